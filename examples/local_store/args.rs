@@ -78,7 +78,11 @@ pub struct Rights {
 
 impl Rights {
     /// The rights of the main key.
-    pub const ALL: Self = Self { read: true, write: true, list: true };
+    pub const ALL: Self = Self {
+        read: true,
+        write: true,
+        list: true,
+    };
 }
 
 /// A further key.
@@ -95,7 +99,9 @@ pub struct User {
 impl User {
     fn parse(text: &str) -> Result<Self, String> {
         let mut fields = text.splitn(3, ':');
-        let (Some(access), Some(secret), Some(list)) = (fields.next(), fields.next(), fields.next()) else {
+        let (Some(access), Some(secret), Some(list)) =
+            (fields.next(), fields.next(), fields.next())
+        else {
             return Err("expected ACCESS:SECRET:RIGHTS".to_owned());
         };
         if access.is_empty() || secret.is_empty() {
@@ -107,9 +113,17 @@ impl User {
                 "read" => rights.read = true,
                 "write" => rights.write = true,
                 "list" => rights.list = true,
-                other => return Err(format!("unknown right '{other}'; there are read, write and list")),
+                other => {
+                    return Err(format!(
+                        "unknown right '{other}'; there are read, write and list"
+                    ));
+                }
             }
         }
-        Ok(Self { access: access.to_owned(), secret: secret.to_owned(), rights })
+        Ok(Self {
+            access: access.to_owned(),
+            secret: secret.to_owned(),
+            rights,
+        })
     }
 }

@@ -45,7 +45,9 @@ fn signed(size: u64) -> i64 {
 fn part_number(number: i32) -> S3Result<u32> {
     match u32::try_from(number) {
         Ok(number @ 1..=10_000) => Ok(number),
-        _ => Err(errors::invalid_argument("Part number must be an integer between 1 and 10000, inclusive")),
+        _ => Err(errors::invalid_argument(
+            "Part number must be an integer between 1 and 10000, inclusive",
+        )),
     }
 }
 
@@ -94,7 +96,11 @@ macro_rules! object_output {
             content_length: Some(signed($view.len)),
             content_range: $view.content_range.clone(),
             content_type: Some(
-                $view.headers.content_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned()),
+                $view
+                    .headers
+                    .content_type
+                    .clone()
+                    .unwrap_or_else(|| "application/octet-stream".to_owned()),
             ),
             cache_control: $view.headers.cache_control.clone(),
             content_disposition: $view.headers.content_disposition.clone(),
@@ -104,7 +110,9 @@ macro_rules! object_output {
             e_tag: $view.etag.as_deref().map(quoted),
             last_modified: Some(timestamp($view.modified_ms)),
             metadata: Some($view.headers.metadata.clone()).filter(|metadata| !metadata.is_empty()),
-            parts_count: $view.parts_count.and_then(|count| i32::try_from(count).ok()),
+            parts_count: $view
+                .parts_count
+                .and_then(|count| i32::try_from(count).ok()),
             version_id: Some($view.version_id.clone()),
             ..Default::default()
         }
@@ -123,31 +131,58 @@ fn extra_headers(view: &View) -> HeaderMap {
 
 impl Service {
     /// A version of `source` to copy from.
-    fn copy_source(&self, source: &CopySource) -> S3Result<(String, Arc<ContentHeaders>, Arc<Manifest>, u64)> {
-        let CopySource::Bucket { bucket, key, version_id } = source else {
+    fn copy_source(
+        &self,
+        source: &CopySource,
+    ) -> S3Result<(String, Arc<ContentHeaders>, Arc<Manifest>, u64)> {
+        let CopySource::Bucket {
+            bucket,
+            key,
+            version_id,
+        } = source
+        else {
             return Err(S3ErrorCode::NotImplemented.into());
         };
         let buckets = self.catalog.read();
-        let versions = catalog::find(&buckets, bucket)?.keys.get(&**key).ok_or_else(errors::no_such_key)?;
+        let versions = catalog::find(&buckets, bucket)?
+            .keys
+            .get(&**key)
+            .ok_or_else(errors::no_such_key)?;
         let (id, version) = match version_id {
-            Some(id) => versions.get_key_value(&**id).ok_or_else(errors::no_such_version)?,
+            Some(id) => versions
+                .get_key_value(&**id)
+                .ok_or_else(errors::no_such_version)?,
             None => catalog::current(versions).ok_or_else(errors::no_such_key)?,
         };
         match &version.state {
-            State::Object(manifest) => {
-                Ok((id.clone(), Arc::clone(&version.headers), Arc::clone(manifest), version.created_ms))
-            }
+            State::Object(manifest) => Ok((
+                id.clone(),
+                Arc::clone(&version.headers),
+                Arc::clone(manifest),
+                version.created_ms,
+            )),
             State::Open(_) | State::Hidden => Err(errors::no_such_key()),
         }
     }
 
-    fn delete(&self, bucket: &str, key: &str, id: Option<&str>) -> S3Result<(Option<bool>, Option<String>)> {
+    fn delete(
+        &self,
+        bucket: &str,
+        key: &str,
+        id: Option<&str>,
+    ) -> S3Result<(Option<bool>, Option<String>)> {
         match id {
-            Some(id) => Ok((self.catalog.delete_version(bucket, key, id)?, Some(id.to_owned()))),
+            Some(id) => Ok((
+                self.catalog.delete_version(bucket, key, id)?,
+                Some(id.to_owned()),
+            )),
             None => {
                 let there = {
                     let buckets = self.catalog.read();
-                    let current = catalog::find(&buckets, bucket)?.keys.get(key).and_then(catalog::current);
+                    let current = catalog::find(&buckets, bucket)?
+                        .keys
+                        .get(key)
+                        .and_then(catalog::current);
                     current.is_some_and(|(_, version)| matches!(version.state, State::Object(_)))
                 };
                 // There is nothing to hide; S3 makes a mark nevertheless, B2 does not.
@@ -162,7 +197,10 @@ impl Service {
 
 #[async_trait::async_trait]
 impl S3 for Service {
-    async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
+    async fn list_buckets(
+        &self,
+        _: S3Request<ListBucketsInput>,
+    ) -> S3Result<S3Response<ListBucketsOutput>> {
         let buckets = self.catalog.read();
         let buckets = buckets.iter().map(|(name, bucket)| Bucket {
             name: Some(name.clone()),
@@ -170,26 +208,49 @@ impl S3 for Service {
             ..Default::default()
         });
         let owner = Some(crate::list::owner());
-        let output = ListBucketsOutput { buckets: Some(buckets.collect()), owner, ..Default::default() };
+        let output = ListBucketsOutput {
+            buckets: Some(buckets.collect()),
+            owner,
+            ..Default::default()
+        };
         Ok(S3Response::new(output))
     }
 
-    async fn create_bucket(&self, req: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
-        let public = req.input.acl.as_ref().is_some_and(|acl| acl.as_str() == BucketCannedACL::PUBLIC_READ);
+    async fn create_bucket(
+        &self,
+        req: S3Request<CreateBucketInput>,
+    ) -> S3Result<S3Response<CreateBucketOutput>> {
+        let public = req
+            .input
+            .acl
+            .as_ref()
+            .is_some_and(|acl| acl.as_str() == BucketCannedACL::PUBLIC_READ);
         self.catalog.create_bucket(&req.input.bucket, public)?;
         let location = Some(format!("/{}", req.input.bucket));
-        Ok(S3Response::new(CreateBucketOutput { location, ..Default::default() }))
+        Ok(S3Response::new(CreateBucketOutput {
+            location,
+            ..Default::default()
+        }))
     }
 
-    async fn delete_bucket(&self, req: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
+    async fn delete_bucket(
+        &self,
+        req: S3Request<DeleteBucketInput>,
+    ) -> S3Result<S3Response<DeleteBucketOutput>> {
         self.catalog.delete_bucket(&req.input.bucket)?;
         Ok(S3Response::new(DeleteBucketOutput::default()))
     }
 
-    async fn head_bucket(&self, req: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
+    async fn head_bucket(
+        &self,
+        req: S3Request<HeadBucketInput>,
+    ) -> S3Result<S3Response<HeadBucketOutput>> {
         catalog::find(&self.catalog.read(), &req.input.bucket)?;
         let bucket_region = Some(self.region.clone());
-        Ok(S3Response::new(HeadBucketOutput { bucket_region, ..Default::default() }))
+        Ok(S3Response::new(HeadBucketOutput {
+            bucket_region,
+            ..Default::default()
+        }))
     }
 
     async fn get_bucket_location(
@@ -200,7 +261,9 @@ impl S3 for Service {
         // The oldest region has no name here, for historical reasons.
         let region = Some(self.region.clone()).filter(|region| region != "us-east-1");
         let location_constraint = region.map(BucketLocationConstraint::from);
-        Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
+        Ok(S3Response::new(GetBucketLocationOutput {
+            location_constraint,
+        }))
     }
 
     async fn get_bucket_versioning(
@@ -208,13 +271,24 @@ impl S3 for Service {
         req: S3Request<GetBucketVersioningInput>,
     ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
         catalog::find(&self.catalog.read(), &req.input.bucket)?;
-        let status = Some(BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED));
-        Ok(S3Response::new(GetBucketVersioningOutput { status, ..Default::default() }))
+        let status = Some(BucketVersioningStatus::from_static(
+            BucketVersioningStatus::ENABLED,
+        ));
+        Ok(S3Response::new(GetBucketVersioningOutput {
+            status,
+            ..Default::default()
+        }))
     }
 
-    async fn put_object(&self, req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(
+        &self,
+        req: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
         let input = req.input;
-        let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
+        let conditions = WriteConditions {
+            if_match: input.if_match,
+            if_none_match: input.if_none_match,
+        };
         conditions.check(&self.catalog.read(), &input.bucket, &input.key)?;
         let (id, dir) = self.catalog.new_version(&input.bucket)?;
         let received = receive(input.body, &dir, input.content_md5.as_deref()).await?;
@@ -224,51 +298,104 @@ impl S3 for Service {
             .map_err(|error| errors::disk("storing an object", &error))?;
         let manifest = Manifest::new(vec![part], false, None);
         let e_tag = Some(quoted(&manifest.etag));
-        let place = Place { bucket: &input.bucket, key: &input.key };
-        uploads::put(&self.catalog, place, (id.clone(), dir), content_headers!(input), manifest, &conditions)?;
-        Ok(S3Response::new(PutObjectOutput { e_tag, version_id: Some(id), ..Default::default() }))
+        let place = Place {
+            bucket: &input.bucket,
+            key: &input.key,
+        };
+        uploads::put(
+            &self.catalog,
+            place,
+            (id.clone(), dir),
+            content_headers!(input),
+            manifest,
+            &conditions,
+        )?;
+        Ok(S3Response::new(PutObjectOutput {
+            e_tag,
+            version_id: Some(id),
+            ..Default::default()
+        }))
     }
 
-    async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+    async fn get_object(
+        &self,
+        req: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
         let mut view = look::look(&self.catalog, &query!(req), self.live_read)?;
         let mut output = object_output!(GetObjectOutput, view);
-        output.body = Some(StreamingBlob::wrap(read::stream(std::mem::take(&mut view.segments))));
+        output.body = Some(StreamingBlob::wrap(read::stream(std::mem::take(
+            &mut view.segments,
+        ))));
         Ok(S3Response::with_headers(output, extra_headers(&view)))
     }
 
-    async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+    async fn head_object(
+        &self,
+        req: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
         let view = look::look(&self.catalog, &query!(req), self.live_read)?;
-        let mut response = S3Response::with_headers(object_output!(HeadObjectOutput, view), extra_headers(&view));
+        let mut response =
+            S3Response::with_headers(object_output!(HeadObjectOutput, view), extra_headers(&view));
         if view.content_range.is_some() {
-            response.extensions.insert(Status(http::StatusCode::PARTIAL_CONTENT));
+            response
+                .extensions
+                .insert(Status(http::StatusCode::PARTIAL_CONTENT));
         }
         Ok(response)
     }
 
-    async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+    async fn copy_object(
+        &self,
+        req: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
         let input = req.input;
         let (source_id, headers, source, _) = self.copy_source(&input.copy_source)?;
-        let replace =
-            input.metadata_directive.as_ref().is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
-        let headers = if replace { content_headers!(input) } else { ContentHeaders::clone(&headers) };
+        let replace = input
+            .metadata_directive
+            .as_ref()
+            .is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
+        let headers = if replace {
+            content_headers!(input)
+        } else {
+            ContentHeaders::clone(&headers)
+        };
         let (id, dir) = self.catalog.new_version(&input.bucket)?;
         let linked = Arc::clone(&dir);
         let manifest = spawn_blocking(move || -> std::io::Result<Manifest> {
-            let parts = source.parts.iter().map(|(_, part)| linked.link(part)).collect::<std::io::Result<_>>()?;
+            let parts = source
+                .parts
+                .iter()
+                .map(|(_, part)| linked.link(part))
+                .collect::<std::io::Result<_>>()?;
             Ok(Manifest::new(parts, source.multipart, None))
         });
         let manifest = match manifest.await {
             Ok(manifest) => manifest.map_err(|error| errors::disk("copying an object", &error))?,
-            Err(error) => return Err(errors::disk("copying an object", &std::io::Error::other(error))),
+            Err(error) => {
+                return Err(errors::disk(
+                    "copying an object",
+                    &std::io::Error::other(error),
+                ));
+            }
         };
         let copy_object_result = Some(CopyObjectResult {
             e_tag: Some(quoted(&manifest.etag)),
             last_modified: Some(timestamp(crate::disk::now_ms())),
             ..Default::default()
         });
-        let place = Place { bucket: &input.bucket, key: &input.key };
+        let place = Place {
+            bucket: &input.bucket,
+            key: &input.key,
+        };
         let conditions = WriteConditions::default();
-        uploads::put(&self.catalog, place, (id.clone(), dir), headers, manifest, &conditions)?;
+        uploads::put(
+            &self.catalog,
+            place,
+            (id.clone(), dir),
+            headers,
+            manifest,
+            &conditions,
+        )?;
         Ok(S3Response::new(CopyObjectOutput {
             copy_object_result,
             copy_source_version_id: Some(source_id),
@@ -277,14 +404,25 @@ impl S3 for Service {
         }))
     }
 
-    async fn delete_object(&self, req: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+    async fn delete_object(
+        &self,
+        req: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
         let input = req.input;
-        let (mark, version_id) = self.delete(&input.bucket, &input.key, input.version_id.as_deref())?;
+        let (mark, version_id) =
+            self.delete(&input.bucket, &input.key, input.version_id.as_deref())?;
         let delete_marker = mark.filter(|mark| *mark);
-        Ok(S3Response::new(DeleteObjectOutput { delete_marker, version_id, ..Default::default() }))
+        Ok(S3Response::new(DeleteObjectOutput {
+            delete_marker,
+            version_id,
+            ..Default::default()
+        }))
     }
 
-    async fn delete_objects(&self, req: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    async fn delete_objects(
+        &self,
+        req: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let input = req.input;
         catalog::find(&self.catalog.read(), &input.bucket)?;
         let (mut deleted, mut failed) = (Vec::new(), Vec::new());
@@ -306,7 +444,11 @@ impl S3 for Service {
         }
         let deleted = Some(deleted).filter(|_| input.delete.quiet != Some(true));
         let errors = Some(failed).filter(|failed| !failed.is_empty());
-        Ok(S3Response::new(DeleteObjectsOutput { deleted, errors, ..Default::default() }))
+        Ok(S3Response::new(DeleteObjectsOutput {
+            deleted,
+            errors,
+            ..Default::default()
+        }))
     }
 
     async fn create_multipart_upload(
@@ -319,7 +461,10 @@ impl S3 for Service {
             None
         };
         let input = req.input;
-        let place = Place { bucket: &input.bucket, key: &input.key };
+        let place = Place {
+            bucket: &input.bucket,
+            key: &input.key,
+        };
         let id = uploads::start(&self.catalog, place, content_headers!(input), live)?;
         let mut headers = HeaderMap::new();
         if let Ok(value) = id.parse() {
@@ -334,17 +479,40 @@ impl S3 for Service {
         Ok(S3Response::with_headers(output, headers))
     }
 
-    async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+    async fn upload_part(
+        &self,
+        req: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
         let input = req.input;
         let number = part_number(input.part_number)?;
-        let place = Place { bucket: &input.bucket, key: &input.key };
-        let size = input.content_length.and_then(|length| u64::try_from(length).ok());
-        let dir =
-            uploads::admit_part(&self.catalog, place, &input.upload_id, number, size, self.tail_replace)?;
+        let place = Place {
+            bucket: &input.bucket,
+            key: &input.key,
+        };
+        let size = input
+            .content_length
+            .and_then(|length| u64::try_from(length).ok());
+        let dir = uploads::admit_part(
+            &self.catalog,
+            place,
+            &input.upload_id,
+            number,
+            size,
+            self.tail_replace,
+        )?;
         let received = receive(input.body, &dir, input.content_md5.as_deref()).await?;
-        let part =
-            uploads::add_part(&self.catalog, place, &input.upload_id, number, received, self.tail_replace)?;
-        Ok(S3Response::new(UploadPartOutput { e_tag: Some(quoted(&part.etag())), ..Default::default() }))
+        let part = uploads::add_part(
+            &self.catalog,
+            place,
+            &input.upload_id,
+            number,
+            received,
+            self.tail_replace,
+        )?;
+        Ok(S3Response::new(UploadPartOutput {
+            e_tag: Some(quoted(&part.etag())),
+            ..Default::default()
+        }))
     }
 
     async fn upload_part_copy(
@@ -356,22 +524,50 @@ impl S3 for Service {
         let (source_id, _, source, _) = self.copy_source(&input.copy_source)?;
         let (first, len) = match input.copy_source_range.as_deref().map(Range::parse) {
             None => (0, source.size),
-            Some(Ok(Range::Int { first, last: Some(last) })) if last < source.size => (first, last - first + 1),
-            Some(_) => return Err(errors::invalid_argument("The copy source range is not valid for the source.")),
+            Some(Ok(Range::Int {
+                first,
+                last: Some(last),
+            })) if last < source.size => (first, last - first + 1),
+            Some(_) => {
+                return Err(errors::invalid_argument(
+                    "The copy source range is not valid for the source.",
+                ));
+            }
         };
-        let place = Place { bucket: &input.bucket, key: &input.key };
+        let place = Place {
+            bucket: &input.bucket,
+            key: &input.key,
+        };
         let id = &input.upload_id;
-        let dir = uploads::admit_part(&self.catalog, place, id, number, Some(len), self.tail_replace)?;
+        let dir = uploads::admit_part(
+            &self.catalog,
+            place,
+            id,
+            number,
+            Some(len),
+            self.tail_replace,
+        )?;
         let body = Box::pin(read::stream(source.range(first, len)));
         let received = receive(Some(body), &dir, None).await?;
-        let part = uploads::add_part(&self.catalog, place, id, number, received, self.tail_replace)?;
+        let part = uploads::add_part(
+            &self.catalog,
+            place,
+            id,
+            number,
+            received,
+            self.tail_replace,
+        )?;
         let copy_part_result = Some(CopyPartResult {
             e_tag: Some(quoted(&part.etag())),
             last_modified: Some(timestamp(part.modified_ms)),
             ..Default::default()
         });
         let copy_source_version_id = Some(source_id);
-        Ok(S3Response::new(UploadPartCopyOutput { copy_part_result, copy_source_version_id, ..Default::default() }))
+        Ok(S3Response::new(UploadPartCopyOutput {
+            copy_part_result,
+            copy_source_version_id,
+            ..Default::default()
+        }))
     }
 
     async fn complete_multipart_upload(
@@ -379,14 +575,29 @@ impl S3 for Service {
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let input = req.input;
-        let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
-        let listed = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
+        let conditions = WriteConditions {
+            if_match: input.if_match,
+            if_none_match: input.if_none_match,
+        };
+        let listed = input
+            .multipart_upload
+            .and_then(|upload| upload.parts)
+            .unwrap_or_default();
         let list = listed
             .into_iter()
-            .map(|part| Ok((part_number(part.part_number.unwrap_or(0))?, part.e_tag.map(ETag::into_value))))
+            .map(|part| {
+                Ok((
+                    part_number(part.part_number.unwrap_or(0))?,
+                    part.e_tag.map(ETag::into_value),
+                ))
+            })
             .collect::<S3Result<Vec<_>>>()?;
-        let place = Place { bucket: &input.bucket, key: &input.key };
-        let manifest = uploads::complete(&self.catalog, place, &input.upload_id, &list, &conditions)?;
+        let place = Place {
+            bucket: &input.bucket,
+            key: &input.key,
+        };
+        let manifest =
+            uploads::complete(&self.catalog, place, &input.upload_id, &list, &conditions)?;
         Ok(S3Response::new(CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, input.key)),
             e_tag: Some(quoted(&manifest.etag)),
@@ -401,7 +612,10 @@ impl S3 for Service {
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        let place = Place { bucket: &req.input.bucket, key: &req.input.key };
+        let place = Place {
+            bucket: &req.input.bucket,
+            key: &req.input.key,
+        };
         uploads::abort(&self.catalog, place, &req.input.upload_id)?;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
@@ -417,11 +631,17 @@ impl S3 for Service {
         ))
     }
 
-    async fn list_objects(&self, req: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
+    async fn list_objects(
+        &self,
+        req: S3Request<ListObjectsInput>,
+    ) -> S3Result<S3Response<ListObjectsOutput>> {
         crate::list::objects(&self.catalog, req.input).map(S3Response::new)
     }
 
-    async fn list_objects_v2(&self, req: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
+    async fn list_objects_v2(
+        &self,
+        req: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
         crate::list::objects_v2(&self.catalog, req.input).map(S3Response::new)
     }
 
@@ -439,7 +659,10 @@ impl S3 for Service {
         crate::list::uploads(&self.catalog, req.input).map(S3Response::new)
     }
 
-    async fn list_parts(&self, req: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
+    async fn list_parts(
+        &self,
+        req: S3Request<ListPartsInput>,
+    ) -> S3Result<S3Response<ListPartsOutput>> {
         crate::list::parts(&self.catalog, req.input).map(S3Response::new)
     }
 }
