@@ -5,19 +5,19 @@ use std::time::Duration;
 
 /// The stream had reached `end` bytes at `at` after the start of the demo.
 #[derive(Clone, Copy, Debug)]
-pub struct Mark {
-    pub end: u64,
-    pub at: Duration,
+pub(crate) struct Mark {
+    pub(crate) end: u64,
+    pub(crate) at: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lag {
-    pub median: Duration,
-    pub worst: Duration,
+pub(crate) struct Lag {
+    pub(crate) median: Duration,
+    pub(crate) worst: Duration,
 }
 
 /// `None` when not one byte has been on both sides.
-pub fn lag(sent: &[Mark], received: &[Mark]) -> Option<Lag> {
+pub(crate) fn lag(sent: &[Mark], received: &[Mark]) -> Option<Lag> {
     // Between two neighbouring marks of either side all bytes share one delay.
     let mut delays: Vec<(Duration, u64)> = Vec::with_capacity(sent.len() + received.len());
     let (mut i, mut o, mut from) = (0, 0, 0u64);
@@ -49,10 +49,9 @@ pub fn lag(sent: &[Mark], received: &[Mark]) -> Option<Lag> {
 }
 
 /// How old the oldest byte is that has not come out yet; zero when all have.
-pub fn behind_now(sent: &[Mark], received: u64, now: Duration) -> Duration {
+pub(crate) fn behind_now(sent: &[Mark], received: u64, now: Duration) -> Duration {
     let oldest = sent.partition_point(|mark| mark.end <= received);
-    sent.get(oldest)
-        .map_or(Duration::ZERO, |mark| now.saturating_sub(mark.at))
+    sent.get(oldest).map_or(Duration::ZERO, |mark| now.saturating_sub(mark.at))
 }
 
 #[cfg(test)]
@@ -60,37 +59,20 @@ mod tests {
     use super::*;
 
     fn marks(of: &[(u64, u64)]) -> Vec<Mark> {
-        of.iter()
-            .map(|&(end, seconds)| Mark {
-                end,
-                at: Duration::from_secs(seconds),
-            })
-            .collect()
+        of.iter().map(|&(end, seconds)| Mark { end, at: Duration::from_secs(seconds) }).collect()
     }
 
     #[test]
     fn weighs_each_delay_by_its_bytes() {
         // 10 bytes at 1 s, 90 more at 2 s; all come out at 5 s.
         let found = lag(&marks(&[(10, 1), (100, 2)]), &marks(&[(100, 5)]));
-        assert_eq!(
-            found,
-            Some(Lag {
-                median: Duration::from_secs(3),
-                worst: Duration::from_secs(4),
-            })
-        );
+        assert_eq!(found, Some(Lag { median: Duration::from_secs(3), worst: Duration::from_secs(4) }));
     }
 
     #[test]
     fn counts_only_what_has_come_out() {
         let found = lag(&marks(&[(10, 1), (20, 9)]), &marks(&[(5, 2), (10, 3)]));
-        assert_eq!(
-            found,
-            Some(Lag {
-                median: Duration::from_secs(1),
-                worst: Duration::from_secs(2),
-            })
-        );
+        assert_eq!(found, Some(Lag { median: Duration::from_secs(1), worst: Duration::from_secs(2) }));
         assert_eq!(lag(&marks(&[(10, 1)]), &[]), None);
     }
 

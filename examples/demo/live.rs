@@ -1,8 +1,8 @@
 //! The stream itself: starts the programs, joins them up, and sees them end.
 
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -20,25 +20,24 @@ use crate::tools::{Built, Store, command, finish, pass_on, spawn};
 use crate::{Interrupts, KEY, PART_SIZE, Settings, Stop, lag, video};
 
 /// How long each program may take to end once its input has.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What there is to report.
-pub struct Run {
-    pub sent: Arc<Tap>,
-    pub received: Arc<Tap>,
-    pub frames_sent: u64,
-    pub frames_decoded: u64,
+pub(crate) struct Run {
+    pub(crate) sent: Arc<Tap>,
+    pub(crate) received: Arc<Tap>,
+    pub(crate) frames_sent: u64,
+    pub(crate) frames_decoded: u64,
     /// What the decoder had to say against the stream.
-    pub complaints: u64,
+    pub(crate) complaints: u64,
     /// What the writer said last.
-    pub writer_said: String,
-    pub writer_ended: Duration,
+    pub(crate) writer_said: String,
     /// What went wrong, in words.
-    pub problems: Vec<String>,
+    pub(crate) problems: Vec<String>,
 }
 
 /// Streams for as long as the settings say, or until the first signal.
-pub async fn stream(
+pub(crate) async fn stream(
     settings: &Settings,
     built: &Built,
     store: &Store,
@@ -51,7 +50,7 @@ pub async fn stream(
 
     programs.watch(settings, interrupts, &mut problems).await?;
     tokio::select! {
-        () = programs.wind_up(epoch, &mut problems) => {}
+        () = programs.wind_up(&mut problems) => {}
         number = interrupts.next() => return Err(Stop::Signal(number)),
     }
     Ok(programs.into_run(problems))
@@ -60,147 +59,58 @@ pub async fn stream(
 struct Programs {
     epoch: Instant,
     source: Child,
+    /// The source's input, on its own because waiting for a child closes that.
+    keyboard: Option<ChildStdin>,
     writer: Child,
     reader: Child,
     decoder: Child,
     player: Option<Child>,
     feed: JoinHandle<Result<()>>,
     drain: JoinHandle<Result<()>>,
-    count: JoinHandle<()>,
-    source_says: Option<JoinHandle<()>>,
-    writer_says: Option<JoinHandle<()>>,
-    decoder_says: Option<JoinHandle<()>>,
+    /// The tasks that note what the programs say.
+    notes: Vec<JoinHandle<()>>,
+    said: Arc<Said>,
     sent: Arc<Tap>,
     received: Arc<Tap>,
-    frames_sent: Arc<AtomicU64>,
-    frames_decoded: Arc<AtomicU64>,
-    complaints: Arc<AtomicU64>,
-    writer_said: Arc<std::sync::Mutex<String>>,
-    writer_ended: Duration,
+}
+
+/// What the programs have said of their work so far.
+#[derive(Default)]
+struct Said {
+    frames_sent: AtomicU64,
+    frames_decoded: AtomicU64,
+    complaints: AtomicU64,
+    writer: Mutex<String>,
 }
 
 impl Programs {
-    async fn start(
-        settings: &Settings,
-        built: &Built,
-        store: &Store,
-        clock: bool,
-        epoch: Instant,
-    ) -> Result<Self> {
+    async fn start(settings: &Settings, built: &Built, store: &Store, clock: bool, epoch: Instant) -> Result<Self> {
         let sent = Arc::new(Tap::new(epoch));
         let received = Arc::new(Tap::new(epoch));
-        let frames_sent = Arc::new(AtomicU64::new(0));
-        let frames_decoded = Arc::new(AtomicU64::new(0));
-        let complaints = Arc::new(AtomicU64::new(0));
-        let writer_said = Arc::new(std::sync::Mutex::new(String::new()));
+        let said = Arc::new(Said::default());
+        let mut notes = Vec::new();
 
-        let mut writer = command(&built.writer);
-        writer.args(["--part-size", &PART_SIZE.to_string(), KEY]);
-        let writer = store.configure(&mut writer);
-        let mut writer = spawn("writer", writer.stdin(Stdio::piped()).stdout(Stdio::null()))?;
-        let writer_says = writer.stderr.take().map(|stderr| {
-            let said = Arc::clone(&writer_said);
-            pass_on("writer", stderr, move |line| {
-                if let Ok(mut said) = said.lock() {
-                    line.clone_into(&mut said);
-                }
-                true
-            })
-        });
-
-        let mut reader = command(&built.reader);
-        let mut reader = spawn("reader", store.configure(reader.arg(KEY)))?;
+        let mut writer = start_writer(built, store, &said, &mut notes)?;
+        let mut reader = spawn("reader", store.configure(command(&built.reader).arg(KEY)))?;
         if let Some(stderr) = reader.stderr.take() {
             pass_on("reader", stderr, |_| true);
         }
+        let mut decoder = start_decoder(settings, &said, &mut notes).await?;
+        let mut player = start_player();
 
-        let png = settings.out.join("frame.png");
-        // An earlier demo's picture would pass for this one's.
-        tokio::fs::remove_file(&png).await.ok();
-        let mut decoder = spawn("ffmpeg", video::decoder(&png).stdin(Stdio::piped()))?;
-        let decoder_says = decoder.stderr.take().map(|stderr| {
-            let complaints = Arc::clone(&complaints);
-            pass_on("decode", stderr, move |_| {
-                complaints.fetch_add(1, Ordering::Relaxed);
-                true
-            })
-        });
-        let pictures = decoder.stdout.take().context("the decoder has no output")?;
-        let count = {
-            let frames = Arc::clone(&frames_decoded);
-            pass_on("decode", pictures, move |line| {
-                if video::is_a_picture(line) {
-                    frames.fetch_add(1, Ordering::Relaxed);
-                }
-                false
-            })
-        };
-
-        let mut sinks = Vec::new();
-        let mut connect = |child: &mut Child| {
-            if let Some(stdin) = child.stdin.take() {
-                let (to, from) = unbounded_channel();
-                tokio::spawn(supply(stdin, from));
-                sinks.push(to);
-            }
-        };
-        connect(&mut decoder);
-        let mut player = None;
-        if video::there_is_a_display() {
-            // Only nice to have: no player, no problem.
-            let mut ffplay = video::player();
-            if let Ok(mut child) = ffplay.stdin(Stdio::piped()).stdout(Stdio::null()).spawn() {
-                connect(&mut child);
-                if let Some(stderr) = child.stderr.take() {
-                    pass_on("ffplay", stderr, |_| true);
-                }
-                player = Some(child);
-            }
-        }
-
+        let sinks = [Some(&mut decoder), player.as_mut()].into_iter().flatten().filter_map(connect).collect();
         let copy = settings.out.join("stream.mp4");
-        let copy = File::create(&copy)
-            .await
-            .with_context(|| format!("cannot write {}", copy.display()))?;
+        let copy = File::create(&copy).await.with_context(|| format!("cannot write {}", copy.display()))?;
         let stdout = reader.stdout.take().context("reader has no output")?;
         let drain = tokio::spawn(drain(Arc::clone(&received), stdout, copy, sinks));
 
-        let mut source = video::source(settings.seconds, clock);
-        let mut source = spawn("ffmpeg", source.stdin(Stdio::piped()))?;
-        let source_says = source.stderr.take().map(|stderr| {
-            let frames = Arc::clone(&frames_sent);
-            pass_on("ffmpeg", stderr, move |line| {
-                if let Some(count) = video::frames_of(line) {
-                    frames.store(count, Ordering::Relaxed);
-                }
-                !video::is_progress(line)
-            })
-        });
+        let mut source = start_source(settings, clock, &said, &mut notes)?;
+        let keyboard = source.stdin.take();
         let pattern = source.stdout.take().context("ffmpeg has no output")?;
         let input = writer.stdin.take().context("writer has no input")?;
         let feed = tokio::spawn(feed(Arc::clone(&sent), pattern, input));
 
-        Ok(Self {
-            epoch,
-            source,
-            writer,
-            reader,
-            decoder,
-            player,
-            feed,
-            drain,
-            count,
-            source_says,
-            writer_says,
-            decoder_says,
-            sent,
-            received,
-            frames_sent,
-            frames_decoded,
-            complaints,
-            writer_said,
-            writer_ended: Duration::ZERO,
-        })
+        Ok(Self { epoch, source, keyboard, writer, reader, decoder, player, feed, drain, notes, said, sent, received })
     }
 
     /// Until the test pattern ends: of itself, by a signal, or because one of
@@ -259,7 +169,7 @@ impl Programs {
 
     /// `q` is what ends ffmpeg in order.
     async fn end_the_pattern(&mut self) {
-        if let Some(mut keyboard) = self.source.stdin.take() {
+        if let Some(mut keyboard) = self.keyboard.take() {
             keyboard.write_all(b"q").await.ok();
         }
     }
@@ -267,76 +177,128 @@ impl Programs {
     fn show(&self) {
         let now = self.epoch.elapsed();
         let received = self.received.bytes();
-        let behind = self
-            .sent
-            .with_marks(|marks| lag::behind_now(marks, received, now));
+        let behind = self.sent.with_marks(|marks| lag::behind_now(marks, received, now));
         say!(
             "{:>6} | sent {}, received {}, {} behind live, {} of {} frames decoded",
             format!("{} s", now.as_secs()),
             megabytes(self.sent.bytes()),
             megabytes(received),
             seconds(behind),
-            self.frames_decoded.load(Ordering::Relaxed),
-            self.frames_sent.load(Ordering::Relaxed),
+            self.said.frames_decoded.load(Ordering::Relaxed),
+            self.said.frames_sent.load(Ordering::Relaxed),
         );
     }
 
     /// Each program ends when the one before it has.
-    async fn wind_up(&mut self, epoch: Instant, problems: &mut Vec<String>) {
+    async fn wind_up(&mut self, problems: &mut Vec<String>) {
         let mut note = |what: Result<()>| {
             if let Err(error) = what {
                 problems.push(format!("{error:#}"));
             }
         };
         note(join("the pipe into writer", &mut self.feed).await);
-        note(well_ended(
-            "writer",
-            finish("writer", &mut self.writer, PATIENCE).await,
-        ));
-        self.writer_ended = epoch.elapsed();
-        note(well_ended(
-            "reader",
-            finish("reader", &mut self.reader, PATIENCE).await,
-        ));
+        note(well_ended("writer", finish("writer", &mut self.writer, PATIENCE).await));
+        note(well_ended("reader", finish("reader", &mut self.reader, PATIENCE).await));
         note(join("the pipe out of reader", &mut self.drain).await);
         let decoder = finish("the decoder", &mut self.decoder, PATIENCE).await;
         note(well_ended("the decoder", decoder));
 
         // Their last lines, which the report uses.
-        self.count_out().await;
+        for note in &mut self.notes {
+            timeout(Duration::from_secs(5), note).await.ok();
+        }
         if let Some(mut player) = self.player.take() {
             say!("\n       The player shows the rest.");
-            finish("ffplay", &mut player, Duration::from_secs(20))
-                .await
-                .ok();
-        }
-    }
-
-    async fn count_out(&mut self) {
-        let lines = [
-            Some(&mut self.count),
-            self.source_says.as_mut(),
-            self.writer_says.as_mut(),
-            self.decoder_says.as_mut(),
-        ];
-        for line in lines.into_iter().flatten() {
-            timeout(Duration::from_secs(5), line).await.ok();
+            finish("ffplay", &mut player, Duration::from_secs(20)).await.ok();
         }
     }
 
     fn into_run(self, problems: Vec<String>) -> Run {
-        let writer_said = self.writer_said.lock().map(|said| said.clone());
+        let writer_said = self.said.writer.lock().map(|said| said.clone());
         Run {
-            frames_sent: self.frames_sent.load(Ordering::Relaxed),
-            frames_decoded: self.frames_decoded.load(Ordering::Relaxed),
-            complaints: self.complaints.load(Ordering::Relaxed),
+            frames_sent: self.said.frames_sent.load(Ordering::Relaxed),
+            frames_decoded: self.said.frames_decoded.load(Ordering::Relaxed),
+            complaints: self.said.complaints.load(Ordering::Relaxed),
             writer_said: writer_said.unwrap_or_default(),
-            writer_ended: self.writer_ended,
             sent: self.sent,
             received: self.received,
             problems,
         }
     }
+}
+
+fn start_writer(built: &Built, store: &Store, said: &Arc<Said>, notes: &mut Vec<JoinHandle<()>>) -> Result<Child> {
+    let mut writer = command(&built.writer);
+    writer.args(["--part-size", &PART_SIZE.to_string(), KEY]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut writer = spawn("writer", store.configure(&mut writer))?;
+    if let Some(stderr) = writer.stderr.take() {
+        let said = Arc::clone(said);
+        notes.push(pass_on("writer", stderr, move |line| {
+            if let Ok(mut last) = said.writer.lock() {
+                line.clone_into(&mut last);
+            }
+            true
+        }));
+    }
+    Ok(writer)
+}
+
+async fn start_decoder(settings: &Settings, said: &Arc<Said>, notes: &mut Vec<JoinHandle<()>>) -> Result<Child> {
+    let png = settings.out.join("frame.png");
+    // An earlier demo's picture would pass for this one's.
+    tokio::fs::remove_file(&png).await.ok();
+    let mut decoder = spawn("ffmpeg", video::decoder(&png).stdin(Stdio::piped()))?;
+    if let Some(stderr) = decoder.stderr.take() {
+        let said = Arc::clone(said);
+        notes.push(pass_on("decode", stderr, move |_| {
+            said.complaints.fetch_add(1, Ordering::Relaxed);
+            true
+        }));
+    }
+    if let Some(pictures) = decoder.stdout.take() {
+        let said = Arc::clone(said);
+        notes.push(pass_on("decode", pictures, move |line| {
+            if video::is_a_picture(line) {
+                said.frames_decoded.fetch_add(1, Ordering::Relaxed);
+            }
+            false
+        }));
+    }
+    Ok(decoder)
+}
+
+fn start_source(settings: &Settings, clock: bool, said: &Arc<Said>, notes: &mut Vec<JoinHandle<()>>) -> Result<Child> {
+    let mut source = spawn("ffmpeg", video::source(settings.seconds, clock).stdin(Stdio::piped()))?;
+    if let Some(stderr) = source.stderr.take() {
+        let said = Arc::clone(said);
+        notes.push(pass_on("ffmpeg", stderr, move |line| {
+            if let Some(count) = video::frames_of(line) {
+                said.frames_sent.store(count, Ordering::Relaxed);
+            }
+            !video::is_progress(line)
+        }));
+    }
+    Ok(source)
+}
+
+/// Only nice to have: no display or no ffplay, no problem.
+fn start_player() -> Option<Child> {
+    if !video::there_is_a_display() {
+        return None;
+    }
+    let mut child = video::player().stdin(Stdio::piped()).stdout(Stdio::null()).spawn().ok()?;
+    if let Some(stderr) = child.stderr.take() {
+        pass_on("ffplay", stderr, |_| true);
+    }
+    Some(child)
+}
+
+/// Where to put what a program is to get as its input.
+fn connect(child: &mut Child) -> Option<UnboundedSender<Bytes>> {
+    let stdin = child.stdin.take()?;
+    let (to, from) = unbounded_channel();
+    tokio::spawn(supply(stdin, from));
+    Some(to)
 }
 
 async fn join(what: &str, task: &mut JoinHandle<Result<()>>) -> Result<()> {
@@ -368,12 +330,7 @@ async fn feed(tap: Arc<Tap>, mut from: ChildStdout, mut to: ChildStdin) -> Resul
 
 /// reader into a file and whoever else wants it. They may be slow: what they
 /// have not taken yet waits here, so that it is reader that is timed.
-async fn drain(
-    tap: Arc<Tap>,
-    mut from: ChildStdout,
-    mut copy: File,
-    to: Vec<UnboundedSender<Bytes>>,
-) -> Result<()> {
+async fn drain(tap: Arc<Tap>, mut from: ChildStdout, mut copy: File, to: Vec<UnboundedSender<Bytes>>) -> Result<()> {
     loop {
         let bytes = Bytes::from(tap.read(&mut from).await?);
         if bytes.is_empty() {
@@ -383,9 +340,7 @@ async fn drain(
             // A player that was closed is no reason to stop.
             sink.send(bytes.clone()).ok();
         }
-        copy.write_all(&bytes)
-            .await
-            .context("cannot write stream.mp4")?;
+        copy.write_all(&bytes).await.context("cannot write stream.mp4")?;
     }
     copy.flush().await.context("cannot write stream.mp4")
 }
@@ -399,7 +354,7 @@ async fn supply(mut to: ChildStdin, mut from: UnboundedReceiver<Bytes>) {
 }
 
 /// The finished object as any S3 client reads it.
-pub async fn read_again(built: &Built, store: &Store) -> Result<Tap> {
+pub(crate) async fn read_again(built: &Built, store: &Store) -> Result<Tap> {
     let tap = Tap::new(Instant::now());
     let mut reader = command(&built.reader);
     reader.args(["--no-wait", KEY]);

@@ -99,10 +99,7 @@ async fn demo() -> Result<bool, Stop> {
         store = Store::start(&built) => store?,
         number = interrupts.next() => return Err(Stop::Signal(number)),
     };
-    say!(
-        "A live stream through writer and reader, for {} s. Ctrl-C ends it early.",
-        settings.seconds
-    );
+    say!("A live stream through writer and reader, for {} s. Ctrl-C ends it early.", settings.seconds);
     say!("local store at {}\n", store.url);
 
     let run = live::stream(&settings, &built, &store, &mut interrupts).await?;

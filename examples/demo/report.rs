@@ -10,15 +10,16 @@ use crate::tap::Tap;
 use crate::{PART_SIZE, Settings, lag};
 
 /// Prints the summary; true when nothing differs.
-pub fn print(settings: &Settings, run: &Run, again: Result<Tap>) -> bool {
+pub(crate) fn print(settings: &Settings, run: &Run, again: Result<Tap>) -> bool {
     let mut problems = run.problems.clone();
     let (sent, received) = (&run.sent, &run.received);
     let first_in = sent.first().unwrap_or_default();
+    let live = received.bytes_at(sent.last().unwrap_or_default());
     let took = sent.last().unwrap_or_default().saturating_sub(first_in);
 
     say!("\nWhat happened");
-    let line = |name: &str, what: String| say!("  {name:<14} {what}");
-    line(
+    let row = |name: &str, what: String| say!("  {name:<14} {what}");
+    row(
         "sent",
         format!(
             "{} bytes in {}{}, {} frames",
@@ -28,40 +29,23 @@ pub fn print(settings: &Settings, run: &Run, again: Result<Tap>) -> bool {
             run.frames_sent
         ),
     );
-    line("parts", parts(run));
+    row("parts", parts(run));
     if let Some(first_out) = received.first() {
         let wait = seconds(first_out.saturating_sub(first_in));
-        line(
-            "first byte",
-            format!("readable {wait} after it was sent, when its part was full"),
-        );
+        row("first byte", format!("readable {wait} after it was sent, when its part was full"));
     }
     if let Some(lag) = sent.with_marks(|i| received.with_marks(|o| lag::lag(i, o))) {
-        line(
-            "behind live",
-            format!(
-                "{} in the median, {} at worst",
-                seconds(lag.median),
-                seconds(lag.worst)
-            ),
-        );
+        row("behind live", format!("{} in the median, {} at worst", seconds(lag.median), seconds(lag.worst)));
     }
-    line(
-        "received",
-        format!(
-            "{} bytes, {} of them before the upload was complete",
-            grouped(received.bytes()),
-            grouped(received.bytes_at(run.writer_ended)),
-        ),
-    );
-    line("decoded", format!("{} frames", run.frames_decoded));
+    row("received", format!("{} bytes, {} of them before the last was sent", grouped(received.bytes()), grouped(live)));
+    row("decoded", format!("{} frames", run.frames_decoded));
 
     let (hash_in, hash_out) = (sent.sha256(), received.sha256());
-    line("SHA-256", format!("{hash_in} sent"));
-    line("", format!("{hash_out} received live"));
+    row("SHA-256", format!("{hash_in} sent"));
+    row("", format!("{hash_out} received live"));
     match again {
         Ok(again) => {
-            line("", format!("{} in the finished object", again.sha256()));
+            row("", format!("{} in the finished object", again.sha256()));
             if again.sha256() != hash_in {
                 problems.push("the finished object differs from what was sent".into());
             }
@@ -70,20 +54,17 @@ pub fn print(settings: &Settings, run: &Run, again: Result<Tap>) -> bool {
     }
     let picture = settings.out.join("frame.png");
     if picture.is_file() {
-        line(
-            "picture",
-            format!("{}, out of the reader", picture.display()),
-        );
+        row("picture", format!("{}, out of the reader", picture.display()));
     } else {
         problems.push("no picture came out of the reader".into());
     }
-    line(
-        "stream",
-        settings.out.join("stream.mp4").display().to_string(),
-    );
+    row("stream", settings.out.join("stream.mp4").display().to_string());
 
     if sent.bytes() == 0 {
         problems.push("nothing was sent".into());
+    }
+    if live == 0 && sent.bytes() > 2 * PART_SIZE {
+        problems.push("nothing could be read before the end, so it was not live".into());
     }
     if hash_in != hash_out {
         problems.push("what came out of reader differs from what went into writer".into());
@@ -105,21 +86,18 @@ pub fn print(settings: &Settings, run: &Run, again: Result<Tap>) -> bool {
 }
 
 fn rate(bytes: u64, took: Duration) -> String {
-    let took = took.as_secs_f64();
-    if took < 0.1 {
+    let Some(bits_per_ms) = u128::from(bytes * 8).checked_div(took.as_millis()) else {
         return String::new();
-    }
-    format!(" ({:.1} Mbit/s)", bytes as f64 * 8.0 / 1e6 / took)
+    };
+    format!(" ({}.{} Mbit/s)", bits_per_ms / 1000, bits_per_ms % 1000 / 100)
 }
 
 /// As the writer counted them.
 fn parts(run: &Run) -> String {
     let size = megabytes(PART_SIZE);
     let words: Vec<&str> = run.writer_said.split_whitespace().collect();
-    let counted = words
-        .windows(2)
-        .find(|pair| pair[1].starts_with("part"))
-        .and_then(|pair| pair[0].parse::<u64>().ok());
+    let counted =
+        words.windows(2).find(|pair| pair[1].starts_with("part")).and_then(|pair| pair[0].parse::<u64>().ok());
     match counted {
         Some(1) => format!("1, of at most {size}"),
         Some(count) => format!("{count}, of {size} each but the last"),

@@ -10,7 +10,7 @@ use crate::lag::Mark;
 
 const READ_SIZE: usize = 64 * 1024;
 
-pub struct Tap {
+pub(crate) struct Tap {
     epoch: Instant,
     state: Mutex<State>,
 }
@@ -22,11 +22,8 @@ struct State {
 }
 
 impl Tap {
-    pub fn new(epoch: Instant) -> Self {
-        Self {
-            epoch,
-            state: Mutex::default(),
-        }
+    pub(crate) fn new(epoch: Instant) -> Self {
+        Self { epoch, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -34,7 +31,7 @@ impl Tap {
     }
 
     /// The next bytes, recorded; empty at the end.
-    pub async fn read(&self, from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u8>> {
+    pub(crate) async fn read(&self, from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(READ_SIZE);
         from.read_buf(&mut bytes).await?;
         if !bytes.is_empty() {
@@ -47,33 +44,30 @@ impl Tap {
         Ok(bytes)
     }
 
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.state().marks.last().map_or(0, |m| m.end)
     }
 
     /// Bytes that had passed by then.
-    pub fn bytes_at(&self, at: Duration) -> u64 {
+    pub(crate) fn bytes_at(&self, at: Duration) -> u64 {
         let state = self.state();
         let passed = state.marks.partition_point(|m| m.at <= at);
-        passed
-            .checked_sub(1)
-            .and_then(|last| state.marks.get(last))
-            .map_or(0, |m| m.end)
+        passed.checked_sub(1).and_then(|last| state.marks.get(last)).map_or(0, |m| m.end)
     }
 
-    pub fn first(&self) -> Option<Duration> {
+    pub(crate) fn first(&self) -> Option<Duration> {
         self.state().marks.first().map(|m| m.at)
     }
 
-    pub fn last(&self) -> Option<Duration> {
+    pub(crate) fn last(&self) -> Option<Duration> {
         self.state().marks.last().map(|m| m.at)
     }
 
-    pub fn with_marks<T>(&self, use_them: impl FnOnce(&[Mark]) -> T) -> T {
+    pub(crate) fn with_marks<T>(&self, use_them: impl FnOnce(&[Mark]) -> T) -> T {
         use_them(&self.state().marks)
     }
 
-    pub fn sha256(&self) -> String {
+    pub(crate) fn sha256(&self) -> String {
         hex::encode(self.state().hash.clone().finalize())
     }
 }

@@ -20,18 +20,13 @@ const SECRET_KEY: &str = "demo-secret";
 
 /// A command whose end is the demo's business: it is in a process group of its
 /// own, so that Ctrl-C reaches the demo alone, which then ends it in order.
-pub fn command(program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
     command
 }
 
-pub fn spawn(name: &str, command: &mut Command) -> Result<Child> {
+pub(crate) fn spawn(name: &str, command: &mut Command) -> Result<Child> {
     command.spawn().with_context(|| {
         let program = command.as_std().get_program().to_string_lossy();
         format!("cannot start {name} ({program})")
@@ -40,7 +35,7 @@ pub fn spawn(name: &str, command: &mut Command) -> Result<Child> {
 
 /// Passes the lines of `from` on with the tool's name before them, except those
 /// that `keep` refuses.
-pub fn pass_on<R>(
+pub(crate) fn pass_on<R>(
     name: &'static str,
     from: R,
     mut keep: impl FnMut(&str) -> bool + Send + 'static,
@@ -64,25 +59,23 @@ where
 }
 
 /// Waits for a program, but not for ever.
-pub async fn finish(name: &str, child: &mut Child, patience: Duration) -> Result<ExitStatus> {
-    match timeout(patience, child.wait()).await {
-        Ok(status) => status.with_context(|| format!("cannot wait for {name}")),
-        Err(_) => {
-            child.start_kill().ok();
-            bail!("{name} had not ended after {} s more", patience.as_secs());
-        }
-    }
+pub(crate) async fn finish(name: &str, child: &mut Child, patience: Duration) -> Result<ExitStatus> {
+    let Ok(status) = timeout(patience, child.wait()).await else {
+        child.start_kill().ok();
+        bail!("{name} had not ended after {} s more", patience.as_secs());
+    };
+    status.with_context(|| format!("cannot wait for {name}"))
 }
 
 /// The programs of this build, beside which the demo itself lies.
-pub struct Built {
-    pub writer: PathBuf,
-    pub reader: PathBuf,
+pub(crate) struct Built {
+    pub(crate) writer: PathBuf,
+    pub(crate) reader: PathBuf,
     local_store: PathBuf,
 }
 
 impl Built {
-    pub fn find() -> Result<Self> {
+    pub(crate) fn find() -> Result<Self> {
         let me = std::env::current_exe().context("cannot tell where this program lies")?;
         let examples = me.parent().context("this program lies nowhere")?;
         let release = examples.parent().unwrap_or(examples);
@@ -90,10 +83,7 @@ impl Built {
             if path.is_file() {
                 Ok(path)
             } else {
-                bail!(
-                    "{} is not built; start the demo with `make demo`",
-                    path.display()
-                )
+                bail!("{} is not built; start the demo with `make demo`", path.display())
             }
         };
         Ok(Self {
@@ -105,14 +95,14 @@ impl Built {
 }
 
 /// A local store in a directory that goes away with it.
-pub struct Store {
-    pub url: String,
+pub(crate) struct Store {
+    pub(crate) url: String,
     child: Child,
     dir: TempDir,
 }
 
 impl Store {
-    pub async fn start(built: &Built) -> Result<Self> {
+    pub(crate) async fn start(built: &Built) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("live-read-demo-")
             .tempdir()
@@ -145,7 +135,7 @@ impl Store {
     }
 
     /// Points a tool at this store, and at nothing else.
-    pub fn configure<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(crate) fn configure<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("AWS_") {
                 command.env_remove(name);
@@ -163,7 +153,7 @@ impl Store {
             .current_dir(self.dir.path())
     }
 
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.child.kill().await.ok();
     }
 }

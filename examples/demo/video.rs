@@ -7,12 +7,12 @@ use tokio::process::Command;
 
 use crate::tools::command;
 
-pub const FRAMES_PER_SECOND: u64 = 30;
+pub(crate) const FRAMES_PER_SECOND: u64 = 30;
 
 /// A test pattern in real time, with a running clock and a beep each second, as
 /// fragmented MP4 on standard output. Constant 6 Mbit/s: x264 fills up what the
 /// pattern does not need. Its progress comes on standard error.
-pub fn source(seconds: u64, clock: bool) -> Command {
+pub(crate) fn source(seconds: u64, clock: bool) -> Command {
     // A little noise, so that the pictures cost what camera pictures cost.
     let mut picture = String::from("noise=alls=10:allf=t,");
     if clock {
@@ -46,7 +46,7 @@ const CLOCK: &str = "drawtext=text='%{localtime\\:%T}  %{pts\\:hms}':fontsize=48
     :box=1:boxcolor=black@0.6:boxborderw=12:x=(w-tw)/2:y=h-th-48";
 
 /// Not every ffmpeg can write text, and not every machine has a font.
-pub async fn can_draw_a_clock() -> bool {
+pub(crate) async fn can_draw_a_clock() -> bool {
     command("ffmpeg")
         .args(["-loglevel", "quiet", "-f", "lavfi", "-i"])
         .args(["color=size=64x64", "-frames:v", "1", "-vf", CLOCK])
@@ -58,7 +58,7 @@ pub async fn can_draw_a_clock() -> bool {
 
 /// Decodes standard input: a line per picture and per block of sound on
 /// standard output, and once a second of stream the newest picture to `png`.
-pub fn decoder(png: &Path) -> Command {
+pub(crate) fn decoder(png: &Path) -> Command {
     let mut ffmpeg = command("ffmpeg");
     ffmpeg
         .args(["-nostdin", "-hide_banner", "-loglevel", "warning"])
@@ -71,30 +71,29 @@ pub fn decoder(png: &Path) -> Command {
     ffmpeg
 }
 
-pub fn is_a_picture(framecrc: &str) -> bool {
+pub(crate) fn is_a_picture(framecrc: &str) -> bool {
     framecrc.starts_with("0,")
 }
 
 /// `frame=123` in ffmpeg's progress.
-pub fn frames_of(progress: &str) -> Option<u64> {
+pub(crate) fn frames_of(progress: &str) -> Option<u64> {
     progress.strip_prefix("frame=")?.trim().parse().ok()
 }
 
 /// A `name=value` line of ffmpeg's progress, which is not for people.
-pub fn is_progress(line: &str) -> bool {
-    line.split_once('=').is_some_and(|(name, _)| {
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-    })
+pub(crate) fn is_progress(line: &str) -> bool {
+    line.split_once('=')
+        .is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
 }
 
-pub fn there_is_a_display() -> bool {
+pub(crate) fn there_is_a_display() -> bool {
     cfg!(target_os = "macos")
         || ["DISPLAY", "WAYLAND_DISPLAY"]
             .iter()
             .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-pub fn player() -> Command {
+pub(crate) fn player() -> Command {
     let mut ffplay = command("ffplay");
     ffplay
         .args(["-hide_banner", "-loglevel", "error", "-nostats"])
