@@ -12,7 +12,7 @@ PORT ?= 8000
 export DEMO_SECONDS DEMO_OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-page lint build install page
+.PHONY: help demo test test-rust test-page test-recipes lint build install page
 
 help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
@@ -28,11 +28,16 @@ demo:
 	cargo build --release --locked --bins --example local_store --example demo
 	@exec cargo run --quiet --release --locked --example demo
 
-test: test-rust test-page
+test: test-rust test-recipes test-page
 
 test-rust:
 	@./scripts/install-deps.sh build test
 	cargo test --release --locked
+
+test-recipes:
+	@./scripts/install-deps.sh build test
+	@cargo build --quiet --release --locked --bins --example local_store
+	./scripts/check-recipes.sh
 
 test-page:
 	@./scripts/install-deps.sh build test
