@@ -142,10 +142,14 @@ while :; do
         rate=''
         [ "$before" -lt 0 ] || rate="  +$((bytes - before)) B"
         before=$bytes
+        noun=parts
+        [ "$parts" -ne 1 ] || noun=part
+        line="$(date +%H:%M:%S)  $parts $noun  $bytes bytes$rate"
+        # On a terminal the line is written over; elsewhere there is one a second.
         if [ -t 1 ]; then
-            printf '\r\033[K%s  %d parts  %d bytes%s' "$(date +%H:%M:%S)" "$parts" "$bytes" "$rate"
+            printf '\r\033[K%s' "$line"
         else
-            printf '%s  %d parts  %d bytes%s\n' "$(date +%H:%M:%S)" "$parts" "$bytes" "$rate"
+            printf '%s\n' "$line"
         fi
     elif grep -q -e NoSuchUpload -e '(404)' "$errors"; then
         break

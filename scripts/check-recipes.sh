@@ -139,7 +139,7 @@ live_recipes() {
     wait "$hls"; status=$?
     judge hls "exit code $status, or the playlist has no end" eval "[ $status = 0 ] && in_file EXT-X-ENDLIST hls/stream.m3u8"
     wait "$watch"; status=$?
-    judge watch "exit code $status" eval "[ $status = 0 ] && in_file '[1-9][0-9]* parts  [0-9]* bytes' watch.log && in_file 'is complete: $(size copy.mp4) bytes' watch.log"
+    judge watch "exit code $status" eval "[ $status = 0 ] && in_file '[1-9][0-9]* parts*  [0-9]* bytes' watch.log && in_file 'is complete: $(size copy.mp4) bytes' watch.log"
 
     if run vod && in_file 'PLAYLIST-TYPE:VOD' hls/vod.m3u8 && in_file EXT-X-ENDLIST hls/vod.m3u8; then ok vod; else wrong vod "not on demand"; fi
     if run remux && has_frames vod.mp4 900; then ok remux; else wrong remux "$(frames vod.mp4) frames"; fi
