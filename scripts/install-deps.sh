@@ -89,9 +89,10 @@ may_install() {
 }
 
 refreshed=no
-install_one() {
-    packages=$(package "$pm" "$1")
-    say "installing $packages"
+install() {
+    packages=''
+    for wanted; do packages="$packages $(package "$pm" "$wanted")"; done
+    say "installing$packages"
     # shellcheck disable=SC2086  # word splitting is wanted
     case $pm in
     apt)
@@ -118,7 +119,7 @@ install_one() {
 install_aws_from_pypi() {
     if ! have python3 || ! python3 -c 'import ensurepip' 2>/dev/null; then
         [ "$pm" = apt ] && [ "$can_install" = yes ] || return 1
-        install_one python3-venv || return 1
+        install python3-venv || return 1
     fi
     say "installing the AWS CLI into $aws_venv"
     rm -rf "$aws_venv"
@@ -150,16 +151,16 @@ if [ -n "$missing" ]; then
     pm=$(manager)
     can_install=no
     if may_install; then can_install=yes; fi
-    for thing in $missing; do
-        # One package may have brought another.
-        present "$thing" && continue
-        if [ $can_install = yes ]; then
-            install_one "$thing" || say "the package manager could not install $(package "$pm" "$thing")"
-        fi
-        if [ "$thing" = aws ] && ! present aws; then
-            install_aws_from_pypi || true
-        fi
-    done
+    # shellcheck disable=SC2086  # word splitting is wanted
+    if [ $can_install = yes ] && ! install $missing; then
+        # One that does not exist here must not keep the others out.
+        for thing in $missing; do
+            present "$thing" || install "$thing" || say "the package manager could not install $(package "$pm" "$thing")"
+        done
+    fi
+    case " $missing " in
+    *" aws "*) present aws || install_aws_from_pypi || true ;;
+    esac
 fi
 
 failed=
