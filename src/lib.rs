@@ -1,1 +1,38 @@
-//! live
+//! Write a stream into an S3 object that can be read while it is still being written, and read it.
+//!
+//! ```text
+//! writer: stdin | followed file -> source -> part buffers -> upload xN -> ledger -> complete
+//! reader: locate (pinned upload) -> follow (cursor) -> prefetch xN -> sink; 416 -> wait -> over? -> last look
+//! ```
+//!
+//! | module | job |
+//! |---|---|
+//! | [`live_read`], [`part`] | facts and arithmetic of the protocol; pure |
+//! | [`store`] | the one door to S3 |
+//! | [`retry`] | when to send a failed request again |
+//! | [`source`], [`pool`], [`upload`], [`ledger`] | the writer |
+//! | [`locate`], [`follow`], [`prefetch`], [`rhythm`], [`sink`] | the reader |
+//! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
+//! | [`fmp4`] | what kind of MP4 goes through |
+//! | [`cli`], [`logging`], [`progress`], [`shutdown`] | what people type, see and send |
+
+pub mod check;
+pub mod cli;
+pub mod fmp4;
+pub mod follow;
+pub mod ledger;
+pub mod live_check;
+pub mod live_read;
+pub mod locate;
+pub mod logging;
+pub mod part;
+pub mod pool;
+pub mod prefetch;
+pub mod progress;
+pub mod retry;
+pub mod rhythm;
+pub mod shutdown;
+pub mod sink;
+pub mod source;
+pub mod store;
+pub mod upload;

@@ -1,1 +1,124 @@
-fn main() {}
+//! `reader`: copies an S3 object to a file or standard output while it is still being written.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use clap::Parser;
+use live_read::cli::common::{Exit, load_dotenv};
+use live_read::cli::reader::{By, ReaderArgs};
+use live_read::follow::{self, Plan, ReadError};
+use live_read::locate::Wanted;
+use live_read::logging::{Console, LogSettings};
+use live_read::progress::{self, Progress};
+use live_read::retry::Retry;
+use live_read::shutdown::EndSignals;
+use live_read::sink::{Sink, SinkError};
+use live_read::store::{Access, Connection, Store};
+
+fn main() -> ExitCode {
+    if let Err(error) = load_dotenv() {
+        eprintln!("reader: {error}");
+        return Exit::Usage.into();
+    }
+    let args = ReaderArgs::parse();
+    let console = Console::start(LogSettings {
+        debug: args.common.debug,
+        debug_sdk: args.common.debug_sdk,
+        format: args.common.log_format,
+    });
+    let access = if args.anon { Access::Anonymous } else { Access::Credentials };
+    let connection = match args.common.connection(access) {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Usage.into();
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("cannot start: {error}");
+            return Exit::Failed.into();
+        }
+    };
+    let exit = runtime.block_on(run(args, connection, &console));
+    console.clear();
+    runtime.shutdown_background();
+    exit.into()
+}
+
+/// Runs the tool until it is done or a signal ends it.
+async fn run(args: ReaderArgs, connection: Connection, console: &Console) -> Exit {
+    let mut signals = match EndSignals::catch() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!("cannot catch signals: {error}");
+            return Exit::Failed;
+        }
+    };
+    tokio::select! {
+        exit = work(args, connection, console) => exit,
+        signal = signals.next() => Exit::Signal(signal),
+    }
+}
+
+async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Exit {
+    let (store, resolved) = match Store::connect(&connection).await {
+        Ok(connected) => connected,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Failed;
+        }
+    };
+    console.hide(resolved.secrets);
+    let progress = Arc::new(Progress::default());
+    let sink = if args.file == Path::new("-") {
+        Sink::stdout(progress.clone())
+    } else {
+        Sink::file(&args.file, progress.clone())
+    };
+    let mut sink = match sink {
+        Ok(sink) => sink,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Failed;
+        }
+    };
+    let plan = Plan {
+        wanted: Wanted {
+            key: args.key,
+            upload_id: args.upload_id,
+            wait: !args.no_wait,
+            poll_interval: args.poll_interval,
+            timeout: args.timeout,
+            retry: Retry { give_up_after: args.common.retry_timeout },
+        },
+        by_part: args.by == By::Part,
+        chunk_size: args.chunk_size,
+        queue_size: usize::from(args.queue_size),
+        timeout: args.timeout,
+    };
+    let status = progress::show(console.clone(), progress.clone(), args.common.quiet, |progress, rate| {
+        let held = progress.bytes_in.load(Relaxed).saturating_sub(progress.bytes_out.load(Relaxed));
+        format!("{rate}, {held} bytes queued, last news {:.0} s ago", progress.silence().as_secs_f64())
+    });
+    let result = follow::read(&store, &plan, &mut sink, &progress).await;
+    if let Some(status) = status {
+        status.abort();
+    }
+    match result {
+        Ok(bytes) => {
+            let object = store.object(&plan.wanted.key);
+            tracing::info!("{object} ended: {bytes} bytes, {:.1} s", progress.elapsed().as_secs_f64());
+            Exit::Done
+        }
+        // Whoever reads our output has had enough: that is an end, not a failure.
+        Err(ReadError::Sink(SinkError::Closed)) => Exit::Done,
+        Err(error) => {
+            tracing::error!("{error}");
+            Exit::Failed
+        }
+    }
+}

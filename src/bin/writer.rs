@@ -1,1 +1,182 @@
-fn main() {}
+//! `writer`: copies standard input, or a file as it grows, into an S3 object that can be read while it is written.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use clap::Parser;
+use live_read::check::{self, Verdict};
+use live_read::cli::common::{Exit, load_dotenv};
+use live_read::cli::units::show_bytes;
+use live_read::cli::writer::{WriterArgs, content_type_of};
+use live_read::logging::{Console, LogSettings};
+use live_read::progress::{self, Progress};
+use live_read::retry::Retry;
+use live_read::shutdown::{self, EndSignals};
+use live_read::source::{Source, StopSignal};
+use live_read::store::{Access, Connection, Store};
+use live_read::upload::{self, Ended, Plan, WriteError};
+
+fn main() -> ExitCode {
+    if let Err(error) = load_dotenv() {
+        eprintln!("writer: {error}");
+        return Exit::Usage.into();
+    }
+    let args = WriterArgs::parse();
+    let console = Console::start(LogSettings {
+        debug: args.common.debug,
+        debug_sdk: args.common.debug_sdk,
+        format: args.common.log_format,
+    });
+    let connection = match args.common.connection(Access::Credentials) {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Usage.into();
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("cannot start: {error}");
+            return Exit::Failed.into();
+        }
+    };
+    let exit = runtime.block_on(run(args, connection, &console));
+    console.clear();
+    // A read of standard input that still waits must not keep the program.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+/// Runs the tool until it is done or a second signal ends it.
+async fn run(args: WriterArgs, connection: Connection, console: &Console) -> Exit {
+    let mut signals = match EndSignals::catch() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!("cannot catch signals: {error}");
+            return Exit::Failed;
+        }
+    };
+    let progress = Arc::new(Progress::default());
+    let (stop, stopped) = shutdown::stop_switch();
+    let check = args.check;
+    let key = args.key.clone().unwrap_or_default();
+    let work = work(args, connection, console, stopped, progress.clone());
+    tokio::pin!(work);
+    let first = tokio::select! {
+        exit = &mut work => return exit,
+        signal = signals.next() => signal,
+    };
+    if check {
+        return Exit::Signal(first);
+    }
+    tracing::info!(
+        "{}: no longer waiting for input; uploading what there is. Once more ends at once",
+        shutdown::name(first)
+    );
+    stop.send_replace(true);
+    tokio::select! {
+        exit = &mut work => exit,
+        signal = signals.next() => {
+            let how = progress.upload.get().map_or_else(String::new, |id| how_to_go_on(&key, id));
+            tracing::error!("{} again: ended at once, before the upload was complete. {how}", shutdown::name(signal));
+            Exit::Signal(signal)
+        }
+    }
+}
+
+async fn work(
+    args: WriterArgs,
+    connection: Connection,
+    console: &Console,
+    stop: StopSignal,
+    progress: Arc<Progress>,
+) -> Exit {
+    let (store, resolved) = match Store::connect(&connection).await {
+        Ok(connected) => connected,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Failed;
+        }
+    };
+    console.hide(resolved.secrets.clone());
+    if args.check {
+        let mut report = |line: check::Line| match line.verdict {
+            Verdict::Good => tracing::info!("{line}"),
+            Verdict::Note => tracing::warn!("{line}"),
+            Verdict::Bad => tracing::error!("{line}"),
+        };
+        let good = check::check(&store, &resolved, args.key.as_deref(), &mut report).await;
+        return if good { Exit::Done } else { Exit::Failed };
+    }
+    let key = args.key.unwrap_or_default();
+    let source = if args.file == Path::new("-") {
+        Source::stdin(stop)
+    } else {
+        Source::file(&args.file, (!args.no_follow).then_some(args.poll_interval), stop)
+    };
+    let mut source = match source {
+        Ok(source) => source,
+        Err(error) => {
+            tracing::error!("{error}; nothing has been uploaded");
+            return Exit::Failed;
+        }
+    };
+    let plan = Plan {
+        content_type: args.content_type.or_else(|| content_type_of(&key).map(str::to_owned)),
+        key,
+        part_size: args.part_size,
+        concurrency: usize::from(args.concurrency),
+        retry: Retry { give_up_after: args.common.retry_timeout },
+    };
+    let status = progress::show(console.clone(), progress.clone(), args.common.quiet, |progress, rate| {
+        let (taken, stored) = (progress.bytes_in.load(Relaxed), progress.bytes_out.load(Relaxed));
+        let parts = progress.parts.load(Relaxed);
+        format!("{rate}, {parts} parts stored, {} not yet stored", show_bytes(taken.saturating_sub(stored)))
+    });
+    let result = upload::write(&store, &plan, &mut source, &progress).await;
+    if let Some(status) = status {
+        status.abort();
+    }
+    let object = store.object(&plan.key);
+    match result {
+        Ok(Ended::Completed { bytes, parts }) => {
+            tracing::info!(
+                "{object} is complete: {bytes} bytes in {parts} parts, {:.1} s",
+                progress.elapsed().as_secs_f64()
+            );
+            Exit::Done
+        }
+        Ok(Ended::Empty) => {
+            tracing::warn!("there was no input at all, and an S3 upload cannot be empty: {object} was not made");
+            Exit::Done
+        }
+        Err(error) => {
+            tracing::error!("{}", explain(&object, &plan.key, &error));
+            Exit::Failed
+        }
+    }
+}
+
+/// The error with what is left of the upload, and how to go on.
+fn explain(object: &str, key: &str, error: &WriteError) -> String {
+    let cause = error.to_string();
+    let cause = cause.trim_end_matches('.');
+    match (&error.left_open, error.completed) {
+        (Some((id, bytes)), _) => {
+            format!("{cause}. The {bytes} bytes that {object} holds stay readable. {}", how_to_go_on(key, id))
+        }
+        (None, Some(bytes)) => format!("{cause}. {object} was completed with the {bytes} bytes that it holds"),
+        (None, None) => format!("{cause}. Nothing has been uploaded"),
+    }
+}
+
+/// What to do about an upload that is left open.
+fn how_to_go_on(key: &str, upload_id: &str) -> String {
+    format!(
+        "The upload is left open: complete or cancel it with an S3 tool, for example \
+         `aws s3api abort-multipart-upload --bucket \"$BUCKET_NAME\" --key '{key}' --upload-id '{upload_id}'`"
+    )
+}

@@ -1,0 +1,119 @@
+//! Options that both tools take, and what both do with a message and an exit code.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::logging::LogFormat;
+use crate::store::{Access, Connection};
+
+/// Options of both tools.
+#[derive(Debug, Clone, Args)]
+pub struct CommonArgs {
+    /// The bucket
+    #[arg(short, long, env = "BUCKET_NAME", value_name = "NAME", help_heading = "Store")]
+    pub bucket: Option<String>,
+
+    /// The store's address, over AWS_ENDPOINT_URL
+    #[arg(long, value_name = "URL", help_heading = "Store")]
+    pub endpoint_url: Option<String>,
+
+    /// Address the bucket by path even where the endpoint has a domain name
+    #[arg(long, help_heading = "Store")]
+    pub path_style: bool,
+
+    /// How long one request may keep failing before that is final
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::units::duration, help_heading = "Store")]
+    pub retry_timeout: std::time::Duration,
+
+    /// No status line; start, end, warnings and errors are still said
+    #[arg(short, long, help_heading = "Messages")]
+    pub quiet: bool,
+
+    /// A line for each part and each wait
+    #[arg(long, help_heading = "Messages")]
+    pub debug: bool,
+
+    /// What the AWS SDK has to say as well
+    #[arg(long, help_heading = "Messages")]
+    pub debug_sdk: bool,
+
+    /// How messages are written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text", help_heading = "Messages")]
+    pub log_format: LogFormat,
+}
+
+impl CommonArgs {
+    /// The store that these options name.
+    ///
+    /// # Errors
+    /// In words, when no bucket is named.
+    pub fn connection(&self, access: Access) -> Result<Connection, String> {
+        let bucket = self.bucket.clone().filter(|bucket| !bucket.is_empty());
+        let bucket = bucket.ok_or("no bucket: give --bucket NAME or set BUCKET_NAME in the environment or in .env")?;
+        if bucket.contains('/') {
+            return Err(format!("{bucket:?} is not a bucket name; give the bucket and the key apart"));
+        }
+        Ok(Connection { bucket, endpoint_url: self.endpoint_url.clone(), path_style: self.path_style, access })
+    }
+}
+
+/// How a tool ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done.
+    Done,
+    /// 1: failed, and the message has been written.
+    Failed,
+    /// 2: wrong usage, and the message has been written.
+    Usage,
+    /// 128+N: ended by signal N.
+    Signal(i32),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+impl Exit {
+    /// The exit code as a number.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Signal(number) => u8::try_from(128 + number).unwrap_or(1),
+        }
+    }
+}
+
+/// Reads `.env` of the working directory into the environment, never over what is set there already.
+///
+/// # Errors
+/// In words, when the file is there but cannot be read or understood.
+pub fn load_dotenv() -> Result<(), String> {
+    match dotenvy::from_path(".env") {
+        Ok(()) => Ok(()),
+        Err(error) if error.not_found() => Ok(()),
+        // The error would quote the line, and the line may hold a secret.
+        Err(dotenvy::Error::LineParse(_, at)) => {
+            Err(format!(".env cannot be understood: one line (near its character {at}) is not of the form NAME=value"))
+        }
+        Err(error) => Err(format!(".env cannot be read: {error}")),
+    }
+}
+
+/// Checks a key: 1 to 1,024 bytes of UTF-8, the limit of S3.
+///
+/// # Errors
+/// In words, when it is empty or too long.
+pub fn key(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("a key cannot be empty".to_owned()),
+        1..=1024 => Ok(text.to_owned()),
+        length => Err(format!("a key has at most 1024 bytes, this one has {length}")),
+    }
+}

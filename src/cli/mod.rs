@@ -1,0 +1,6 @@
+//! The command line: what people type, and one step that turns it into checked settings.
+
+pub mod common;
+pub mod reader;
+pub mod units;
+pub mod writer;

@@ -1,0 +1,91 @@
+//! The command line of `reader`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+use super::common::{CommonArgs, key};
+use super::units;
+
+/// Copies an S3 object to a file or standard output while it is still being written
+///
+/// Waits for an upload of KEY that is marked for Live Read (a feature of Backblaze B2), reads it from its first byte,
+/// and ends when it ends. Memory use is at most the chunk size times the queue size plus one, and a few MiB.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "reader", version, max_term_width = 100)]
+pub struct ReaderArgs {
+    /// The object to read
+    #[arg(value_parser = key)]
+    pub key: String,
+
+    /// Where to write; `-` is standard output
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+
+    /// Ask for byte ranges or for part numbers
+    #[arg(long, value_enum, default_value = "range")]
+    pub by: By,
+
+    /// Bytes per range request
+    #[arg(long, value_name = "SIZE", default_value = "5MiB", value_parser = chunk_size)]
+    pub chunk_size: u64,
+
+    /// Chunks fetched ahead
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub queue_size: u16,
+
+    /// Longest wait between two looks for data that is not there yet
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = units::interval)]
+    pub poll_interval: Duration,
+
+    /// Do not wait for an upload to begin: follow the newest open one, else read the finished object
+    #[arg(long)]
+    pub no_wait: bool,
+
+    /// Read this upload instead of the newest
+    #[arg(long, value_name = "ID")]
+    pub upload_id: Option<String>,
+
+    /// Without credentials: a public bucket
+    #[arg(long)]
+    pub anon: bool,
+
+    /// Give up when nothing new has come for this long [default: never]
+    #[arg(long, value_name = "SECONDS", value_parser = units::interval)]
+    pub timeout: Option<Duration>,
+
+    /// Options of both tools.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// What a read request names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// Byte ranges.
+    Range,
+    /// Part numbers.
+    Part,
+}
+
+/// Bytes per range request: 1 B to 5 GiB.
+fn chunk_size(text: &str) -> Result<u64, String> {
+    match units::size(text)? {
+        0 => Err("at least 1 byte".to_owned()),
+        size if size > crate::live_read::MAX_PART_SIZE => Err("at most 5 GiB".to_owned()),
+        size => Ok(size),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        ReaderArgs::command().debug_assert();
+    }
+}

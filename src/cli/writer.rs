@@ -1,0 +1,112 @@
+//! The command line of `writer`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::common::{CommonArgs, key};
+use super::units;
+use crate::part::PartSize;
+
+/// Copies standard input, or a file as it grows, into an S3 object that can be read while it is being written
+///
+/// The stream is cut into parts of a multipart upload that is marked for Live Read (a feature of Backblaze B2). Memory
+/// use is at most the part size times the parts in flight plus two (30 MiB with the defaults).
+#[derive(Debug, Clone, Parser)]
+#[command(name = "writer", version, max_term_width = 100)]
+pub struct WriterArgs {
+    /// The object to write
+    #[arg(value_parser = key, required_unless_present = "check")]
+    pub key: Option<String>,
+
+    /// A file to follow as it grows; `-` is standard input, to its end
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+
+    /// Size of every part but the last: 5000000 bytes to 5 GiB
+    #[arg(short = 's', long, visible_aliases = ["chunk-size", "chunk_size"], value_name = "SIZE", default_value = "5MiB", value_parser = part_size)]
+    pub part_size: PartSize,
+
+    /// Parts in flight at once
+    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrency: u16,
+
+    /// How long to wait for a followed file to grow where the system cannot tell
+    #[arg(long, visible_alias = "interval", value_name = "SECONDS", default_value = "0.5", value_parser = units::interval)]
+    pub poll_interval: Duration,
+
+    /// Stop at the end of FILE instead of waiting for more
+    #[arg(long)]
+    pub no_follow: bool,
+
+    /// Upload nothing; report whether credentials, bucket, region, clock and Live Read are in order
+    #[arg(long)]
+    pub check: bool,
+
+    /// Stored with the object [default: from KEY's ending]
+    #[arg(long, value_name = "TYPE")]
+    pub content_type: Option<String>,
+
+    /// Options of both tools.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// The size of a part, within the limits.
+fn part_size(text: &str) -> Result<PartSize, String> {
+    PartSize::new(units::size(text)?).map_err(|error| error.to_string())
+}
+
+/// The content type that a key's ending stands for.
+#[must_use]
+pub fn content_type_of(key: &str) -> Option<&'static str> {
+    let (_, ending) = key.rsplit('/').next()?.rsplit_once('.')?;
+    Some(match ending.to_ascii_lowercase().as_str() {
+        "mp4" | "m4v" | "cmfv" => "video/mp4",
+        "m4a" | "cmfa" => "audio/mp4",
+        "m4s" => "video/iso.segment",
+        "mov" => "video/quicktime",
+        "ts" | "m2ts" | "mts" => "video/mp2t",
+        "mkv" => "video/x-matroska",
+        "webm" => "video/webm",
+        "flv" => "video/x-flv",
+        "avi" => "video/x-msvideo",
+        "aac" => "audio/aac",
+        "mp3" => "audio/mpeg",
+        "ogg" | "oga" | "opus" => "audio/ogg",
+        "ogv" => "video/ogg",
+        "wav" => "audio/wav",
+        "flac" => "audio/flac",
+        "m3u8" => "application/vnd.apple.mpegurl",
+        "json" => "application/json",
+        "jsonl" | "ndjson" => "application/x-ndjson",
+        "txt" | "log" => "text/plain",
+        "csv" => "text/csv",
+        "html" | "htm" => "text/html",
+        "gz" | "tgz" => "application/gzip",
+        "zst" => "application/zstd",
+        "zip" => "application/zip",
+        "tar" => "application/x-tar",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        WriterArgs::command().debug_assert();
+    }
+
+    #[test]
+    fn content_types_go_by_the_last_ending() {
+        assert_eq!(content_type_of("shows/match.one.MP4"), Some("video/mp4"));
+        assert_eq!(content_type_of("shows.mp4/match"), None);
+        assert_eq!(content_type_of("match"), None);
+    }
+}

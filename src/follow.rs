@@ -1,0 +1,475 @@
+//! The reader: fetches ahead while it is behind, looks again at the live edge, and ends when the upload does.
+//!
+//! ```text
+//! locate -> window of fetches -> (in order) -> sink
+//!               ^                    |
+//!               |   live edge: 416   v
+//!               +--- wait <--- is the upload over? ---> last look ---> done
+//! ```
+//!
+//! The race that loses a tail: 416, then the writer stores its last part and completes, then the upload is found to be
+//! over. So the end is believed only on a 416 that came after that.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::locate::{LocateError, Located, Wanted, locate, may_not_list};
+use crate::part::{PartNumber, PartSize};
+use crate::prefetch::{End, Event, Fetch, Stretch, Target};
+use crate::progress::Progress;
+use crate::rhythm::Rhythm;
+use crate::sink::{Sink, SinkError};
+use crate::store::{Store, StoreError};
+
+/// Silence after which a list of the open uploads is worth its price.
+const LONG_SILENCE: Duration = Duration::from_secs(30);
+
+/// A finished upload that does not show its last bytes is asked for them this often.
+const LAST_LOOKS: u32 = 20;
+
+/// What to read, and how.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What to look for.
+    pub wanted: Wanted,
+    /// Ask by part numbers instead of byte ranges.
+    pub by_part: bool,
+    /// Bytes per range request, at least one.
+    pub chunk_size: u64,
+    /// Chunks fetched ahead, at least one.
+    pub queue_size: usize,
+    /// Give up when nothing new has come for this long.
+    pub timeout: Option<Duration>,
+}
+
+/// Why reading ended before the end of the object.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There was nothing to read.
+    #[error(transparent)]
+    Locate(#[from] LocateError),
+    /// The store refused, or could not be reached for too long.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The output cannot be written.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// The upload was aborted, or the object deleted.
+    #[error(
+        "{object}: the upload {upload} was aborted (or its version deleted) after {bytes} bytes; they have been written"
+    )]
+    Aborted {
+        /// The object.
+        object: String,
+        /// The upload id.
+        upload: String,
+        /// Bytes written.
+        bytes: u64,
+    },
+    /// Nothing new came for too long.
+    #[error("{object}: nothing new has come for {} s; the upload {upload} is still open after {bytes} bytes, so its writer has stopped or lost its connection", after.as_secs_f64())]
+    TimedOut {
+        /// The object.
+        object: String,
+        /// The upload id.
+        upload: String,
+        /// Bytes written.
+        bytes: u64,
+        /// The limit.
+        after: Duration,
+    },
+    /// The store says that the object has more bytes, or fewer, than can be read.
+    #[error("{object}: it is complete with {size} bytes, but {bytes} could be read")]
+    Size {
+        /// The object.
+        object: String,
+        /// Its size as the store states it.
+        size: u64,
+        /// Bytes written.
+        bytes: u64,
+    },
+}
+
+/// Copies the object to `sink` while it grows; returns the number of bytes.
+///
+/// # Errors
+/// [`ReadError`]; what was written before is a clean prefix of the object.
+pub async fn read(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progress>) -> Result<u64, ReadError> {
+    progress.news();
+    let located = tokio::select! {
+        located = locate(store, &plan.wanted) => located?,
+        () = sink.closed() => return Err(SinkError::Closed.into()),
+    };
+    let object = store.object(&plan.wanted.key);
+    match (&located.version, located.is_open()) {
+        (Some(id), true) => tracing::info!("reading {object} while it is written, upload id {id}"),
+        (None, true) => tracing::info!("reading {object} while it is written"),
+        (_, false) => tracing::info!("reading {object}, which is complete"),
+    }
+    if let Some(id) = &located.version {
+        // The cell is empty: this is the only place that sets it, and it runs once.
+        drop(progress.upload.set(id.clone()));
+    }
+    let mut follower = Follower::new(store, plan, located, progress);
+    let result = follower.run(sink).await;
+    // Whatever ended the reading, what was fetched in order belongs to the output.
+    let written = sink.finish().await;
+    result?;
+    written?;
+    Ok(follower.cursor)
+}
+
+/// What is known about the end of the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// It may still grow.
+    No,
+    /// It is complete with this many bytes.
+    Complete(u64),
+    /// It is no longer open, and was not completed.
+    Aborted,
+}
+
+struct Follower<'a> {
+    store: &'a Store,
+    plan: &'a Plan,
+    progress: &'a Arc<Progress>,
+    target: Target,
+    located: Located,
+    /// The next byte that the sink is owed.
+    cursor: u64,
+    /// The part that the cursor is in, and where that part begins; kept for reading by part.
+    part: (Option<PartNumber>, u64),
+    part_size: Option<PartSize>,
+    /// Fetches under way, by rising offset and without a gap; the first one feeds the sink.
+    window: VecDeque<Fetch>,
+    /// How many fetches may be under way: one at the live edge, more while catching up.
+    width: usize,
+    rhythm: Rhythm,
+    over: Over,
+    /// Looks in vain since the end was known.
+    last_looks: u32,
+    /// Whether it has been said that Live Read seems to be off.
+    said_off: bool,
+    listed: Instant,
+}
+
+impl<'a> Follower<'a> {
+    fn new(store: &'a Store, plan: &'a Plan, located: Located, progress: &'a Arc<Progress>) -> Self {
+        let wanted = &plan.wanted;
+        let target = Target {
+            key: wanted.key.clone(),
+            version: located.version.clone(),
+            live: located.is_open(),
+            retry: wanted.retry,
+        };
+        let over = located.finished.map_or(Over::No, Over::Complete);
+        Self {
+            store,
+            plan,
+            progress,
+            target,
+            located,
+            cursor: 0,
+            part: (Some(PartNumber::FIRST), 0),
+            part_size: None,
+            window: VecDeque::new(),
+            width: 1,
+            rhythm: Rhythm::new(wanted.poll_interval),
+            over,
+            last_looks: 0,
+            said_off: false,
+            listed: Instant::now(),
+        }
+    }
+
+    async fn run(&mut self, sink: &mut Sink) -> Result<(), ReadError> {
+        loop {
+            if self.located.finished == Some(self.cursor) {
+                return Ok(());
+            }
+            self.widen();
+            let Some(front) = self.window.front_mut() else {
+                // No stretch is left to ask for: ten thousand parts have been read.
+                return Ok(());
+            };
+            let event = tokio::select! {
+                biased;
+                event = front.next() => event,
+                () = sink.closed() => return Err(SinkError::Closed.into()),
+                () = until_silent(self.progress, self.plan.timeout) => return Err(self.timed_out()),
+            };
+            match event {
+                Event::Facts { version, part_size } => self.learn(version, part_size),
+                Event::Bytes(bytes) => {
+                    self.cursor += bytes.len() as u64;
+                    self.progress.bytes_in.fetch_add(bytes.len() as u64, Relaxed);
+                    sink.write(bytes).await?;
+                    self.progress.news();
+                    if self.over == Over::Aborted {
+                        // The 404 that looked like an abort was none.
+                        self.over = Over::No;
+                    }
+                }
+                Event::End(End::Whole { length }) => self.advance(length),
+                Event::End(End::Edge { length }) => {
+                    self.back_to_edge();
+                    if self.at_edge(length > 0, sink).await? {
+                        return Ok(());
+                    }
+                }
+                Event::End(End::Absent { .. }) => {
+                    self.back_to_edge();
+                    self.at_absence(sink).await?;
+                }
+                Event::End(End::Failed(error)) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Notes what an answer tells beside its bytes.
+    fn learn(&mut self, version: Option<String>, part_size: Option<u64>) {
+        if self.target.version.is_none() && version.is_some() {
+            tracing::debug!("pinned to version {}", version.as_deref().unwrap_or_default());
+            self.target.version = version;
+        }
+        if self.part_size.is_none() {
+            self.part_size = part_size.and_then(|size| PartSize::new(size).ok());
+        }
+    }
+
+    /// Keeps as many fetches under way as the window is wide.
+    fn widen(&mut self) {
+        // Until the first answer has named the version there is nothing to pin the others to.
+        let width = if self.target.version.is_none() { 1 } else { self.width };
+        while self.window.len() < width {
+            let Some(stretch) = self.stretch(self.window.len()) else { return };
+            self.window.push_back(Fetch::start(self.store, &self.target, stretch));
+        }
+    }
+
+    /// The stretch that is `ahead` places after the cursor.
+    fn stretch(&self, ahead: usize) -> Option<Stretch> {
+        let ahead = ahead as u64;
+        if !self.plan.by_part {
+            let chunk = self.plan.chunk_size;
+            let first = self.window.front().map_or(self.cursor, |front| front.first) + ahead * chunk;
+            let beyond = self.located.finished.is_some_and(|size| ahead > 0 && first >= size);
+            return (!beyond).then_some(Stretch::Range { first, last: first + chunk - 1 });
+        }
+        let (number, first) = (self.part.0?, self.part.1);
+        let number = PartNumber::new(number.get() + u32::try_from(ahead).ok()?)?;
+        match self.part_size {
+            // The rest of a part whose beginning was read while it was shorter.
+            Some(size) if ahead == 0 && self.cursor > first => {
+                Some(Stretch::Range { first: self.cursor, last: first + size.get() - 1 })
+            }
+            Some(size) => Some(Stretch::Part { number, first: first + ahead * size.get() }),
+            None if ahead == 0 => Some(Stretch::Part { number, first: self.cursor }),
+            None => None,
+        }
+    }
+
+    /// The first fetch was read to its end: the next one takes its place, and there may be one more.
+    fn advance(&mut self, length: u64) {
+        self.window.pop_front();
+        if self.plan.by_part {
+            let short = self.part_size.is_some_and(|size| self.cursor - self.part.1 < size.get());
+            if short {
+                // The tail part: it may be the last, or be replaced by a longer version of itself.
+                self.width = 1;
+                self.window.clear();
+                return;
+            }
+            self.part = (self.part.0.and_then(PartNumber::next), self.cursor);
+            self.progress.parts.fetch_add(1, Relaxed);
+        } else if length > 0 {
+            self.progress.parts.fetch_add(1, Relaxed);
+        }
+        self.width = (self.width * 2).min(self.plan.queue_size);
+    }
+
+    /// Gives up what was asked for ahead; from here it goes on one look at a time.
+    fn back_to_edge(&mut self) {
+        self.window.clear();
+        self.width = 1;
+    }
+
+    /// At the live edge, after a look that brought something new or nothing. True when the object is read to its end.
+    async fn at_edge(&mut self, news: bool, sink: &Sink) -> Result<bool, ReadError> {
+        if news {
+            return Ok(false);
+        }
+        match self.over {
+            Over::Complete(size) if size == self.cursor => return Ok(true),
+            Over::Complete(size) => {
+                self.last_looks += 1;
+                if size < self.cursor || self.last_looks > LAST_LOOKS {
+                    return Err(ReadError::Size { object: self.object(), size, bytes: self.cursor });
+                }
+                // A finished object needs no Live Read header any more.
+                self.target.live = false;
+            }
+            Over::Aborted => return Err(self.aborted()),
+            Over::No => {
+                self.ask_whether_over().await?;
+                if self.over != Over::No {
+                    // The last look follows at once.
+                    return Ok(false);
+                }
+            }
+        }
+        self.wait(sink).await?;
+        Ok(false)
+    }
+
+    /// Finds out whether the object is complete, or the upload gone.
+    async fn ask_whether_over(&mut self) -> Result<(), ReadError> {
+        if let Some(size) = self.finished_size().await? {
+            self.over = Over::Complete(size);
+            return Ok(());
+        }
+        let silent = self.progress.silence() >= LONG_SILENCE && self.listed.elapsed() >= LONG_SILENCE;
+        if silent && self.still_open().await? == Some(false) {
+            // It may have been completed between the two questions.
+            self.over = match self.finished_size().await? {
+                Some(size) => Over::Complete(size),
+                None => Over::Aborted,
+            };
+        }
+        Ok(())
+    }
+
+    /// The size of the finished object, if it is finished.
+    async fn finished_size(&mut self) -> Result<Option<u64>, ReadError> {
+        let (key, version) = (&self.target.key, self.target.version.as_deref());
+        let head = self.target.retry.run(|_| self.store.head(key, version)).await?;
+        // Unpinned, the answer may come from an older object of the same key.
+        let head = head.filter(|head| version.is_some() || self.located.before.as_ref() != Some(head));
+        Ok(head.map(|head| head.size))
+    }
+
+    /// Whether the pinned upload is in the list of open uploads, where that may be known.
+    async fn still_open(&mut self) -> Result<Option<bool>, ReadError> {
+        let Some(id) = self.target.version.clone().filter(|_| self.located.may_list) else { return Ok(None) };
+        self.listed = Instant::now();
+        match self.target.retry.run(|_| self.store.open_uploads(&self.target.key)).await {
+            Ok(uploads) => Ok(Some(uploads.iter().any(|upload| upload.id == id))),
+            Err(error) if may_not_list(&error) => {
+                self.located.may_list = false;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// 404 where there was, or should be, an upload: it was aborted, or it cannot be read live.
+    async fn at_absence(&mut self, sink: &Sink) -> Result<(), ReadError> {
+        if let Some(size) = self.finished_size().await? {
+            if self.over == Over::Complete(size) {
+                self.last_looks += 1;
+                if self.last_looks > LAST_LOOKS {
+                    return Err(ReadError::Size { object: self.object(), size, bytes: self.cursor });
+                }
+                self.wait(sink).await?;
+            }
+            // Complete, but not to be read with the Live Read header.
+            self.over = Over::Complete(size);
+            self.target.live = false;
+            return Ok(());
+        }
+        if matches!(self.over, Over::Complete(_)) {
+            return Err(self.aborted());
+        }
+        let due = !self.said_off || self.listed.elapsed() >= LONG_SILENCE;
+        let open = if due { self.still_open().await? } else { Some(true) };
+        match open {
+            Some(true) => self.say_off(),
+            Some(false) => return self.gone().await,
+            None => {
+                // Who may not list sees an abort as two 404s with no finished object between them.
+                if self.over == Over::Aborted {
+                    return Err(self.aborted());
+                }
+                self.over = Over::Aborted;
+            }
+        }
+        self.wait(sink).await
+    }
+
+    /// The upload is in no list and its version not to be had: complete under another version id, or aborted.
+    async fn gone(&mut self) -> Result<(), ReadError> {
+        if let Some(size) = self.finished_size().await? {
+            self.over = Over::Complete(size);
+            self.target.live = false;
+            return Ok(());
+        }
+        // On stores whose upload ids are not version ids, the finished object is to be had by its key alone.
+        let newest = self.target.retry.run(|_| self.store.head(&self.target.key, None)).await?;
+        match newest {
+            Some(head) if self.cursor == 0 && self.said_off && self.located.before.as_ref() != Some(&head) => {
+                self.over = Over::Complete(head.size);
+                self.target.version = head.version;
+                self.target.live = false;
+                Ok(())
+            }
+            _ => Err(self.aborted()),
+        }
+    }
+
+    /// Says once, in plain words, why nothing can be seen of an upload that is there.
+    fn say_off(&mut self) {
+        if !std::mem::replace(&mut self.said_off, true) {
+            tracing::warn!(
+                "the upload of {} is open, but the store answers 404 to every live read of it: it was started without Live \
+                 Read, or Live Read is not enabled for this account or bucket. Nothing can be read before the upload is \
+                 complete; waiting for that",
+                self.object()
+            );
+        }
+    }
+
+    /// Waits until the next look is due.
+    async fn wait(&self, sink: &Sink) -> Result<(), ReadError> {
+        let wait = self.rhythm.wait();
+        tracing::debug!(at = self.cursor, "nothing new yet; looking again in {} ms", wait.as_millis());
+        tokio::select! {
+            () = sleep(wait) => Ok(()),
+            () = sink.closed() => Err(SinkError::Closed.into()),
+            () = until_silent(self.progress, self.plan.timeout) => Err(self.timed_out()),
+        }
+    }
+
+    fn timed_out(&self) -> ReadError {
+        let after = self.plan.timeout.unwrap_or_default();
+        ReadError::TimedOut { object: self.object(), upload: self.upload(), bytes: self.cursor, after }
+    }
+
+    fn aborted(&self) -> ReadError {
+        ReadError::Aborted { object: self.object(), upload: self.upload(), bytes: self.cursor }
+    }
+
+    fn object(&self) -> String {
+        self.store.object(&self.target.key)
+    }
+
+    fn upload(&self) -> String {
+        self.target.version.clone().unwrap_or_else(|| "(id unknown)".to_owned())
+    }
+}
+
+/// Waits until nothing new has come for `limit`; for ever without one.
+async fn until_silent(progress: &Progress, limit: Option<Duration>) {
+    let Some(limit) = limit else { return std::future::pending().await };
+    loop {
+        let silence = progress.silence();
+        if silence >= limit {
+            return;
+        }
+        sleep(limit.saturating_sub(silence)).await;
+    }
+}

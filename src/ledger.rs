@@ -1,0 +1,117 @@
+//! Which parts the store holds. It refuses to be closed with a gap, so that no object is completed without a part.
+
+use std::collections::BTreeMap;
+
+use crate::part::{PartNumber, PartSize};
+use crate::store::ETag;
+
+/// The parts of one upload that the store has confirmed.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    stored: BTreeMap<PartNumber, (ETag, u64)>,
+}
+
+/// A list of parts that would make a wrong object.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Gap {
+    /// A part is missing.
+    #[error("part {0} is missing")]
+    Missing(PartNumber),
+    /// A part in the middle is not of the part size, or the last one is larger.
+    #[error("part {number} has {size} bytes where {part_size} are due")]
+    Size {
+        /// The part.
+        number: PartNumber,
+        /// Its size in bytes.
+        size: u64,
+        /// The part size of the upload.
+        part_size: PartSize,
+    },
+    /// There is no part at all.
+    #[error("there is no part")]
+    Empty,
+}
+
+impl Ledger {
+    /// Notes that the store holds part `number` of `size` bytes. A later note of the same part takes the earlier's place.
+    pub fn note(&mut self, number: PartNumber, etag: ETag, size: u64) {
+        self.stored.insert(number, (etag, size));
+    }
+
+    /// Bytes in all noted parts.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.stored.values().map(|(_, size)| size).sum()
+    }
+
+    /// The parts in order, for completion: 1 to the last without a gap, all but the last of exactly `part_size`.
+    ///
+    /// # Errors
+    /// [`Gap`], naming the part that is wrong.
+    pub fn close(&self, part_size: PartSize) -> Result<Vec<(PartNumber, ETag)>, Gap> {
+        let last = *self.stored.keys().next_back().ok_or(Gap::Empty)?;
+        let mut parts = Vec::with_capacity(self.stored.len());
+        let mut due = Some(PartNumber::FIRST);
+        for (&number, (etag, size)) in &self.stored {
+            match due {
+                Some(due) if due == number => {}
+                Some(due) => return Err(Gap::Missing(due)),
+                None => return Err(Gap::Missing(number)),
+            }
+            let fits = if number == last { *size <= part_size.get() } else { *size == part_size.get() };
+            if !fits {
+                return Err(Gap::Size { number, size: *size, part_size });
+            }
+            parts.push((number, etag.clone()));
+            due = number.next();
+        }
+        Ok(parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PART: u64 = 5_000_000;
+
+    fn note(ledger: &mut Ledger, number: u32, size: u64) {
+        ledger.note(PartNumber::new(number).expect("in range"), ETag(format!("e{number}")), size);
+    }
+
+    fn close(ledger: &Ledger) -> Result<Vec<u32>, Gap> {
+        let parts = ledger.close(PartSize::new(PART).expect("in range"))?;
+        Ok(parts.iter().map(|(number, _)| number.get()).collect())
+    }
+
+    #[test]
+    fn a_short_part_may_only_be_the_last() {
+        let mut ledger = Ledger::default();
+        note(&mut ledger, 2, 7);
+        note(&mut ledger, 1, PART);
+        assert_eq!(close(&ledger), Ok(vec![1, 2]));
+        note(&mut ledger, 3, 7);
+        assert!(matches!(close(&ledger), Err(Gap::Size { number, .. }) if number.get() == 2));
+        note(&mut ledger, 2, PART);
+        assert_eq!(close(&ledger), Ok(vec![1, 2, 3]));
+    }
+
+    proptest! {
+        #[test]
+        fn it_closes_exactly_when_no_part_is_missing(order in Just((1..=20u32).collect::<Vec<_>>()).prop_shuffle(), noted in 0..=20usize) {
+            let mut ledger = Ledger::default();
+            for &number in &order[..noted] {
+                note(&mut ledger, number, PART);
+            }
+            let mut present = order[..noted].to_vec();
+            present.sort_unstable();
+            let whole = !present.is_empty() && present.iter().copied().eq(1..=u32::try_from(noted).expect("small"));
+            match close(&ledger) {
+                Ok(parts) => { prop_assert!(whole); prop_assert_eq!(parts, present); }
+                Err(_) => prop_assert!(!whole),
+            }
+        }
+    }
+}

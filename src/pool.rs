@@ -1,0 +1,156 @@
+//! Part buffers: as many as may exist at once, filled once, sent without a copy, and used again.
+//!
+//! The pool *is* the memory bound. A buffer is acquired before its bytes are read and goes back when the last reference
+//! to them is dropped, which is when the store has the part. A fresh 5 MiB allocation costs more than a thousand page
+//! faults, so buffers are kept.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A fixed number of buffers of one part each; the memory is taken when a buffer is first used.
+#[derive(Debug, Clone)]
+pub struct PartPool {
+    permits: Arc<Semaphore>,
+    free: Arc<Mutex<Vec<Vec<u8>>>>,
+    part_len: usize,
+}
+
+/// The system gave no memory for a part.
+#[derive(Debug, thiserror::Error)]
+#[error("no memory for a part of {0} bytes; choose a smaller --part-size or --concurrency")]
+pub struct NoMemory(usize);
+
+impl PartPool {
+    /// A pool of `count` buffers that hold `part_len` bytes each.
+    #[must_use]
+    pub fn new(count: usize, part_len: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(count)), free: Arc::default(), part_len }
+    }
+
+    /// Waits for a buffer that is not in use; it comes empty.
+    ///
+    /// # Errors
+    /// [`NoMemory`] when the system refuses the memory.
+    pub async fn acquire(&self) -> Result<PartBuffer, NoMemory> {
+        let refused = || NoMemory(self.part_len);
+        // The semaphore is never closed.
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| refused())?;
+        let kept = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let bytes = if let Some(bytes) = kept {
+            bytes
+        } else {
+            // A trial that can be refused; zeroed memory itself comes from the system untouched, page by page.
+            Vec::<u8>::new().try_reserve_exact(self.part_len).map_err(|_| refused())?;
+            vec![0; self.part_len]
+        };
+        Ok(PartBuffer { bytes, filled: 0, free: self.free.clone(), _permit: permit })
+    }
+}
+
+/// A part on its way from the input to the store.
+#[derive(Debug)]
+pub struct PartBuffer {
+    bytes: Vec<u8>,
+    filled: usize,
+    free: Arc<Mutex<Vec<Vec<u8>>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl PartBuffer {
+    /// The room that is left, to be read into; empty when the part is full.
+    pub fn room(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    /// Takes `count` bytes of [`room`](Self::room) as filled.
+    pub fn advance(&mut self, count: usize) {
+        self.filled = self.filled.saturating_add(count).min(self.bytes.len());
+    }
+
+    /// Whether the part is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.filled == self.bytes.len()
+    }
+
+    /// Whether nothing has been filled in.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// The bytes filled in so far.
+    #[must_use]
+    pub fn filled(&self) -> &[u8] {
+        self.bytes.get(..self.filled).unwrap_or_default()
+    }
+
+    /// The bytes, to be shared without copying; the buffer goes back to its pool when the last of them is dropped.
+    #[must_use]
+    pub fn freeze(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for PartBuffer {
+    fn as_ref(&self) -> &[u8] {
+        self.filled()
+    }
+}
+
+impl Drop for PartBuffer {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_buffers_than_the_bound_and_each_is_used_again() {
+        let pool = PartPool::new(2, 8);
+        let first = pool.acquire().await.expect("memory");
+        let mut second = pool.acquire().await.expect("memory");
+        second.room()[..3].copy_from_slice(b"abc");
+        second.advance(3);
+        let bytes = second.freeze();
+        let copy = bytes.clone();
+        let mut third = polled(pool.acquire());
+        assert!(third.is_pending(), "a third buffer while two are out");
+        drop(bytes);
+        assert!(third.is_pending(), "a reference is left");
+        assert_eq!(&copy[..], b"abc");
+        drop(copy);
+        let third = third.ready().expect("memory");
+        assert!(third.is_empty());
+        drop(first);
+        assert_eq!(pool.free.lock().expect("not poisoned").len(), 1);
+    }
+
+    /// A future polled by hand.
+    struct Polled<F: Future>(std::pin::Pin<Box<F>>);
+
+    fn polled<F: Future>(future: F) -> Polled<F> {
+        Polled(Box::pin(future))
+    }
+
+    impl<F: Future> Polled<F> {
+        fn is_pending(&mut self) -> bool {
+            let waker = std::task::Waker::noop();
+            self.0.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending()
+        }
+
+        fn ready(mut self) -> F::Output {
+            let waker = std::task::Waker::noop();
+            match self.0.as_mut().poll(&mut std::task::Context::from_waker(waker)) {
+                std::task::Poll::Ready(output) => output,
+                std::task::Poll::Pending => panic!("not ready"),
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! When to send a failed request again: the one place that decides.
+//!
+//! Backblaze answers 503 by design and asks for a second and doubling; all parts of an upload live in one vault that may
+//! be away for half an hour. So what may pass is retried for a long time, and what never will ends at once.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::store::{Kind, StoreError};
+
+/// The longest wait between two attempts.
+const MOST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// How long one request may keep failing before its error is final.
+#[derive(Debug, Clone, Copy)]
+pub struct Retry {
+    /// Counted from the first failure.
+    pub give_up_after: Duration,
+}
+
+/// The failures of one request so far.
+#[derive(Debug)]
+pub struct Failures {
+    retry: Retry,
+    first: Option<Instant>,
+    count: u32,
+    skewed_before: bool,
+    warned: Option<Instant>,
+}
+
+impl Retry {
+    /// Begins to count the failures of one request.
+    #[must_use]
+    pub fn start(self) -> Failures {
+        Failures { retry: self, first: None, count: 0, skewed_before: false, warned: None }
+    }
+
+    /// Sends a request until it succeeds, fails for good, or has been failing for too long. `attempt` is told how many
+    /// attempts failed before it.
+    ///
+    /// # Errors
+    /// The last failure.
+    pub async fn run<T, F, Fut>(self, mut attempt: F) -> Result<T, StoreError>
+    where
+        F: FnMut(u32) -> Fut,
+        Fut: Future<Output = Result<T, StoreError>>,
+    {
+        let mut failures = self.start();
+        loop {
+            match attempt(failures.count).await {
+                Ok(value) => {
+                    failures.passed();
+                    return Ok(value);
+                }
+                Err(error) => sleep(failures.next_wait(error)?).await,
+            }
+        }
+    }
+}
+
+impl Failures {
+    /// Counts a failure; returns how long to wait before the next attempt.
+    ///
+    /// # Errors
+    /// The failure itself, when another attempt cannot help or the time is up.
+    pub fn next_wait(&mut self, error: StoreError) -> Result<Duration, StoreError> {
+        let now = Instant::now();
+        let first = *self.first.get_or_insert(now);
+        self.count += 1;
+        let wait = match error.kind {
+            Kind::Passing => backoff(self.count, error.status),
+            // The client has learned the store's clock from the answer: once more, and only once.
+            Kind::Skewed if !self.skewed_before => {
+                self.skewed_before = true;
+                Duration::ZERO
+            }
+            Kind::Expired if self.count <= 3 => Duration::from_secs(1),
+            Kind::Capped => jitter(Duration::from_secs(10), Duration::from_secs(30)),
+            _ => return Err(error),
+        };
+        if now.duration_since(first) + wait > self.retry.give_up_after {
+            return Err(error);
+        }
+        let told = self.warned.is_some_and(|at| now.duration_since(at) < Duration::from_secs(30));
+        if !told && !wait.is_zero() {
+            self.warned = Some(now);
+            tracing::warn!("{error} Trying again for up to {} s.", self.retry.give_up_after.as_secs());
+        } else {
+            tracing::debug!(attempt = self.count, "{error}");
+        }
+        Ok(wait)
+    }
+
+    /// Says that the trouble is over, where it was mentioned.
+    pub fn passed(&mut self) {
+        if let (Some(first), Some(_)) = (self.first, self.warned) {
+            tracing::info!("the store answers again after {:.1} s", first.elapsed().as_secs_f64());
+        }
+        *self = self.retry.start();
+    }
+}
+
+/// Jittered doubling from a tenth of a second (from a whole second when the store itself asked for patience), at most 5 s.
+fn backoff(count: u32, status: Option<u16>) -> Duration {
+    let base = if matches!(status, Some(429 | 503)) { Duration::from_secs(1) } else { Duration::from_millis(100) };
+    let longest = base.saturating_mul(1 << count.saturating_sub(1).min(10)).min(MOST_BACKOFF);
+    jitter(longest / 2, longest)
+}
+
+/// A moment between the two.
+fn jitter(least: Duration, most: Duration) -> Duration {
+    least + (most.saturating_sub(least)).mul_f64(fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failing(kind: Kind, status: Option<u16>) -> StoreError {
+        let mut error = StoreError::local("uploading part 1", "s3://b/k".into(), kind, "it failed");
+        error.status = status;
+        error
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_tried_until_the_time_is_up() {
+        let start = Instant::now();
+        let retry = Retry { give_up_after: Duration::from_secs(60) };
+        let result: Result<(), _> = retry.run(|_| async { Err(failing(Kind::Passing, Some(503))) }).await;
+        assert_eq!(result.expect_err("it never succeeds").kind, Kind::Passing);
+        let took = start.elapsed();
+        assert!(took > Duration::from_secs(50) && took <= Duration::from_secs(60), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_never_passes_ends_at_once() {
+        let start = Instant::now();
+        let retry = Retry { give_up_after: Duration::from_secs(3600) };
+        for kind in [Kind::Denied, Kind::NoBucket, Kind::NoUpload, Kind::Refused, Kind::WrongRegion] {
+            let result: Result<(), _> = retry.run(|_| async { Err(failing(kind, Some(400))) }).await;
+            assert_eq!(result.expect_err("it never succeeds").kind, kind);
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_skewed_clock_is_tried_once_more_and_only_once() {
+        let mut attempts = 0;
+        let retry = Retry { give_up_after: Duration::from_secs(3600) };
+        let result: Result<(), _> = retry
+            .run(|_| {
+                attempts += 1;
+                async { Err(failing(Kind::Skewed, Some(403))) }
+            })
+            .await;
+        assert!(result.is_err());
+        assert_eq!(attempts, 2);
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_five_seconds() {
+        for count in 1..100 {
+            assert!(backoff(count, Some(503)) <= MOST_BACKOFF);
+            assert!(backoff(count, None) <= MOST_BACKOFF);
+        }
+        assert!(backoff(1, Some(503)) >= Duration::from_millis(500));
+        assert!(backoff(1, None) <= Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,201 @@
+//! Where the reader's bytes go: standard output or a file, written in order by one thread of its own.
+//!
+//! A thread, because a write to a pipe waits as long as the other side likes. The queue in front of it is short, so a slow
+//! consumer slows the fetching down.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use rustix::event::{PollFd, PollFlags, poll};
+use tokio::sync::{mpsc, watch};
+
+use crate::progress::Progress;
+
+/// Pieces that may wait for the thread; a piece is what came off the wire in one read, a few hundred KiB at most.
+const QUEUE: usize = 8;
+
+/// Pieces written by one system call.
+const BATCH: usize = 8;
+
+/// Bytes that a pipe holds, where the system lets us ask for it: fewer and larger writes.
+const PIPE_CAPACITY: usize = 1 << 20;
+
+/// Why nothing more can be written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SinkError {
+    /// The other end of the pipe was closed: whoever was reading has had enough.
+    #[error("the reader of standard output has closed it")]
+    Closed,
+    /// The disk is full, or worse.
+    #[error("cannot write to {output}: {cause}")]
+    Write {
+        /// The file, or "standard output".
+        output: String,
+        /// What the system said.
+        cause: Arc<io::Error>,
+    },
+    /// The file could not be opened.
+    #[error("cannot create {}: {cause}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: Arc<io::Error>,
+    },
+}
+
+/// An output that is being written.
+#[derive(Debug)]
+pub struct Sink {
+    queue: Option<mpsc::Sender<Bytes>>,
+    /// How the thread ended; `None` while it runs.
+    ended: watch::Receiver<Option<Result<(), SinkError>>>,
+    closed: watch::Receiver<bool>,
+}
+
+impl Sink {
+    /// Standard output.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn stdout(progress: Arc<Progress>) -> Result<Self, SinkError> {
+        let output = "standard output".to_owned();
+        let duplicate = || rustix::io::dup(io::stdout()).map(File::from);
+        let failed =
+            |error: rustix::io::Errno| SinkError::Write { output: output.clone(), cause: Arc::new(error.into()) };
+        let (file, watched) = (duplicate().map_err(failed)?, duplicate().map_err(failed)?);
+        // Only an optimisation, and refused for what is not a pipe or over the user's limit.
+        let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_CAPACITY);
+        Self::start(file, Some(watched), &output, progress)
+    }
+
+    /// A file, created or emptied.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn file(path: &Path, progress: Arc<Progress>) -> Result<Self, SinkError> {
+        let open = |cause| SinkError::Open { path: path.to_owned(), cause: Arc::new(cause) };
+        let file = File::create(path).map_err(open)?;
+        Self::start(file, None, &path.display().to_string(), progress)
+    }
+
+    fn start(file: File, watched: Option<File>, output: &str, progress: Arc<Progress>) -> Result<Self, SinkError> {
+        let (queue, pieces) = mpsc::channel(QUEUE);
+        let (tell_ended, ended) = watch::channel(None);
+        let (tell_closed, closed) = watch::channel(false);
+        let spawned = |cause| SinkError::Write { output: output.to_owned(), cause: Arc::new(cause) };
+        let name = output.to_owned();
+        std::thread::Builder::new()
+            .name("sink".to_owned())
+            .spawn(move || {
+                let result = drain(file, pieces, &progress).map_err(|cause| match cause.kind() {
+                    io::ErrorKind::BrokenPipe => SinkError::Closed,
+                    _ => SinkError::Write { output: name, cause: Arc::new(cause) },
+                });
+                tell_ended.send_replace(Some(result));
+            })
+            .map_err(spawned)?;
+        if let Some(file) = watched {
+            // Notices that the other end closes while there is nothing to write; asleep in the system until then.
+            std::thread::Builder::new()
+                .name("sink watch".to_owned())
+                .spawn(move || {
+                    if wait_for_hangup(&file) {
+                        tell_closed.send_replace(true);
+                    }
+                })
+                .map_err(spawned)?;
+        }
+        Ok(Self { queue: Some(queue), ended, closed })
+    }
+
+    /// Queues bytes; waits while the queue is full.
+    ///
+    /// # Errors
+    /// [`SinkError`] once the output cannot be written any more.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), SinkError> {
+        let sent = match &self.queue {
+            Some(queue) => queue.send(bytes).await.is_ok(),
+            None => false,
+        };
+        if sent { Ok(()) } else { self.finish().await }
+    }
+
+    /// Waits until everything queued is written.
+    ///
+    /// # Errors
+    /// [`SinkError`] when it could not be.
+    pub async fn finish(&mut self) -> Result<(), SinkError> {
+        self.queue = None;
+        match self.ended.wait_for(Option::is_some).await {
+            Ok(ended) => ended.clone().unwrap_or(Ok(())),
+            // The thread always tells how it ended; if it is gone without a word, nothing more can be written.
+            Err(_) => Err(SinkError::Closed),
+        }
+    }
+
+    /// Waits until the other end of standard output is closed; for ever where that cannot be known.
+    pub async fn closed(&self) {
+        let mut closed = self.closed.clone();
+        if closed.wait_for(|closed| *closed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Writes pieces in order until the queue ends.
+fn drain(mut file: File, mut pieces: mpsc::Receiver<Bytes>, progress: &Progress) -> io::Result<()> {
+    let mut batch: Vec<Bytes> = Vec::with_capacity(BATCH);
+    while let Some(piece) = pieces.blocking_recv() {
+        batch.push(piece);
+        while batch.len() < BATCH
+            && let Ok(piece) = pieces.try_recv()
+        {
+            batch.push(piece);
+        }
+        write_batch(&mut file, &batch, progress)?;
+        batch.clear();
+    }
+    Ok(())
+}
+
+fn write_batch(file: &mut File, batch: &[Bytes], progress: &Progress) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = batch.iter().map(|bytes| IoSlice::new(bytes)).collect();
+    let mut rest = slices.as_mut_slice();
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match file.write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                IoSlice::advance_slices(&mut rest, count);
+                progress.bytes_out.fetch_add(count as u64, Relaxed);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Some parents hand on a pipe in non-blocking mode.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll(&mut [PollFd::new(&*file, PollFlags::OUT)], None)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Sleeps until the other end of a pipe, socket or terminal is gone; false for anything that cannot be waited for.
+fn wait_for_hangup(file: &File) -> bool {
+    loop {
+        let mut polled = [PollFd::new(file, PollFlags::empty())];
+        match poll(&mut polled, None) {
+            Ok(_) => {
+                let seen = polled.first().map_or(PollFlags::empty(), PollFd::revents);
+                return seen.intersects(PollFlags::ERR | PollFlags::HUP) && !seen.contains(PollFlags::NVAL);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Requests that list: the open uploads of one key, the parts of one upload, and whether the bucket answers at all.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat as Format};
+
+use super::{Kind, PATIENCE, Store, StoreError, send};
+use crate::part::PartNumber;
+
+/// An upload that has been started and neither completed nor aborted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenUpload {
+    /// The upload id, which is also the version id.
+    pub id: String,
+    /// When it was started: seconds since 1970-01-01T00:00:00Z, where the store says so.
+    pub started: Option<i64>,
+}
+
+/// A part that the store holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPart {
+    /// Its number.
+    pub number: PartNumber,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its entity tag with any quotation marks taken off: the hex MD5 of its bytes.
+    pub etag: String,
+}
+
+/// More pages than any list of one key's uploads or of 10,000 parts can have; a store that pages on is in a loop.
+const MOST_PAGES: usize = 1_000;
+
+impl Store {
+    /// The open uploads of exactly `key`, the oldest first.
+    ///
+    /// Backblaze's markers are inclusive and Amazon's exclusive, so an upload can come twice: entries already seen are
+    /// dropped, and a page that brings nothing new and moves no marker ends the list.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`Kind::Denied`] when the key may not list.
+    pub async fn open_uploads(&self, key: &str) -> Result<Vec<OpenUpload>, StoreError> {
+        let doing = "listing the open uploads";
+        let mut found: Vec<OpenUpload> = Vec::new();
+        let mut markers: (Option<String>, Option<String>) = (None, None);
+        for _ in 0..MOST_PAGES {
+            let request = self
+                .client
+                .list_multipart_uploads()
+                .bucket(&self.bucket)
+                .prefix(key)
+                .set_key_marker(markers.0.clone())
+                .set_upload_id_marker(markers.1.clone());
+            let page = send!(self, list, doing, self.object(key), PATIENCE, request.send())?;
+            let mut beyond = false;
+            for upload in page.uploads.unwrap_or_default() {
+                let (Some(entry_key), Some(id)) = (upload.key, upload.upload_id) else { continue };
+                // Lists go by key, and exactly KEY is the first key that begins with KEY.
+                beyond |= entry_key != key;
+                if entry_key == key && found.iter().all(|seen| seen.id != id) {
+                    found.push(OpenUpload { id, started: upload.initiated.map(|time: DateTime| time.secs()) });
+                }
+            }
+            let next = (page.next_key_marker, page.next_upload_id_marker);
+            if beyond || !page.is_truncated.unwrap_or(false) || next == markers || next.0.is_none() {
+                // Stable, so that uploads of the same second stay in the list's order, which goes by start.
+                found.sort_by_key(|upload| upload.started);
+                return Ok(found);
+            }
+            markers = next;
+        }
+        Err(StoreError::local(doing, self.object(key), Kind::Refused, "the list has no end"))
+    }
+
+    /// All parts that the store holds of an upload, by rising number.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`Kind::NoUpload`] when the upload is over.
+    pub async fn parts(&self, key: &str, upload_id: &str) -> Result<Vec<StoredPart>, StoreError> {
+        let doing = "listing the parts";
+        let mut found: Vec<StoredPart> = Vec::new();
+        let mut marker: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let request = self
+                .client
+                .list_parts()
+                .bucket(&self.bucket)
+                .key(key)
+                .upload_id(upload_id)
+                .set_part_number_marker(marker.clone());
+            let page = send!(self, list, doing, self.object(key), PATIENCE, request.send())?;
+            for part in page.parts.unwrap_or_default() {
+                let number = part.part_number.and_then(|number| u32::try_from(number).ok()).and_then(PartNumber::new);
+                let size = part.size.and_then(|size| u64::try_from(size).ok());
+                if let (Some(number), Some(size)) = (number, size)
+                    && found.last().is_none_or(|last| last.number < number)
+                {
+                    let etag = part.e_tag.unwrap_or_default().trim_matches('"').to_owned();
+                    found.push(StoredPart { number, size, etag });
+                }
+            }
+            let next = page.next_part_number_marker;
+            if !page.is_truncated.unwrap_or(false) || next == marker || next.is_none() {
+                return Ok(found);
+            }
+            marker = next;
+        }
+        Err(StoreError::local(doing, self.object(key), Kind::Refused, "the list has no end"))
+    }
+
+    /// Asks whether the bucket answers to these credentials. Also tells how far the store's clock is ahead of this
+    /// machine's, in seconds, where the answer is dated, even if it is a refusal.
+    ///
+    /// # Errors
+    /// [`StoreError`] for anything but success. A HEAD carries no error code, so 403 and 404 are all that is known.
+    pub async fn head_bucket(&self) -> (Result<(), StoreError>, Option<i64>) {
+        let dates = DateSeen::default();
+        let request = self.client.head_bucket().bucket(&self.bucket).customize().interceptor(dates.clone());
+        let object = format!("s3://{}", self.bucket);
+        let answer = send!(self, read, "looking for the bucket", object, PATIENCE, request.send());
+        let result = answer.map(drop).map_err(|mut error| {
+            if error.status == Some(404) {
+                error.kind = Kind::NoBucket;
+            }
+            error
+        });
+        (result, dates.ahead())
+    }
+}
+
+/// Notes the `Date` of an answer.
+#[derive(Debug, Clone, Default)]
+struct DateSeen(Arc<Mutex<Option<i64>>>);
+
+impl DateSeen {
+    fn ahead(&self) -> Option<i64> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for DateSeen {
+    fn name(&self) -> &'static str {
+        "date of the answer"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date =
+            context.response().headers().get("date").and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
+        let ahead = date.map(|date| date.secs() - DateTime::from(SystemTime::now()).secs());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ahead;
+        Ok(())
+    }
+}

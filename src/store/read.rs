@@ -1,0 +1,179 @@
+//! Requests that read: live and plain GETs with their outcomes, and HEAD.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+
+use super::{Kind, PATIENCE, Store, StoreError, send};
+use crate::live_read::{ContentRange, ENABLED_HEADER, PART_SIZE_HEADER};
+use crate::part::PartNumber;
+
+/// What to ask for: a Live Read GET names both ends of a range, or a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// Bytes `first` to `last`, both inclusive.
+    Range {
+        /// Offset of the first byte.
+        first: u64,
+        /// Offset of the last byte, inclusive.
+        last: u64,
+    },
+    /// A whole part.
+    Part(PartNumber),
+}
+
+/// The store's answer to a GET.
+#[derive(Debug)]
+pub enum Fetched {
+    /// Bytes, at least one.
+    Data(Box<Body>),
+    /// 416: nothing there yet (or, of a finished object, nothing more).
+    NotYet,
+    /// 404: no such key or version, an aborted upload, or an upload that cannot be read live.
+    Absent,
+}
+
+/// The head of an answer with data, and the bytes as they come off the wire.
+#[derive(Debug)]
+pub struct Body {
+    /// Which bytes these are, where the answer says so.
+    pub range: Option<ContentRange>,
+    /// Length in bytes that the answer promises, where it does.
+    pub length: Option<u64>,
+    /// The version that answered, where the store names it.
+    pub version: Option<String>,
+    /// The part size of the Live Read upload, where the store names it.
+    pub part_size: Option<u64>,
+    stream: ByteStream,
+}
+
+impl Body {
+    /// The next bytes, or `None` at the end of the answer.
+    ///
+    /// # Errors
+    /// In words, when the connection broke before the promised length was reached.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, String> {
+        match self.stream.next().await {
+            None => Ok(None),
+            Some(Ok(bytes)) => Ok(Some(bytes)),
+            Some(Err(error)) => Err(chain(&error)),
+        }
+    }
+}
+
+/// What a plain HEAD says of an object that is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Size in bytes.
+    pub size: u64,
+    /// The version that answered, where the store names it.
+    pub version: Option<String>,
+}
+
+impl Store {
+    /// Reads a piece of `key`, pinned to `version` where one is given; `live` asks for data of an open upload too.
+    ///
+    /// # Errors
+    /// [`StoreError`] for anything but data, 404 and 416; a missing bucket is an error and not [`Fetched::Absent`].
+    pub async fn fetch(
+        &self,
+        key: &str,
+        version: Option<&str>,
+        piece: Piece,
+        live: bool,
+    ) -> Result<Fetched, StoreError> {
+        let request = self.client.get_object().bucket(&self.bucket).key(key).set_version_id(version.map(str::to_owned));
+        let (request, doing) = match piece {
+            Piece::Range { first, last } => {
+                (request.range(format!("bytes={first}-{last}")), format!("reading bytes {first} to {last}"))
+            }
+            Piece::Part(number) => (request.part_number(number.as_i32()), format!("reading part {number}")),
+        };
+        let seen = SeenHeaders::default();
+        let mut request = request.customize().interceptor(seen.clone());
+        if live {
+            request = request.mutate_request(|request| {
+                request.headers_mut().insert(ENABLED_HEADER, "true");
+            });
+        }
+        match send!(self, read, doing, self.object(key), PATIENCE, request.send()) {
+            Ok(answer) => Ok(Fetched::Data(Box::new(Body {
+                range: answer.content_range.as_deref().and_then(ContentRange::parse),
+                length: answer.content_length.and_then(|length| u64::try_from(length).ok()),
+                version: answer.version_id.filter(|version| version != "null"),
+                part_size: seen.part_size(),
+                stream: answer.body,
+            }))),
+            Err(error) if error.status == Some(416) => Ok(Fetched::NotYet),
+            Err(error) if error.kind == Kind::NoKey => Ok(Fetched::Absent),
+            // AWS and its like answer 400 to a version id that is not one of theirs: an upload id of theirs never is.
+            Err(error) if live && error.status == Some(400) && version.is_some() => Ok(Fetched::Absent),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Looks at the finished object, without the Live Read header: `None` while the upload is open, or after an abort.
+    ///
+    /// # Errors
+    /// [`StoreError`] for anything but success and 404.
+    pub async fn head(&self, key: &str, version: Option<&str>) -> Result<Option<Head>, StoreError> {
+        let request =
+            self.client.head_object().bucket(&self.bucket).key(key).set_version_id(version.map(str::to_owned));
+        match send!(self, read, "looking for the finished object", self.object(key), PATIENCE, request.send()) {
+            Ok(answer) => Ok(Some(Head {
+                size: answer.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+                version: answer.version_id.filter(|version| version != "null"),
+            })),
+            // 405: the version is a delete marker. 400: not a version id of this store's, so no finished object.
+            Err(error) if error.kind == Kind::NoKey || matches!(error.status, Some(400 | 405)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Notes the Live Read headers of an answer, which the SDK's output types leave out.
+#[derive(Debug, Clone, Default)]
+struct SeenHeaders(Arc<Mutex<Option<u64>>>);
+
+impl SeenHeaders {
+    fn part_size(&self) -> Option<u64> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for SeenHeaders {
+    fn name(&self) -> &'static str {
+        "live read headers"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let part_size = context.response().headers().get(PART_SIZE_HEADER).and_then(|size| size.parse().ok());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = part_size;
+        Ok(())
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}

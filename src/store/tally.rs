@@ -1,0 +1,54 @@
+//! Counts the requests by the kinds that stores bill apart.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Running counts; shared by all clones of one store.
+#[derive(Debug, Default)]
+pub struct Tally {
+    uploads: AtomicU64,
+    reads: AtomicU64,
+    lists: AtomicU64,
+    others: AtomicU64,
+}
+
+/// The counts at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Parts sent, repeated ones included (free on Backblaze B2).
+    pub uploads: u64,
+    /// GET and HEAD of objects.
+    pub reads: u64,
+    /// Lists of uploads or parts, the dearest kind.
+    pub lists: u64,
+    /// Everything else: start, complete, abort.
+    pub others: u64,
+}
+
+impl Tally {
+    pub(super) fn upload(&self) {
+        self.uploads.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn read(&self) {
+        self.reads.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn list(&self) {
+        self.lists.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn other(&self) {
+        self.others.fetch_add(1, Relaxed);
+    }
+
+    /// The counts now.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        Totals {
+            uploads: self.uploads.load(Relaxed),
+            reads: self.reads.load(Relaxed),
+            lists: self.lists.load(Relaxed),
+            others: self.others.load(Relaxed),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Requests that write: start an upload, store a part, complete, abort.
+
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
+use md5::{Digest, Md5};
+
+use super::{COMPLETE_PATIENCE, Kind, PATIENCE, Store, StoreError, send};
+use crate::live_read::{ENABLED_HEADER, PART_SIZE_HEADER};
+use crate::part::{PartNumber, PartSize};
+
+/// What the store calls a stored part's bytes; given back to it on completion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ETag(pub String);
+
+impl Store {
+    /// Starts a Live Read upload of `key` and returns its id, which is also the version id of the object to be.
+    ///
+    /// # Errors
+    /// [`StoreError`] for anything but success.
+    pub async fn create_upload(
+        &self,
+        key: &str,
+        part_size: PartSize,
+        content_type: Option<&str>,
+    ) -> Result<String, StoreError> {
+        let doing = "starting the upload";
+        let request = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_content_type(content_type.map(str::to_owned))
+            .customize()
+            .mutate_request(move |request| {
+                request.headers_mut().insert(ENABLED_HEADER, "true");
+                request.headers_mut().insert(PART_SIZE_HEADER, part_size.to_string());
+            });
+        let answer = send!(self, other, doing, self.object(key), PATIENCE, request.send())?;
+        answer
+            .upload_id
+            .filter(|id| !id.is_empty())
+            .ok_or_else(|| StoreError::local(doing, self.object(key), Kind::Refused, "the answer names no upload id"))
+    }
+
+    /// Stores `body` as part `number` and waits at most `patience` for the answer.
+    ///
+    /// The store verifies the bytes by exactly one hash: the SHA-256 that the signature covers, or `Content-MD5`
+    /// beside an unsigned payload over TLS where this processor hashes SHA-256 slowly.
+    ///
+    /// # Errors
+    /// [`StoreError`] for anything but success.
+    pub async fn put_part(
+        &self,
+        key: &str,
+        upload_id: &str,
+        number: PartNumber,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<ETag, StoreError> {
+        let doing = format!("uploading part {number}");
+        let request =
+            self.client.upload_part().bucket(&self.bucket).key(key).upload_id(upload_id).part_number(number.as_i32());
+        let sent = if self.content_md5 {
+            let digest = Md5::digest(&body);
+            let md5 = aws_smithy_types::base64::encode(digest);
+            let request = request.content_md5(md5).body(ByteStream::from(body));
+            let request = request.customize().disable_payload_signing();
+            send!(self, upload, &doing, self.object(key), patience, request.send())
+        } else {
+            let request = request.body(ByteStream::from(body));
+            send!(self, upload, &doing, self.object(key), patience, request.send())
+        };
+        let etag = sent?.e_tag.filter(|etag| !etag.is_empty());
+        etag.map(ETag)
+            .ok_or_else(|| StoreError::local(&doing, self.object(key), Kind::Refused, "the answer carries no ETag"))
+    }
+
+    /// Completes the upload out of `parts`, in rising order of their numbers.
+    ///
+    /// # Errors
+    /// [`StoreError`] for anything but success; [`Kind::NoUpload`] may mean that an earlier attempt succeeded and its
+    /// answer was lost.
+    pub async fn complete_upload(
+        &self,
+        key: &str,
+        upload_id: &str,
+        parts: &[(PartNumber, ETag)],
+    ) -> Result<(), StoreError> {
+        let completed = parts
+            .iter()
+            .map(|(number, etag)| CompletedPart::builder().part_number(number.as_i32()).e_tag(&etag.0).build());
+        let list = CompletedMultipartUpload::builder().set_parts(Some(completed.collect())).build();
+        let request = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload_id)
+            .multipart_upload(list);
+        send!(self, other, "completing the upload", self.object(key), COMPLETE_PATIENCE, request.send())?;
+        Ok(())
+    }
+
+    /// Aborts the upload; its parts are gone. An upload that no longer exists counts as aborted.
+    ///
+    /// # Errors
+    /// [`StoreError`] for anything else but success.
+    pub async fn abort_upload(&self, key: &str, upload_id: &str) -> Result<(), StoreError> {
+        let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload_id);
+        match send!(self, other, "aborting the upload", self.object(key), PATIENCE, request.send()) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind == Kind::NoUpload => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

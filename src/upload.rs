@@ -1,0 +1,324 @@
+//! The writer: cuts its input into parts, keeps a few of them in flight, and completes the upload.
+//!
+//! ```text
+//! source -> buffer of the pool -> (full) -> up to N uploads at once -> ledger -> complete
+//! ```
+//!
+//! A buffer is acquired before it is filled and comes back when the store has its part, so memory is bounded by
+//! part size × (N + 2): N in flight, one that waits for its turn, one that is being filled. When all are taken, the
+//! input is not read, and whoever feeds it waits.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+
+use crate::fmp4::Inspector;
+use crate::ledger::{Gap, Ledger};
+use crate::live_check::{self, LiveRead};
+use crate::live_read::MAX_PARTS;
+use crate::part::{PartNumber, PartSize};
+use crate::pool::{NoMemory, PartBuffer, PartPool};
+use crate::progress::Progress;
+use crate::retry::Retry;
+use crate::source::{Source, SourceError};
+use crate::store::{ETag, Kind, Store, StoreError};
+
+/// What to write, and how.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The object's key.
+    pub key: String,
+    /// The size of every part but the last.
+    pub part_size: PartSize,
+    /// Parts in flight at once, at least one.
+    pub concurrency: usize,
+    /// Stored with the object.
+    pub content_type: Option<String>,
+    /// How long one request may keep failing.
+    pub retry: Retry,
+}
+
+/// How an upload ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The object is complete.
+    Completed {
+        /// Its size.
+        bytes: u64,
+        /// Its parts.
+        parts: usize,
+    },
+    /// There was no input, and an upload cannot be empty: it was aborted.
+    Empty,
+}
+
+/// Why an upload could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// The store refused, or could not be reached for too long.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The input could not be read on.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// There is no memory for a part.
+    #[error(transparent)]
+    Memory(#[from] NoMemory),
+    /// All 10,000 parts are used.
+    #[error(
+        "the input is longer than {MAX_PARTS} parts of {0} bytes, which is all that one S3 object can hold; use a larger --part-size"
+    )]
+    Full(PartSize),
+    /// A part is missing although none failed.
+    #[error("the upload is not completed because {0}; this is a bug")]
+    Gap(#[from] Gap),
+    /// A task ended without a result.
+    #[error("a part's upload ended without a result: {0}")]
+    Task(#[from] JoinError),
+}
+
+/// Why an upload could not be finished, and what is left of it.
+#[derive(Debug)]
+pub struct WriteError {
+    /// The reason.
+    pub cause: Cause,
+    /// The upload that was left open, with the bytes that the store holds of it.
+    pub left_open: Option<(String, u64)>,
+    /// The object was completed with this many bytes in spite of the error.
+    pub completed: Option<u64>,
+}
+
+impl std::fmt::Display for WriteError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.cause)
+    }
+}
+
+impl std::error::Error for WriteError {}
+
+/// Copies all of `source` into a new upload and completes it.
+///
+/// # Errors
+/// [`WriteError`]; what the store holds by then stays there, in an upload that is left open.
+pub async fn write(
+    store: &Store,
+    plan: &Plan,
+    source: &mut Source,
+    progress: &Arc<Progress>,
+) -> Result<Ended, WriteError> {
+    let fresh = |cause: Cause| WriteError { cause, left_open: None, completed: None };
+    let created =
+        plan.retry.run(|_| store.create_upload(&plan.key, plan.part_size, plan.content_type.as_deref())).await;
+    let upload_id = created.map_err(|error| fresh(error.into()))?;
+    let object = store.object(&plan.key);
+    tracing::info!("uploading to {object} in parts of {} bytes, upload id {upload_id}", plan.part_size);
+    // A second request to stop must be able to name the upload. The cell is empty: this is the only place that sets it.
+    drop(progress.upload.set(upload_id.clone()));
+    tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), upload_id.clone()));
+
+    let mut uploader = Uploader::new(store, plan, &upload_id, progress);
+    let result = uploader.run(source).await;
+    if let Some(warning) = source.closing_warning() {
+        tracing::warn!("{warning}");
+    }
+    match result {
+        Ok(ended) => Ok(ended),
+        Err(cause @ Cause::Full(_)) => {
+            // Ten thousand parts make a whole object; leaving it open would only put it at risk.
+            match uploader.complete().await {
+                Ok((bytes, _)) => Err(WriteError { cause, left_open: None, completed: Some(bytes) }),
+                Err(_) => Err(WriteError {
+                    cause,
+                    left_open: Some((upload_id.clone(), uploader.ledger.bytes())),
+                    completed: None,
+                }),
+            }
+        }
+        Err(cause) => {
+            // What is under way may still arrive: it was accepted.
+            uploader.settle().await;
+            Err(WriteError { cause, left_open: Some((upload_id.clone(), uploader.ledger.bytes())), completed: None })
+        }
+    }
+}
+
+/// Says in plain words when readers will see nothing of this upload before its end.
+async fn warn_without_live_read(store: Store, key: String, upload_id: String) {
+    match live_check::look(&store, &key, &upload_id).await {
+        Ok(LiveRead::On) => tracing::debug!("Live Read is on"),
+        Ok(LiveRead::Off) => tracing::warn!(
+            "this store does not let {} be read while it is being written (no Live Read on this account or bucket): \
+             readers will see nothing before the upload is complete. The upload itself goes on. On Backblaze B2, Live Read \
+             has to be enabled for the account",
+            store.object(&key)
+        ),
+        Err(error) => tracing::debug!("could not find out whether Live Read is on: {error}"),
+    }
+}
+
+/// A part that has been stored.
+type Stored = (PartNumber, ETag, u64);
+
+/// The parts of one upload on their way to the store.
+struct Uploader<'a> {
+    store: &'a Store,
+    plan: &'a Plan,
+    upload_id: &'a str,
+    progress: &'a Arc<Progress>,
+    pool: PartPool,
+    slots: Arc<Semaphore>,
+    in_flight: JoinSet<Result<Stored, StoreError>>,
+    ledger: Ledger,
+}
+
+impl<'a> Uploader<'a> {
+    fn new(store: &'a Store, plan: &'a Plan, upload_id: &'a str, progress: &'a Arc<Progress>) -> Self {
+        let pool = PartPool::new(plan.concurrency + 2, plan.part_size.as_len());
+        let slots = Arc::new(Semaphore::new(plan.concurrency));
+        let (in_flight, ledger) = (JoinSet::new(), Ledger::default());
+        Self { store, plan, upload_id, progress, pool, slots, in_flight, ledger }
+    }
+
+    /// Reads the input to its end, uploads it, and completes or aborts.
+    async fn run(&mut self, source: &mut Source) -> Result<Ended, Cause> {
+        let mut inspector = Some(Inspector::default());
+        let mut due = Some(PartNumber::FIRST);
+        loop {
+            let mut buffer = self.acquire().await?;
+            let ended = self.fill(source, &mut buffer, &mut inspector).await?;
+            if !buffer.is_empty() {
+                let number = due.ok_or(Cause::Full(self.plan.part_size))?;
+                self.send(number, buffer.freeze());
+                due = number.next();
+                if number.get() == MAX_PARTS / 10 * 9 {
+                    let capacity = self.plan.part_size.capacity();
+                    tracing::warn!(
+                        "nine tenths of the {capacity} bytes that {MAX_PARTS} parts of this size can hold are used"
+                    );
+                }
+            }
+            if ended {
+                break;
+            }
+        }
+        if self.progress.bytes_in.load(Relaxed) == 0 {
+            let plan = self.plan;
+            plan.retry.run(|_| self.store.abort_upload(&plan.key, self.upload_id)).await?;
+            return Ok(Ended::Empty);
+        }
+        let (bytes, parts) = self.complete().await?;
+        Ok(Ended::Completed { bytes, parts })
+    }
+
+    /// Waits for a buffer, and meanwhile for the uploads that would give one back or fail.
+    async fn acquire(&mut self) -> Result<PartBuffer, Cause> {
+        let pool = self.pool.clone();
+        let acquire = pool.acquire();
+        tokio::pin!(acquire);
+        loop {
+            tokio::select! {
+                buffer = &mut acquire => return Ok(buffer?),
+                Some(joined) = self.in_flight.join_next() => self.note(joined?)?,
+            }
+        }
+    }
+
+    /// Fills `buffer` until it is full or the input ends (then true), and notices meanwhile when an upload fails.
+    async fn fill(
+        &mut self,
+        source: &mut Source,
+        buffer: &mut PartBuffer,
+        inspector: &mut Option<Inspector>,
+    ) -> Result<bool, Cause> {
+        while !buffer.is_full() {
+            let count = tokio::select! {
+                count = source.read(buffer.room()) => count?,
+                Some(joined) = self.in_flight.join_next() => {
+                    self.note(joined?)?;
+                    continue;
+                }
+            };
+            if count == 0 {
+                return Ok(true);
+            }
+            if let Some(found) =
+                inspector.as_mut().and_then(|inspector| inspector.feed(buffer.room().get(..count).unwrap_or_default()))
+            {
+                if let Some(warning) = found.warning() {
+                    tracing::warn!("{warning}");
+                }
+                *inspector = None;
+            }
+            buffer.advance(count);
+            self.progress.bytes_in.fetch_add(count as u64, Relaxed);
+            self.progress.news();
+        }
+        Ok(false)
+    }
+
+    /// Sends a part on its way; at most `concurrency` are sent at once, the others wait for their turn in order.
+    fn send(&mut self, number: PartNumber, body: Bytes) {
+        let (store, slots, plan, upload_id) =
+            (self.store.clone(), self.slots.clone(), self.plan.clone(), self.upload_id.to_owned());
+        self.in_flight.spawn(async move {
+            let _slot = slots.acquire_owned().await;
+            let size = body.len() as u64;
+            let etag = plan
+                .retry
+                .run(|failed| store.put_part(&plan.key, &upload_id, number, body.clone(), patience(size, failed)))
+                .await?;
+            Ok((number, etag, size))
+        });
+    }
+
+    fn note(&mut self, stored: Result<Stored, StoreError>) -> Result<(), Cause> {
+        let (number, etag, size) = stored?;
+        tracing::debug!(part = number.get(), bytes = size, "stored");
+        self.ledger.note(number, etag, size);
+        self.progress.bytes_out.fetch_add(size, Relaxed);
+        self.progress.parts.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    /// Waits for all parts under way, then completes; the size and the number of parts of the object.
+    async fn complete(&mut self) -> Result<(u64, usize), Cause> {
+        while let Some(joined) = self.in_flight.join_next().await {
+            self.note(joined?)?;
+        }
+        let parts = self.ledger.close(self.plan.part_size)?;
+        let (key, bytes) = (&self.plan.key, self.ledger.bytes());
+        let completed =
+            self.plan.retry.run(async |_| match self.store.complete_upload(key, self.upload_id, &parts).await {
+                // The answer to an attempt that succeeded may have been lost on its way.
+                Err(error) if error.kind == Kind::NoUpload => match self.store.head(key, Some(self.upload_id)).await? {
+                    Some(head) if head.size == bytes => Ok(()),
+                    _ => Err(error),
+                },
+                other => other,
+            });
+        completed.await?;
+        Ok((bytes, parts.len()))
+    }
+
+    /// After a failure: lets the uploads that are under way end by themselves, whatever their results.
+    async fn settle(&mut self) {
+        while let Some(joined) = self.in_flight.join_next().await {
+            match joined {
+                Ok(Ok(stored)) => drop(self.note(Ok(stored))),
+                Ok(Err(error)) => tracing::debug!("{error}"),
+                Err(error) => tracing::debug!("{error}"),
+            }
+        }
+    }
+}
+
+/// How long the upload of a part of `size` bytes may take before it is cut and tried again. Grows with every failure, so
+/// that an uplink slower than expected is never cut for ever.
+fn patience(size: u64, failed: u32) -> Duration {
+    let expected = Duration::from_secs(30 + size / 100_000);
+    expected.saturating_mul(1 << failed.min(5))
+}
