@@ -110,9 +110,10 @@ fetch() { reader --no-wait "$1" "$2" 2>fetch.log; }
 # The port of RTMP is in the recipe; somebody else may have it.
 port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# test_stream SECONDS OUTPUT...: a test pattern in real time.
 test_stream() {
-    ffmpeg -nostdin -loglevel error "${@:2}" -f lavfi -i testsrc2=size=640x360:rate=30 "${@:2}" -f lavfi -i sine \
-        -t "$1" -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 60 -c:a aac
+    ffmpeg -nostdin -loglevel error -re -f lavfi -i testsrc2=size=640x360:rate=30 -re -f lavfi -i sine \
+        -t "$1" -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 60 -c:a aac "${@:2}"
 }
 
 # --- one live stream, and everything that reads it while it runs ---------------
@@ -159,7 +160,7 @@ other_recipes() {
 
     : >recording.mp4
     start follow; pid=$started
-    test_stream 4 -re -movflags +empty_moov+frag_keyframe+default_base_moof -f mp4 -y recording.mp4
+    test_stream 4 -movflags +empty_moov+frag_keyframe+default_base_moof -f mp4 -y recording.mp4
     kill -INT "$pid"
     wait "$pid"; status=$?
     judge follow "exit code $status" eval "[ $status = 0 ] && fetch live.mp4 followed.mp4 && cmp recording.mp4 followed.mp4"
@@ -203,6 +204,7 @@ other_recipes() {
     UPLOAD_ID=$(awk '$2 == "live.mp4" { print $3 }' list.log)
     export UPLOAD_ID
     kill -KILL "$pid"
+    wait "$pid" 2>/dev/null
     if run cancel && run list && ! in_file 'live\.mp4' list.log; then ok cancel; else wrong cancel "the upload is still open"; fi
 }
 

@@ -358,7 +358,10 @@ pub(crate) async fn read_again(built: &Built, store: &Store) -> Result<Tap> {
     let tap = Tap::new(Instant::now());
     let mut reader = command(&built.reader);
     reader.args(["--no-wait", KEY]);
-    let mut child = spawn("reader", store.configure(reader.stderr(Stdio::inherit())))?;
+    let mut child = spawn("reader", store.configure(&mut reader))?;
+    if let Some(stderr) = child.stderr.take() {
+        pass_on("reader", stderr, |_| true);
+    }
     let mut stdout = child.stdout.take().context("reader has no output")?;
     timeout(PATIENCE, async {
         while !tap.read(&mut stdout).await?.is_empty() {}
