@@ -1,0 +1,231 @@
+//! The catalog: what the store holds, and every change to it.
+//!
+//! One lock over plain maps. Bodies are received before it is taken; a change under it costs a rename and at most one
+//! small file, so it is short. What a reader gets are shared handles, which stay good whatever happens to the catalog.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use s3s::{S3Error, S3ErrorCode, S3Result};
+
+use crate::disk::{self, BUCKET_FILE, VERSION_FILE, VersionDir};
+use crate::errors;
+use crate::load;
+use crate::model::{Bucket, BucketRecord, ContentHeaders, State, Version};
+
+/// All that the store holds.
+#[derive(Debug)]
+pub struct Catalog {
+    dir: PathBuf,
+    buckets: RwLock<Buckets>,
+    last_id: AtomicU64,
+}
+
+/// Buckets by name.
+pub type Buckets = BTreeMap<String, Bucket>;
+
+impl Catalog {
+    /// Takes up the data in `dir`, which is made if it is missing.
+    pub fn open(dir: &Path) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let buckets = load::buckets(dir)?;
+        let ids = buckets
+            .values()
+            .flat_map(|bucket| bucket.keys.values())
+            .flat_map(BTreeMap::keys);
+        let last = ids.filter_map(|id| id_time(id)).max().unwrap_or(0);
+        Ok(Self {
+            dir: dir.to_owned(),
+            buckets: RwLock::new(buckets),
+            last_id: AtomicU64::new(last),
+        })
+    }
+
+    /// For looking.
+    pub fn read(&self) -> RwLockReadGuard<'_, Buckets> {
+        self.buckets.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For changing.
+    pub fn write(&self) -> RwLockWriteGuard<'_, Buckets> {
+        self.buckets.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An id that sorts after all before it, for a version and for the upload that makes it.
+    fn new_id(&self) -> String {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let now = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        let next = |last: u64| now.max(last + 1);
+        // The closure always gives a value, so both arms mean the same: the value before the update.
+        let (Ok(last) | Err(last)) =
+            self.last_id
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                    Some(next(last))
+                });
+        format!("4_z{:016x}_{:08x}", next(last), fastrand::u32(..))
+    }
+
+    /// A directory and an id for a new version; it counts once it is recorded.
+    pub fn new_version(&self, bucket: &str) -> S3Result<(String, Arc<VersionDir>)> {
+        find(&self.read(), bucket)?;
+        let id = self.new_id();
+        let dir = VersionDir::create(self.dir.join(bucket).join(&id))
+            .map_err(|error| errors::disk("making a directory", &error))?;
+        Ok((id, dir))
+    }
+
+    /// Makes a bucket, or sets whether it is public if it is there.
+    pub fn ensure_bucket(&self, name: &str, public: bool) -> S3Result<()> {
+        let mut buckets = self.write();
+        let created_ms = buckets
+            .get(name)
+            .map_or_else(disk::now_ms, |bucket| bucket.record.created_ms);
+        let record = BucketRecord { public, created_ms };
+        self.record_bucket(name, &record)?;
+        buckets.entry(name.to_owned()).or_default().record = record;
+        Ok(())
+    }
+
+    /// Makes a bucket that is not there yet.
+    pub fn create_bucket(&self, name: &str, public: bool) -> S3Result<()> {
+        let mut buckets = self.write();
+        if buckets.contains_key(name) {
+            return Err(S3ErrorCode::BucketAlreadyOwnedByYou.into());
+        }
+        let record = BucketRecord {
+            public,
+            created_ms: disk::now_ms(),
+        };
+        self.record_bucket(name, &record)?;
+        buckets.insert(
+            name.to_owned(),
+            Bucket {
+                record,
+                keys: BTreeMap::new(),
+            },
+        );
+        Ok(())
+    }
+
+    fn record_bucket(&self, name: &str, record: &BucketRecord) -> S3Result<()> {
+        let dir = self.dir.join(name);
+        fs::create_dir_all(&dir)
+            .and_then(|()| disk::write_json(&dir, BUCKET_FILE, record))
+            .map_err(|error| errors::disk("making a bucket", &error))
+    }
+
+    /// Removes a bucket that holds no object and no open upload.
+    pub fn delete_bucket(&self, name: &str) -> S3Result<()> {
+        let mut buckets = self.write();
+        if !find(&buckets, name)?.keys.is_empty() {
+            return Err(S3ErrorCode::BucketNotEmpty.into());
+        }
+        fs::remove_dir_all(self.dir.join(name))
+            .map_err(|error| errors::disk("removing a bucket", &error))?;
+        buckets.remove(name);
+        Ok(())
+    }
+
+    /// Hides the versions of a key.
+    pub fn hide(&self, bucket: &str, key: &str) -> S3Result<String> {
+        let (id, dir) = self.new_version(bucket)?;
+        let headers = Arc::new(ContentHeaders::default());
+        let version = Version {
+            dir,
+            created_ms: disk::now_ms(),
+            headers,
+            state: State::Hidden,
+        };
+        insert(&mut self.write(), bucket, key, id.clone(), version)?;
+        Ok(id)
+    }
+
+    /// Removes one finished version, or a mark. Whether it was a mark; `None` if there is no such version.
+    pub fn delete_version(&self, bucket: &str, key: &str, id: &str) -> S3Result<Option<bool>> {
+        let mut buckets = self.write();
+        let keys = &mut find_mut(&mut buckets, bucket)?.keys;
+        match keys
+            .get(key)
+            .and_then(|versions| versions.get(id))
+            .map(|version| &version.state)
+        {
+            None | Some(State::Open(_)) => Ok(None),
+            Some(state) => {
+                let hidden = matches!(state, State::Hidden);
+                remove(keys, key, id);
+                Ok(Some(hidden))
+            }
+        }
+    }
+}
+
+/// The bucket, or 404.
+pub fn find<'a>(buckets: &'a Buckets, name: &str) -> S3Result<&'a Bucket> {
+    buckets
+        .get(name)
+        .ok_or_else(|| errors::no_such_bucket(name))
+}
+
+/// The bucket, or 404.
+pub fn find_mut<'a>(buckets: &'a mut Buckets, name: &str) -> S3Result<&'a mut Bucket> {
+    buckets
+        .get_mut(name)
+        .ok_or_else(|| errors::no_such_bucket(name))
+}
+
+/// Records a version on the disk and then in the catalog.
+pub fn insert(
+    buckets: &mut Buckets,
+    bucket: &str,
+    key: &str,
+    id: String,
+    version: Version,
+) -> S3Result<()> {
+    let bucket = find_mut(buckets, bucket)?;
+    record(key, &version)?;
+    version.dir.keep();
+    bucket
+        .keys
+        .entry(key.to_owned())
+        .or_default()
+        .insert(id, version);
+    Ok(())
+}
+
+/// Writes the description of a version.
+pub fn record(key: &str, version: &Version) -> S3Result<()> {
+    disk::write_json(version.dir.path(), VERSION_FILE, &version.record(key))
+        .map_err(|error: io::Error| -> S3Error { errors::disk("recording a version", &error) })
+}
+
+/// Takes a version out of the catalog; its files go with their last reader.
+pub fn remove(keys: &mut BTreeMap<String, BTreeMap<String, Version>>, key: &str, id: &str) {
+    let Some(versions) = keys.get_mut(key) else {
+        return;
+    };
+    if let Some(version) = versions.remove(id) {
+        version.dir.doom();
+    }
+    if versions.is_empty() {
+        keys.remove(key);
+    }
+}
+
+/// The newest version of a key that counts for a plain request: an object, or a mark that hides the others.
+pub fn current(versions: &BTreeMap<String, Version>) -> Option<(&String, &Version)> {
+    versions
+        .iter()
+        .rev()
+        .find(|(_, version)| !matches!(version.state, State::Open(_)))
+}
+
+fn id_time(id: &str) -> Option<u64> {
+    u64::from_str_radix(id.strip_prefix("4_z")?.split('_').next()?, 16).ok()
+}

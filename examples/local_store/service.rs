@@ -1,0 +1,668 @@
+//! The S3 operations: from the types of `s3s` to the catalog and back. Lists are in `list.rs`.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue};
+use s3s::dto::*;
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
+use tokio::task::spawn_blocking;
+
+use crate::catalog::{self, Catalog};
+use crate::errors;
+use crate::live;
+use crate::look::{self, Query, View};
+use crate::model::{ContentHeaders, Manifest, State};
+use crate::read;
+use crate::receive::receive;
+use crate::text::timestamp;
+use crate::uploads::{self, Place, WriteConditions};
+
+/// The store as an S3 service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// What it holds.
+    pub catalog: Arc<Catalog>,
+    /// Region that it says it is in.
+    pub region: String,
+    /// Whether open uploads can be read.
+    pub live_read: bool,
+    /// Whether a tail part may be replaced by a longer one.
+    pub tail_replace: bool,
+}
+
+/// Lets the HTTP front give an answer another status than the type of the answer would.
+#[derive(Debug, Clone, Copy)]
+pub struct Status(pub http::StatusCode);
+
+fn quoted(etag: &str) -> ETag {
+    ETag::Strong(etag.to_owned())
+}
+
+fn signed(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+fn part_number(number: i32) -> S3Result<u32> {
+    match u32::try_from(number) {
+        Ok(number @ 1..=10_000) => Ok(number),
+        _ => Err(errors::invalid_argument(
+            "Part number must be an integer between 1 and 10000, inclusive",
+        )),
+    }
+}
+
+fn milliseconds(time: Timestamp) -> Option<u64> {
+    let time = time::OffsetDateTime::from(time);
+    u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
+/// The fields that several inputs have in common.
+macro_rules! content_headers {
+    ($input:expr) => {
+        ContentHeaders {
+            content_type: $input.content_type,
+            cache_control: $input.cache_control,
+            content_disposition: $input.content_disposition,
+            content_encoding: $input.content_encoding,
+            content_language: $input.content_language,
+            expires_ms: $input.expires.and_then(milliseconds),
+            metadata: $input.metadata.unwrap_or_default(),
+        }
+    };
+}
+
+macro_rules! query {
+    ($request:expr) => {
+        Query {
+            live: live::wanted(&$request.headers),
+            bucket: $request.input.bucket,
+            key: $request.input.key,
+            version_id: $request.input.version_id,
+            part_number: $request.input.part_number,
+            range: $request.input.range,
+            if_match: $request.input.if_match,
+            if_none_match: $request.input.if_none_match,
+            if_modified_since: $request.input.if_modified_since,
+            if_unmodified_since: $request.input.if_unmodified_since,
+        }
+    };
+}
+
+/// The fields that the answers to GET and HEAD have in common.
+macro_rules! object_output {
+    ($output:ident, $view:expr) => {
+        $output {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: Some(signed($view.len)),
+            content_range: $view.content_range.clone(),
+            content_type: Some(
+                $view
+                    .headers
+                    .content_type
+                    .clone()
+                    .unwrap_or_else(|| "application/octet-stream".to_owned()),
+            ),
+            cache_control: $view.headers.cache_control.clone(),
+            content_disposition: $view.headers.content_disposition.clone(),
+            content_encoding: $view.headers.content_encoding.clone(),
+            content_language: $view.headers.content_language.clone(),
+            expires: $view.headers.expires_ms.map(timestamp),
+            e_tag: $view.etag.as_deref().map(quoted),
+            last_modified: Some(timestamp($view.modified_ms)),
+            metadata: Some($view.headers.metadata.clone()).filter(|metadata| !metadata.is_empty()),
+            parts_count: $view
+                .parts_count
+                .and_then(|count| i32::try_from(count).ok()),
+            version_id: Some($view.version_id.clone()),
+            ..Default::default()
+        }
+    };
+}
+
+/// The headers of an answer that `s3s` does not know.
+fn extra_headers(view: &View) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Some(size) = view.live_part_size {
+        headers.insert(live::ENABLED, HeaderValue::from_static("true"));
+        headers.insert(live::PART_SIZE, size.into());
+    }
+    headers
+}
+
+impl Service {
+    /// A version of `source` to copy from.
+    fn copy_source(
+        &self,
+        source: &CopySource,
+    ) -> S3Result<(String, Arc<ContentHeaders>, Arc<Manifest>, u64)> {
+        let CopySource::Bucket {
+            bucket,
+            key,
+            version_id,
+        } = source
+        else {
+            return Err(S3ErrorCode::NotImplemented.into());
+        };
+        let buckets = self.catalog.read();
+        let versions = catalog::find(&buckets, bucket)?
+            .keys
+            .get(&**key)
+            .ok_or_else(errors::no_such_key)?;
+        let (id, version) = match version_id {
+            Some(id) => versions
+                .get_key_value(&**id)
+                .ok_or_else(errors::no_such_version)?,
+            None => catalog::current(versions).ok_or_else(errors::no_such_key)?,
+        };
+        match &version.state {
+            State::Object(manifest) => Ok((
+                id.clone(),
+                Arc::clone(&version.headers),
+                Arc::clone(manifest),
+                version.created_ms,
+            )),
+            State::Open(_) | State::Hidden => Err(errors::no_such_key()),
+        }
+    }
+
+    fn delete(
+        &self,
+        bucket: &str,
+        key: &str,
+        id: Option<&str>,
+    ) -> S3Result<(Option<bool>, Option<String>)> {
+        match id {
+            Some(id) => Ok((
+                self.catalog.delete_version(bucket, key, id)?,
+                Some(id.to_owned()),
+            )),
+            None => {
+                let there = {
+                    let buckets = self.catalog.read();
+                    let current = catalog::find(&buckets, bucket)?
+                        .keys
+                        .get(key)
+                        .and_then(catalog::current);
+                    current.is_some_and(|(_, version)| matches!(version.state, State::Object(_)))
+                };
+                // There is nothing to hide; S3 makes a mark nevertheless, B2 does not.
+                if !there {
+                    return Ok((None, None));
+                }
+                Ok((Some(true), Some(self.catalog.hide(bucket, key)?)))
+            }
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl S3 for Service {
+    async fn list_buckets(
+        &self,
+        _: S3Request<ListBucketsInput>,
+    ) -> S3Result<S3Response<ListBucketsOutput>> {
+        let buckets = self.catalog.read();
+        let buckets = buckets.iter().map(|(name, bucket)| Bucket {
+            name: Some(name.clone()),
+            creation_date: Some(timestamp(bucket.record.created_ms)),
+            ..Default::default()
+        });
+        let owner = Some(crate::list::owner());
+        let output = ListBucketsOutput {
+            buckets: Some(buckets.collect()),
+            owner,
+            ..Default::default()
+        };
+        Ok(S3Response::new(output))
+    }
+
+    async fn create_bucket(
+        &self,
+        req: S3Request<CreateBucketInput>,
+    ) -> S3Result<S3Response<CreateBucketOutput>> {
+        let public = req
+            .input
+            .acl
+            .as_ref()
+            .is_some_and(|acl| acl.as_str() == BucketCannedACL::PUBLIC_READ);
+        self.catalog.create_bucket(&req.input.bucket, public)?;
+        let location = Some(format!("/{}", req.input.bucket));
+        Ok(S3Response::new(CreateBucketOutput {
+            location,
+            ..Default::default()
+        }))
+    }
+
+    async fn delete_bucket(
+        &self,
+        req: S3Request<DeleteBucketInput>,
+    ) -> S3Result<S3Response<DeleteBucketOutput>> {
+        self.catalog.delete_bucket(&req.input.bucket)?;
+        Ok(S3Response::new(DeleteBucketOutput::default()))
+    }
+
+    async fn head_bucket(
+        &self,
+        req: S3Request<HeadBucketInput>,
+    ) -> S3Result<S3Response<HeadBucketOutput>> {
+        catalog::find(&self.catalog.read(), &req.input.bucket)?;
+        let bucket_region = Some(self.region.clone());
+        Ok(S3Response::new(HeadBucketOutput {
+            bucket_region,
+            ..Default::default()
+        }))
+    }
+
+    async fn get_bucket_location(
+        &self,
+        req: S3Request<GetBucketLocationInput>,
+    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
+        catalog::find(&self.catalog.read(), &req.input.bucket)?;
+        // The oldest region has no name here, for historical reasons.
+        let region = Some(self.region.clone()).filter(|region| region != "us-east-1");
+        let location_constraint = region.map(BucketLocationConstraint::from);
+        Ok(S3Response::new(GetBucketLocationOutput {
+            location_constraint,
+        }))
+    }
+
+    async fn get_bucket_versioning(
+        &self,
+        req: S3Request<GetBucketVersioningInput>,
+    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+        catalog::find(&self.catalog.read(), &req.input.bucket)?;
+        let status = Some(BucketVersioningStatus::from_static(
+            BucketVersioningStatus::ENABLED,
+        ));
+        Ok(S3Response::new(GetBucketVersioningOutput {
+            status,
+            ..Default::default()
+        }))
+    }
+
+    async fn put_object(
+        &self,
+        req: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
+        let input = req.input;
+        let conditions = WriteConditions {
+            if_match: input.if_match,
+            if_none_match: input.if_none_match,
+        };
+        conditions.check(&self.catalog.read(), &input.bucket, &input.key)?;
+        let (id, dir) = self.catalog.new_version(&input.bucket)?;
+        let received = receive(input.body, &dir, input.content_md5.as_deref()).await?;
+        let part = received
+            .file
+            .keep(1, received.size, received.md5)
+            .map_err(|error| errors::disk("storing an object", &error))?;
+        let manifest = Manifest::new(vec![part], false, None);
+        let e_tag = Some(quoted(&manifest.etag));
+        let place = Place {
+            bucket: &input.bucket,
+            key: &input.key,
+        };
+        uploads::put(
+            &self.catalog,
+            place,
+            (id.clone(), dir),
+            content_headers!(input),
+            manifest,
+            &conditions,
+        )?;
+        Ok(S3Response::new(PutObjectOutput {
+            e_tag,
+            version_id: Some(id),
+            ..Default::default()
+        }))
+    }
+
+    async fn get_object(
+        &self,
+        req: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
+        let mut view = look::look(&self.catalog, &query!(req), self.live_read)?;
+        let mut output = object_output!(GetObjectOutput, view);
+        output.body = Some(StreamingBlob::wrap(read::stream(std::mem::take(
+            &mut view.segments,
+        ))));
+        Ok(S3Response::with_headers(output, extra_headers(&view)))
+    }
+
+    async fn head_object(
+        &self,
+        req: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        let view = look::look(&self.catalog, &query!(req), self.live_read)?;
+        let mut response =
+            S3Response::with_headers(object_output!(HeadObjectOutput, view), extra_headers(&view));
+        if view.content_range.is_some() {
+            response
+                .extensions
+                .insert(Status(http::StatusCode::PARTIAL_CONTENT));
+        }
+        Ok(response)
+    }
+
+    async fn copy_object(
+        &self,
+        req: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
+        let input = req.input;
+        let (source_id, headers, source, _) = self.copy_source(&input.copy_source)?;
+        let replace = input
+            .metadata_directive
+            .as_ref()
+            .is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
+        let headers = if replace {
+            content_headers!(input)
+        } else {
+            ContentHeaders::clone(&headers)
+        };
+        let (id, dir) = self.catalog.new_version(&input.bucket)?;
+        let linked = Arc::clone(&dir);
+        let manifest = spawn_blocking(move || -> std::io::Result<Manifest> {
+            let parts = source
+                .parts
+                .iter()
+                .map(|(_, part)| linked.link(part))
+                .collect::<std::io::Result<_>>()?;
+            Ok(Manifest::new(parts, source.multipart, None))
+        });
+        let manifest = match manifest.await {
+            Ok(manifest) => manifest.map_err(|error| errors::disk("copying an object", &error))?,
+            Err(error) => {
+                return Err(errors::disk(
+                    "copying an object",
+                    &std::io::Error::other(error),
+                ));
+            }
+        };
+        let copy_object_result = Some(CopyObjectResult {
+            e_tag: Some(quoted(&manifest.etag)),
+            last_modified: Some(timestamp(crate::disk::now_ms())),
+            ..Default::default()
+        });
+        let place = Place {
+            bucket: &input.bucket,
+            key: &input.key,
+        };
+        let conditions = WriteConditions::default();
+        uploads::put(
+            &self.catalog,
+            place,
+            (id.clone(), dir),
+            headers,
+            manifest,
+            &conditions,
+        )?;
+        Ok(S3Response::new(CopyObjectOutput {
+            copy_object_result,
+            copy_source_version_id: Some(source_id),
+            version_id: Some(id),
+            ..Default::default()
+        }))
+    }
+
+    async fn delete_object(
+        &self,
+        req: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let input = req.input;
+        let (mark, version_id) =
+            self.delete(&input.bucket, &input.key, input.version_id.as_deref())?;
+        let delete_marker = mark.filter(|mark| *mark);
+        Ok(S3Response::new(DeleteObjectOutput {
+            delete_marker,
+            version_id,
+            ..Default::default()
+        }))
+    }
+
+    async fn delete_objects(
+        &self,
+        req: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let input = req.input;
+        catalog::find(&self.catalog.read(), &input.bucket)?;
+        let (mut deleted, mut failed) = (Vec::new(), Vec::new());
+        for object in input.delete.objects {
+            match self.delete(&input.bucket, &object.key, object.version_id.as_deref()) {
+                Ok((mark, id)) => deleted.push(DeletedObject {
+                    delete_marker: mark.filter(|mark| *mark),
+                    delete_marker_version_id: id.filter(|_| mark == Some(true)),
+                    key: Some(object.key),
+                    version_id: object.version_id,
+                }),
+                Err(error) => failed.push(Error {
+                    code: Some(error.code().as_str().to_owned()),
+                    key: Some(object.key),
+                    message: error.message().map(str::to_owned),
+                    version_id: object.version_id,
+                }),
+            }
+        }
+        let deleted = Some(deleted).filter(|_| input.delete.quiet != Some(true));
+        let errors = Some(failed).filter(|failed| !failed.is_empty());
+        Ok(S3Response::new(DeleteObjectsOutput {
+            deleted,
+            errors,
+            ..Default::default()
+        }))
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        req: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        let live = if self.live_read && live::wanted(&req.headers) {
+            Some(live::declared_part_size(&req.headers)?)
+        } else {
+            None
+        };
+        let input = req.input;
+        let place = Place {
+            bucket: &input.bucket,
+            key: &input.key,
+        };
+        let id = uploads::start(&self.catalog, place, content_headers!(input), live)?;
+        let mut headers = HeaderMap::new();
+        if let Ok(value) = id.parse() {
+            headers.insert("x-amz-version-id", value);
+        }
+        let output = CreateMultipartUploadOutput {
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            upload_id: Some(id),
+            ..Default::default()
+        };
+        Ok(S3Response::with_headers(output, headers))
+    }
+
+    async fn upload_part(
+        &self,
+        req: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
+        let input = req.input;
+        let number = part_number(input.part_number)?;
+        let place = Place {
+            bucket: &input.bucket,
+            key: &input.key,
+        };
+        let size = input
+            .content_length
+            .and_then(|length| u64::try_from(length).ok());
+        let dir = uploads::admit_part(
+            &self.catalog,
+            place,
+            &input.upload_id,
+            number,
+            size,
+            self.tail_replace,
+        )?;
+        let received = receive(input.body, &dir, input.content_md5.as_deref()).await?;
+        let part = uploads::add_part(
+            &self.catalog,
+            place,
+            &input.upload_id,
+            number,
+            received,
+            self.tail_replace,
+        )?;
+        Ok(S3Response::new(UploadPartOutput {
+            e_tag: Some(quoted(&part.etag())),
+            ..Default::default()
+        }))
+    }
+
+    async fn upload_part_copy(
+        &self,
+        req: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        let input = req.input;
+        let number = part_number(input.part_number)?;
+        let (source_id, _, source, _) = self.copy_source(&input.copy_source)?;
+        let (first, len) = match input.copy_source_range.as_deref().map(Range::parse) {
+            None => (0, source.size),
+            Some(Ok(Range::Int {
+                first,
+                last: Some(last),
+            })) if last < source.size => (first, last - first + 1),
+            Some(_) => {
+                return Err(errors::invalid_argument(
+                    "The copy source range is not valid for the source.",
+                ));
+            }
+        };
+        let place = Place {
+            bucket: &input.bucket,
+            key: &input.key,
+        };
+        let id = &input.upload_id;
+        let dir = uploads::admit_part(
+            &self.catalog,
+            place,
+            id,
+            number,
+            Some(len),
+            self.tail_replace,
+        )?;
+        let body = Box::pin(read::stream(source.range(first, len)));
+        let received = receive(Some(body), &dir, None).await?;
+        let part = uploads::add_part(
+            &self.catalog,
+            place,
+            id,
+            number,
+            received,
+            self.tail_replace,
+        )?;
+        let copy_part_result = Some(CopyPartResult {
+            e_tag: Some(quoted(&part.etag())),
+            last_modified: Some(timestamp(part.modified_ms)),
+            ..Default::default()
+        });
+        let copy_source_version_id = Some(source_id);
+        Ok(S3Response::new(UploadPartCopyOutput {
+            copy_part_result,
+            copy_source_version_id,
+            ..Default::default()
+        }))
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        req: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let input = req.input;
+        let conditions = WriteConditions {
+            if_match: input.if_match,
+            if_none_match: input.if_none_match,
+        };
+        let listed = input
+            .multipart_upload
+            .and_then(|upload| upload.parts)
+            .unwrap_or_default();
+        let list = listed
+            .into_iter()
+            .map(|part| {
+                Ok((
+                    part_number(part.part_number.unwrap_or(0))?,
+                    part.e_tag.map(ETag::into_value),
+                ))
+            })
+            .collect::<S3Result<Vec<_>>>()?;
+        let place = Place {
+            bucket: &input.bucket,
+            key: &input.key,
+        };
+        let manifest =
+            uploads::complete(&self.catalog, place, &input.upload_id, &list, &conditions)?;
+        Ok(S3Response::new(CompleteMultipartUploadOutput {
+            location: Some(format!("/{}/{}", input.bucket, input.key)),
+            e_tag: Some(quoted(&manifest.etag)),
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            version_id: Some(input.upload_id),
+            ..Default::default()
+        }))
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        req: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        let place = Place {
+            bucket: &req.input.bucket,
+            key: &req.input.key,
+        };
+        uploads::abort(&self.catalog, place, &req.input.upload_id)?;
+        Ok(S3Response::new(AbortMultipartUploadOutput::default()))
+    }
+
+    async fn get_bucket_cors(
+        &self,
+        req: S3Request<GetBucketCorsInput>,
+    ) -> S3Result<S3Response<GetBucketCorsOutput>> {
+        catalog::find(&self.catalog.read(), &req.input.bucket)?;
+        Err(S3Error::with_message(
+            S3ErrorCode::NoSuchCORSConfiguration,
+            "The store's CORS rules are those of its command line.",
+        ))
+    }
+
+    async fn list_objects(
+        &self,
+        req: S3Request<ListObjectsInput>,
+    ) -> S3Result<S3Response<ListObjectsOutput>> {
+        crate::list::objects(&self.catalog, req.input).map(S3Response::new)
+    }
+
+    async fn list_objects_v2(
+        &self,
+        req: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        crate::list::objects_v2(&self.catalog, req.input).map(S3Response::new)
+    }
+
+    async fn list_object_versions(
+        &self,
+        req: S3Request<ListObjectVersionsInput>,
+    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        crate::list::versions(&self.catalog, req.input).map(S3Response::new)
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        req: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        crate::list::uploads(&self.catalog, req.input).map(S3Response::new)
+    }
+
+    async fn list_parts(
+        &self,
+        req: S3Request<ListPartsInput>,
+    ) -> S3Result<S3Response<ListPartsOutput>> {
+        crate::list::parts(&self.catalog, req.input).map(S3Response::new)
+    }
+}

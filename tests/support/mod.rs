@@ -1,0 +1,321 @@
+//! What the tests stand on: a local store in a process of its own, and the binaries with their pipes.
+
+// Each test file uses a part of this.
+#![allow(dead_code)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    retry::RetryConfig,
+};
+use serde_json::Value;
+
+/// Access key of [`Store`].
+pub const ACCESS_KEY: &str = "local";
+/// Secret key of [`Store`].
+pub const SECRET_KEY: &str = "local-secret";
+/// Private bucket that every [`Store`] has.
+pub const BUCKET: &str = "bucket";
+/// Public bucket that every [`Store`] has.
+pub const PUBLIC_BUCKET: &str = "public-bucket";
+/// The smallest part size of Live Read.
+pub const PART: usize = 5_000_000;
+
+/// A local store on a free port, with its data in a directory that goes with it. Killed on drop.
+#[derive(Debug)]
+pub struct Store {
+    dir: tempfile::TempDir,
+    args: Vec<String>,
+    child: Child,
+    endpoint: String,
+    control: String,
+}
+
+impl Store {
+    /// A store with [`BUCKET`] and [`PUBLIC_BUCKET`].
+    pub fn start() -> Self {
+        Self::with_args(&[])
+    }
+
+    /// The same with more arguments.
+    pub fn with_args(args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory for the store");
+        let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let (child, endpoint, control) = spawn(dir.path(), "127.0.0.1:0", &args);
+        Self { dir, args, child, endpoint, control }
+    }
+
+    /// Kills the store (as `kill -9` does) and starts it again on the same data and the same port.
+    pub fn restart(&mut self) {
+        self.kill();
+        let address = self.endpoint.trim_start_matches("http://").to_owned();
+        let (child, endpoint, control) = spawn(self.dir.path(), &address, &self.args);
+        (self.child, self.endpoint, self.control) = (child, endpoint, control);
+    }
+
+    /// Kills the store; its data stay.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("kill the store");
+        self.child.wait().expect("wait for the store");
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Address of the control API.
+    pub fn control(&self) -> &str {
+        &self.control
+    }
+
+    /// Where the data and the log are.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The environment that points an AWS tool, `writer` and `reader` at the store, and nowhere else.
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        let nowhere = self.dir.path().join("no-such-file").display().to_string();
+        vec![
+            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
+            ("AWS_CONFIG_FILE", nowhere.clone()),
+            ("AWS_SHARED_CREDENTIALS_FILE", nowhere),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required".to_owned()),
+            ("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required".to_owned()),
+            ("BUCKET_NAME", BUCKET.to_owned()),
+        ]
+    }
+
+    /// An SDK client with the main key, set as for Backblaze B2, that does not retry.
+    pub fn client(&self) -> Client {
+        self.client_as(ACCESS_KEY, SECRET_KEY)
+    }
+
+    /// The same with another key.
+    pub fn client_as(&self, access: &str, secret: &str) -> Client {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(&self.endpoint)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new(access, secret, None, None, "test"))
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .retry_config(RetryConfig::disabled())
+            .force_path_style(true)
+            .build();
+        Client::from_conf(config)
+    }
+
+    /// Puts these fault rules in force in place of those before (see `examples/local_store/faults.rs`).
+    pub fn faults(&self, rules: &Value) {
+        let (status, answer) = http(&self.control, "PUT", "/faults", &[], rules.to_string().as_bytes());
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+    }
+
+    /// No faults any more.
+    pub fn clear_faults(&self) {
+        let (status, _) = http(&self.control, "DELETE", "/faults", &[], &[]);
+        assert_eq!(status, 200);
+    }
+
+    /// Counts of answers by operation and status: `requests()["live"]["GetObject"]["416"]`.
+    pub fn requests(&self) -> Value {
+        let (status, answer) = http(&self.control, "GET", "/requests", &[], &[]);
+        assert_eq!(status, 200);
+        serde_json::from_slice(&answer).expect("counts")
+    }
+
+    /// Sets the counts to zero.
+    pub fn clear_requests(&self) {
+        let (status, _) = http(&self.control, "DELETE", "/requests", &[], &[]);
+        assert_eq!(status, 200);
+    }
+
+    /// Lines of the request log so far.
+    pub fn request_log(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(log_path(self.dir.path())).expect("the request log");
+        text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn log_path(dir: &Path) -> PathBuf {
+    dir.join("requests.jsonl")
+}
+
+/// `target/<profile>/examples/local_store`: Cargo builds the examples before it runs the tests.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("the path of the test");
+    let profile = test.parent().and_then(Path::parent).expect("target/<profile>/deps");
+    let path = profile.join("examples").join("local_store");
+    assert!(path.exists(), "{} is missing: cargo build --example local_store", path.display());
+    path
+}
+
+fn spawn(dir: &Path, address: &str, args: &[String]) -> (Child, String, String) {
+    let mut child = Command::new(binary())
+        .arg("--dir")
+        .arg(dir.join("data"))
+        .args(["--listen", address, "--control", "127.0.0.1:0"])
+        .args(["--bucket", BUCKET, "--public-bucket", PUBLIC_BUCKET])
+        .arg("--request-log")
+        .arg(log_path(dir))
+        .args(args)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("start the local store");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let mut line = |start: &str| {
+        let line = lines.next().expect("the store ended before it was ready").expect("a line");
+        line.strip_prefix(start).unwrap_or_else(|| panic!("'{line}' instead of '{start}…'")).to_owned()
+    };
+    let endpoint = line("listening on ");
+    let control = line("control on ");
+    (child, endpoint, control)
+}
+
+/// A bare HTTP request, for what no client would send. Gives the status and the body.
+pub fn http(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, Vec<u8>) {
+    let (status, _, body) = http_full(base, method, path, headers, body);
+    (status, body)
+}
+
+/// The same, with the head of the answer in lower case. The body is what came before the connection closed.
+pub fn http_full(
+    base: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> (u16, String, Vec<u8>) {
+    let host = base.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(host).expect("connect");
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+        head.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).expect("send");
+    let mut answer = Vec::new();
+    // A connection that is cut has given what it had.
+    let _ = stream.read_to_end(&mut answer);
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(answer.len());
+    let body = answer.get(end + 4..).unwrap_or_default().to_vec();
+    let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    (status, head, body)
+}
+
+/// A `writer` or a `reader` with its pipes. Killed on drop.
+#[derive(Debug)]
+pub struct Tool {
+    child: Child,
+    /// Take it, and drop it to end the input.
+    pub stdin: Option<ChildStdin>,
+    /// Take it to read the output.
+    pub stdout: Option<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
+    /// What was read from standard error so far.
+    pub log: String,
+}
+
+impl Tool {
+    /// A `writer` that is pointed at the store.
+    pub fn writer(store: &Store, args: &[&str]) -> Self {
+        Self::start(env!("CARGO_BIN_EXE_writer"), store, args)
+    }
+
+    /// A `reader` that is pointed at the store.
+    pub fn reader(store: &Store, args: &[&str]) -> Self {
+        Self::start(env!("CARGO_BIN_EXE_reader"), store, args)
+    }
+
+    fn start(binary: &str, store: &Store, args: &[&str]) -> Self {
+        let mut child = Command::new(binary)
+            .args(args)
+            .envs(store.env())
+            .current_dir(store.dir())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start the tool");
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let stderr = BufReader::new(child.stderr.take().expect("its standard error"));
+        Self { child, stdin, stdout, stderr, log: String::new() }
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a line on standard error that contains `text`, and gives it.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let read = self.stderr.read_line(&mut line).expect("read standard error");
+            assert!(read > 0, "the tool ended before it said '{text}':\n{}", self.log);
+            self.log.push_str(&line);
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Closes the input, waits for the end, and gives the exit status, the rest of the output, and all of the log.
+    pub fn finish(mut self) -> (std::process::ExitStatus, Vec<u8>, String) {
+        drop(self.stdin.take());
+        let output = self.stdout.take().map(|mut stdout| {
+            std::thread::spawn(move || {
+                let mut output = Vec::new();
+                stdout.read_to_end(&mut output).expect("read the output");
+                output
+            })
+        });
+        self.stderr.read_to_string(&mut self.log).expect("read standard error");
+        let output = output.map(|thread| thread.join().expect("the output")).unwrap_or_default();
+        let status = self.child.wait().expect("wait for the tool");
+        (status, output, std::mem::take(&mut self.log))
+    }
+}
+
+impl Drop for Tool {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Bytes that look random and are the same each time.
+pub fn bytes(seed: u64, len: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut bytes = vec![0; len];
+    random.fill(&mut bytes);
+    bytes
+}
