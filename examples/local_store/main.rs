@@ -34,6 +34,8 @@ mod args;
 mod body;
 mod catalog;
 mod control;
+mod convert;
+mod copy;
 mod cors;
 mod disk;
 mod errors;

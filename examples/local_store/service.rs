@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
-use tokio::task::spawn_blocking;
 
 use crate::catalog::{self, Catalog};
+use crate::convert::{content_headers, extra_headers, object_output, part_number, query, quoted};
 use crate::errors;
 use crate::live;
-use crate::look::{self, Query, View};
-use crate::model::{ContentHeaders, Manifest, State};
+use crate::look;
+use crate::model::{Manifest, State};
 use crate::read;
 use crate::receive::receive;
 use crate::text::timestamp;
@@ -34,137 +34,7 @@ pub struct Service {
 #[derive(Debug, Clone, Copy)]
 pub struct Status(pub http::StatusCode);
 
-fn quoted(etag: &str) -> ETag {
-    ETag::Strong(etag.to_owned())
-}
-
-fn signed(size: u64) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
-}
-
-fn part_number(number: i32) -> S3Result<u32> {
-    match u32::try_from(number) {
-        Ok(number @ 1..=10_000) => Ok(number),
-        _ => Err(errors::invalid_argument(
-            "Part number must be an integer between 1 and 10000, inclusive",
-        )),
-    }
-}
-
-fn milliseconds(time: Timestamp) -> Option<u64> {
-    let time = time::OffsetDateTime::from(time);
-    u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
-}
-
-/// The fields that several inputs have in common.
-macro_rules! content_headers {
-    ($input:expr) => {
-        ContentHeaders {
-            content_type: $input.content_type,
-            cache_control: $input.cache_control,
-            content_disposition: $input.content_disposition,
-            content_encoding: $input.content_encoding,
-            content_language: $input.content_language,
-            expires_ms: $input.expires.and_then(milliseconds),
-            metadata: $input.metadata.unwrap_or_default(),
-        }
-    };
-}
-
-macro_rules! query {
-    ($request:expr) => {
-        Query {
-            live: live::wanted(&$request.headers),
-            bucket: $request.input.bucket,
-            key: $request.input.key,
-            version_id: $request.input.version_id,
-            part_number: $request.input.part_number,
-            range: $request.input.range,
-            if_match: $request.input.if_match,
-            if_none_match: $request.input.if_none_match,
-            if_modified_since: $request.input.if_modified_since,
-            if_unmodified_since: $request.input.if_unmodified_since,
-        }
-    };
-}
-
-/// The fields that the answers to GET and HEAD have in common.
-macro_rules! object_output {
-    ($output:ident, $view:expr) => {
-        $output {
-            accept_ranges: Some("bytes".to_owned()),
-            content_length: Some(signed($view.len)),
-            content_range: $view.content_range.clone(),
-            content_type: Some(
-                $view
-                    .headers
-                    .content_type
-                    .clone()
-                    .unwrap_or_else(|| "application/octet-stream".to_owned()),
-            ),
-            cache_control: $view.headers.cache_control.clone(),
-            content_disposition: $view.headers.content_disposition.clone(),
-            content_encoding: $view.headers.content_encoding.clone(),
-            content_language: $view.headers.content_language.clone(),
-            expires: $view.headers.expires_ms.map(timestamp),
-            e_tag: $view.etag.as_deref().map(quoted),
-            last_modified: Some(timestamp($view.modified_ms)),
-            metadata: Some($view.headers.metadata.clone()).filter(|metadata| !metadata.is_empty()),
-            parts_count: $view
-                .parts_count
-                .and_then(|count| i32::try_from(count).ok()),
-            version_id: Some($view.version_id.clone()),
-            ..Default::default()
-        }
-    };
-}
-
-/// The headers of an answer that `s3s` does not know.
-fn extra_headers(view: &View) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    if let Some(size) = view.live_part_size {
-        headers.insert(live::ENABLED, HeaderValue::from_static("true"));
-        headers.insert(live::PART_SIZE, size.into());
-    }
-    headers
-}
-
 impl Service {
-    /// A version of `source` to copy from.
-    fn copy_source(
-        &self,
-        source: &CopySource,
-    ) -> S3Result<(String, Arc<ContentHeaders>, Arc<Manifest>, u64)> {
-        let CopySource::Bucket {
-            bucket,
-            key,
-            version_id,
-        } = source
-        else {
-            return Err(S3ErrorCode::NotImplemented.into());
-        };
-        let buckets = self.catalog.read();
-        let versions = catalog::find(&buckets, bucket)?
-            .keys
-            .get(&**key)
-            .ok_or_else(errors::no_such_key)?;
-        let (id, version) = match version_id {
-            Some(id) => versions
-                .get_key_value(&**id)
-                .ok_or_else(errors::no_such_version)?,
-            None => catalog::current(versions).ok_or_else(errors::no_such_key)?,
-        };
-        match &version.state {
-            State::Object(manifest) => Ok((
-                id.clone(),
-                Arc::clone(&version.headers),
-                Arc::clone(manifest),
-                version.created_ms,
-            )),
-            State::Open(_) | State::Hidden => Err(errors::no_such_key()),
-        }
-    }
-
     fn delete(
         &self,
         bucket: &str,
@@ -227,10 +97,7 @@ impl S3 for Service {
             .is_some_and(|acl| acl.as_str() == BucketCannedACL::PUBLIC_READ);
         self.catalog.create_bucket(&req.input.bucket, public)?;
         let location = Some(format!("/{}", req.input.bucket));
-        Ok(S3Response::new(CreateBucketOutput {
-            location,
-            ..Default::default()
-        }))
+        Ok(S3Response::new(CreateBucketOutput { location }))
     }
 
     async fn delete_bucket(
@@ -348,60 +215,9 @@ impl S3 for Service {
         &self,
         req: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
-        let input = req.input;
-        let (source_id, headers, source, _) = self.copy_source(&input.copy_source)?;
-        let replace = input
-            .metadata_directive
-            .as_ref()
-            .is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
-        let headers = if replace {
-            content_headers!(input)
-        } else {
-            ContentHeaders::clone(&headers)
-        };
-        let (id, dir) = self.catalog.new_version(&input.bucket)?;
-        let linked = Arc::clone(&dir);
-        let manifest = spawn_blocking(move || -> std::io::Result<Manifest> {
-            let parts = source
-                .parts
-                .iter()
-                .map(|(_, part)| linked.link(part))
-                .collect::<std::io::Result<_>>()?;
-            Ok(Manifest::new(parts, source.multipart, None))
-        });
-        let manifest = match manifest.await {
-            Ok(manifest) => manifest.map_err(|error| errors::disk("copying an object", &error))?,
-            Err(error) => {
-                return Err(errors::disk(
-                    "copying an object",
-                    &std::io::Error::other(error),
-                ));
-            }
-        };
-        let copy_object_result = Some(CopyObjectResult {
-            e_tag: Some(quoted(&manifest.etag)),
-            last_modified: Some(timestamp(crate::disk::now_ms())),
-            ..Default::default()
-        });
-        let place = Place {
-            bucket: &input.bucket,
-            key: &input.key,
-        };
-        let conditions = WriteConditions::default();
-        uploads::put(
-            &self.catalog,
-            place,
-            (id.clone(), dir),
-            headers,
-            manifest,
-            &conditions,
-        )?;
-        Ok(S3Response::new(CopyObjectOutput {
-            copy_object_result,
-            copy_source_version_id: Some(source_id),
-            version_id: Some(id),
-            ..Default::default()
-        }))
+        crate::copy::object(&self.catalog, req.input)
+            .await
+            .map(S3Response::new)
     }
 
     async fn delete_object(
@@ -519,55 +335,9 @@ impl S3 for Service {
         &self,
         req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-        let input = req.input;
-        let number = part_number(input.part_number)?;
-        let (source_id, _, source, _) = self.copy_source(&input.copy_source)?;
-        let (first, len) = match input.copy_source_range.as_deref().map(Range::parse) {
-            None => (0, source.size),
-            Some(Ok(Range::Int {
-                first,
-                last: Some(last),
-            })) if last < source.size => (first, last - first + 1),
-            Some(_) => {
-                return Err(errors::invalid_argument(
-                    "The copy source range is not valid for the source.",
-                ));
-            }
-        };
-        let place = Place {
-            bucket: &input.bucket,
-            key: &input.key,
-        };
-        let id = &input.upload_id;
-        let dir = uploads::admit_part(
-            &self.catalog,
-            place,
-            id,
-            number,
-            Some(len),
-            self.tail_replace,
-        )?;
-        let body = Box::pin(read::stream(source.range(first, len)));
-        let received = receive(Some(body), &dir, None).await?;
-        let part = uploads::add_part(
-            &self.catalog,
-            place,
-            id,
-            number,
-            received,
-            self.tail_replace,
-        )?;
-        let copy_part_result = Some(CopyPartResult {
-            e_tag: Some(quoted(&part.etag())),
-            last_modified: Some(timestamp(part.modified_ms)),
-            ..Default::default()
-        });
-        let copy_source_version_id = Some(source_id);
-        Ok(S3Response::new(UploadPartCopyOutput {
-            copy_part_result,
-            copy_source_version_id,
-            ..Default::default()
-        }))
+        crate::copy::part(&self.catalog, req.input, self.tail_replace)
+            .await
+            .map(S3Response::new)
     }
 
     async fn complete_multipart_upload(
