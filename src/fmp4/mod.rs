@@ -1,23 +1,14 @@
-//! Placeholder until the box walker lands.
+//! What can be told about an MP4 (ISO base media) stream from its bytes alone.
+//!
+//! Pure code without I/O: [`boxes`] walks the boxes of a stream as it comes in, in slices cut anywhere, and
+//! [`inspect`] uses that to tell, from the first few boxes, whether the stream is one that can be followed
+//! while it grows.
+//!
+//! Box layouts are those of ISO/IEC 14496-12 (ISO base media file format); section numbers in this module
+//! family are of its 2015 edition.
 
-/// Looks at the start of a stream.
-#[derive(Debug, Default)]
-pub struct Inspector;
+pub mod boxes;
+pub mod inspect;
 
-/// What a stream turned out to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Finding;
-
-impl Inspector {
-    /// Nothing yet.
-    pub fn feed(&mut self, _bytes: &[u8]) -> Option<Finding> {
-        None
-    }
-}
-
-impl Finding {
-    /// Nothing yet.
-    pub fn warning(&self) -> Option<String> {
-        None
-    }
-}
+pub use boxes::{BoxHead, BoxWalker, Event, Events, FourCc, OffReason, Wish};
+pub use inspect::{Finding, Inspector};

@@ -1,0 +1,637 @@
+//! An incremental walk over the boxes of an ISO base media (MP4, QuickTime) stream.
+//!
+//! Only box headers are read (ISO/IEC 14496-12, 4.2); contents are passed over unread, unless the [`Wish`]
+//! for a box asks to keep the beginning of its contents or to walk the boxes inside it. Whatever sizes a
+//! stream claims, the walker holds a header of at most 16 bytes and one kept prefix of at most [`KEEP_MAX`]
+//! bytes, and uses at least eight bytes of input for each box it reports.
+//!
+//! A stream that breaks the rules turns the walker off: it says so once, with the reason, and then takes
+//! any further bytes at no cost.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+/// The most bytes of one box's contents that can be kept.
+pub const KEEP_MAX: usize = 4096;
+
+/// How many boxes can be open inside one another; a [`Wish::Enter`] deeper than this is taken as
+/// [`Wish::Skip`].
+pub const DEPTH_MAX: usize = 8;
+
+/// Bytes of a header without a 64-bit size: `u32` size, then the type.
+const SHORT_HEADER: u8 = 8;
+/// Bytes of a header with a 64-bit size after the type.
+const LONG_HEADER: u8 = 16;
+/// The extended type that the contents of a `uuid` box begin with (ISO/IEC 14496-12, 4.2).
+const USER_TYPE: u64 = 16;
+
+/// The boxes a stream may begin with. Any four printable characters could be a box type, and a wrong guess
+/// costs a walk through text or another container, so the first box has to be a known one.
+const FIRST: [FourCc; 15] = [
+    FourCc::FTYP,
+    FourCc::STYP,
+    FourCc::MOOV,
+    FourCc::MOOF,
+    FourCc::MDAT,
+    FourCc::FREE,
+    FourCc::SKIP,
+    FourCc::WIDE,
+    FourCc::UUID,
+    FourCc::META,
+    FourCc(*b"sidx"),
+    FourCc(*b"emsg"),
+    FourCc(*b"prft"),
+    FourCc(*b"pdin"),
+    FourCc(*b"pnot"),
+];
+
+/// A box type: four bytes, as a rule printable ASCII.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FourCc(pub [u8; 4]);
+
+impl FourCc {
+    /// File type and compatibility (4.3).
+    pub const FTYP: Self = Self(*b"ftyp");
+    /// Segment type (8.16.2).
+    pub const STYP: Self = Self(*b"styp");
+    /// The movie: track descriptions and, unless fragmented, the sample tables (8.2.1).
+    pub const MOOV: Self = Self(*b"moov");
+    /// In the movie: fragments follow (8.8.1).
+    pub const MVEX: Self = Self(*b"mvex");
+    /// A movie fragment (8.8.4).
+    pub const MOOF: Self = Self(*b"moof");
+    /// In a fragment: one track's part of it (8.8.6).
+    pub const TRAF: Self = Self(*b"traf");
+    /// In a track's part of a fragment: its header (8.8.7).
+    pub const TFHD: Self = Self(*b"tfhd");
+    /// Media data (8.1.1).
+    pub const MDAT: Self = Self(*b"mdat");
+    /// Free space (8.1.2).
+    pub const FREE: Self = Self(*b"free");
+    /// Free space, by its other name (8.1.2).
+    pub const SKIP: Self = Self(*b"skip");
+    /// Room left to turn the header of the `mdat` that follows into a long one (QuickTime File Format).
+    pub const WIDE: Self = Self(*b"wide");
+    /// Untimed metadata; at the top level also what image files (HEIF, AVIF) consist of (8.11.1).
+    pub const META: Self = Self(*b"meta");
+    /// A type given by the 16 bytes after the header (4.2).
+    pub const UUID: Self = Self(*b"uuid");
+
+    /// Whether these bytes can be a box type: printable ASCII, or the copyright sign of QuickTime types.
+    fn is_plausible(self) -> bool {
+        self.0.iter().all(|&b| matches!(b, 0x20..=0x7e | 0xa9))
+    }
+}
+
+impl fmt::Display for FourCc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+impl fmt::Debug for FourCc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{self}'")
+    }
+}
+
+/// The header of one box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BoxHead {
+    /// The box type.
+    pub kind: FourCc,
+    /// Where the header begins, in bytes from the start of the stream.
+    pub offset: u64,
+    /// Length of the header in bytes: 8, or 16 with a 64-bit size. The extended type of a `uuid` box counts
+    /// as contents.
+    pub header_len: u8,
+    /// Length of the box in bytes, header included; `None` if it reaches to the end of the stream (size 0,
+    /// or a 64-bit size of 0, which a recorder has yet to fill in).
+    pub size: Option<u64>,
+    /// How many boxes this one is inside of: 0 at the top level.
+    pub depth: u8,
+}
+
+impl BoxHead {
+    /// Where the box ends, in bytes from the start of the stream; `None` if it reaches to the stream's end.
+    #[must_use]
+    pub fn end(&self) -> Option<u64> {
+        self.size.and_then(|size| self.offset.checked_add(size))
+    }
+
+    /// Length in bytes of what is in the box, without its header; `None` if that reaches to the stream's end.
+    #[must_use]
+    pub fn content_len(&self) -> Option<u64> {
+        self.size.map(|size| size.saturating_sub(u64::from(self.header_len)))
+    }
+}
+
+/// What to do with the contents of a box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// Pass over them unread.
+    Skip,
+    /// Walk the boxes inside; only for boxes that hold nothing but boxes.
+    Enter,
+    /// Keep this many bytes from their beginning (as many as there are, and at most [`KEEP_MAX`]).
+    Keep(usize),
+}
+
+/// Why a walk ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OffReason {
+    /// The first bytes are no box that such a stream begins with.
+    UnknownStart,
+    /// There are zeros where a box header should be: room that a recorder may mean to fill in later.
+    Zeros,
+    /// A box type has bytes that no type has.
+    BadType,
+    /// A box claims to be shorter than its own header.
+    TooShort,
+    /// A box claims to end beyond any possible length of a stream.
+    TooLong,
+    /// A box claims to end after the box it is inside of.
+    Overrun,
+    /// The boxes are those of something without a movie, such as a still image. Never from a [`BoxWalker`],
+    /// which does not mind what the boxes are.
+    NoMovie,
+}
+
+impl fmt::Display for OffReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownStart => "it does not begin with an MP4 box",
+            Self::Zeros => "there are zeros where a box should begin",
+            Self::BadType => "a box has an impossible type",
+            Self::TooShort => "a box is shorter than its header",
+            Self::TooLong => "a box is impossibly long",
+            Self::Overrun => "a box reaches beyond the box around it",
+            Self::NoMovie => "there is no movie in it",
+        })
+    }
+}
+
+/// One step of a walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A box begins; its header is complete and its contents are still to come.
+    Start(BoxHead),
+    /// The asked-for beginning of a box's contents is complete. It belongs to the box started last.
+    Kept(BoxHead, Bytes),
+    /// The stream is invalid: nothing follows.
+    Off {
+        /// Where the offending header begins, in bytes from the start of the stream.
+        offset: u64,
+        /// What is wrong with it.
+        reason: OffReason,
+    },
+}
+
+/// What the next byte belongs to.
+#[derive(Debug)]
+enum State {
+    /// A header.
+    Header,
+    /// Contents to pass over, this many bytes.
+    Skip(u64),
+    /// The box that has no end.
+    ToEnd,
+    /// Contents to keep, until there are `want` bytes.
+    Keep { head: BoxHead, want: usize, got: BytesMut },
+    /// Nothing any more.
+    Off,
+}
+
+/// Walks the boxes of a stream that is fed to it slice by slice; see the [module](self).
+///
+/// Events depend only on the bytes, not on how they were sliced.
+#[derive(Debug)]
+pub struct BoxWalker {
+    wish: fn(&BoxHead) -> Wish,
+    state: State,
+    /// Where the next byte is, in bytes from the start of the stream.
+    offset: u64,
+    header: [u8; LONG_HEADER as usize],
+    /// How much of `header` is filled.
+    have: u8,
+    /// The ends of the boxes entered, outermost first; the first `depth` count.
+    ends: [u64; DEPTH_MAX],
+    depth: u8,
+}
+
+impl Default for BoxWalker {
+    /// Walks the top level only and keeps nothing.
+    fn default() -> Self {
+        Self::new(|_| Wish::Skip)
+    }
+}
+
+impl BoxWalker {
+    /// A walker at the start of a stream, which asks `wish` once for each box.
+    #[must_use]
+    pub fn new(wish: fn(&BoxHead) -> Wish) -> Self {
+        Self {
+            wish,
+            state: State::Header,
+            offset: 0,
+            header: [0; LONG_HEADER as usize],
+            have: 0,
+            ends: [0; DEPTH_MAX],
+            depth: 0,
+        }
+    }
+
+    /// Takes the next bytes of the stream and gives what they complete.
+    ///
+    /// The bytes count as taken even if the iterator is dropped before its end.
+    pub fn feed<'w, 'd>(&'w mut self, data: &'d [u8]) -> Events<'w, 'd> {
+        Events { walker: self, data }
+    }
+
+    /// How many bytes were fed so far.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether the stream turned out to be invalid.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        matches!(self.state, State::Off)
+    }
+
+    /// Takes bytes off `data` up to the next event; without one, all of them.
+    fn step(&mut self, data: &mut &[u8]) -> Option<Event> {
+        loop {
+            match &mut self.state {
+                State::Off | State::ToEnd => {
+                    let _ = take(data, usize::MAX, &mut self.offset);
+                    return None;
+                }
+                State::Skip(left) => {
+                    let taken = take(data, usize::try_from(*left).unwrap_or(usize::MAX), &mut self.offset);
+                    *left = left.saturating_sub(taken.len() as u64);
+                    if *left > 0 {
+                        return None;
+                    }
+                    self.state = State::Header;
+                }
+                State::Keep { head, want, got } => {
+                    got.extend_from_slice(take(data, want.saturating_sub(got.len()), &mut self.offset));
+                    if got.len() < *want {
+                        return None;
+                    }
+                    let event = Event::Kept(*head, std::mem::take(got).freeze());
+                    self.state = match head.content_len() {
+                        Some(len) => State::Skip(len.saturating_sub(*want as u64)),
+                        None => State::ToEnd,
+                    };
+                    return Some(event);
+                }
+                State::Header => {
+                    if self.have == 0 && self.leave() {
+                        continue;
+                    }
+                    if !self.fill(data, SHORT_HEADER) {
+                        return None;
+                    }
+                    match self.parse() {
+                        Ok(None) if !self.fill(data, LONG_HEADER) => return None,
+                        Ok(None) => {}
+                        Ok(Some(head)) => return Some(self.begin(head)),
+                        Err(reason) => {
+                            self.state = State::Off;
+                            return Some(Event::Off { offset: self.header_offset(), reason });
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Leaves the boxes that end here. True if what is left of the innermost one is too short for another box
+    /// and is to be skipped (QuickTime ends some lists with a 32-bit zero).
+    fn leave(&mut self) -> bool {
+        while let Some(end) = self.parent_end() {
+            match end.saturating_sub(self.offset) {
+                0 => self.depth = self.depth.saturating_sub(1),
+                left if left < u64::from(SHORT_HEADER) => {
+                    self.state = State::Skip(left);
+                    return true;
+                }
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// The end of the innermost box entered.
+    fn parent_end(&self) -> Option<u64> {
+        let innermost = usize::from(self.depth).checked_sub(1)?;
+        self.ends.get(innermost).copied()
+    }
+
+    /// Reads on until `want` bytes of a header are there. False if the data ended before.
+    fn fill(&mut self, data: &mut &[u8], want: u8) -> bool {
+        let missing = usize::from(want.saturating_sub(self.have));
+        let taken = take(data, missing, &mut self.offset);
+        for (to, from) in self.header.iter_mut().skip(usize::from(self.have)).zip(taken) {
+            *to = *from;
+            self.have = self.have.saturating_add(1);
+        }
+        self.have >= want
+    }
+
+    /// Where the header being read begins.
+    fn header_offset(&self) -> u64 {
+        self.offset.saturating_sub(u64::from(self.have))
+    }
+
+    /// Reads the header collected so far; `None` if it is a long one of which only the short part is there.
+    fn parse(&self) -> Result<Option<BoxHead>, OffReason> {
+        let [s0, s1, s2, s3, k0, k1, k2, k3, large @ ..] = self.header;
+        let short = u32::from_be_bytes([s0, s1, s2, s3]);
+        let kind = FourCc([k0, k1, k2, k3]);
+        let offset = self.header_offset();
+        if offset == 0 && !FIRST.contains(&kind) {
+            return Err(OffReason::UnknownStart);
+        }
+        if short == 0 && kind == FourCc([0; 4]) {
+            return Err(OffReason::Zeros);
+        }
+        if !kind.is_plausible() {
+            return Err(OffReason::BadType);
+        }
+        let (header_len, size) = match short {
+            1 if self.have < LONG_HEADER => return Ok(None),
+            1 => (LONG_HEADER, u64::from_be_bytes(large)),
+            _ => (SHORT_HEADER, u64::from(short)),
+        };
+        // Only the last box of a stream may leave its size open, not one inside another box (4.2).
+        let size = if size == 0 && self.depth == 0 { None } else { Some(size) };
+        let head = BoxHead { kind, offset, header_len, size, depth: self.depth };
+        if let Some(size) = size {
+            let least = u64::from(header_len).saturating_add(if kind == FourCc::UUID { USER_TYPE } else { 0 });
+            if size < least {
+                return Err(OffReason::TooShort);
+            }
+            let end = head.end().ok_or(OffReason::TooLong)?;
+            if self.parent_end().is_some_and(|parent| end > parent) {
+                return Err(OffReason::Overrun);
+            }
+        }
+        Ok(Some(head))
+    }
+
+    /// Starts on the contents of a box whose header is complete.
+    fn begin(&mut self, head: BoxHead) -> Event {
+        self.have = 0;
+        let len = head.content_len();
+        let pass = len.map_or(State::ToEnd, State::Skip);
+        self.state = match (self.wish)(&head) {
+            Wish::Skip => pass,
+            Wish::Keep(want) => {
+                let there = len.map_or(usize::MAX, |len| usize::try_from(len).unwrap_or(usize::MAX));
+                State::Keep { head, want: want.min(KEEP_MAX).min(there), got: BytesMut::new() }
+            }
+            Wish::Enter => match self.ends.get_mut(usize::from(self.depth)) {
+                Some(end) => {
+                    *end = head.end().unwrap_or(u64::MAX);
+                    self.depth = self.depth.saturating_add(1);
+                    State::Header
+                }
+                None => pass,
+            },
+        };
+        Event::Start(head)
+    }
+}
+
+/// Takes at most `most` bytes off the front of `data`, counting them in `offset`.
+fn take<'d>(data: &mut &'d [u8], most: usize, offset: &mut u64) -> &'d [u8] {
+    let (taken, rest) = data.split_at_checked(most).unwrap_or((*data, &[]));
+    *data = rest;
+    *offset = offset.saturating_add(taken.len() as u64);
+    taken
+}
+
+/// What the bytes of one [`BoxWalker::feed`] complete.
+#[derive(Debug)]
+pub struct Events<'w, 'd> {
+    walker: &'w mut BoxWalker,
+    data: &'d [u8],
+}
+
+impl Iterator for Events<'_, '_> {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.walker.step(&mut self.data)
+    }
+}
+
+impl Drop for Events<'_, '_> {
+    fn drop(&mut self) {
+        // The walker must not lose its place in the stream to a caller who has seen enough.
+        while self.next().is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn plain(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
+        let size = u32::try_from(body.len() + 8).unwrap();
+        [&size.to_be_bytes()[..], &kind, body].concat()
+    }
+
+    fn long(kind: [u8; 4], size: u64, body: &[u8]) -> Vec<u8> {
+        [&1u32.to_be_bytes()[..], &kind, &size.to_be_bytes(), body].concat()
+    }
+
+    fn wish(head: &BoxHead) -> Wish {
+        match &head.kind.0 {
+            b"moov" | b"moof" | b"traf" => Wish::Enter,
+            b"ftyp" | b"tfhd" | b"uuid" => Wish::Keep(16),
+            b"free" => Wish::Keep(usize::MAX),
+            _ => Wish::Skip,
+        }
+    }
+
+    fn walk(data: &[u8], slice: usize) -> Vec<Event> {
+        let mut walker = BoxWalker::new(wish);
+        let events = data.chunks(slice.max(1)).flat_map(|part| walker.feed(part).collect::<Vec<_>>()).collect();
+        assert_eq!(walker.offset(), data.len() as u64);
+        events
+    }
+
+    fn starts(events: &[Event]) -> Vec<(String, u64, u8, Option<u64>, u8)> {
+        events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Start(h) => Some((h.kind.to_string(), h.offset, h.header_len, h.size, h.depth)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn off(events: &[Event]) -> Option<(u64, OffReason)> {
+        events.iter().find_map(|event| match event {
+            Event::Off { offset, reason } => Some((*offset, *reason)),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn every_kind_of_header_at_every_slicing() {
+        let data = [
+            plain(*b"ftyp", b"isom\0\0\x02\0isomiso6mp41"),
+            plain(*b"moov", &[plain(*b"mvhd", &[7; 100]), plain(*b"mvex", &[]), vec![0; 4]].concat()),
+            plain(*b"uuid", &[9; 20]),
+            plain(*b"free", &[]),
+            long(*b"mdat", 16 + 50, &[0xff; 50]),
+            plain(*b"moof", &plain(*b"traf", &plain(*b"tfhd", &[0, 2, 0, 0, 0, 0, 0, 1]))),
+            [&0u32.to_be_bytes()[..], b"mdat", &[0; 99]].concat(),
+        ]
+        .concat();
+        let whole = walk(&data, data.len());
+        let at = |s: &str, o, h, n, d| (s.to_owned(), o, h, n, d);
+        assert_eq!(
+            starts(&whole),
+            [
+                at("ftyp", 0, 8, Some(28), 0),
+                at("moov", 28, 8, Some(128), 0),
+                at("mvhd", 36, 8, Some(108), 1),
+                at("mvex", 144, 8, Some(8), 1),
+                at("uuid", 156, 8, Some(28), 0),
+                at("free", 184, 8, Some(8), 0),
+                at("mdat", 192, 16, Some(66), 0),
+                at("moof", 258, 8, Some(32), 0),
+                at("traf", 266, 8, Some(24), 1),
+                at("tfhd", 274, 8, Some(16), 2),
+                at("mdat", 290, 8, None, 0),
+            ]
+        );
+        let kept: Vec<_> = whole
+            .iter()
+            .filter_map(|event| match event {
+                Event::Kept(head, bytes) => Some((head.kind.to_string(), bytes.to_vec())),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            kept,
+            [
+                ("ftyp".to_owned(), b"isom\0\0\x02\0isomiso6".to_vec()),
+                ("uuid".to_owned(), vec![9; 16]),
+                ("free".to_owned(), vec![]),
+                ("tfhd".to_owned(), vec![0, 2, 0, 0, 0, 0, 0, 1]),
+            ]
+        );
+        for slice in 1..data.len() {
+            assert_eq!(walk(&data, slice), whole, "slices of {slice}");
+        }
+        for cut in 0..=data.len() {
+            let mut walker = BoxWalker::new(wish);
+            let (a, b) = data.split_at(cut);
+            let mut events: Vec<_> = walker.feed(a).collect();
+            events.extend(walker.feed(b));
+            assert_eq!(events, whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn invalid_streams_turn_it_off_with_a_reason() {
+        let ftyp = plain(*b"ftyp", b"isom");
+        let after = |tail: &[u8]| off(&walk(&[&ftyp[..], tail].concat(), 5));
+        assert_eq!(off(&walk(b"GET / HTTP/1.1\r\n", 3)), Some((0, OffReason::UnknownStart)));
+        assert_eq!(off(&walk(&[0x47; 188], 7)), Some((0, OffReason::UnknownStart)));
+        assert_eq!(off(&walk(&[0; 64], 64)), Some((0, OffReason::UnknownStart)));
+        assert_eq!(after(&[0; 64]), Some((12, OffReason::Zeros)));
+        assert_eq!(after(b"\0\0\0\x10fr\x01efffffff"), Some((12, OffReason::BadType)));
+        assert_eq!(after(b"\0\0\0\x07free"), Some((12, OffReason::TooShort)));
+        assert_eq!(after(b"\0\0\0\x10uuid"), Some((12, OffReason::TooShort)));
+        assert_eq!(after(&long(*b"mdat", 15, b"")), Some((12, OffReason::TooShort)));
+        assert_eq!(after(&long(*b"mdat", u64::MAX, b"")), Some((12, OffReason::TooLong)));
+        assert_eq!(after(&plain(*b"moov", b"\0\0\0\x11mvhd\0\0\0\0\0\0\0\0")), Some((20, OffReason::Overrun)));
+        assert_eq!(after(&plain(*b"moov", b"\0\0\0\0mvhd\0\0\0\0\0\0\0\0")), Some((20, OffReason::TooShort)));
+        assert_eq!(after(&long(*b"mdat", 0, &[0; 99])), None, "a size that is filled in later");
+    }
+
+    #[test]
+    fn a_dropped_iterator_still_takes_all_bytes() {
+        let data = [plain(*b"ftyp", b"isom"), plain(*b"free", &[1; 30]), plain(*b"mdat", &[0; 9])].concat();
+        let mut walker = BoxWalker::default();
+        let first = walker.feed(&data).next();
+        assert!(matches!(first, Some(Event::Start(BoxHead { kind: FourCc::FTYP, .. }))));
+        assert_eq!(walker.offset(), data.len() as u64);
+        let next = walker.feed(&plain(*b"moov", &[])).next();
+        let Some(Event::Start(head)) = next else { panic!("{next:?}") };
+        assert_eq!((head.kind, head.offset), (FourCc::MOOV, data.len() as u64));
+    }
+
+    #[test]
+    fn kept_bytes_and_depth_are_bounded() {
+        let free = long(*b"free", 1 << 40, &[5; KEEP_MAX * 2]);
+        let events = walk(&free, 1000);
+        let Some(Event::Kept(_, bytes)) = events.get(1) else { panic!("{events:?}") };
+        assert_eq!(bytes.len(), KEEP_MAX);
+
+        let nested = (0..50).fold(Vec::new(), |inner, _| plain(*b"moov", &inner));
+        let events = walk(&nested, 64);
+        assert_eq!(events.len(), DEPTH_MAX + 1);
+        assert_eq!(off(&events), None);
+    }
+
+    /// Boxes with mostly sane headers, so that walks get past the first one.
+    fn some_stream() -> impl Strategy<Value = Vec<u8>> {
+        let kind = prop::sample::select(vec![
+            *b"ftyp", *b"moov", *b"moof", *b"traf", *b"tfhd", *b"mvex", *b"free", *b"uuid", *b"mdat", *b"sidx",
+        ]);
+        let size = prop_oneof![8 => 0u32..200, 1 => any::<u32>(), 1 => Just(1u32)];
+        let piece = (size, kind, prop::collection::vec(any::<u8>(), 0..40))
+            .prop_map(|(size, kind, body)| [&size.to_be_bytes()[..], &kind, &body].concat());
+        let fitting = prop::collection::vec(any::<u8>(), 0..40).prop_map(|body| plain(*b"moov", &body));
+        prop::collection::vec(prop_oneof![piece, fitting], 0..12).prop_map(|all| all.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn slicing_never_matters(data in some_stream(), cuts in prop::collection::vec(0usize..400, 0..8)) {
+            let whole = walk(&data, data.len());
+            prop_assert!(whole.len() <= data.len() / 8 * 2 + 1);
+            prop_assert_eq!(&walk(&data, 1), &whole);
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(data.len())).collect();
+            cuts.push(data.len());
+            cuts.sort_unstable();
+            let (mut walker, mut events, mut from) = (BoxWalker::new(wish), Vec::new(), 0);
+            for cut in cuts {
+                events.extend(walker.feed(&data[from..cut]));
+                from = cut;
+            }
+            prop_assert_eq!(&events, &whole);
+            prop_assert_eq!(walker.is_off(), off(&whole).is_some());
+        }
+
+        #[test]
+        fn random_bytes_do_no_harm(data in prop::collection::vec(any::<u8>(), 0..600), slice in 1usize..40) {
+            walk(&[plain(*b"ftyp", b"isom"), data.clone()].concat(), slice);
+            walk(&data, slice);
+        }
+
+        #[test]
+        fn boxes_are_where_they_say(data in some_stream()) {
+            for event in walk(&data, 13) {
+                if let Event::Start(head) = event {
+                    let at = usize::try_from(head.offset).unwrap();
+                    prop_assert_eq!(data.get(at + 4..at + 8), Some(&head.kind.0[..]));
+                    prop_assert!(usize::from(head.depth) <= DEPTH_MAX);
+                }
+            }
+        }
+    }
+}
