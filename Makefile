@@ -1,0 +1,67 @@
+# `make demo` and `make test` are the two commands to know. Each installs what
+# it needs by scripts/install-deps.sh, which does nothing when all is there.
+# Everything is built with the release profile, so that the AWS SDK, which takes
+# minutes, is compiled once for all of them.
+
+# Where scripts/install-deps.sh puts an AWS CLI that is in no package.
+export PATH := $(CURDIR)/target/tools/awscli/bin:$(PATH)
+
+DEMO_SECONDS ?= 30
+DEMO_OUT ?= demo-out
+PORT ?= 8000
+export DEMO_SECONDS DEMO_OUT
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-rust test-page test-recipes lint build install page
+
+help:
+	@echo 'make demo      a live stream through writer and reader, with a summary'
+	@echo '               (DEMO_SECONDS=30, DEMO_OUT=demo-out)'
+	@echo 'make test      all tests'
+	@echo 'make lint      formatting, clippy, documentation, shell scripts'
+	@echo 'make build     writer and reader in target/release'
+	@echo 'make install   writer and reader into ~/.cargo/bin'
+	@echo 'make page      index.html on http://127.0.0.1:8000/ (PORT=8000)'
+
+demo:
+	@./scripts/install-deps.sh build demo
+	cargo build --release --locked --bins --example local_store --example demo
+	@exec cargo run --quiet --release --locked --example demo
+
+test: test-rust test-recipes test-page
+
+test-rust:
+	@./scripts/install-deps.sh build test
+	cargo test --release --locked
+
+test-recipes:
+	@./scripts/install-deps.sh build test
+	@cargo build --quiet --release --locked --bins --example local_store
+	./scripts/check-recipes.sh
+
+test-page:
+	@./scripts/install-deps.sh build test
+	@cargo build --quiet --release --locked --bins --example local_store
+	node --test tests/browser/page.test.mjs
+
+lint:
+	@./scripts/install-deps.sh lint
+	cargo fmt --check
+	cargo clippy --release --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --no-deps
+	@if command -v shellcheck >/dev/null 2>&1; then \
+		echo 'shellcheck scripts/*.sh watch_upload.sh .ci/run'; \
+		shellcheck scripts/*.sh watch_upload.sh .ci/run; \
+	fi
+
+build:
+	@./scripts/install-deps.sh build
+	cargo build --release --locked --bins
+
+install:
+	@./scripts/install-deps.sh build
+	cargo install --locked --path .
+
+page:
+	@./scripts/install-deps.sh page
+	@exec node scripts/serve.mjs $(PORT)

@@ -1,0 +1,187 @@
+#!/bin/sh
+# Installs what a make target needs beyond Rust, git, make and a C compiler.
+#
+#   scripts/install-deps.sh PROFILE...      PROFILE: build demo page test watch
+#
+# Does nothing, at once, when everything is there. Uses the system's package
+# manager where it may (root, passwordless sudo, or Homebrew); elsewhere it
+# names what is missing and exits 1. What is only nice to have (a browser for
+# the page test, shellcheck) gives a warning instead.
+set -eu
+
+cd "$(dirname "$0")/.."
+aws_venv=target/tools/awscli
+PATH="$PWD/$aws_venv/bin:$PATH"
+
+say() { printf 'install-deps: %s\n' "$*" >&2; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+have_browser() {
+    if [ -n "${CHROMIUM:-}" ]; then
+        have "$CHROMIUM"
+        return
+    fi
+    for b in chromium chromium-browser google-chrome google-chrome-stable \
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" \
+        /Applications/Chromium.app/Contents/MacOS/Chromium; do
+        # Ubuntu's chromium-browser is a stub that only says to install a snap.
+        if have "$b" && ! grep -qs 'snap install chromium' "$(command -v "$b")"; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+# Is the thing there? Names are this script's own, not package names.
+present() {
+    case $1 in
+    cc) have cc || have gcc || have clang ;;
+    ffmpeg) have ffmpeg && have ffprobe ;;
+    aws) have aws ;;
+    node) have node ;;
+    npm) have npm ;;
+    jq) have jq ;;
+    browser) have_browser ;;
+    shellcheck) have shellcheck ;;
+    esac
+}
+
+# The package that brings it: package MANAGER THING.
+package() {
+    case $1:$2 in
+    apt:cc) echo "gcc libc6-dev" ;;
+    apk:cc) echo "gcc musl-dev" ;;
+    *:cc) echo gcc ;;
+    dnf:ffmpeg) echo ffmpeg-free ;;
+    apt:aws) echo awscli ;;
+    apk:aws) echo aws-cli ;;
+    dnf:aws) echo awscli2 ;;
+    pacman:aws) echo aws-cli-v2 ;;
+    brew:aws) echo awscli ;;
+    apt:node | dnf:node | pacman:node | apk:node) echo nodejs ;;
+    brew:npm) echo node ;;
+    brew:browser) echo "--cask chromium" ;;
+    *:browser) echo chromium ;;
+    dnf:shellcheck) echo ShellCheck ;;
+    *) echo "$2" ;;
+    esac
+}
+
+manager() {
+    if have apt-get; then echo apt
+    elif have dnf; then echo dnf
+    elif have pacman; then echo pacman
+    elif have apk; then echo apk
+    elif have brew; then echo brew
+    fi
+}
+
+as_root=
+may_install() {
+    [ -n "$pm" ] || return 1
+    [ "$pm" = brew ] && return 0
+    [ "$(id -u)" = 0 ] && return 0
+    if have sudo && sudo -n true 2>/dev/null; then
+        as_root="sudo -n"
+        return 0
+    fi
+    return 1
+}
+
+refreshed=no
+install() {
+    packages=''
+    for wanted; do packages="$packages $(package "$pm" "$wanted")"; done
+    say "installing$packages"
+    # shellcheck disable=SC2086  # word splitting is wanted
+    case $pm in
+    apt)
+        if [ $refreshed = no ]; then
+            $as_root apt-get update -qq </dev/null >&2 || say "apt-get update failed; going on with the lists there are"
+            refreshed=yes
+        fi
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages </dev/null >&2
+        ;;
+    dnf) $as_root dnf install -y -q --setopt=install_weak_deps=False $packages </dev/null >&2 ;;
+    pacman)
+        if [ $refreshed = no ]; then
+            $as_root pacman -Sy --noconfirm </dev/null >&2
+            refreshed=yes
+        fi
+        $as_root pacman -S --needed --noconfirm $packages </dev/null >&2
+        ;;
+    apk) $as_root apk add --quiet $packages </dev/null >&2 ;;
+    brew) brew install $packages </dev/null >&2 ;;
+    esac
+}
+
+# Some distributions have no AWS CLI package: then it goes into target/tools.
+install_aws_from_pypi() {
+    if ! have python3 || ! python3 -c 'import ensurepip' 2>/dev/null; then
+        [ "$pm" = apt ] && [ "$can_install" = yes ] || return 1
+        install python3-venv || return 1
+    fi
+    say "installing the AWS CLI into $aws_venv"
+    rm -rf "$aws_venv"
+    python3 -m venv "$aws_venv" >&2 && "$aws_venv/bin/pip" install -q --disable-pip-version-check awscli >&2
+}
+
+needs=''
+wants=''
+modules=''
+[ $# -gt 0 ] || { say "usage: scripts/install-deps.sh build|demo|page|test|watch|lint..."; exit 2; }
+for profile; do
+    case $profile in
+    build) needs="$needs cc" ;;
+    demo) needs="$needs cc ffmpeg" ;;
+    page) needs="$needs node npm" modules=yes ;;
+    test) needs="$needs cc ffmpeg aws jq node npm" wants="$wants browser" modules=yes ;;
+    watch) needs="$needs aws jq" ;;
+    lint) needs="$needs cc" wants="$wants shellcheck" ;;
+    *) say "no such profile: $profile"; exit 2 ;;
+    esac
+done
+
+missing=
+for thing in $needs $wants; do
+    present "$thing" || missing="$missing $thing"
+done
+
+if [ -n "$missing" ]; then
+    pm=$(manager)
+    can_install=no
+    if may_install; then can_install=yes; fi
+    # shellcheck disable=SC2086  # word splitting is wanted
+    if [ $can_install = yes ] && ! install $missing; then
+        # One that does not exist here must not keep the others out.
+        for thing in $missing; do
+            present "$thing" || install "$thing" || say "the package manager could not install $(package "$pm" "$thing")"
+        done
+    fi
+    case " $missing " in
+    *" aws "*) present aws || install_aws_from_pypi || true ;;
+    esac
+fi
+
+failed=
+for thing in $needs; do
+    present "$thing" || failed="$failed $thing"
+done
+for thing in $wants; do
+    present "$thing" && continue
+    case $thing in
+    browser) say "WARNING: no Chromium or Chrome; the test of index.html will be skipped (set CHROMIUM to its path if it is somewhere else)" ;;
+    *) say "WARNING: $thing is missing; what it checks is skipped" ;;
+    esac
+done
+if [ -n "$failed" ]; then
+    say "missing:$failed. Install them with your package manager and run this again."
+    exit 1
+fi
+
+# hls.js for the page, exactly as locked.
+if [ -n "$modules" ] && ! cmp -s package-lock.json node_modules/installed-lock.json; then
+    say "installing hls.js into node_modules"
+    npm ci --no-audit --no-fund --loglevel=error >&2 </dev/null
+    cp package-lock.json node_modules/installed-lock.json
+fi
