@@ -113,7 +113,23 @@ impl Store {
                 "when_required".to_owned(),
             ),
             ("BUCKET_NAME", BUCKET.to_owned()),
+            ("NO_PROXY", "127.0.0.1".to_owned()),
         ]
+    }
+
+    /// A command that is pointed at the store, whatever the environment of the test says.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        for name in [
+            "AWS_CA_BUNDLE",
+            "AWS_PROFILE",
+            "AWS_SESSION_TOKEN",
+            "RUST_LOG",
+        ] {
+            command.env_remove(name);
+        }
+        command.envs(self.env());
+        command
     }
 
     /// An SDK client with the main key, set as for Backblaze B2, that does not retry.
@@ -188,7 +204,8 @@ fn log_path(dir: &Path) -> PathBuf {
     dir.join("requests.jsonl")
 }
 
-/// `target/<profile>/examples/local_store`: Cargo builds the examples before it runs the tests.
+/// `target/<profile>/examples/local_store`: `cargo test` builds the examples before it runs the tests, except when it is
+/// told which tests to run (`--test NAME`); then `cargo build --example local_store` must come first.
 fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("the path of the test");
     let profile = test
@@ -310,9 +327,9 @@ impl Tool {
     }
 
     fn start(binary: &str, store: &Store, args: &[&str]) -> Self {
-        let mut child = Command::new(binary)
+        let mut child = store
+            .command(binary)
             .args(args)
-            .envs(store.env())
             .current_dir(store.dir())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
