@@ -627,6 +627,13 @@ async fn everything_survives_a_kill() {
 }
 
 #[test]
+fn a_signal_ends_it_cleanly() {
+    for name in ["TERM", "INT"] {
+        assert_eq!(Store::start().signal(name).code(), Some(0), "{name}");
+    }
+}
+
+#[test]
 fn a_browser_may_read() {
     let store = Store::start();
     let path = format!("/{PUBLIC_BUCKET}/k");

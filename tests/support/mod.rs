@@ -8,7 +8,7 @@ pub mod s3;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
@@ -70,6 +70,16 @@ impl Store {
     pub fn kill(&mut self) {
         self.child.kill().expect("kill the store");
         self.child.wait().expect("wait for the store");
+    }
+
+    /// Sends the store a signal (`TERM`, `INT`) and gives the status with which it ends.
+    pub fn signal(&mut self, name: &str) -> ExitStatus {
+        let mut kill = Command::new("kill");
+        let sent = kill
+            .args([&format!("-{name}"), &self.pid().to_string()])
+            .status();
+        assert!(sent.expect("kill").success());
+        self.child.wait().expect("wait for the store")
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -373,7 +383,7 @@ impl Tool {
     }
 
     /// Closes the input, waits for the end, and gives the exit status, the rest of the output, and all of the log.
-    pub fn finish(mut self) -> (std::process::ExitStatus, Vec<u8>, String) {
+    pub fn finish(mut self) -> (ExitStatus, Vec<u8>, String) {
         drop(self.stdin.take());
         let output = self.stdout.take().map(|mut stdout| {
             std::thread::spawn(move || {
