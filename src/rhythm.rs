@@ -218,15 +218,20 @@ mod tests {
     fn play(gaps: &[f64]) -> Vec<(Duration, u32)> {
         let mut rhythm = Rhythm::new(POLL);
         let start = Instant::now();
-        let (mut now, mut arrival) = (start, start);
+        let (mut now, mut arrival, mut sent) = (start, start, start);
         let mut results = Vec::new();
         for gap in gaps {
             arrival += Duration::from_secs_f64(*gap);
+            if arrival < sent {
+                // The last answer held this one too.
+                results.push((now - arrival, 0));
+                continue;
+            }
             let mut looks = 0;
             loop {
                 now += rhythm.wait(now);
                 looks += 1;
-                let sent = now;
+                sent = now;
                 now += ROUND_TRIP;
                 if sent >= arrival {
                     rhythm.arrived(now, false);

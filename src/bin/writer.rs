@@ -1,5 +1,7 @@
 //! `writer`: copies standard input, or a file as it grows, into an S3 object that can be read while it is written.
 
+#![warn(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
