@@ -16,6 +16,9 @@
 //! | [`fmp4`] | what kind of MP4 goes through |
 //! | [`cli`], [`logging`], [`progress`], [`shutdown`] | what people type, see and send |
 
+#![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable, clippy::todo)]
+
 pub mod check;
 pub mod cli;
 pub mod fmp4;

@@ -18,16 +18,8 @@ pub struct Keys(HashMap<String, (SecretKey, Rights)>);
 impl Keys {
     /// The main key and the further ones.
     pub fn new(args: &Args) -> Self {
-        let main = (
-            args.access_key.clone(),
-            (args.secret_key.clone().into(), Rights::ALL),
-        );
-        let users = args.users.iter().map(|user| {
-            (
-                user.access.clone(),
-                (user.secret.clone().into(), user.rights),
-            )
-        });
+        let main = (args.access_key.clone(), (args.secret_key.clone().into(), Rights::ALL));
+        let users = args.users.iter().map(|user| (user.access.clone(), (user.secret.clone().into(), user.rights)));
         Self(users.chain([main]).collect())
     }
 }
@@ -38,14 +30,10 @@ pub struct Auth(pub Arc<Keys>);
 #[async_trait::async_trait]
 impl S3Auth for Auth {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        self.0
-            .0
-            .get(access_key)
-            .map(|(secret, _)| secret.clone())
-            .ok_or_else(|| {
-                let message = "The access key id that you provided does not exist in our records.";
-                S3Error::with_message(S3ErrorCode::InvalidAccessKeyId, message)
-            })
+        self.0.0.get(access_key).map(|(secret, _)| secret.clone()).ok_or_else(|| {
+            let message = "The access key id that you provided does not exist in our records.";
+            S3Error::with_message(S3ErrorCode::InvalidAccessKeyId, message)
+        })
     }
 }
 
@@ -63,24 +51,12 @@ impl S3Access for Access {
         let operation = cx.s3_op().name();
         let allowed = match cx.credentials() {
             Some(credentials) => {
-                let rights = self
-                    .keys
-                    .0
-                    .get(&credentials.access_key)
-                    .map(|(_, rights)| *rights)
-                    .unwrap_or_default();
+                let rights = self.keys.0.get(&credentials.access_key).map(|(_, rights)| *rights).unwrap_or_default();
                 permits(rights, operation)
             }
             None => self.anonymous(cx.s3_path(), operation)?,
         };
-        if allowed {
-            Ok(())
-        } else {
-            Err(S3Error::with_message(
-                S3ErrorCode::AccessDenied,
-                "Access denied.",
-            ))
-        }
+        if allowed { Ok(()) } else { Err(S3Error::with_message(S3ErrorCode::AccessDenied, "Access denied.")) }
     }
 }
 
@@ -98,9 +74,7 @@ fn permits(rights: Rights, operation: &str) -> bool {
     match operation {
         "GetObject" | "HeadObject" | "GetObjectAttributes" => rights.read,
         "CopyObject" | "UploadPartCopy" => rights.read && rights.write,
-        "ListObjects" | "ListObjectsV2" | "ListObjectVersions" | "ListMultipartUploads" => {
-            rights.list
-        }
+        "ListObjects" | "ListObjectsV2" | "ListObjectVersions" | "ListMultipartUploads" => rights.list,
         "ListParts" => rights.list || rights.write,
         "ListBuckets" | "HeadBucket" | "GetBucketLocation" | "GetBucketVersioning" => true,
         "GetBucketCors" => rights.read || rights.list,

@@ -78,11 +78,7 @@ pub struct Rights {
 
 impl Rights {
     /// The rights of the main key.
-    pub const ALL: Self = Self {
-        read: true,
-        write: true,
-        list: true,
-    };
+    pub const ALL: Self = Self { read: true, write: true, list: true };
 }
 
 /// A further key.
@@ -99,9 +95,7 @@ pub struct User {
 impl User {
     fn parse(text: &str) -> Result<Self, String> {
         let mut fields = text.splitn(3, ':');
-        let (Some(access), Some(secret), Some(list)) =
-            (fields.next(), fields.next(), fields.next())
-        else {
+        let (Some(access), Some(secret), Some(list)) = (fields.next(), fields.next(), fields.next()) else {
             return Err("expected ACCESS:SECRET:RIGHTS".to_owned());
         };
         if access.is_empty() || secret.is_empty() {
@@ -114,16 +108,10 @@ impl User {
                 "write" => rights.write = true,
                 "list" => rights.list = true,
                 other => {
-                    return Err(format!(
-                        "unknown right '{other}'; there are read, write and list"
-                    ));
+                    return Err(format!("unknown right '{other}'; there are read, write and list"));
                 }
             }
         }
-        Ok(Self {
-            access: access.to_owned(),
-            secret: secret.to_owned(),
-            rights,
-        })
+        Ok(Self { access: access.to_owned(), secret: secret.to_owned(), rights })
     }
 }

@@ -28,10 +28,7 @@ struct Pace {
 
 impl Pace {
     fn new(rate: Option<u64>) -> Self {
-        Self {
-            rate: rate.filter(|rate| *rate > 0),
-            waiting: None,
-        }
+        Self { rate: rate.filter(|rate| *rate > 0), waiting: None }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -44,16 +41,12 @@ impl Pace {
 
     /// A twentieth of a second's worth.
     fn piece(&self) -> usize {
-        self.rate.map_or(usize::MAX, |rate| {
-            usize::try_from(rate / 20).unwrap_or(usize::MAX).max(1)
-        })
+        self.rate.map_or(usize::MAX, |rate| usize::try_from(rate / 20).unwrap_or(usize::MAX).max(1))
     }
 
     fn passed(&mut self, bytes: usize) {
         if let Some(rate) = self.rate {
-            self.waiting = Some(Box::pin(sleep(Duration::from_secs_f64(
-                bytes as f64 / rate as f64,
-            ))));
+            self.waiting = Some(Box::pin(sleep(Duration::from_secs_f64(bytes as f64 / rate as f64))));
         }
     }
 }
@@ -69,18 +62,14 @@ pub struct RequestBody {
 impl RequestBody {
     /// Slowed to `rate` bytes a second if that is given.
     pub fn new(body: Incoming, rate: Option<u64>) -> Self {
-        Self {
-            shared: Arc::new(Mutex::new((body, Pace::new(rate)))),
-            count: Arc::new(AtomicU64::new(0)),
-        }
+        Self { shared: Arc::new(Mutex::new((body, Pace::new(rate)))), count: Arc::new(AtomicU64::new(0)) }
     }
 
     /// Reads and forgets up to `limit` bytes of what is left. A client that is still sending when the connection closes
     /// may lose the answer.
     pub async fn drain(mut self, limit: u64) {
         let end = self.count.load(Ordering::Relaxed).saturating_add(limit);
-        while let Some(Ok(_)) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await
-        {
+        while let Some(Ok(_)) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await {
             if self.count.load(Ordering::Relaxed) > end {
                 break;
             }
@@ -92,10 +81,7 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let (body, pace) = &mut *shared;
         ready!(pace.poll(cx));
@@ -110,19 +96,11 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.shared
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .is_end_stream()
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).0.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.shared
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .size_hint()
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).0.size_hint()
     }
 }
 
@@ -143,20 +121,8 @@ pub struct AnswerBody {
 impl AnswerBody {
     /// `cut_after` so many bytes the connection breaks; `rate` is in bytes a second; `record` counts and is logged at
     /// the end.
-    pub fn new(
-        inner: s3s::Body,
-        cut_after: Option<u64>,
-        rate: Option<u64>,
-        record: Option<Record>,
-    ) -> Self {
-        Self {
-            inner,
-            held: Bytes::new(),
-            left: cut_after,
-            cutting: None,
-            pace: Pace::new(rate),
-            record,
-        }
+    pub fn new(inner: s3s::Body, cut_after: Option<u64>, rate: Option<u64>, record: Option<Record>) -> Self {
+        Self { inner, held: Bytes::new(), left: cut_after, cutting: None, pace: Pace::new(rate), record }
     }
 }
 
@@ -185,15 +151,9 @@ impl Body for AnswerBody {
                 None => return Poll::Ready(None),
             }
         }
-        let left = this.left.map_or(usize::MAX, |left| {
-            usize::try_from(left).unwrap_or(usize::MAX)
-        });
-        let piece = this
-            .held
-            .split_to(this.held.len().min(this.pace.piece()).min(left));
-        this.left = this
-            .left
-            .map(|left| left.saturating_sub(piece.len() as u64));
+        let left = this.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        let piece = this.held.split_to(this.held.len().min(this.pace.piece()).min(left));
+        this.left = this.left.map(|left| left.saturating_sub(piece.len() as u64));
         this.pace.passed(piece.len());
         if let Some(record) = &mut this.record {
             record.sent(piece.len());

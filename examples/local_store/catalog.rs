@@ -34,16 +34,9 @@ impl Catalog {
     pub fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let buckets = load::buckets(dir)?;
-        let ids = buckets
-            .values()
-            .flat_map(|bucket| bucket.keys.values())
-            .flat_map(BTreeMap::keys);
+        let ids = buckets.values().flat_map(|bucket| bucket.keys.values()).flat_map(BTreeMap::keys);
         let last = ids.filter_map(|id| id_time(id)).max().unwrap_or(0);
-        Ok(Self {
-            dir: dir.to_owned(),
-            buckets: RwLock::new(buckets),
-            last_id: AtomicU64::new(last),
-        })
+        Ok(Self { dir: dir.to_owned(), buckets: RwLock::new(buckets), last_id: AtomicU64::new(last) })
     }
 
     /// For looking.
@@ -58,17 +51,12 @@ impl Catalog {
 
     /// An id that sorts after all before it, for a version and for the upload that makes it.
     fn new_id(&self) -> String {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
         let next = |last: u64| now.max(last + 1);
         // The closure always gives a value, so both arms mean the same: the value before the update.
         let (Ok(last) | Err(last)) =
-            self.last_id
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
-                    Some(next(last))
-                });
+            self.last_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
         format!("4_z{:016x}_{:08x}", next(last), fastrand::u32(..))
     }
 
@@ -84,9 +72,7 @@ impl Catalog {
     /// Makes a bucket, or sets whether it is public if it is there.
     pub fn ensure_bucket(&self, name: &str, public: bool) -> S3Result<()> {
         let mut buckets = self.write();
-        let created_ms = buckets
-            .get(name)
-            .map_or_else(disk::now_ms, |bucket| bucket.record.created_ms);
+        let created_ms = buckets.get(name).map_or_else(disk::now_ms, |bucket| bucket.record.created_ms);
         let record = BucketRecord { public, created_ms };
         self.record_bucket(name, &record)?;
         buckets.entry(name.to_owned()).or_default().record = record;
@@ -99,18 +85,9 @@ impl Catalog {
         if buckets.contains_key(name) {
             return Err(S3ErrorCode::BucketAlreadyOwnedByYou.into());
         }
-        let record = BucketRecord {
-            public,
-            created_ms: disk::now_ms(),
-        };
+        let record = BucketRecord { public, created_ms: disk::now_ms() };
         self.record_bucket(name, &record)?;
-        buckets.insert(
-            name.to_owned(),
-            Bucket {
-                record,
-                keys: BTreeMap::new(),
-            },
-        );
+        buckets.insert(name.to_owned(), Bucket { record, keys: BTreeMap::new() });
         Ok(())
     }
 
@@ -127,8 +104,7 @@ impl Catalog {
         if !find(&buckets, name)?.keys.is_empty() {
             return Err(S3ErrorCode::BucketNotEmpty.into());
         }
-        fs::remove_dir_all(self.dir.join(name))
-            .map_err(|error| errors::disk("removing a bucket", &error))?;
+        fs::remove_dir_all(self.dir.join(name)).map_err(|error| errors::disk("removing a bucket", &error))?;
         buckets.remove(name);
         Ok(())
     }
@@ -137,12 +113,7 @@ impl Catalog {
     pub fn hide(&self, bucket: &str, key: &str) -> S3Result<String> {
         let (id, dir) = self.new_version(bucket)?;
         let headers = Arc::new(ContentHeaders::default());
-        let version = Version {
-            dir,
-            created_ms: disk::now_ms(),
-            headers,
-            state: State::Hidden,
-        };
+        let version = Version { dir, created_ms: disk::now_ms(), headers, state: State::Hidden };
         insert(&mut self.write(), bucket, key, id.clone(), version)?;
         Ok(id)
     }
@@ -151,11 +122,7 @@ impl Catalog {
     pub fn delete_version(&self, bucket: &str, key: &str, id: &str) -> S3Result<Option<bool>> {
         let mut buckets = self.write();
         let keys = &mut find_mut(&mut buckets, bucket)?.keys;
-        match keys
-            .get(key)
-            .and_then(|versions| versions.get(id))
-            .map(|version| &version.state)
-        {
+        match keys.get(key).and_then(|versions| versions.get(id)).map(|version| &version.state) {
             None | Some(State::Open(_)) => Ok(None),
             Some(state) => {
                 let hidden = matches!(state, State::Hidden);
@@ -168,34 +135,20 @@ impl Catalog {
 
 /// The bucket, or 404.
 pub fn find<'a>(buckets: &'a Buckets, name: &str) -> S3Result<&'a Bucket> {
-    buckets
-        .get(name)
-        .ok_or_else(|| errors::no_such_bucket(name))
+    buckets.get(name).ok_or_else(|| errors::no_such_bucket(name))
 }
 
 /// The bucket, or 404.
 pub fn find_mut<'a>(buckets: &'a mut Buckets, name: &str) -> S3Result<&'a mut Bucket> {
-    buckets
-        .get_mut(name)
-        .ok_or_else(|| errors::no_such_bucket(name))
+    buckets.get_mut(name).ok_or_else(|| errors::no_such_bucket(name))
 }
 
 /// Records a version on the disk and then in the catalog.
-pub fn insert(
-    buckets: &mut Buckets,
-    bucket: &str,
-    key: &str,
-    id: String,
-    version: Version,
-) -> S3Result<()> {
+pub fn insert(buckets: &mut Buckets, bucket: &str, key: &str, id: String, version: Version) -> S3Result<()> {
     let bucket = find_mut(buckets, bucket)?;
     record(key, &version)?;
     version.dir.keep();
-    bucket
-        .keys
-        .entry(key.to_owned())
-        .or_default()
-        .insert(id, version);
+    bucket.keys.entry(key.to_owned()).or_default().insert(id, version);
     Ok(())
 }
 
@@ -220,10 +173,7 @@ pub fn remove(keys: &mut BTreeMap<String, BTreeMap<String, Version>>, key: &str,
 
 /// The newest version of a key that counts for a plain request: an object, or a mark that hides the others.
 pub fn current(versions: &BTreeMap<String, Version>) -> Option<(&String, &Version)> {
-    versions
-        .iter()
-        .rev()
-        .find(|(_, version)| !matches!(version.state, State::Open(_)))
+    versions.iter().rev().find(|(_, version)| !matches!(version.state, State::Open(_)))
 }
 
 fn id_time(id: &str) -> Option<u64> {

@@ -49,10 +49,7 @@ impl Control {
                 self.log.reset();
                 answer(StatusCode::OK, &json!({}))
             }
-            _ => refuse(
-                StatusCode::NOT_FOUND,
-                "there are /faults (PUT, DELETE) and /requests (GET, DELETE)",
-            ),
+            _ => refuse(StatusCode::NOT_FOUND, "there are /faults (PUT, DELETE) and /requests (GET, DELETE)"),
         }
     }
 }
@@ -64,9 +61,6 @@ fn refuse(status: StatusCode, error: &str) -> Response<Full<Bytes>> {
 fn answer(status: StatusCode, value: &serde_json::Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(value.to_string())));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     response
 }

@@ -22,9 +22,7 @@ pub fn signed(size: u64) -> i64 {
 pub fn part_number(number: i32) -> S3Result<u32> {
     match u32::try_from(number) {
         Ok(number @ 1..=10_000) => Ok(number),
-        _ => Err(errors::invalid_argument(
-            "Part number must be an integer between 1 and 10000, inclusive",
-        )),
+        _ => Err(errors::invalid_argument("Part number must be an integer between 1 and 10000, inclusive")),
     }
 }
 
@@ -74,11 +72,7 @@ macro_rules! object_output {
             content_length: Some($crate::convert::signed($view.len)),
             content_range: $view.content_range.clone(),
             content_type: Some(
-                $view
-                    .headers
-                    .content_type
-                    .clone()
-                    .unwrap_or_else(|| "application/octet-stream".to_owned()),
+                $view.headers.content_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned()),
             ),
             cache_control: $view.headers.cache_control.clone(),
             content_disposition: $view.headers.content_disposition.clone(),
@@ -88,9 +82,7 @@ macro_rules! object_output {
             e_tag: $view.etag.as_deref().map($crate::convert::quoted),
             last_modified: Some($crate::text::timestamp($view.modified_ms)),
             metadata: Some($view.headers.metadata.clone()).filter(|metadata| !metadata.is_empty()),
-            parts_count: $view
-                .parts_count
-                .and_then(|count| i32::try_from(count).ok()),
+            parts_count: $view.parts_count.and_then(|count| i32::try_from(count).ok()),
             version_id: Some($view.version_id.clone()),
             ..Default::default()
         }

@@ -19,31 +19,16 @@ pub fn preflight(headers: &HeaderMap) -> Response<s3s::Body> {
     let mut response = Response::new(s3s::Body::empty());
     *response.status_mut() = StatusCode::OK;
     let answer = response.headers_mut();
-    answer.insert(
-        header::ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static("GET, HEAD, PUT, POST, DELETE"),
-    );
+    answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, PUT, POST, DELETE"));
     // A star would not cover Authorization.
     let wanted = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-    answer.insert(
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        wanted.unwrap_or(HeaderValue::from_static("*")),
-    );
-    answer.insert(
-        header::ACCESS_CONTROL_MAX_AGE,
-        HeaderValue::from_static("3600"),
-    );
+    answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted.unwrap_or(HeaderValue::from_static("*")));
+    answer.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("3600"));
     response
 }
 
 /// Lets a page see the answer.
 pub fn allow(headers: &mut HeaderMap) {
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        HeaderValue::from_static("*"),
-    );
-    headers.insert(
-        header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static(EXPOSED),
-    );
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
 }

@@ -63,11 +63,7 @@ impl VersionDir {
     /// Makes the directory. It goes again with its last user unless it is kept.
     pub fn create(path: PathBuf) -> io::Result<Arc<Self>> {
         fs::create_dir(&path)?;
-        Ok(Arc::new(Self {
-            path,
-            doomed: AtomicBool::new(true),
-            sequence: AtomicU64::new(0),
-        }))
+        Ok(Arc::new(Self { path, doomed: AtomicBool::new(true), sequence: AtomicU64::new(0) }))
     }
 
     /// The directory is part of the catalog now.
@@ -77,11 +73,7 @@ impl VersionDir {
 
     /// Takes up a directory that is there, with its parts, and removes what a killed store left half done.
     pub fn open(path: PathBuf) -> io::Result<(Arc<Self>, Vec<Arc<PartFile>>)> {
-        let dir = Arc::new(Self {
-            path,
-            doomed: AtomicBool::new(false),
-            sequence: AtomicU64::new(0),
-        });
+        let dir = Arc::new(Self { path, doomed: AtomicBool::new(false), sequence: AtomicU64::new(0) });
         let mut parts = Vec::new();
         for entry in fs::read_dir(&dir.path)? {
             let entry = entry?;
@@ -118,10 +110,7 @@ impl VersionDir {
         if let Err(error) = fs::remove_file(self.path.join(VERSION_FILE))
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(
-                "cannot remove the description in {}: {error}",
-                self.path.display()
-            );
+            tracing::warn!("cannot remove the description in {}: {error}", self.path.display());
         }
     }
 
@@ -133,14 +122,7 @@ impl VersionDir {
     pub fn temporary(self: &Arc<Self>) -> io::Result<(Temporary, fs::File)> {
         let path = self.path.join(format!("{TEMPORARY}{}", self.next()));
         let file = fs::File::create_new(&path)?;
-        Ok((
-            Temporary {
-                dir: Arc::clone(self),
-                path,
-                kept: false,
-            },
-            file,
-        ))
+        Ok((Temporary { dir: Arc::clone(self), path, kept: false }, file))
     }
 
     /// A part with the bytes of `other`, which stay where they are on the disk: both names lead to them.
@@ -162,10 +144,7 @@ impl VersionDir {
 
     fn part_name(&self, number: u32, md5: &Md5Sum) -> (String, u64) {
         let sequence = self.next();
-        (
-            format!("part-{number:05}-{sequence:010}-{}", hex::encode(md5)),
-            sequence,
-        )
+        (format!("part-{number:05}-{sequence:010}-{}", hex::encode(md5)), sequence)
     }
 }
 

@@ -26,10 +26,7 @@ pub fn invalid_argument(message: impl Into<String>) -> S3Error {
 
 /// 404 for a bucket.
 pub fn no_such_bucket(bucket: &str) -> S3Error {
-    S3Error::with_message(
-        S3ErrorCode::NoSuchBucket,
-        format!("The specified bucket does not exist: {bucket}"),
-    )
+    S3Error::with_message(S3ErrorCode::NoSuchBucket, format!("The specified bucket does not exist: {bucket}"))
 }
 
 /// 404 for a key.
@@ -39,10 +36,7 @@ pub fn no_such_key() -> S3Error {
 
 /// 404 for a version.
 pub fn no_such_version() -> S3Error {
-    S3Error::with_message(
-        S3ErrorCode::NoSuchVersion,
-        "The specified version does not exist.",
-    )
+    S3Error::with_message(S3ErrorCode::NoSuchVersion, "The specified version does not exist.")
 }
 
 /// 404 for an upload.
@@ -60,8 +54,5 @@ pub fn invalid_range(message: &'static str) -> S3Error {
 
 /// 412.
 pub fn precondition_failed() -> S3Error {
-    S3Error::with_message(
-        S3ErrorCode::PreconditionFailed,
-        "At least one of the preconditions did not hold.",
-    )
+    S3Error::with_message(S3ErrorCode::PreconditionFailed, "At least one of the preconditions did not hold.")
 }

@@ -70,22 +70,14 @@ pub struct Faults(Mutex<Vec<Armed>>);
 impl Faults {
     /// Replaces all rules.
     pub fn set(&self, rules: Vec<Rule>) {
-        let arm = |rule: Rule| Armed {
-            fitted: 0,
-            acted: 0,
-            random: fastrand::Rng::with_seed(rule.seed),
-            rule,
-        };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            rules.into_iter().map(arm).collect();
+        let arm = |rule: Rule| Armed { fitted: 0, acted: 0, random: fastrand::Rng::with_seed(rule.seed), rule };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = rules.into_iter().map(arm).collect();
     }
 
     /// The effect of the first rule that acts on this request.
     pub fn strike(&self, operation: &Operation) -> Effect {
         let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let acting = rules
-            .iter_mut()
-            .find_map(|armed| armed.acts(operation).then(|| armed.rule.effect.clone()));
+        let acting = rules.iter_mut().find_map(|armed| armed.acts(operation).then(|| armed.rule.effect.clone()));
         acting.unwrap_or_default()
     }
 }
@@ -93,26 +85,19 @@ impl Faults {
 impl Armed {
     fn acts(&mut self, operation: &Operation) -> bool {
         let rule = &self.rule;
-        let fits = rule
-            .operation
-            .as_ref()
-            .is_none_or(|name| name == operation.name)
+        let fits = rule.operation.as_ref().is_none_or(|name| name == operation.name)
             && (rule.key.is_none() || rule.key == operation.key)
             && rule.live.is_none_or(|live| live == operation.live)
-            && rule.parts.is_none_or(|(from, to)| {
-                operation
-                    .part_number
-                    .is_some_and(|part| (from..=to).contains(&part))
-            });
+            && rule
+                .parts
+                .is_none_or(|(from, to)| operation.part_number.is_some_and(|part| (from..=to).contains(&part)));
         if !fits {
             return false;
         }
         self.fitted += 1;
         if self.fitted <= rule.skip
             || rule.times.is_some_and(|times| self.acted >= times)
-            || rule
-                .probability
-                .is_some_and(|share| self.random.f64() >= share)
+            || rule.probability.is_some_and(|share| self.random.f64() >= share)
         {
             return false;
         }

@@ -89,8 +89,7 @@ impl Front {
             response.headers_mut().insert("x-amz-request-id", id);
         }
         record.answered(Some(response.status().as_u16()), error_code(&response));
-        Ok(response
-            .map(|body| AnswerBody::new(body, effect.cut_after, effect.throttle, Some(record))))
+        Ok(response.map(|body| AnswerBody::new(body, effect.cut_after, effect.throttle, Some(record))))
     }
 }
 
@@ -99,9 +98,7 @@ fn closed(why: &str) -> Error {
 }
 
 fn render(error: S3Error) -> Result<Response<s3s::Body>, Error> {
-    error
-        .to_http_response()
-        .map_err(|error| Error::from(io::Error::other(error.to_string())))
+    error.to_http_response().map_err(|error| Error::from(io::Error::other(error.to_string())))
 }
 
 /// The answer that a fault gives.
@@ -113,35 +110,23 @@ fn failure(effect: &Effect) -> Option<S3Error> {
         StatusCode::BAD_REQUEST => "InvalidRequest",
         _ => "InternalError",
     });
-    Some(errors::custom(
-        status,
-        code,
-        effect.message.as_deref().unwrap_or("A fault to order."),
-    ))
+    Some(errors::custom(status, code, effect.message.as_deref().unwrap_or("A fault to order.")))
 }
 
 /// Backblaze B2 takes none of the integrity headers that AWS SDKs send unless they are told otherwise.
 fn refused_header(headers: &HeaderMap) -> Option<S3Error> {
-    let fixed = ["x-amz-sdk-checksum-algorithm", "x-amz-trailer"]
-        .into_iter()
-        .find(|name| headers.contains_key(*name));
+    let fixed = ["x-amz-sdk-checksum-algorithm", "x-amz-trailer"].into_iter().find(|name| headers.contains_key(*name));
     let checksum = || {
         let names = headers.keys().map(header::HeaderName::as_str);
         // This one asks for a checksum in an answer.
-        names
-            .filter(|name| *name != "x-amz-checksum-mode")
-            .find(|name| name.starts_with("x-amz-checksum-"))
+        names.filter(|name| *name != "x-amz-checksum-mode").find(|name| name.starts_with("x-amz-checksum-"))
     };
     let trailer = || {
-        let hash = headers
-            .get("x-amz-content-sha256")
-            .is_some_and(|value| value.as_bytes().ends_with(b"-TRAILER"));
+        let hash = headers.get("x-amz-content-sha256").is_some_and(|value| value.as_bytes().ends_with(b"-TRAILER"));
         hash.then_some("x-amz-content-sha256")
     };
     let name = fixed.or_else(checksum).or_else(trailer)?;
-    Some(errors::invalid_argument(format!(
-        "Unsupported header '{name}' received for this API call."
-    )))
+    Some(errors::invalid_argument(format!("Unsupported header '{name}' received for this API call.")))
 }
 
 /// The code in an error's XML, for the log.

@@ -14,10 +14,7 @@ const PAGE: i32 = 1000;
 
 /// The only account that there is.
 pub fn owner() -> Owner {
-    Owner {
-        id: Some("local".to_owned()),
-        display_name: Some("local".to_owned()),
-    }
+    Owner { id: Some("local".to_owned()), display_name: Some("local".to_owned()) }
 }
 
 fn page_size(wanted: Option<i32>, name: &str) -> S3Result<usize> {
@@ -43,12 +40,7 @@ fn common_prefix<'a>(key: &'a str, prefix: &str, delimiter: Option<&str>) -> Opt
 }
 
 fn prefixes(list: Vec<String>, encode: fn(&str) -> String) -> Option<CommonPrefixList> {
-    let list: Vec<_> = list
-        .iter()
-        .map(|prefix| CommonPrefix {
-            prefix: Some(encode(prefix)),
-        })
-        .collect();
+    let list: Vec<_> = list.iter().map(|prefix| CommonPrefix { prefix: Some(encode(prefix)) }).collect();
     Some(list).filter(|list| !list.is_empty())
 }
 
@@ -72,20 +64,13 @@ struct PageQuery<'a> {
 fn page(catalog: &Catalog, query: &PageQuery<'_>) -> S3Result<Page> {
     let buckets = catalog.read();
     let keys = &catalog::find(&buckets, query.bucket)?.keys;
-    let mut page = Page {
-        objects: Vec::new(),
-        prefixes: Vec::new(),
-        next: None,
-    };
+    let mut page = Page { objects: Vec::new(), prefixes: Vec::new(), next: None };
     if query.max == 0 {
         return Ok(page);
     }
     let mut last = None;
     let from = query.prefix.max(query.after).to_owned();
-    for (key, versions) in keys
-        .range(from..)
-        .take_while(|(key, _)| key.starts_with(query.prefix))
-    {
+    for (key, versions) in keys.range(from..).take_while(|(key, _)| key.starts_with(query.prefix)) {
         let Some((_, version)) = catalog::current(versions) else {
             continue;
         };
@@ -109,9 +94,7 @@ fn page(catalog: &Catalog, query: &PageQuery<'_>) -> S3Result<Page> {
                 e_tag: Some(ETag::Strong(manifest.etag.clone())),
                 size: i64::try_from(manifest.size).ok(),
                 last_modified: Some(timestamp(version.created_ms)),
-                storage_class: Some(ObjectStorageClass::from_static(
-                    ObjectStorageClass::STANDARD,
-                )),
+                storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
                 ..Default::default()
             }),
         }
@@ -151,29 +134,20 @@ pub fn objects(catalog: &Catalog, input: ListObjectsInput) -> S3Result<ListObjec
 /// ListObjectsV2.
 pub fn objects_v2(catalog: &Catalog, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
     let encode = encoder(input.encoding_type.as_ref());
-    let token = input
-        .continuation_token
-        .as_deref()
-        .map(decode_token)
-        .transpose()?;
+    let token = input.continuation_token.as_deref().map(decode_token).transpose()?;
     let mut page = page(
         catalog,
         &PageQuery {
             bucket: &input.bucket,
             prefix: input.prefix.as_deref().unwrap_or_default(),
             delimiter: input.delimiter.as_deref(),
-            after: token
-                .as_deref()
-                .or(input.start_after.as_deref())
-                .unwrap_or_default(),
+            after: token.as_deref().or(input.start_after.as_deref()).unwrap_or_default(),
             max: page_size(input.max_keys, "max-keys")?,
             encode,
         },
     )?;
     if input.fetch_owner == Some(true) {
-        page.objects
-            .iter_mut()
-            .for_each(|object| object.owner = Some(owner()));
+        page.objects.iter_mut().for_each(|object| object.owner = Some(owner()));
     }
     Ok(ListObjectsV2Output {
         name: Some(input.bucket),
@@ -193,17 +167,12 @@ pub fn objects_v2(catalog: &Catalog, input: ListObjectsV2Input) -> S3Result<List
 }
 
 fn decode_token(token: &str) -> S3Result<String> {
-    let bytes = hex::decode(token)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok());
+    let bytes = hex::decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     bytes.ok_or_else(|| invalid_argument("The continuation token provided is incorrect"))
 }
 
 /// ListObjectVersions, without roll-up by delimiter. The newest version of a key comes first.
-pub fn versions(
-    catalog: &Catalog,
-    input: ListObjectVersionsInput,
-) -> S3Result<ListObjectVersionsOutput> {
+pub fn versions(catalog: &Catalog, input: ListObjectVersionsInput) -> S3Result<ListObjectVersionsOutput> {
     let encode = encoder(input.encoding_type.as_ref());
     let max = page_size(input.max_keys, "max-keys")?;
     let prefix = input.prefix.as_deref().unwrap_or_default();
@@ -213,22 +182,11 @@ pub fn versions(
     let buckets = catalog.read();
     let keys = &catalog::find(&buckets, &input.bucket)?.keys;
     let from = prefix.max(key_marker).to_owned();
-    'keys: for (key, all) in keys
-        .range(from..)
-        .take_while(|(key, _)| key.starts_with(prefix))
-    {
-        let finished = all
-            .iter()
-            .rev()
-            .filter(|(_, version)| !matches!(version.state, State::Open(_)));
+    'keys: for (key, all) in keys.range(from..).take_while(|(key, _)| key.starts_with(prefix)) {
+        let finished = all.iter().rev().filter(|(_, version)| !matches!(version.state, State::Open(_)));
         for (at, (id, version)) in finished.enumerate() {
             // The markers are inclusive, as those of uploads are.
-            if key == key_marker
-                && input
-                    .version_id_marker
-                    .as_ref()
-                    .is_some_and(|marker| id > marker)
-            {
+            if key == key_marker && input.version_id_marker.as_ref().is_some_and(|marker| id > marker) {
                 continue;
             }
             if versions.len() + marks.len() == max {
@@ -241,9 +199,7 @@ pub fn versions(
                 State::Object(manifest) => versions.push(ObjectVersion {
                     e_tag: Some(ETag::Strong(manifest.etag.clone())),
                     size: i64::try_from(manifest.size).ok(),
-                    storage_class: Some(ObjectVersionStorageClass::from_static(
-                        ObjectVersionStorageClass::STANDARD,
-                    )),
+                    storage_class: Some(ObjectVersionStorageClass::from_static(ObjectVersionStorageClass::STANDARD)),
                     owner: Some(owner()),
                     is_latest,
                     key,
@@ -253,13 +209,7 @@ pub fn versions(
                 }),
                 State::Hidden => {
                     let owner = Some(owner());
-                    marks.push(DeleteMarkerEntry {
-                        is_latest,
-                        key,
-                        last_modified,
-                        owner,
-                        version_id,
-                    });
+                    marks.push(DeleteMarkerEntry { is_latest, key, last_modified, owner, version_id });
                 }
                 State::Open(_) => {}
             }
@@ -283,31 +233,19 @@ pub fn versions(
 
 /// ListMultipartUploads: by key, then by start. The markers are inclusive, as on Backblaze B2, so the next markers name
 /// the first entry that is not on the page.
-pub fn uploads(
-    catalog: &Catalog,
-    input: ListMultipartUploadsInput,
-) -> S3Result<ListMultipartUploadsOutput> {
+pub fn uploads(catalog: &Catalog, input: ListMultipartUploadsInput) -> S3Result<ListMultipartUploadsOutput> {
     let encode = encoder(input.encoding_type.as_ref());
     let max = page_size(input.max_uploads, "max-uploads")?;
     let prefix = input.prefix.as_deref().unwrap_or_default();
     let key_marker = input.key_marker.as_deref().unwrap_or_default();
     // Without a key the other marker means nothing.
-    let id_marker = input
-        .upload_id_marker
-        .as_deref()
-        .filter(|_| !key_marker.is_empty());
+    let id_marker = input.upload_id_marker.as_deref().filter(|_| !key_marker.is_empty());
     let (mut uploads, mut rolled, mut next) = (Vec::new(), Vec::<String>::new(), None);
     let buckets = catalog.read();
     let keys = &catalog::find(&buckets, &input.bucket)?.keys;
     let from = prefix.max(key_marker).to_owned();
-    'keys: for (key, versions) in keys
-        .range(from..)
-        .take_while(|(key, _)| key.starts_with(prefix))
-    {
-        for (id, version) in versions
-            .iter()
-            .filter(|(_, version)| matches!(version.state, State::Open(_)))
-        {
+    'keys: for (key, versions) in keys.range(from..).take_while(|(key, _)| key.starts_with(prefix)) {
+        for (id, version) in versions.iter().filter(|(_, version)| matches!(version.state, State::Open(_))) {
             if key == key_marker && id_marker.is_some_and(|marker| id.as_str() < marker) {
                 continue;
             }
@@ -328,10 +266,7 @@ pub fn uploads(
                 upload_id: Some(id.clone()),
                 initiated: Some(timestamp(version.created_ms)),
                 owner: Some(owner()),
-                initiator: Some(Initiator {
-                    id: Some("local".to_owned()),
-                    display_name: Some("local".to_owned()),
-                }),
+                initiator: Some(Initiator { id: Some("local".to_owned()), display_name: Some("local".to_owned()) }),
                 storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
                 ..Default::default()
             });
@@ -358,18 +293,11 @@ pub fn uploads(
 /// ListParts.
 pub fn parts(catalog: &Catalog, input: ListPartsInput) -> S3Result<ListPartsOutput> {
     let max = page_size(input.max_parts, "max-parts")?;
-    let after = u32::try_from(input.part_number_marker.unwrap_or(0))
-        .map_err(|_| S3ErrorCode::InvalidArgument)?;
+    let after = u32::try_from(input.part_number_marker.unwrap_or(0)).map_err(|_| S3ErrorCode::InvalidArgument)?;
     let buckets = catalog.read();
-    let place = Place {
-        bucket: &input.bucket,
-        key: &input.key,
-    };
+    let place = Place { bucket: &input.bucket, key: &input.key };
     let (_, upload) = uploads::find(&buckets, place, &input.upload_id)?;
-    let mut rest = upload
-        .parts
-        .range(after.saturating_add(1)..)
-        .map(|(_, part)| part);
+    let mut rest = upload.parts.range(after.saturating_add(1)..).map(|(_, part)| part);
     let listed: Vec<_> = rest.by_ref().take(max).collect();
     let more = rest.next().is_some();
     let last = listed.last().map_or(after, |part| part.number);
@@ -387,10 +315,7 @@ pub fn parts(catalog: &Catalog, input: ListPartsInput) -> S3Result<ListPartsOutp
         part_number_marker: Some(input.part_number_marker.unwrap_or(0)),
         max_parts: Some(input.max_parts.unwrap_or(PAGE)),
         owner: Some(owner()),
-        initiator: Some(Initiator {
-            id: Some("local".to_owned()),
-            display_name: Some("local".to_owned()),
-        }),
+        initiator: Some(Initiator { id: Some("local".to_owned()), display_name: Some("local".to_owned()) }),
         storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
         bucket: Some(input.bucket.clone()),
         key: Some(input.key.clone()),

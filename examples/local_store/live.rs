@@ -21,9 +21,7 @@ pub const MAX_PART_SIZE: u64 = 5_368_709_120;
 
 /// Whether the request asks for Live Read. Any other value than true means no.
 pub fn wanted(headers: &HeaderMap) -> bool {
-    headers
-        .get(ENABLED)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+    headers.get(ENABLED).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
 /// The part size that the request declares.
@@ -31,14 +29,9 @@ pub fn declared_part_size(headers: &HeaderMap) -> S3Result<Option<u64>> {
     let Some(value) = headers.get(PART_SIZE) else {
         return Ok(None);
     };
-    let digits = value
-        .to_str()
-        .ok()
-        .filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+    let digits = value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
     let Some(digits) = digits else {
-        return Err(invalid_argument(format!(
-            "Invalid Live Read part size provided in header {PART_SIZE}."
-        )));
+        return Err(invalid_argument(format!("Invalid Live Read part size provided in header {PART_SIZE}.")));
     };
     // A number that does not even fit is too large, not malformed.
     let size = digits.parse().unwrap_or(u64::MAX);
@@ -59,9 +52,7 @@ pub fn declared_part_size(headers: &HeaderMap) -> S3Result<Option<u64>> {
 
 /// The answer to a part, or a list of parts, that breaks the rule of equal sizes.
 pub fn wrong_part_size(part_size: u64) -> S3Error {
-    invalid_argument(format!(
-        "This Live Read upload requires parts of size {part_size} for all but the last part."
-    ))
+    invalid_argument(format!("This Live Read upload requires parts of size {part_size} for all but the last part."))
 }
 
 /// The parts of an open Live Read upload.
@@ -117,25 +108,14 @@ impl LiveParts {
         let Some(part_size) = self.part_size else {
             return;
         };
-        while parts
-            .get(&(self.run + 1))
-            .is_some_and(|part| part.size == part_size)
-        {
+        while parts.get(&(self.run + 1)).is_some_and(|part| part.size == part_size) {
             self.run += 1;
         }
     }
 
     /// The bytes of `first..=last` that are there: from the first byte of the upload without a gap.
-    pub fn range(
-        &self,
-        parts: &BTreeMap<u32, Arc<PartFile>>,
-        first: u64,
-        last: u64,
-    ) -> S3Result<Vec<Segment>> {
-        let part_size = self
-            .part_size
-            .filter(|size| *size > 0)
-            .ok_or_else(not_yet)?;
+    pub fn range(&self, parts: &BTreeMap<u32, Arc<PartFile>>, first: u64, last: u64) -> S3Result<Vec<Segment>> {
+        let part_size = self.part_size.filter(|size| *size > 0).ok_or_else(not_yet)?;
         let tail = parts.get(&(self.run + 1)).map_or(0, |part| part.size);
         let end = (u64::from(self.run) * part_size + tail).min(last.saturating_add(1));
         if first >= end {
@@ -144,42 +124,22 @@ impl LiveParts {
         let mut segments = Vec::new();
         let mut at = first;
         while at < end {
-            let part = u32::try_from(at / part_size + 1)
-                .ok()
-                .and_then(|number| parts.get(&number));
+            let part = u32::try_from(at / part_size + 1).ok().and_then(|number| parts.get(&number));
             let Some(part) = part else { break };
             let offset = at % part_size;
             let len = (part.size - offset).min(end - at);
-            segments.push(Segment {
-                file: Arc::clone(part),
-                offset,
-                len,
-            });
+            segments.push(Segment { file: Arc::clone(part), offset, len });
             at += len;
         }
         Ok(segments)
     }
 
     /// Part `number`, and the position of its first byte.
-    pub fn part(
-        &self,
-        parts: &BTreeMap<u32, Arc<PartFile>>,
-        number: u32,
-    ) -> S3Result<(u64, Segment)> {
+    pub fn part(&self, parts: &BTreeMap<u32, Arc<PartFile>>, number: u32) -> S3Result<(u64, Segment)> {
         let part_size = self.part_size.ok_or_else(not_yet)?;
-        let part = parts
-            .get(&number)
-            .filter(|part| part.size > 0)
-            .ok_or_else(not_yet)?;
+        let part = parts.get(&number).filter(|part| part.size > 0).ok_or_else(not_yet)?;
         let first = u64::from(number.saturating_sub(1)) * part_size;
-        Ok((
-            first,
-            Segment {
-                file: Arc::clone(part),
-                offset: 0,
-                len: part.size,
-            },
-        ))
+        Ok((first, Segment { file: Arc::clone(part), offset: 0, len: part.size }))
     }
 }
 

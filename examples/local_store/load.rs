@@ -15,11 +15,7 @@ pub fn buckets(dir: &Path) -> io::Result<BTreeMap<String, Bucket>> {
     let mut buckets = BTreeMap::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        let Some(name) = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .map(str::to_owned)
-        else {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else {
             continue;
         };
         match fs::read(path.join(BUCKET_FILE)) {
@@ -33,10 +29,7 @@ pub fn buckets(dir: &Path) -> io::Result<BTreeMap<String, Bucket>> {
 }
 
 fn bucket(path: &Path, text: &[u8]) -> io::Result<Bucket> {
-    let mut bucket = Bucket {
-        record: serde_json::from_slice(text)?,
-        keys: BTreeMap::new(),
-    };
+    let mut bucket = Bucket { record: serde_json::from_slice(text)?, keys: BTreeMap::new() };
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         if !entry.file_type()?.is_dir() {
@@ -68,22 +61,11 @@ fn version(path: &Path, text: &[u8]) -> io::Result<(String, Version)> {
             let live = live.then(|| LiveParts::new(part_size, &parts));
             State::Open(Upload { parts, live })
         }
-        StateRecord::Object {
-            parts,
-            multipart,
-            live_part_size,
-        } => {
-            let mut files: HashMap<_, _> = files
-                .into_iter()
-                .map(|file| (file.name.clone(), file))
-                .collect();
+        StateRecord::Object { parts, multipart, live_part_size } => {
+            let mut files: HashMap<_, _> = files.into_iter().map(|file| (file.name.clone(), file)).collect();
             let parts = parts
                 .iter()
-                .map(|name| {
-                    files
-                        .remove(name)
-                        .ok_or_else(|| io::Error::other(format!("part {name} is missing")))
-                })
+                .map(|name| files.remove(name).ok_or_else(|| io::Error::other(format!("part {name} is missing"))))
                 .collect::<io::Result<_>>()?;
             files.values().for_each(|unlisted| unlisted.doom());
             State::Object(Arc::new(Manifest::new(parts, multipart, live_part_size)))
@@ -91,15 +73,7 @@ fn version(path: &Path, text: &[u8]) -> io::Result<(String, Version)> {
         StateRecord::Hidden => State::Hidden,
     };
     let headers = Arc::new(record.headers);
-    Ok((
-        record.key,
-        Version {
-            dir,
-            created_ms: record.created_ms,
-            headers,
-            state,
-        },
-    ))
+    Ok((record.key, Version { dir, created_ms: record.created_ms, headers, state }))
 }
 
 /// The newest file of each part.

@@ -67,24 +67,15 @@ pub fn look(catalog: &Catalog, query: &Query, live_read: bool) -> S3Result<View>
     let versions = catalog::find(&buckets, &query.bucket)?.keys.get(&query.key);
     let found = match &query.version_id {
         Some(id) => {
-            let missing = if query.live {
-                errors::no_such_key
-            } else {
-                errors::no_such_version
-            };
-            versions
-                .and_then(|versions| versions.get_key_value(id))
-                .ok_or_else(missing)?
+            let missing = if query.live { errors::no_such_key } else { errors::no_such_version };
+            versions.and_then(|versions| versions.get_key_value(id)).ok_or_else(missing)?
         }
         None => {
             let newest = versions.and_then(|versions| {
-                versions
-                    .iter()
-                    .rev()
-                    .find(|(_, version)| match &version.state {
-                        State::Open(upload) => live && upload.live.is_some(),
-                        State::Object(_) | State::Hidden => true,
-                    })
+                versions.iter().rev().find(|(_, version)| match &version.state {
+                    State::Open(upload) => live && upload.live.is_some(),
+                    State::Object(_) | State::Hidden => true,
+                })
             });
             newest.ok_or_else(errors::no_such_key)?
         }
@@ -104,10 +95,7 @@ fn hidden(query: &Query, id: &str) -> S3Error {
         None => errors::no_such_key(),
     };
     let mut headers = http::HeaderMap::new();
-    headers.insert(
-        "x-amz-delete-marker",
-        http::HeaderValue::from_static("true"),
-    );
+    headers.insert("x-amz-delete-marker", http::HeaderValue::from_static("true"));
     if let Ok(id) = id.parse() {
         headers.insert("x-amz-version-id", id);
     }
@@ -125,17 +113,9 @@ fn live_ask(query: &Query) -> S3Result<LiveAsk> {
     match (query.part_number, query.range) {
         (Some(number), None) => match u32::try_from(number) {
             Ok(number @ 1..=10_000) => Ok(LiveAsk::Part(number)),
-            _ => Err(invalid_argument(
-                "Part number must be an integer between 1 and 10000, inclusive",
-            )),
+            _ => Err(invalid_argument("Part number must be an integer between 1 and 10000, inclusive")),
         },
-        (
-            None,
-            Some(Range::Int {
-                first,
-                last: Some(last),
-            }),
-        ) => Ok(LiveAsk::Range(first, last)),
+        (None, Some(Range::Int { first, last: Some(last) })) => Ok(LiveAsk::Range(first, last)),
         _ => Err(S3Error::with_message(
             S3ErrorCode::InvalidRequest,
             "A Live Read request must have either a part number or a byte range with both ends.",
@@ -168,13 +148,7 @@ fn open_upload(query: &Query, id: &str, version: &Version, upload: &Upload) -> S
     })
 }
 
-fn object(
-    query: &Query,
-    id: &str,
-    version: &Version,
-    manifest: &Manifest,
-    live: bool,
-) -> S3Result<View> {
+fn object(query: &Query, id: &str, version: &Version, manifest: &Manifest, live: bool) -> S3Result<View> {
     let live_part_size = manifest.live_part_size.filter(|_| live);
     if live_part_size.is_some() {
         live_ask(query)?;
@@ -205,8 +179,7 @@ fn object(
         version_id: id.to_owned(),
         segments: manifest.range(first, len),
         len,
-        content_range: partial
-            .then(|| format!("bytes {first}-{}/{}", first + len - 1, manifest.size)),
+        content_range: partial.then(|| format!("bytes {first}-{}/{}", first + len - 1, manifest.size)),
         etag: Some(manifest.etag.clone()),
         modified_ms: version.created_ms,
         headers: Arc::clone(&version.headers),
@@ -217,10 +190,7 @@ fn object(
 
 /// Position and length of a part of a finished object.
 fn part(manifest: &Manifest, number: i32, live: bool) -> S3Result<(u64, u64)> {
-    let found = manifest
-        .parts
-        .iter()
-        .find(|(_, part)| i64::from(part.number) == i64::from(number));
+    let found = manifest.parts.iter().find(|(_, part)| i64::from(part.number) == i64::from(number));
     match found {
         Some((first, part)) if part.size > 0 || !live => Ok((*first, part.size)),
         _ if live => Err(errors::invalid_range("The object has no such part.")),

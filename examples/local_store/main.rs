@@ -59,12 +59,8 @@ mod uploads;
 async fn main() -> ExitCode {
     let args = Args::parse();
     // The errors that s3s logs are answers to clients.
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,s3s=off"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,s3s=off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     match run(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -75,40 +71,25 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
-    let catalog = Catalog::open(&args.dir)
-        .with_context(|| format!("opening the data in {}", args.dir.display()))?;
+    let catalog = Catalog::open(&args.dir).with_context(|| format!("opening the data in {}", args.dir.display()))?;
     let catalog = Arc::new(catalog);
     let private = args.buckets.iter().map(|name| (name, false));
     for (name, public) in private.chain(args.public_buckets.iter().map(|name| (name, true))) {
-        anyhow::ensure!(
-            s3s::path::check_bucket_name(name),
-            "'{name}' is not a bucket name"
-        );
-        catalog
-            .ensure_bucket(name, public)
-            .with_context(|| format!("making the bucket {name}"))?;
+        anyhow::ensure!(s3s::path::check_bucket_name(name), "'{name}' is not a bucket name");
+        catalog.ensure_bucket(name, public).with_context(|| format!("making the bucket {name}"))?;
     }
     let log = RequestLog::open(args.request_log.as_deref()).context("opening the request log")?;
     let (log, faults) = (Arc::new(log), Arc::new(Faults::default()));
 
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let (listener, address) = serve::bind(args.listen)
-        .await
-        .with_context(|| format!("listening on {}", args.listen))?;
+    let (listener, address) =
+        serve::bind(args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
     let mut ready = format!("listening on http://{address}\n");
     if let Some(wanted) = args.control {
-        anyhow::ensure!(
-            wanted.ip().is_loopback(),
-            "the control API has no password, so it is for the loopback only"
-        );
-        let (listener, address) = serve::bind(wanted)
-            .await
-            .with_context(|| format!("listening on {wanted}"))?;
-        let control = Arc::new(Control {
-            faults: Arc::clone(&faults),
-            log: Arc::clone(&log),
-        });
+        anyhow::ensure!(wanted.ip().is_loopback(), "the control API has no password, so it is for the loopback only");
+        let (listener, address) = serve::bind(wanted).await.with_context(|| format!("listening on {wanted}"))?;
+        let control = Arc::new(Control { faults: Arc::clone(&faults), log: Arc::clone(&log) });
         tokio::spawn(serve::serve(listener, move |request| {
             let control = Arc::clone(&control);
             async move { Ok::<_, Infallible>(control.handle(request).await) }
@@ -116,22 +97,13 @@ async fn run(args: Args) -> anyhow::Result<()> {
         ready.push_str(&format!("control on http://{address}\n"));
     }
     let s3 = s3_service(&args, catalog);
-    let front = Arc::new(Front {
-        s3,
-        faults,
-        log,
-        cors: !args.no_cors,
-        requests: AtomicU64::new(0),
-    });
+    let front = Arc::new(Front { s3, faults, log, cors: !args.no_cors, requests: AtomicU64::new(0) });
     let serving = serve::serve(listener, move |request| {
         let front = Arc::clone(&front);
         async move { front.handle(request).await }
     });
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(ready.as_bytes())
-        .and_then(|()| stdout.flush())
-        .context("writing to standard output")?;
+    stdout.write_all(ready.as_bytes()).and_then(|()| stdout.flush()).context("writing to standard output")?;
     drop(stdout);
     tokio::select! {
         () = serving => {}

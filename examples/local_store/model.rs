@@ -95,32 +95,20 @@ impl Manifest {
                 (first, part)
             })
             .collect();
-        Self {
-            parts,
-            size,
-            etag,
-            multipart,
-            live_part_size,
-        }
+        Self { parts, size, etag, multipart, live_part_size }
     }
 
     /// `len` bytes from `first` on; both must lie within the object.
     pub fn range(&self, first: u64, len: u64) -> Vec<Segment> {
         let end = first + len;
-        let start = self
-            .parts
-            .partition_point(|(at, part)| at + part.size <= first);
+        let start = self.parts.partition_point(|(at, part)| at + part.size <= first);
         self.parts[start..]
             .iter()
             .take_while(|(at, _)| *at < end)
             .map(|(at, part)| {
                 let offset = first.saturating_sub(*at);
                 let len = (end - at).min(part.size) - offset;
-                Segment {
-                    file: Arc::clone(part),
-                    offset,
-                    len,
-                }
+                Segment { file: Arc::clone(part), offset, len }
             })
             .collect()
     }
@@ -191,11 +179,7 @@ impl Version {
                 part_size: upload.live.as_ref().and_then(|live| live.part_size),
             },
             State::Object(manifest) => StateRecord::Object {
-                parts: manifest
-                    .parts
-                    .iter()
-                    .map(|(_, part)| part.name.clone())
-                    .collect(),
+                parts: manifest.parts.iter().map(|(_, part)| part.name.clone()).collect(),
                 multipart: manifest.multipart,
                 live_part_size: manifest.live_part_size,
             },

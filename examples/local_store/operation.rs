@@ -47,15 +47,10 @@ impl Operation {
             method: method.to_string(),
             bucket,
             key,
-            part_number: query
-                .get("partNumber")
-                .and_then(|number| number.parse().ok()),
+            part_number: query.get("partNumber").and_then(|number| number.parse().ok()),
             upload_id: query.get("uploadId"),
             version_id: query.get("versionId"),
-            range: headers
-                .get(header::RANGE)
-                .and_then(|range| range.to_str().ok())
-                .map(str::to_owned),
+            range: headers.get(header::RANGE).and_then(|range| range.to_str().ok()).map(str::to_owned),
             live: live::wanted(headers),
         }
     }
@@ -71,13 +66,8 @@ struct Query<'a>(&'a str);
 
 impl Query<'_> {
     fn get(&self, name: &str) -> Option<String> {
-        let mut pairs = self
-            .0
-            .split('&')
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        pairs
-            .find(|(found, _)| *found == name)
-            .map(|(_, value)| percent_decode(value))
+        let mut pairs = self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.find(|(found, _)| *found == name).map(|(_, value)| percent_decode(value))
     }
 
     fn has(&self, name: &str) -> bool {

@@ -39,8 +39,7 @@ impl Blocks {
                 let mut block = Vec::with_capacity(usize::try_from(want).unwrap_or(0));
                 file.by_ref().take(want).read_to_end(&mut block)?;
                 if (block.len() as u64) < want {
-                    let message =
-                        format!("{} is shorter than it was", segment.file.path().display());
+                    let message = format!("{} is shorter than it was", segment.file.path().display());
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
                 }
                 if left > want {
@@ -72,14 +71,8 @@ impl Blocks {
 type Pending = JoinHandle<(Blocks, io::Result<Option<Bytes>>)>;
 
 /// The bytes of the segments, one after the other.
-pub fn stream(
-    segments: Vec<Segment>,
-) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
-    let first = Blocks {
-        segments: segments.into(),
-        open: None,
-    }
-    .spawn();
+pub fn stream(segments: Vec<Segment>) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
+    let first = Blocks { segments: segments.into(), open: None }.spawn();
     unfold(Some(first), |pending| async {
         let (blocks, block) = match pending?.await {
             Ok(done) => done,

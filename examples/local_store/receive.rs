@@ -70,23 +70,14 @@ impl Stage {
 
 /// Receives `body` into a temporary file of `dir`. With `content_md5` (base64, as in the header) a body that is another
 /// is refused.
-pub async fn receive<S, E>(
-    body: Option<S>,
-    dir: &Arc<VersionDir>,
-    content_md5: Option<&str>,
-) -> S3Result<Received>
+pub async fn receive<S, E>(body: Option<S>, dir: &Arc<VersionDir>, content_md5: Option<&str>) -> S3Result<Received>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
 {
     let expected = content_md5.map(parse_content_md5).transpose()?;
-    let (temporary, file) = dir
-        .temporary()
-        .map_err(|error| errors::disk("making a file for a part", &error))?;
-    let mut stage = Stage::Idle(Sink {
-        file,
-        md5: Md5::new(),
-    });
+    let (temporary, file) = dir.temporary().map_err(|error| errors::disk("making a file for a part", &error))?;
+    let mut stage = Stage::Idle(Sink { file, md5: Md5::new() });
     let mut size = 0u64;
     let mut batch = Vec::new();
     let mut held = 0;
@@ -115,22 +106,13 @@ where
             "The Content-MD5 you specified did not match what we received.",
         ));
     }
-    Ok(Received {
-        file: temporary,
-        size,
-        md5,
-    })
+    Ok(Received { file: temporary, size, md5 })
 }
 
 fn parse_content_md5(text: &str) -> S3Result<Md5Sum> {
     crate::text::base64(text)
         .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| {
-            S3Error::with_message(
-                S3ErrorCode::InvalidDigest,
-                "The Content-MD5 you specified is not valid.",
-            )
-        })
+        .ok_or_else(|| S3Error::with_message(S3ErrorCode::InvalidDigest, "The Content-MD5 you specified is not valid."))
 }
 
 /// What `s3s` tells about a body that failed on the way comes as text only.
@@ -143,13 +125,7 @@ fn broken_body(error: &str) -> S3Error {
         );
     }
     if error.contains("SignatureMismatch") {
-        return S3Error::with_message(
-            S3ErrorCode::SignatureDoesNotMatch,
-            "A chunk's signature does not match.",
-        );
+        return S3Error::with_message(S3ErrorCode::SignatureDoesNotMatch, "A chunk's signature does not match.");
     }
-    S3Error::with_message(
-        S3ErrorCode::IncompleteBody,
-        format!("The request body ended early: {error}"),
-    )
+    S3Error::with_message(S3ErrorCode::IncompleteBody, format!("The request body ended early: {error}"))
 }

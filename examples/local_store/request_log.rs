@@ -34,17 +34,8 @@ pub struct RequestLog {
 impl RequestLog {
     /// Appends to the file at `path`, if any.
     pub fn open(path: Option<&Path>) -> io::Result<Self> {
-        let open = |path| {
-            OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(path)
-                .map(Mutex::new)
-        };
-        Ok(Self {
-            file: path.map(open).transpose()?,
-            ..Self::default()
-        })
+        let open = |path| OpenOptions::new().create(true).append(true).open(path).map(Mutex::new);
+        Ok(Self { file: path.map(open).transpose()?, ..Self::default() })
     }
 
     /// All counts since the start or the last reset.
@@ -84,38 +75,17 @@ impl Record {
     /// A request has come. `bytes_in` counts its body.
     pub fn new(log: Arc<RequestLog>, operation: Operation, bytes_in: Arc<AtomicU64>) -> Self {
         let (started, started_ms) = (Instant::now(), now_ms());
-        Self {
-            log,
-            operation,
-            started,
-            started_ms,
-            status: None,
-            code: None,
-            bytes_in,
-            bytes_out: 0,
-        }
+        Self { log, operation, started, started_ms, status: None, code: None, bytes_in, bytes_out: 0 }
     }
 
     /// What will be answered. Counts at once, so that a client that has its answer finds it counted.
     pub fn answered(&mut self, status: Option<u16>, code: Option<String>) {
         self.status = status;
         self.code = code;
-        let mut counts = self
-            .log
-            .counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let table = if self.operation.live {
-            &mut counts.live
-        } else {
-            &mut counts.plain
-        };
+        let mut counts = self.log.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = if self.operation.live { &mut counts.live } else { &mut counts.plain };
         let status = status.map_or_else(|| "lost".to_owned(), |status| status.to_string());
-        *table
-            .entry(self.operation.name)
-            .or_default()
-            .entry(status)
-            .or_default() += 1;
+        *table.entry(self.operation.name).or_default().entry(status).or_default() += 1;
     }
 
     /// Bytes of the answer's body have been handed to the connection.
@@ -128,9 +98,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         let bytes_in = self.bytes_in.load(Ordering::Relaxed);
         self.log.bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
-        self.log
-            .bytes_out
-            .fetch_add(self.bytes_out, Ordering::Relaxed);
+        self.log.bytes_out.fetch_add(self.bytes_out, Ordering::Relaxed);
         let operation = &self.operation;
         tracing::debug!(
             "{} {:?} {:?} part {:?} range {:?} live {}: {:?} {:?}",

@@ -44,10 +44,7 @@ where
         }
         let service = service_fn(handle.clone());
         tokio::spawn(async move {
-            if let Err(error) = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await
-            {
+            if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
                 tracing::debug!("connection: {error}");
             }
         });

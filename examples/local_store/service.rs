@@ -35,24 +35,13 @@ pub struct Service {
 pub struct Status(pub http::StatusCode);
 
 impl Service {
-    fn delete(
-        &self,
-        bucket: &str,
-        key: &str,
-        id: Option<&str>,
-    ) -> S3Result<(Option<bool>, Option<String>)> {
+    fn delete(&self, bucket: &str, key: &str, id: Option<&str>) -> S3Result<(Option<bool>, Option<String>)> {
         match id {
-            Some(id) => Ok((
-                self.catalog.delete_version(bucket, key, id)?,
-                Some(id.to_owned()),
-            )),
+            Some(id) => Ok((self.catalog.delete_version(bucket, key, id)?, Some(id.to_owned()))),
             None => {
                 let there = {
                     let buckets = self.catalog.read();
-                    let current = catalog::find(&buckets, bucket)?
-                        .keys
-                        .get(key)
-                        .and_then(catalog::current);
+                    let current = catalog::find(&buckets, bucket)?.keys.get(key).and_then(catalog::current);
                     current.is_some_and(|(_, version)| matches!(version.state, State::Object(_)))
                 };
                 // There is nothing to hide; S3 makes a mark nevertheless, B2 does not.
@@ -67,10 +56,7 @@ impl Service {
 
 #[async_trait::async_trait]
 impl S3 for Service {
-    async fn list_buckets(
-        &self,
-        _: S3Request<ListBucketsInput>,
-    ) -> S3Result<S3Response<ListBucketsOutput>> {
+    async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
         let buckets = self.catalog.read();
         let buckets = buckets.iter().map(|(name, bucket)| Bucket {
             name: Some(name.clone()),
@@ -78,46 +64,26 @@ impl S3 for Service {
             ..Default::default()
         });
         let owner = Some(crate::list::owner());
-        let output = ListBucketsOutput {
-            buckets: Some(buckets.collect()),
-            owner,
-            ..Default::default()
-        };
+        let output = ListBucketsOutput { buckets: Some(buckets.collect()), owner, ..Default::default() };
         Ok(S3Response::new(output))
     }
 
-    async fn create_bucket(
-        &self,
-        req: S3Request<CreateBucketInput>,
-    ) -> S3Result<S3Response<CreateBucketOutput>> {
-        let public = req
-            .input
-            .acl
-            .as_ref()
-            .is_some_and(|acl| acl.as_str() == BucketCannedACL::PUBLIC_READ);
+    async fn create_bucket(&self, req: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
+        let public = req.input.acl.as_ref().is_some_and(|acl| acl.as_str() == BucketCannedACL::PUBLIC_READ);
         self.catalog.create_bucket(&req.input.bucket, public)?;
         let location = Some(format!("/{}", req.input.bucket));
         Ok(S3Response::new(CreateBucketOutput { location }))
     }
 
-    async fn delete_bucket(
-        &self,
-        req: S3Request<DeleteBucketInput>,
-    ) -> S3Result<S3Response<DeleteBucketOutput>> {
+    async fn delete_bucket(&self, req: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
         self.catalog.delete_bucket(&req.input.bucket)?;
         Ok(S3Response::new(DeleteBucketOutput::default()))
     }
 
-    async fn head_bucket(
-        &self,
-        req: S3Request<HeadBucketInput>,
-    ) -> S3Result<S3Response<HeadBucketOutput>> {
+    async fn head_bucket(&self, req: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
         catalog::find(&self.catalog.read(), &req.input.bucket)?;
         let bucket_region = Some(self.region.clone());
-        Ok(S3Response::new(HeadBucketOutput {
-            bucket_region,
-            ..Default::default()
-        }))
+        Ok(S3Response::new(HeadBucketOutput { bucket_region, ..Default::default() }))
     }
 
     async fn get_bucket_location(
@@ -128,9 +94,7 @@ impl S3 for Service {
         // The oldest region has no name here, for historical reasons.
         let region = Some(self.region.clone()).filter(|region| region != "us-east-1");
         let location_constraint = region.map(BucketLocationConstraint::from);
-        Ok(S3Response::new(GetBucketLocationOutput {
-            location_constraint,
-        }))
+        Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
     }
 
     async fn get_bucket_versioning(
@@ -138,24 +102,13 @@ impl S3 for Service {
         req: S3Request<GetBucketVersioningInput>,
     ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
         catalog::find(&self.catalog.read(), &req.input.bucket)?;
-        let status = Some(BucketVersioningStatus::from_static(
-            BucketVersioningStatus::ENABLED,
-        ));
-        Ok(S3Response::new(GetBucketVersioningOutput {
-            status,
-            ..Default::default()
-        }))
+        let status = Some(BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED));
+        Ok(S3Response::new(GetBucketVersioningOutput { status, ..Default::default() }))
     }
 
-    async fn put_object(
-        &self,
-        req: S3Request<PutObjectInput>,
-    ) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(&self, req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let input = req.input;
-        let conditions = WriteConditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-        };
+        let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
         conditions.check(&self.catalog.read(), &input.bucket, &input.key)?;
         let (id, dir) = self.catalog.new_version(&input.bucket)?;
         let received = receive(input.body, &dir, input.content_md5.as_deref()).await?;
@@ -165,80 +118,39 @@ impl S3 for Service {
             .map_err(|error| errors::disk("storing an object", &error))?;
         let manifest = Manifest::new(vec![part], false, None);
         let e_tag = Some(quoted(&manifest.etag));
-        let place = Place {
-            bucket: &input.bucket,
-            key: &input.key,
-        };
-        uploads::put(
-            &self.catalog,
-            place,
-            (id.clone(), dir),
-            content_headers!(input),
-            manifest,
-            &conditions,
-        )?;
-        Ok(S3Response::new(PutObjectOutput {
-            e_tag,
-            version_id: Some(id),
-            ..Default::default()
-        }))
+        let place = Place { bucket: &input.bucket, key: &input.key };
+        uploads::put(&self.catalog, place, (id.clone(), dir), content_headers!(input), manifest, &conditions)?;
+        Ok(S3Response::new(PutObjectOutput { e_tag, version_id: Some(id), ..Default::default() }))
     }
 
-    async fn get_object(
-        &self,
-        req: S3Request<GetObjectInput>,
-    ) -> S3Result<S3Response<GetObjectOutput>> {
+    async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let mut view = look::look(&self.catalog, &query!(req), self.live_read)?;
         let mut output = object_output!(GetObjectOutput, view);
-        output.body = Some(StreamingBlob::wrap(read::stream(std::mem::take(
-            &mut view.segments,
-        ))));
+        output.body = Some(StreamingBlob::wrap(read::stream(std::mem::take(&mut view.segments))));
         Ok(S3Response::with_headers(output, extra_headers(&view)))
     }
 
-    async fn head_object(
-        &self,
-        req: S3Request<HeadObjectInput>,
-    ) -> S3Result<S3Response<HeadObjectOutput>> {
+    async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let view = look::look(&self.catalog, &query!(req), self.live_read)?;
-        let mut response =
-            S3Response::with_headers(object_output!(HeadObjectOutput, view), extra_headers(&view));
+        let mut response = S3Response::with_headers(object_output!(HeadObjectOutput, view), extra_headers(&view));
         if view.content_range.is_some() {
-            response
-                .extensions
-                .insert(Status(http::StatusCode::PARTIAL_CONTENT));
+            response.extensions.insert(Status(http::StatusCode::PARTIAL_CONTENT));
         }
         Ok(response)
     }
 
-    async fn copy_object(
-        &self,
-        req: S3Request<CopyObjectInput>,
-    ) -> S3Result<S3Response<CopyObjectOutput>> {
-        crate::copy::object(&self.catalog, req.input)
-            .await
-            .map(S3Response::new)
+    async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+        crate::copy::object(&self.catalog, req.input).await.map(S3Response::new)
     }
 
-    async fn delete_object(
-        &self,
-        req: S3Request<DeleteObjectInput>,
-    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+    async fn delete_object(&self, req: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
         let input = req.input;
-        let (mark, version_id) =
-            self.delete(&input.bucket, &input.key, input.version_id.as_deref())?;
+        let (mark, version_id) = self.delete(&input.bucket, &input.key, input.version_id.as_deref())?;
         let delete_marker = mark.filter(|mark| *mark);
-        Ok(S3Response::new(DeleteObjectOutput {
-            delete_marker,
-            version_id,
-            ..Default::default()
-        }))
+        Ok(S3Response::new(DeleteObjectOutput { delete_marker, version_id, ..Default::default() }))
     }
 
-    async fn delete_objects(
-        &self,
-        req: S3Request<DeleteObjectsInput>,
-    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    async fn delete_objects(&self, req: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let input = req.input;
         catalog::find(&self.catalog.read(), &input.bucket)?;
         let (mut deleted, mut failed) = (Vec::new(), Vec::new());
@@ -260,11 +172,7 @@ impl S3 for Service {
         }
         let deleted = Some(deleted).filter(|_| input.delete.quiet != Some(true));
         let errors = Some(failed).filter(|failed| !failed.is_empty());
-        Ok(S3Response::new(DeleteObjectsOutput {
-            deleted,
-            errors,
-            ..Default::default()
-        }))
+        Ok(S3Response::new(DeleteObjectsOutput { deleted, errors, ..Default::default() }))
     }
 
     async fn create_multipart_upload(
@@ -277,10 +185,7 @@ impl S3 for Service {
             None
         };
         let input = req.input;
-        let place = Place {
-            bucket: &input.bucket,
-            key: &input.key,
-        };
+        let place = Place { bucket: &input.bucket, key: &input.key };
         let id = uploads::start(&self.catalog, place, content_headers!(input), live)?;
         let mut headers = HeaderMap::new();
         if let Ok(value) = id.parse() {
@@ -295,49 +200,22 @@ impl S3 for Service {
         Ok(S3Response::with_headers(output, headers))
     }
 
-    async fn upload_part(
-        &self,
-        req: S3Request<UploadPartInput>,
-    ) -> S3Result<S3Response<UploadPartOutput>> {
+    async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
         let input = req.input;
         let number = part_number(input.part_number)?;
-        let place = Place {
-            bucket: &input.bucket,
-            key: &input.key,
-        };
-        let size = input
-            .content_length
-            .and_then(|length| u64::try_from(length).ok());
-        let dir = uploads::admit_part(
-            &self.catalog,
-            place,
-            &input.upload_id,
-            number,
-            size,
-            self.tail_replace,
-        )?;
+        let place = Place { bucket: &input.bucket, key: &input.key };
+        let size = input.content_length.and_then(|length| u64::try_from(length).ok());
+        let dir = uploads::admit_part(&self.catalog, place, &input.upload_id, number, size, self.tail_replace)?;
         let received = receive(input.body, &dir, input.content_md5.as_deref()).await?;
-        let part = uploads::add_part(
-            &self.catalog,
-            place,
-            &input.upload_id,
-            number,
-            received,
-            self.tail_replace,
-        )?;
-        Ok(S3Response::new(UploadPartOutput {
-            e_tag: Some(quoted(&part.etag())),
-            ..Default::default()
-        }))
+        let part = uploads::add_part(&self.catalog, place, &input.upload_id, number, received, self.tail_replace)?;
+        Ok(S3Response::new(UploadPartOutput { e_tag: Some(quoted(&part.etag())), ..Default::default() }))
     }
 
     async fn upload_part_copy(
         &self,
         req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-        crate::copy::part(&self.catalog, req.input, self.tail_replace)
-            .await
-            .map(S3Response::new)
+        crate::copy::part(&self.catalog, req.input, self.tail_replace).await.map(S3Response::new)
     }
 
     async fn complete_multipart_upload(
@@ -345,29 +223,14 @@ impl S3 for Service {
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let input = req.input;
-        let conditions = WriteConditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-        };
-        let listed = input
-            .multipart_upload
-            .and_then(|upload| upload.parts)
-            .unwrap_or_default();
+        let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
+        let listed = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
         let list = listed
             .into_iter()
-            .map(|part| {
-                Ok((
-                    part_number(part.part_number.unwrap_or(0))?,
-                    part.e_tag.map(ETag::into_value),
-                ))
-            })
+            .map(|part| Ok((part_number(part.part_number.unwrap_or(0))?, part.e_tag.map(ETag::into_value))))
             .collect::<S3Result<Vec<_>>>()?;
-        let place = Place {
-            bucket: &input.bucket,
-            key: &input.key,
-        };
-        let manifest =
-            uploads::complete(&self.catalog, place, &input.upload_id, &list, &conditions)?;
+        let place = Place { bucket: &input.bucket, key: &input.key };
+        let manifest = uploads::complete(&self.catalog, place, &input.upload_id, &list, &conditions)?;
         Ok(S3Response::new(CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, input.key)),
             e_tag: Some(quoted(&manifest.etag)),
@@ -382,18 +245,12 @@ impl S3 for Service {
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        let place = Place {
-            bucket: &req.input.bucket,
-            key: &req.input.key,
-        };
+        let place = Place { bucket: &req.input.bucket, key: &req.input.key };
         uploads::abort(&self.catalog, place, &req.input.upload_id)?;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
 
-    async fn get_bucket_cors(
-        &self,
-        req: S3Request<GetBucketCorsInput>,
-    ) -> S3Result<S3Response<GetBucketCorsOutput>> {
+    async fn get_bucket_cors(&self, req: S3Request<GetBucketCorsInput>) -> S3Result<S3Response<GetBucketCorsOutput>> {
         catalog::find(&self.catalog.read(), &req.input.bucket)?;
         Err(S3Error::with_message(
             S3ErrorCode::NoSuchCORSConfiguration,
@@ -401,17 +258,11 @@ impl S3 for Service {
         ))
     }
 
-    async fn list_objects(
-        &self,
-        req: S3Request<ListObjectsInput>,
-    ) -> S3Result<S3Response<ListObjectsOutput>> {
+    async fn list_objects(&self, req: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
         crate::list::objects(&self.catalog, req.input).map(S3Response::new)
     }
 
-    async fn list_objects_v2(
-        &self,
-        req: S3Request<ListObjectsV2Input>,
-    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+    async fn list_objects_v2(&self, req: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
         crate::list::objects_v2(&self.catalog, req.input).map(S3Response::new)
     }
 
@@ -429,10 +280,7 @@ impl S3 for Service {
         crate::list::uploads(&self.catalog, req.input).map(S3Response::new)
     }
 
-    async fn list_parts(
-        &self,
-        req: S3Request<ListPartsInput>,
-    ) -> S3Result<S3Response<ListPartsOutput>> {
+    async fn list_parts(&self, req: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
         crate::list::parts(&self.catalog, req.input).map(S3Response::new)
     }
 }

@@ -28,10 +28,7 @@ pub struct WriteConditions {
 impl WriteConditions {
     /// Holds the conditions against what is current.
     pub fn check(&self, buckets: &Buckets, bucket: &str, key: &str) -> S3Result<()> {
-        let current = catalog::find(buckets, bucket)?
-            .keys
-            .get(key)
-            .and_then(catalog::current);
+        let current = catalog::find(buckets, bucket)?.keys.get(key).and_then(catalog::current);
         let etag = current.and_then(|(_, version)| match &version.state {
             State::Object(manifest) => Some(manifest.etag.as_str()),
             State::Open(_) | State::Hidden => None,
@@ -43,9 +40,7 @@ impl WriteConditions {
             }
         }
         match (&self.if_none_match, etag) {
-            (Some(condition), Some(etag)) if matches(condition, etag) => {
-                Err(errors::precondition_failed())
-            }
+            (Some(condition), Some(etag)) if matches(condition, etag) => Err(errors::precondition_failed()),
             _ => Ok(()),
         }
     }
@@ -53,9 +48,7 @@ impl WriteConditions {
 
 /// Whether the condition names the ETag.
 pub fn matches(condition: &ETagCondition, etag: &str) -> bool {
-    condition
-        .as_etag()
-        .is_none_or(|wanted| wanted.value() == etag)
+    condition.as_etag().is_none_or(|wanted| wanted.value() == etag)
 }
 
 /// Where a part or an object comes to lie.
@@ -78,12 +71,7 @@ pub fn put(
 ) -> S3Result<()> {
     let headers = Arc::new(headers);
     let state = State::Object(Arc::new(manifest));
-    let version = Version {
-        dir,
-        created_ms: disk::now_ms(),
-        headers,
-        state,
-    };
+    let version = Version { dir, created_ms: disk::now_ms(), headers, state };
     let mut buckets = catalog.write();
     conditions.check(&buckets, place.bucket, place.key)?;
     catalog::insert(&mut buckets, place.bucket, place.key, id, version)
@@ -98,32 +86,14 @@ pub fn start(
 ) -> S3Result<String> {
     let (id, dir) = catalog.new_version(place.bucket)?;
     let live = live.map(|part_size| LiveParts::new(part_size, &BTreeMap::new()));
-    let state = State::Open(Upload {
-        parts: BTreeMap::new(),
-        live,
-    });
-    let version = Version {
-        dir,
-        created_ms: disk::now_ms(),
-        headers: Arc::new(headers),
-        state,
-    };
-    catalog::insert(
-        &mut catalog.write(),
-        place.bucket,
-        place.key,
-        id.clone(),
-        version,
-    )?;
+    let state = State::Open(Upload { parts: BTreeMap::new(), live });
+    let version = Version { dir, created_ms: disk::now_ms(), headers: Arc::new(headers), state };
+    catalog::insert(&mut catalog.write(), place.bucket, place.key, id.clone(), version)?;
     Ok(id)
 }
 
 /// An open upload, or 404.
-pub fn find<'a>(
-    buckets: &'a Buckets,
-    place: Place<'_>,
-    id: &str,
-) -> S3Result<(&'a Version, &'a Upload)> {
+pub fn find<'a>(buckets: &'a Buckets, place: Place<'_>, id: &str) -> S3Result<(&'a Version, &'a Upload)> {
     let versions = catalog::find(buckets, place.bucket)?.keys.get(place.key);
     match versions.and_then(|versions| versions.get(id)) {
         Some(version) => match &version.state {
@@ -135,9 +105,7 @@ pub fn find<'a>(
 }
 
 fn find_mut<'a>(buckets: &'a mut Buckets, place: Place<'_>, id: &str) -> S3Result<&'a mut Version> {
-    let versions = catalog::find_mut(buckets, place.bucket)?
-        .keys
-        .get_mut(place.key);
+    let versions = catalog::find_mut(buckets, place.bucket)?.keys.get_mut(place.key);
     versions
         .and_then(|versions| versions.get_mut(id))
         .filter(|version| matches!(version.state, State::Open(_)))
@@ -179,9 +147,7 @@ pub fn add_part(
         live.check(&upload.parts, number, received.size, tail_replace)?;
     }
     let Received { file, size, md5 } = received;
-    let part = file
-        .keep(number, size, md5)
-        .map_err(|error| errors::disk("storing a part", &error))?;
+    let part = file.keep(number, size, md5).map_err(|error| errors::disk("storing a part", &error))?;
     if let Some(old) = upload.parts.insert(number, Arc::clone(&part)) {
         old.doom();
     }
@@ -215,15 +181,8 @@ pub fn complete(
         return Err(error);
     }
     if let State::Open(upload) = open {
-        let unlisted = |part: &&Arc<PartFile>| {
-            list.binary_search_by_key(&part.number, |(number, _)| *number)
-                .is_err()
-        };
-        upload
-            .parts
-            .values()
-            .filter(unlisted)
-            .for_each(|part| part.doom());
+        let unlisted = |part: &&Arc<PartFile>| list.binary_search_by_key(&part.number, |(number, _)| *number).is_err();
+        upload.parts.values().filter(unlisted).for_each(|part| part.doom());
     }
     Ok(manifest)
 }
@@ -237,10 +196,7 @@ fn assemble(upload: &Upload, list: &[(u32, Option<String>)]) -> S3Result<Manifes
     }
     let mut parts = Vec::with_capacity(list.len());
     for (number, etag) in list {
-        let part = upload
-            .parts
-            .get(number)
-            .filter(|part| etag.as_ref().is_none_or(|etag| *etag == part.etag()));
+        let part = upload.parts.get(number).filter(|part| etag.as_ref().is_none_or(|etag| *etag == part.etag()));
         let part = part.ok_or_else(|| {
             let message = format!("Part {number} was not uploaded, or its ETag is another.");
             s3s::S3Error::with_message(S3ErrorCode::InvalidPart, message)
@@ -265,10 +221,6 @@ fn assemble(upload: &Upload, list: &[(u32, Option<String>)]) -> S3Result<Manifes
 pub fn abort(catalog: &Catalog, place: Place<'_>, id: &str) -> S3Result<()> {
     let mut buckets = catalog.write();
     find(&buckets, place, id)?;
-    catalog::remove(
-        &mut catalog::find_mut(&mut buckets, place.bucket)?.keys,
-        place.key,
-        id,
-    );
+    catalog::remove(&mut catalog::find_mut(&mut buckets, place.bucket)?.keys, place.key, id);
     Ok(())
 }

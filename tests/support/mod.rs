@@ -12,8 +12,7 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
-    retry::RetryConfig,
+    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryConfig,
 };
 use serde_json::Value;
 
@@ -49,13 +48,7 @@ impl Store {
         let dir = tempfile::tempdir().expect("a directory for the store");
         let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let (child, endpoint, control) = spawn(dir.path(), "127.0.0.1:0", &args);
-        Self {
-            dir,
-            args,
-            child,
-            endpoint,
-            control,
-        }
+        Self { dir, args, child, endpoint, control }
     }
 
     /// Kills the store (as `kill -9` does) and starts it again on the same data and the same port.
@@ -104,14 +97,8 @@ impl Store {
             ("AWS_CONFIG_FILE", nowhere.clone()),
             ("AWS_SHARED_CREDENTIALS_FILE", nowhere),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-            (
-                "AWS_REQUEST_CHECKSUM_CALCULATION",
-                "when_required".to_owned(),
-            ),
-            (
-                "AWS_RESPONSE_CHECKSUM_VALIDATION",
-                "when_required".to_owned(),
-            ),
+            ("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required".to_owned()),
+            ("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required".to_owned()),
             ("BUCKET_NAME", BUCKET.to_owned()),
         ]
     }
@@ -139,13 +126,7 @@ impl Store {
 
     /// Puts these fault rules in force in place of those before (see `examples/local_store/faults.rs`).
     pub fn faults(&self, rules: &Value) {
-        let (status, answer) = http(
-            &self.control,
-            "PUT",
-            "/faults",
-            &[],
-            rules.to_string().as_bytes(),
-        );
+        let (status, answer) = http(&self.control, "PUT", "/faults", &[], rules.to_string().as_bytes());
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
     }
 
@@ -171,9 +152,7 @@ impl Store {
     /// Lines of the request log so far.
     pub fn request_log(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(log_path(self.dir.path())).expect("the request log");
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect("a line of JSON"))
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 }
 
@@ -191,16 +170,9 @@ fn log_path(dir: &Path) -> PathBuf {
 /// `target/<profile>/examples/local_store`: Cargo builds the examples before it runs the tests.
 fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("the path of the test");
-    let profile = test
-        .parent()
-        .and_then(Path::parent)
-        .expect("target/<profile>/deps");
+    let profile = test.parent().and_then(Path::parent).expect("target/<profile>/deps");
     let path = profile.join("examples").join("local_store");
-    assert!(
-        path.exists(),
-        "{} is missing: cargo build --example local_store",
-        path.display()
-    );
+    assert!(path.exists(), "{} is missing: cargo build --example local_store", path.display());
     path
 }
 
@@ -218,13 +190,8 @@ fn spawn(dir: &Path, address: &str, args: &[String]) -> (Child, String, String) 
         .expect("start the local store");
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     let mut line = |start: &str| {
-        let line = lines
-            .next()
-            .expect("the store ended before it was ready")
-            .expect("a line");
-        line.strip_prefix(start)
-            .unwrap_or_else(|| panic!("'{line}' instead of '{start}…'"))
-            .to_owned()
+        let line = lines.next().expect("the store ended before it was ready").expect("a line");
+        line.strip_prefix(start).unwrap_or_else(|| panic!("'{line}' instead of '{start}…'")).to_owned()
     };
     let endpoint = line("listening on ");
     let control = line("control on ");
@@ -232,13 +199,7 @@ fn spawn(dir: &Path, address: &str, args: &[String]) -> (Child, String, String) 
 }
 
 /// A bare HTTP request, for what no client would send. Gives the status and the body.
-pub fn http(
-    base: &str,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> (u16, Vec<u8>) {
+pub fn http(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, Vec<u8>) {
     let (status, _, body) = http_full(base, method, path, headers, body);
     (status, body)
 }
@@ -254,34 +215,21 @@ pub fn http_full(
     let host = base.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).expect("connect");
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
-    if !headers
-        .iter()
-        .any(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-    {
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
         head.push_str(&format!("content-length: {}\r\n", body.len()));
     }
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
-    stream
-        .write_all(head.as_bytes())
-        .and_then(|()| stream.write_all(body))
-        .expect("send");
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).expect("send");
     let mut answer = Vec::new();
     // A connection that is cut has given what it had.
     let _ = stream.read_to_end(&mut answer);
-    let end = answer
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .unwrap_or(answer.len());
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(answer.len());
     let body = answer.get(end + 4..).unwrap_or_default().to_vec();
     let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .unwrap_or(0);
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     (status, head, body)
 }
 
@@ -321,13 +269,7 @@ impl Tool {
             .expect("start the tool");
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let stderr = BufReader::new(child.stderr.take().expect("its standard error"));
-        Self {
-            child,
-            stdin,
-            stdout,
-            stderr,
-            log: String::new(),
-        }
+        Self { child, stdin, stdout, stderr, log: String::new() }
     }
 
     /// Process id.
@@ -339,15 +281,8 @@ impl Tool {
     pub fn wait_for(&mut self, text: &str) -> String {
         loop {
             let mut line = String::new();
-            let read = self
-                .stderr
-                .read_line(&mut line)
-                .expect("read standard error");
-            assert!(
-                read > 0,
-                "the tool ended before it said '{text}':\n{}",
-                self.log
-            );
+            let read = self.stderr.read_line(&mut line).expect("read standard error");
+            assert!(read > 0, "the tool ended before it said '{text}':\n{}", self.log);
             self.log.push_str(&line);
             if line.contains(text) {
                 return line;
@@ -365,12 +300,8 @@ impl Tool {
                 output
             })
         });
-        self.stderr
-            .read_to_string(&mut self.log)
-            .expect("read standard error");
-        let output = output
-            .map(|thread| thread.join().expect("the output"))
-            .unwrap_or_default();
+        self.stderr.read_to_string(&mut self.log).expect("read standard error");
+        let output = output.map(|thread| thread.join().expect("the output")).unwrap_or_default();
         let status = self.child.wait().expect("wait for the tool");
         (status, output, std::mem::take(&mut self.log))
     }

@@ -22,17 +22,13 @@ pub fn refusal<T: Debug, E: ProvideErrorMetadata + Debug>(
     result: Result<T, SdkError<E, HttpResponse>>,
 ) -> (u16, String, String) {
     let error = result.expect_err("the store should refuse this");
-    let status = error
-        .raw_response()
-        .map_or(0, |response| response.status().as_u16());
+    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     (status, text(error.code()), text(error.message()))
 }
 
 /// Status and error code of a refused request.
-pub fn code<T: Debug, E: ProvideErrorMetadata + Debug>(
-    result: Result<T, SdkError<E, HttpResponse>>,
-) -> (u16, String) {
+pub fn code<T: Debug, E: ProvideErrorMetadata + Debug>(result: Result<T, SdkError<E, HttpResponse>>) -> (u16, String) {
     let (status, code, _) = refusal(result);
     (status, code)
 }
@@ -61,18 +57,8 @@ pub enum Ask<'a> {
 pub type Answer = Result<Got, (u16, String)>;
 
 /// A GET, with the Live Read header if `live`.
-pub async fn get(
-    client: &Client,
-    key: &str,
-    version: Option<&str>,
-    ask: Ask<'_>,
-    live: bool,
-) -> Answer {
-    let mut request = client
-        .get_object()
-        .bucket(BUCKET)
-        .key(key)
-        .set_version_id(version.map(str::to_owned));
+pub async fn get(client: &Client, key: &str, version: Option<&str>, ask: Ask<'_>, live: bool) -> Answer {
+    let mut request = client.get_object().bucket(BUCKET).key(key).set_version_id(version.map(str::to_owned));
     match ask {
         Ask::All => {}
         Ask::Range(range) => request = request.range(format!("bytes={range}")),
@@ -92,16 +78,8 @@ pub async fn get(
     match result {
         Ok(output) => {
             let content_range = output.content_range().map(str::to_owned);
-            let body = output
-                .body
-                .collect()
-                .await
-                .expect("the whole body")
-                .to_vec();
-            Ok(Got {
-                body,
-                content_range,
-            })
+            let body = output.body.collect().await.expect("the whole body").to_vec();
+            Ok(Got { body, content_range })
         }
         Err(error) => Err(code::<(), _>(Err(error))),
     }
@@ -124,10 +102,7 @@ pub fn no_such_key() -> Answer {
 
 /// What a GET of these bytes with that range gives.
 pub fn got(body: &[u8], content_range: &str) -> Answer {
-    Ok(Got {
-        body: body.to_vec(),
-        content_range: Some(content_range.to_owned()),
-    })
+    Ok(Got { body: body.to_vec(), content_range: Some(content_range.to_owned()) })
 }
 
 /// Starts a Live Read upload with these values of the two headers.
@@ -136,10 +111,7 @@ pub async fn start_with(
     key: &str,
     headers: &[(&'static str, &str)],
 ) -> Result<String, (u16, String, String)> {
-    let headers: Vec<_> = headers
-        .iter()
-        .map(|(name, value)| (*name, (*value).to_owned()))
-        .collect();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     let result = client
         .create_multipart_upload()
         .bucket(BUCKET)
@@ -161,9 +133,7 @@ pub async fn start_with(
 
 /// Starts a Live Read upload with parts of the smallest size.
 pub async fn start(client: &Client, key: &str) -> String {
-    start_with(client, key, &[(LIVE, "true"), (PART_SIZE, "5000000")])
-        .await
-        .expect("an upload")
+    start_with(client, key, &[(LIVE, "true"), (PART_SIZE, "5000000")]).await.expect("an upload")
 }
 
 /// Uploads a part; gives its ETag.
@@ -174,12 +144,7 @@ pub async fn part(
     number: i32,
     body: &[u8],
 ) -> Result<String, (u16, String, String)> {
-    let request = client
-        .upload_part()
-        .bucket(BUCKET)
-        .key(key)
-        .upload_id(id)
-        .part_number(number);
+    let request = client.upload_part().bucket(BUCKET).key(key).upload_id(id).part_number(number);
     match request.body(ByteStream::from(body.to_vec())).send().await {
         Ok(output) => Ok(output.e_tag().expect("an ETag").to_owned()),
         Err(error) => Err(refusal::<(), _>(Err(error))),
@@ -193,21 +158,9 @@ pub async fn complete(
     id: &str,
     parts: &[(i32, &str)],
 ) -> Result<String, (u16, String, String)> {
-    let parts = parts.iter().map(|(number, etag)| {
-        CompletedPart::builder()
-            .part_number(*number)
-            .e_tag(*etag)
-            .build()
-    });
-    let list = CompletedMultipartUpload::builder()
-        .set_parts(Some(parts.collect()))
-        .build();
-    let request = client
-        .complete_multipart_upload()
-        .bucket(BUCKET)
-        .key(key)
-        .upload_id(id)
-        .multipart_upload(list);
+    let parts = parts.iter().map(|(number, etag)| CompletedPart::builder().part_number(*number).e_tag(*etag).build());
+    let list = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
+    let request = client.complete_multipart_upload().bucket(BUCKET).key(key).upload_id(id).multipart_upload(list);
     match request.send().await {
         Ok(output) => Ok(output.e_tag().expect("an ETag").to_owned()),
         Err(error) => Err(refusal::<(), _>(Err(error))),
@@ -216,28 +169,11 @@ pub async fn complete(
 
 /// Aborts an upload.
 pub async fn abort(client: &Client, key: &str, id: &str) {
-    client
-        .abort_multipart_upload()
-        .bucket(BUCKET)
-        .key(key)
-        .upload_id(id)
-        .send()
-        .await
-        .expect("abort");
+    client.abort_multipart_upload().bucket(BUCKET).key(key).upload_id(id).send().await.expect("abort");
 }
 
 /// Puts an object; gives its version id.
 pub async fn put(client: &Client, key: &str, body: &[u8]) -> String {
-    let request = client
-        .put_object()
-        .bucket(BUCKET)
-        .key(key)
-        .body(ByteStream::from(body.to_vec()));
-    request
-        .send()
-        .await
-        .expect("put")
-        .version_id()
-        .expect("a version id")
-        .to_owned()
+    let request = client.put_object().bucket(BUCKET).key(key).body(ByteStream::from(body.to_vec()));
+    request.send().await.expect("put").version_id().expect("a version id").to_owned()
 }
