@@ -146,7 +146,8 @@ async fn work(
     match result {
         Ok(Ended::Completed { bytes, parts }) => {
             tracing::info!(
-                "{object} is complete: {bytes} bytes in {parts} parts, {:.1} s",
+                "{object} is complete: {bytes} bytes in {parts} {}, {:.1} s",
+                if parts == 1 { "part" } else { "parts" },
                 progress.elapsed().as_secs_f64()
             );
             Exit::Done
