@@ -157,6 +157,12 @@ impl Source {
         }
     }
 
+    /// Whether bytes would be lost, or their maker stopped, if they were not read for long.
+    #[must_use]
+    pub fn cannot_wait(&self) -> bool {
+        matches!(self, Self::Pipe(_))
+    }
+
     /// Says after the end what the person should know about the input, if anything.
     pub fn closing_warning(&mut self) -> Option<String> {
         match self {
