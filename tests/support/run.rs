@@ -110,13 +110,6 @@ impl Launch {
         }
         Run { stdin: child.stdin.take(), stdout, child, words: self.words, out, err, threads, feeder: None }
     }
-
-    /// Starts it, feeds it, closes its input, and waits for its end.
-    pub fn run(self, input: &[u8]) -> Outcome {
-        let mut run = self.start();
-        run.feed(input.to_vec());
-        run.end()
-    }
 }
 
 /// What a stream of a tool has given so far.
@@ -288,6 +281,12 @@ impl Run {
     pub fn end(mut self) -> Outcome {
         drop(self.stdin.take());
         self.wait()
+    }
+
+    /// Feeds it, closes its input, and waits for its end.
+    pub fn end_with(mut self, input: &[u8]) -> Outcome {
+        self.feed(input.to_vec());
+        self.end()
     }
 
     /// Waits for its end, with its input left as it is.
