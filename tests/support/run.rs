@@ -335,6 +335,11 @@ impl Outcome {
         )
     }
 
+    /// What was started.
+    pub fn words(&self) -> &str {
+        &self.words
+    }
+
     /// It ended with this code.
     #[track_caller]
     pub fn code(self, code: i32) -> Self {

@@ -80,3 +80,27 @@ fn pass(mut from: TcpStream, mut to: TcpStream, mut look: impl FnMut(&[u8])) {
         }
     }
 }
+
+/// A server that gives this answer to every request without a body; gives its address.
+pub fn answering(answer: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let Ok(mut client) = client else { return };
+            let mut asked = Vec::new();
+            let mut buffer = [0; 4096];
+            while !asked.windows(4).any(|window| window == b"\r\n\r\n") {
+                match client.read(&mut buffer) {
+                    Ok(count) if count > 0 => asked.extend_from_slice(&buffer[..count]),
+                    _ => break,
+                }
+            }
+            // A client that has gone away wants no answer.
+            let answer =
+                if asked.starts_with(b"HEAD") { answer.split_inclusive("\r\n\r\n").next() } else { Some(&*answer) };
+            let _ = client.write_all(answer.unwrap_or_default().as_bytes());
+        }
+    });
+    endpoint
+}
