@@ -16,7 +16,7 @@ use live_read::logging::{Console, LogSettings};
 use live_read::progress::{self, Progress};
 use live_read::retry::Retry;
 use live_read::shutdown::{self, EndSignals};
-use live_read::source::{Source, StopSignal};
+use live_read::source::{Source, SourceError, StopSignal};
 use live_read::spool::SpoolSettings;
 use live_read::store::{Access, Connection, Store};
 use live_read::upload::{self, Ended, Plan, WriteError};
@@ -118,10 +118,14 @@ async fn work(
     let source = if args.file == Path::new("-") {
         Source::stdin(stop)
     } else {
-        Source::file(&args.file, (!args.no_follow).then_some(args.poll_interval), stop)
+        Source::file(&args.file, (!args.no_follow).then_some(args.poll_interval), stop).await
     };
     let mut source = match source {
         Ok(source) => source,
+        Err(error @ SourceError::Unopened(_)) => {
+            tracing::warn!("{error}; nothing has been uploaded");
+            return Exit::Done;
+        }
         Err(error) => {
             tracing::error!("{error}; nothing has been uploaded");
             return Exit::Failed;
