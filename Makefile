@@ -54,9 +54,11 @@ lint:
 		shellcheck scripts/*.sh watch_upload.sh .ci/run; \
 	fi
 
+# The store is named too: without the examples' dependencies cargo would choose
+# other features for the shared ones, and compile them all again.
 build:
 	@./scripts/install-deps.sh build
-	cargo build --release --locked --bins
+	cargo build --release --locked --bins --example local_store
 
 install:
 	@./scripts/install-deps.sh build

@@ -142,8 +142,9 @@ for profile; do
     esac
 done
 
-missing=
+missing=''
 for thing in $needs $wants; do
+    case " $missing " in *" $thing "*) continue ;; esac
     present "$thing" || missing="$missing $thing"
 done
 
@@ -163,8 +164,9 @@ if [ -n "$missing" ]; then
     esac
 fi
 
-failed=
+failed=''
 for thing in $needs; do
+    case " $failed " in *" $thing "*) continue ;; esac
     present "$thing" || failed="$failed $thing"
 done
 for thing in $wants; do

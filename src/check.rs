@@ -52,9 +52,15 @@ pub async fn check(store: &Store, resolved: &Resolved, key: Option<&str>, report
         all_good &= verdict != Verdict::Bad;
         report(Line { verdict, what, found });
     };
-    say(Verdict::Good, "endpoint", resolved.endpoint.clone().unwrap_or_else(|| "Amazon S3".to_owned()));
-
     let (bucket, ahead) = store.head_bucket().await;
+    let endpoint = resolved.endpoint.clone().unwrap_or_else(|| "Amazon S3".to_owned());
+    match &bucket {
+        Err(error) if error.status.is_none() => {
+            say(Verdict::Bad, "endpoint", format!("{endpoint} does not answer: {error}"));
+            return false;
+        }
+        _ => say(Verdict::Good, "endpoint", endpoint),
+    }
     match ahead {
         Some(ahead) if ahead.abs() >= SKEW_LIMIT => {
             say(Verdict::Bad, "clock", format!("{} s off the store's: set this machine's clock", ahead.abs()));

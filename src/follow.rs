@@ -150,6 +150,12 @@ struct Follower<'a> {
     /// How many fetches may be under way: one at the live edge, more while catching up.
     width: usize,
     rhythm: Rhythm,
+    /// Whether all that there is has been read, so that the next look may find nothing.
+    at_edge: bool,
+    /// Whether the fetch under way followed a wait.
+    waited: bool,
+    /// When the newest answer with data came.
+    answered: Instant,
     over: Over,
     /// Looks in vain since the end was known.
     last_looks: u32,
@@ -180,6 +186,9 @@ impl<'a> Follower<'a> {
             window: VecDeque::new(),
             width: 1,
             rhythm: Rhythm::new(wanted.poll_interval),
+            at_edge: false,
+            waited: false,
+            answered: Instant::now(),
             over,
             last_looks: 0,
             said_off: false,
@@ -203,12 +212,16 @@ impl<'a> Follower<'a> {
                 () = sink.closed() => return Err(SinkError::Closed.into()),
                 () = until_silent(self.progress, self.plan.timeout) => return Err(self.timed_out()),
             };
+            let sent = front.sent;
             match event {
                 Event::Facts { version, .. } if self.is_the_one_before(version.as_deref()) => {
                     self.back_to_edge();
                     self.at_absence(sink).await?;
                 }
-                Event::Facts { version, part_size } => self.learn(version, part_size),
+                Event::Facts { version, part_size } => {
+                    self.answered = Instant::now();
+                    self.learn(version, part_size);
+                }
                 Event::Bytes(bytes) => {
                     self.cursor += bytes.len() as u64;
                     self.progress.bytes_in.fetch_add(bytes.len() as u64, Relaxed);
@@ -219,14 +232,19 @@ impl<'a> Follower<'a> {
                         self.over = Over::No;
                     }
                 }
-                Event::End(End::Whole { length }) => self.advance(length),
+                Event::End(End::Whole) if self.plan.by_part && self.is_in_part() => {
+                    // A part that is short is the tail part: it may be the last, or be replaced by its longer self.
+                    self.back_to_edge();
+                    self.at_edge(true, sent, sink).await?;
+                }
+                Event::End(End::Whole) => self.advance(),
                 Event::End(End::Edge { length }) => {
                     self.back_to_edge();
-                    if self.at_edge(length > 0, sink).await? {
+                    if self.at_edge(length > 0, sent, sink).await? {
                         return Ok(());
                     }
                 }
-                Event::End(End::Absent { .. }) => {
+                Event::End(End::Absent) => {
                     self.back_to_edge();
                     self.at_absence(sink).await?;
                 }
@@ -269,6 +287,9 @@ impl<'a> Follower<'a> {
         if !self.plan.by_part {
             let chunk = self.plan.chunk_size;
             let first = self.window.front().map_or(self.cursor, |front| front.first) + ahead * chunk;
+            // At the edge one more chunk is asked for than is due: an answer that falls short of it shows that there is no
+            // more, without another request.
+            let chunk = if self.at_edge && ahead == 0 { chunk.saturating_mul(2) } else { chunk };
             let beyond = self.located.finished.is_some_and(|size| ahead > 0 && first >= size);
             return (!beyond).then_some(Stretch::Range { first, last: first + chunk - 1 });
         }
@@ -286,35 +307,48 @@ impl<'a> Follower<'a> {
     }
 
     /// The first fetch was read to its end: the next one takes its place, and there may be one more.
-    fn advance(&mut self, length: u64) {
+    fn advance(&mut self) {
         self.window.pop_front();
+        self.progress.parts.fetch_add(1, Relaxed);
         if self.plan.by_part {
-            let short = self.part_size.is_some_and(|size| self.cursor - self.part.1 < size.get());
-            if short {
-                // The tail part: it may be the last, or be replaced by a longer version of itself.
-                self.width = 1;
-                self.window.clear();
+            self.part = (self.part.0.and_then(PartNumber::next), self.cursor);
+            if std::mem::take(&mut self.waited) {
+                // One part came when it was due. Whether the next is there already is seen by asking for it.
+                self.rhythm.arrived(self.answered, false);
                 return;
             }
-            self.part = (self.part.0.and_then(PartNumber::next), self.cursor);
-            self.progress.parts.fetch_add(1, Relaxed);
-        } else if length > 0 {
-            self.progress.parts.fetch_add(1, Relaxed);
         }
+        // More came than was due: the reader is behind, and fetches ahead until it is not.
+        self.at_edge = false;
+        self.rhythm.lost_track();
         self.width = (self.width * 2).min(self.plan.queue_size);
+    }
+
+    /// Whether the cursor is inside a part, as far as that is known.
+    fn is_in_part(&self) -> bool {
+        self.part_size.is_some_and(|size| !self.cursor.is_multiple_of(size.get()))
     }
 
     /// Gives up what was asked for ahead; from here it goes on one look at a time.
     fn back_to_edge(&mut self) {
         self.window.clear();
         self.width = 1;
+        if !std::mem::replace(&mut self.at_edge, true) {
+            self.rhythm.lost_track();
+        }
     }
 
-    /// At the live edge, after a look that brought something new or nothing. True when the object is read to its end.
-    async fn at_edge(&mut self, news: bool, sink: &Sink) -> Result<bool, ReadError> {
+    /// At the live edge, after a look (sent at `sent`) that brought all there was, or nothing. True when the object is
+    /// read to its end.
+    async fn at_edge(&mut self, news: bool, sent: Instant, sink: &Sink) -> Result<bool, ReadError> {
         if news {
+            self.rhythm.arrived(self.answered, self.is_in_part());
+            if self.over == Over::No {
+                self.wait(sink).await?;
+            }
             return Ok(false);
         }
+        self.rhythm.missed(sent);
         match self.over {
             Over::Complete(size) if size == self.cursor => return Ok(true),
             Over::Complete(size) => {
@@ -327,7 +361,9 @@ impl<'a> Follower<'a> {
             }
             Over::Aborted => return Err(self.aborted()),
             Over::No => {
-                self.ask_whether_over().await?;
+                if self.rhythm.suspects_end(Instant::now()) {
+                    self.ask_whether_over().await?;
+                }
                 if self.over != Over::No {
                     // The last look follows at once.
                     return Ok(false);
@@ -344,7 +380,8 @@ impl<'a> Follower<'a> {
             self.over = Over::Complete(size);
             return Ok(());
         }
-        let silent = self.progress.silence() >= LONG_SILENCE && self.listed.elapsed() >= LONG_SILENCE;
+        let long = self.rhythm.usual_gap().map_or(LONG_SILENCE, |gap| LONG_SILENCE.max(gap * 3));
+        let silent = self.progress.silence() >= long && self.listed.elapsed() >= long;
         if silent && self.still_open().await? == Some(false) {
             // It may have been completed between the two questions.
             self.over = match self.finished_size().await? {
@@ -445,8 +482,9 @@ impl<'a> Follower<'a> {
     }
 
     /// Waits until the next look is due.
-    async fn wait(&self, sink: &Sink) -> Result<(), ReadError> {
-        let wait = self.rhythm.wait();
+    async fn wait(&mut self, sink: &Sink) -> Result<(), ReadError> {
+        self.waited = true;
+        let wait = self.rhythm.wait(Instant::now());
         tracing::debug!(at = self.cursor, "nothing new yet; looking again in {} ms", wait.as_millis());
         tokio::select! {
             () = sleep(wait) => Ok(()),

@@ -17,7 +17,9 @@
 //! | [`cli`], [`logging`], [`progress`], [`shutdown`] | what people type, see and send |
 
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
-#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable, clippy::todo)]
+#![warn(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable, clippy::todo)]
+#![allow(clippy::doc_markdown, reason = "AWS_REGION and the like are shown on the command line as they are")]
+#![allow(clippy::duration_suboptimal_units, clippy::struct_excessive_bools, clippy::module_name_repetitions)]
 
 pub mod check;
 pub mod cli;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::part::PartNumber;
 use crate::retry::{Failures, Retry};
@@ -76,21 +76,15 @@ pub enum Event {
 /// How a stretch ended.
 #[derive(Debug)]
 pub enum End {
-    /// All of it was read. `length` is how many bytes it had.
-    Whole {
-        /// Bytes of the stretch.
-        length: u64,
-    },
+    /// All of it was read.
+    Whole,
     /// There is no more of it yet, after `length` bytes of it.
     Edge {
         /// Bytes of the stretch that were there.
         length: u64,
     },
-    /// 404, after `length` bytes of it.
-    Absent {
-        /// Bytes of the stretch that were there.
-        length: u64,
-    },
+    /// 404; bytes may have come before it.
+    Absent,
     /// The store refused, or could not be reached for too long.
     Failed(StoreError),
 }
@@ -100,6 +94,8 @@ pub enum End {
 pub struct Fetch {
     /// Offset at which it begins.
     pub first: u64,
+    /// When it was first asked for.
+    pub sent: Instant,
     events: mpsc::UnboundedReceiver<Event>,
     task: JoinHandle<()>,
 }
@@ -115,7 +111,7 @@ impl Fetch {
             // Nobody listens any more when the reader has changed its mind about this stretch.
             drop(tell.send(Event::End(end)));
         });
-        Self { first: stretch.first(), events, task }
+        Self { first: stretch.first(), sent: Instant::now(), events, task }
     }
 
     /// The next event. After the end there is none; asking again waits for ever.
@@ -151,13 +147,13 @@ async fn read(store: &Store, target: &Target, stretch: Stretch, tell: &mpsc::Unb
         let answer = store.fetch(&target.key, target.version.as_deref(), piece, target.live).await;
         let error = match answer {
             Ok(Fetched::NotYet) => return End::Edge { length: at - start },
-            Ok(Fetched::Absent) => return End::Absent { length: at - start },
+            Ok(Fetched::Absent) => return End::Absent,
             Ok(Fetched::Data(body)) => match pass_on(*body, piece, &mut at, tell, &mut failures).await {
                 Ok(answer_last) => {
                     // A range that is cut short by the live edge ends before its last byte, a part with its own.
                     let wanted = *last.get_or_insert(answer_last);
                     let length = at - start;
-                    return if at > wanted { End::Whole { length } } else { End::Edge { length } };
+                    return if at > wanted { End::Whole } else { End::Edge { length } };
                 }
                 Err((cause, answer_last)) => {
                     last = last.or(answer_last);

@@ -44,6 +44,18 @@ impl Pace {
         self.rate.map_or(usize::MAX, |rate| usize::try_from(rate / 20).unwrap_or(usize::MAX).max(1))
     }
 
+    /// Waits until it is time for so many bytes.
+    fn admit(&mut self, bytes: usize, cx: &mut Context<'_>) -> Poll<()> {
+        if self.rate.is_none() {
+            return Poll::Ready(());
+        }
+        if self.waiting.is_none() {
+            self.passed(bytes);
+        }
+        self.poll(cx)
+    }
+
+    /// So many bytes have gone: the next ones are to wait.
     fn passed(&mut self, bytes: usize) {
         if let Some(rate) = self.rate {
             self.waiting = Some(Box::pin(sleep(Duration::from_secs_f64(bytes as f64 / rate as f64))));
@@ -135,7 +147,6 @@ impl Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = &mut *self;
-        ready!(this.pace.poll(cx));
         if this.left == Some(0) {
             let cutting = this.cutting.get_or_insert_with(|| Box::pin(sleep(FLUSH)));
             ready!(cutting.as_mut().poll(cx));
@@ -152,9 +163,10 @@ impl Body for AnswerBody {
             }
         }
         let left = this.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
-        let piece = this.held.split_to(this.held.len().min(this.pace.piece()).min(left));
+        let len = this.held.len().min(this.pace.piece()).min(left);
+        ready!(this.pace.admit(len, cx));
+        let piece = this.held.split_to(len);
         this.left = this.left.map(|left| left.saturating_sub(piece.len() as u64));
-        this.pace.passed(piece.len());
         if let Some(record) = &mut this.record {
             record.sent(piece.len());
         }

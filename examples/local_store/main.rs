@@ -9,7 +9,7 @@
 //! by `read` from it; `live` holds the rules of Live Read and `look` decides what a GET or HEAD finds.
 
 use std::convert::Infallible;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -60,7 +60,11 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     // The errors that s3s logs are answers to clients.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,s3s=off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
     match run(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,5 +1,7 @@
 //! `reader`: copies an S3 object to a file or standard output while it is still being written.
 
+#![warn(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;

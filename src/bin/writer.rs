@@ -1,5 +1,7 @@
 //! `writer`: copies standard input, or a file as it grows, into an S3 object that can be read while it is written.
 
+#![warn(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -148,7 +150,8 @@ async fn work(
     match result {
         Ok(Ended::Completed { bytes, parts }) => {
             tracing::info!(
-                "{object} is complete: {bytes} bytes in {parts} parts, {:.1} s",
+                "{object} is complete: {bytes} bytes in {parts} {}, {:.1} s",
+                if parts == 1 { "part" } else { "parts" },
                 progress.elapsed().as_secs_f64()
             );
             Exit::Done

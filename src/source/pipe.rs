@@ -15,11 +15,11 @@ use tokio::time::{Instant, sleep_until};
 use super::{SourceError, StopSignal};
 
 /// After a request to stop, silence of this length ends the input. Ctrl-C reaches the whole pipeline, and `ffmpeg` then
-/// writes its last fragment: this is its time to do so.
-const QUIET: Duration = Duration::from_millis(250);
+/// empties its encoder and writes its last fragment: this is its time to do so.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// After a request to stop, the input ends after this time even if it goes on.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Bytes that a pipe holds, where the system lets us ask for it: fewer and larger reads.
 const PIPE_CAPACITY: usize = 1 << 20;

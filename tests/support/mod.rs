@@ -11,7 +11,7 @@ pub mod wire;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
@@ -68,6 +68,14 @@ impl Store {
         self.child.wait().expect("wait for the store");
     }
 
+    /// Sends the store a signal (`TERM`, `INT`) and gives the status with which it ends.
+    pub fn signal(&mut self, name: &str) -> ExitStatus {
+        let mut kill = Command::new("kill");
+        let sent = kill.args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(sent.expect("kill").success());
+        self.child.wait().expect("wait for the store")
+    }
+
     /// `http://127.0.0.1:PORT`.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
@@ -103,7 +111,18 @@ impl Store {
             ("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required".to_owned()),
             ("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required".to_owned()),
             ("BUCKET_NAME", BUCKET.to_owned()),
+            ("NO_PROXY", "127.0.0.1".to_owned()),
         ]
+    }
+
+    /// A command that is pointed at the store, whatever the environment of the test says.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        for name in ["AWS_CA_BUNDLE", "AWS_PROFILE", "AWS_SESSION_TOKEN", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        command.envs(self.env());
+        command
     }
 
     /// An SDK client with the main key, set as for Backblaze B2, that does not retry.
@@ -170,7 +189,8 @@ fn log_path(dir: &Path) -> PathBuf {
     dir.join("requests.jsonl")
 }
 
-/// `target/<profile>/examples/local_store`: Cargo builds the examples before it runs the tests.
+/// `target/<profile>/examples/local_store`: `cargo test` builds the examples before it runs the tests, except when it is
+/// told which tests to run (`--test NAME`); then `cargo build --example local_store` must come first.
 fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("the path of the test");
     let profile = test.parent().and_then(Path::parent).expect("target/<profile>/deps");
@@ -261,9 +281,9 @@ impl Tool {
     }
 
     fn start(binary: &str, store: &Store, args: &[&str]) -> Self {
-        let mut child = Command::new(binary)
+        let mut child = store
+            .command(binary)
             .args(args)
-            .envs(store.env())
             .current_dir(store.dir())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -294,7 +314,7 @@ impl Tool {
     }
 
     /// Closes the input, waits for the end, and gives the exit status, the rest of the output, and all of the log.
-    pub fn finish(mut self) -> (std::process::ExitStatus, Vec<u8>, String) {
+    pub fn finish(mut self) -> (ExitStatus, Vec<u8>, String) {
         drop(self.stdin.take());
         let output = self.stdout.take().map(|mut stdout| {
             std::thread::spawn(move || {
