@@ -10,8 +10,8 @@
 //! | [`live_read`], [`part`] | facts and arithmetic of the protocol; pure |
 //! | [`store`] | the one door to S3 |
 //! | [`retry`] | when to send a failed request again |
-//! | [`source`], [`pool`], [`upload`], [`outbox`], [`spool`], [`ledger`] | the writer |
-//! | [`locate`], [`follow`], [`prefetch`], [`rhythm`], [`sink`] | the reader |
+//! | [`source`], [`pool`], [`upload`], [`outbox`], [`spool`], [`ledger`], [`rollover`] | the writer |
+//! | [`locate`], [`follow`], [`prefetch`], [`rhythm`], [`sink`], [`chain`] | the reader |
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
 //! | [`fmp4`] | what kind of MP4 goes through |
 //! | [`cli`], [`logging`], [`progress`], [`shutdown`] | what people type, see and send |
@@ -21,6 +21,7 @@
 #![allow(clippy::doc_markdown, reason = "AWS_REGION and the like are shown on the command line as they are")]
 #![allow(clippy::duration_suboptimal_units, clippy::struct_excessive_bools, clippy::module_name_repetitions)]
 
+pub mod chain;
 pub mod check;
 pub mod cli;
 pub mod fmp4;
@@ -37,6 +38,7 @@ pub mod prefetch;
 pub mod progress;
 pub mod retry;
 pub mod rhythm;
+pub mod rollover;
 pub mod shutdown;
 pub mod sink;
 pub mod source;

@@ -15,6 +15,7 @@ use live_read::cli::writer::{WriterArgs, content_type_of};
 use live_read::logging::{Console, LogSettings};
 use live_read::progress::{self, Progress};
 use live_read::retry::Retry;
+use live_read::rollover::{self, RollError, Rolled};
 use live_read::shutdown::{self, EndSignals};
 use live_read::source::{Source, SourceError, StopSignal};
 use live_read::spool::SpoolSettings;
@@ -83,7 +84,12 @@ async fn run(args: WriterArgs, connection: Connection, console: &Console) -> Exi
     tokio::select! {
         exit = &mut work => exit,
         signal = signals.next() => {
-            let how = progress.upload.get().map_or_else(String::new, |id| how_to_go_on(&key, id));
+            let open = progress.open();
+            let how = if open.is_empty() {
+                progress.upload.get().map_or_else(String::new, |id| how_to_go_on(&key, id))
+            } else {
+                open.iter().map(|(key, id)| how_to_go_on(key, id)).collect::<Vec<_>>().join(". ")
+            };
             tracing::error!("{} again: ended at once, before the upload was complete. {how}", shutdown::name(signal));
             Exit::Signal(signal)
         }
@@ -113,6 +119,10 @@ async fn work(
         };
         let good = check::check(&store, &resolved, args.key.as_deref(), &mut report).await;
         return if good { Exit::Done } else { Exit::Failed };
+    }
+    if let Some(Err(error)) = args.rollover.map(|rollover| rollover.check(args.part_size)) {
+        tracing::error!("{error}");
+        return Exit::Usage;
     }
     let key = args.key.unwrap_or_default();
     let source = if args.file == Path::new("-") {
@@ -148,6 +158,13 @@ async fn work(
         };
         format!("{rate}, {parts} parts stored, {} not yet stored{spooled}", show_bytes(taken.saturating_sub(stored)))
     });
+    if let Some(rollover) = args.rollover {
+        let result = rollover::write(&store, &plan, rollover, &mut source, &progress).await;
+        if let Some(status) = status {
+            status.abort();
+        }
+        return tell_rolled(&store, &plan, result, &progress);
+    }
     let result = upload::write(&store, &plan, &mut source, &progress).await;
     if let Some(status) = status {
         status.abort();
@@ -168,6 +185,37 @@ async fn work(
         }
         Err(error) => {
             tracing::error!("{}", explain(&object, &plan.key, &error));
+            Exit::Failed
+        }
+    }
+}
+
+/// Says how an input ended that may have gone into several objects.
+fn tell_rolled(store: &Store, plan: &Plan, result: Result<Rolled, RollError>, progress: &Progress) -> Exit {
+    match result {
+        Ok(Rolled { objects }) => {
+            let seconds = progress.elapsed().as_secs_f64();
+            let bytes: u64 = objects.iter().map(|object| object.bytes).sum();
+            match (objects.len(), objects.first(), objects.last()) {
+                (0, ..) => tracing::warn!(
+                    "there was no input at all, and an S3 upload cannot be empty: {} was not made",
+                    store.object(&plan.key)
+                ),
+                (1, ..) => tracing::info!("all is in one object; {seconds:.1} s"),
+                (count, Some(first), Some(last)) => tracing::info!(
+                    "all is in {count} objects, {} to {}: {bytes} bytes, {seconds:.1} s",
+                    store.object(&first.key),
+                    last.key
+                ),
+                _ => {}
+            }
+            Exit::Done
+        }
+        Err(error) => {
+            let left = progress.open();
+            let how: Vec<_> = left.iter().map(|(key, id)| how_to_go_on(key, id)).collect();
+            let objects = if error.complete == 1 { "object is" } else { "objects are" };
+            tracing::error!("{error}. {} {objects} complete. {}", error.complete, how.join(". "));
             Exit::Failed
         }
     }

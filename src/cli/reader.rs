@@ -47,6 +47,10 @@ pub struct ReaderArgs {
     #[arg(long, value_name = "ID")]
     pub upload_id: Option<String>,
 
+    /// When the object has ended, go on with the next one of `writer --rollover` (`match-0002.mp4` after `match.mp4`)
+    #[arg(long)]
+    pub follow_rollover: bool,
+
     /// Without credentials: a public bucket
     #[arg(long)]
     pub anon: bool,
