@@ -534,7 +534,7 @@ mod tests {
 
     #[test]
     fn what_people_type() {
-        let minutes = |n| Ok(Rollover::Duration(Duration::from_secs(n * 60)));
+        let minutes = |n: u64| Ok(Rollover::Duration(Duration::from_secs(n * 60)));
         assert_eq!(Rollover::parse("auto"), Ok(Rollover::Auto));
         assert_eq!(Rollover::parse("50GB"), Ok(Rollover::Size(50_000_000_000)));
         assert_eq!(Rollover::parse("5242880"), Ok(Rollover::Size(5_242_880)));

@@ -2,11 +2,11 @@
 
 mod support;
 
-use std::path::Path;
+use std::io::Write;
 use std::process::{Command, Stdio};
 
 use support::lab::Lab;
-use support::run::{Launch, assert_same, await_that};
+use support::run::{Launch, assert_same};
 use support::{PART, bytes};
 
 const KEY: &str = "live/match.mp4";
@@ -139,4 +139,114 @@ fn a_first_signal_completes_and_a_second_names_what_is_open() {
     writer.signal("INT");
     writer.wait().code(0);
     assert_same(&objects(&lab).concat(), &data, "the objects");
+}
+
+/// A fragmented MP4 of eight seconds with a key frame each second, whose picture does not compress well.
+fn video(flags: &str) -> Vec<u8> {
+    let mut command = Command::new("ffmpeg");
+    let picture = "testsrc2=size=640x360:rate=25:duration=8,noise=alls=60:allf=t";
+    command.args(["-hide_banner", "-v", "error", "-f", "lavfi", "-i", picture]);
+    command.args(["-f", "lavfi", "-i", "sine=frequency=440:duration=8"]);
+    command.args(["-c:v", "libx264", "-preset", "ultrafast", "-qp", "18", "-g", "25", "-pix_fmt", "yuv420p"]);
+    command.args(["-c:a", "aac", "-f", "mp4", "-movflags", flags, "pipe:1"]);
+    let made = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("ffmpeg");
+    assert!(made.status.success());
+    made.stdout
+}
+
+/// Gives these bytes as a file to a tool that must have nothing to complain about; its output.
+fn probe(program: &str, before: &[&str], bytes: &[u8], after: &[&str]) -> String {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(bytes).expect("write the file");
+    let mut command = Command::new(program);
+    let output = command.args(["-v", "error"]).args(before).arg(file.path()).args(after).output().expect(program);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaints.is_empty(), "{program}: {complaints}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Frames of the picture: one letter each, `I` for a key frame.
+fn frames(bytes: &[u8]) -> String {
+    let ask = ["-select_streams", "v", "-show_entries", "frame=key_frame", "-of", "csv=p=0"];
+    let lines = probe("ffprobe", &ask, bytes, &[]);
+    lines.split_whitespace().map(|line| if line.starts_with('1') { 'I' } else { 'p' }).collect()
+}
+
+#[test]
+fn each_object_of_a_fragmented_mp4_plays_by_itself_and_together_they_are_the_stream() {
+    let lab = Lab::new();
+    let data = video("empty_moov+frag_keyframe+default_base_moof");
+    assert!(data.len() > 4 * PART, "{} bytes are too few to show anything", data.len());
+    let live = lab.reader(&[KEY, "--follow-rollover"]);
+    live.wait_for("waiting for an upload");
+    let mut writer = lab.writer(&args(&["--rollover", "8MB"]));
+    writer.write(&data[..PART]);
+    live.wait_for("while it is written");
+    writer.write(&data[PART..]);
+    let written = writer.end().code(0);
+    assert_eq!((written.count("WARN"), written.count("ERROR")), (0, 0), "{}", written.state());
+    live.wait().code(0).gave(&data);
+    for mode in ["range", "part"] {
+        let args = [KEY, "--follow-rollover", "--no-wait", "--by", mode, "--chunk-size", "333333"];
+        lab.reader(&args).wait().code(0).gave(&data);
+    }
+    let objects = objects(&lab);
+    assert!(objects.len() > 2, "{} objects", objects.len());
+    let mut all = String::new();
+    for object in &objects {
+        assert!(object.len() <= 8_000_000);
+        probe("ffmpeg", &["-xerror", "-i"], object, &["-f", "null", "-"]);
+        let frames = frames(object);
+        assert!(frames.starts_with('I'), "{frames}");
+        all.push_str(&frames);
+    }
+    assert_eq!(all.len(), 200);
+    assert_eq!(all, frames(&data));
+}
+
+#[test]
+fn a_fragmented_mp4_is_cut_after_a_duration_at_a_key_frame() {
+    let lab = Lab::new();
+    // A fragment for each frame: most of them begin with no key frame.
+    let data = video("empty_moov+frag_every_frame+default_base_moof");
+    let mut writer = lab.writer(&args(&["--rollover", "1s"]));
+    let live = lab.reader(&[KEY, "--follow-rollover"]);
+    writer.write(&data[..PART]);
+    live.wait_for("while it is written");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    writer.write(&data[PART..]);
+    writer.end().code(0);
+    live.wait().code(0).gave(&data);
+    let objects = objects(&lab);
+    assert!(objects.len() > 1);
+    for object in &objects {
+        assert!(frames(object).starts_with('I'));
+    }
+    assert_eq!(objects.iter().map(|object| frames(object).len()).sum::<usize>(), 200);
+}
+
+#[test]
+fn a_group_of_pictures_too_large_for_an_object_is_cut_all_the_same_with_a_warning() {
+    let lab = Lab::new();
+    let data = video("empty_moov+frag_keyframe+default_base_moof");
+    // One fragment of everything.
+    let header = data.windows(4).position(|window| window == b"moof").expect("a fragment") - 4;
+    let mdat = [&u32::try_from(3 * PART + 8).expect("small").to_be_bytes()[..], b"mdat", &bytes(8, 3 * PART)].concat();
+    let moof_len = u32::from_be_bytes(data[header..header + 4].try_into().expect("four bytes")) as usize;
+    let input = [&data[..header + moof_len], &mdat].concat();
+    lab.writer(&args(&["--rollover", "5000000"])).end_with(&input).code(0).says("before the next key frame");
+    assert_same(&objects(&lab).concat(), &input, "the objects");
+    lab.reader(&[KEY, "--follow-rollover", "--no-wait"]).wait().code(0).gave(&input);
+}
+
+#[test]
+fn a_reader_that_may_not_list_goes_by_live_reads() {
+    let lab = Lab::new();
+    let data = bytes(9, 2 * PART + 10);
+    let mut writer = lab.writer(&args(&["--rollover", "5000000"]));
+    let live = Launch::reader(&lab, &[KEY, "--follow-rollover"]).key("reads", "reads-secret").start();
+    live.wait_for("while it is written");
+    writer.write(&data);
+    writer.end().code(0);
+    live.wait().code(0).gave(&data);
 }
