@@ -48,7 +48,7 @@ impl Store {
         let mut markers: (Option<String>, Option<String>) = (None, None);
         for _ in 0..MOST_PAGES {
             let request = self
-                .client
+                .client()
                 .list_multipart_uploads()
                 .bucket(&self.bucket)
                 .prefix(key)
@@ -85,7 +85,7 @@ impl Store {
         let mut marker: Option<String> = None;
         for _ in 0..MOST_PAGES {
             let request = self
-                .client
+                .client()
                 .list_parts()
                 .bucket(&self.bucket)
                 .key(key)
@@ -118,7 +118,7 @@ impl Store {
     /// [`StoreError`] for anything but success. A HEAD carries no error code, so 403 and 404 are all that is known.
     pub async fn head_bucket(&self) -> (Result<(), StoreError>, Option<i64>) {
         let dates = DateSeen::default();
-        let request = self.client.head_bucket().bucket(&self.bucket).customize().interceptor(dates.clone());
+        let request = self.client().head_bucket().bucket(&self.bucket).customize().interceptor(dates.clone());
         let object = format!("s3://{}", self.bucket);
         let answer = send!(self, read, "looking for the bucket", object, PATIENCE, request.send());
         let result = answer.map(drop).map_err(|mut error| {

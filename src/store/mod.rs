@@ -11,7 +11,7 @@ mod read;
 mod tally;
 mod write;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 pub use connect::{Access, ConnectError, Connection, Resolved};
@@ -32,7 +32,7 @@ const COMPLETE_PATIENCE: Duration = Duration::from_secs(600);
 /// A bucket of a store, with the right credentials and settings to talk to it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    client: Client,
+    client: Arc<RwLock<Client>>,
     bucket: String,
     tally: Arc<Tally>,
     /// Whether parts carry `Content-MD5` over TLS in place of the signed SHA-256; see [`connect`].
@@ -40,6 +40,17 @@ pub struct Store {
 }
 
 impl Store {
+    fn client(&self) -> Client {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has the credential provider asked again before the next request: what it gave last has expired.
+    fn renew_credentials(&self) {
+        let mut client = self.client.write().unwrap_or_else(PoisonError::into_inner);
+        let cache = aws_sdk_s3::config::IdentityCache::lazy().build();
+        *client = Client::from_conf(client.config().to_builder().identity_cache(cache).build());
+    }
+
     /// The bucket's name.
     #[must_use]
     pub fn bucket(&self) -> &str {
@@ -67,7 +78,13 @@ macro_rules! send {
         $store.tally.$kind();
         match tokio::time::timeout($patience, $request).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err($crate::store::StoreError::from_sdk($doing, $object, &error)),
+            Ok(Err(error)) => {
+                let error = $crate::store::StoreError::from_sdk($doing, $object, &error);
+                if error.kind == $crate::store::Kind::Expired {
+                    $store.renew_credentials();
+                }
+                Err(error)
+            }
             Err(_) => Err($crate::store::StoreError::timed_out($doing, $object, $patience)),
         }
     }};

@@ -86,7 +86,8 @@ impl Store {
         piece: Piece,
         live: bool,
     ) -> Result<Fetched, StoreError> {
-        let request = self.client.get_object().bucket(&self.bucket).key(key).set_version_id(version.map(str::to_owned));
+        let request =
+            self.client().get_object().bucket(&self.bucket).key(key).set_version_id(version.map(str::to_owned));
         let (request, doing) = match piece {
             Piece::Range { first, last } => {
                 (request.range(format!("bytes={first}-{last}")), format!("reading bytes {first} to {last}"))
@@ -122,7 +123,7 @@ impl Store {
     /// [`StoreError`] for anything but success and 404.
     pub async fn head(&self, key: &str, version: Option<&str>) -> Result<Option<Head>, StoreError> {
         let request =
-            self.client.head_object().bucket(&self.bucket).key(key).set_version_id(version.map(str::to_owned));
+            self.client().head_object().bucket(&self.bucket).key(key).set_version_id(version.map(str::to_owned));
         match send!(self, read, "looking for the finished object", self.object(key), PATIENCE, request.send()) {
             Ok(answer) => Ok(Some(Head {
                 size: answer.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
