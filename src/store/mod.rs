@@ -8,6 +8,7 @@ mod connect;
 mod error;
 mod list;
 mod read;
+mod seen;
 mod tally;
 mod write;
 
