@@ -10,7 +10,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -269,7 +268,9 @@ impl<'a> Uploader<'a> {
             let size = body.len() as u64;
             let etag = plan
                 .retry
-                .run(|failed| store.put_part(&plan.key, &upload_id, number, body.clone(), patience(size, failed)))
+                .run(|failed| {
+                    store.put_part(&plan.key, &upload_id, number, body.clone(), store.patience().part(size, failed))
+                })
                 .await?;
             Ok((number, etag, size))
         });
@@ -314,11 +315,4 @@ impl<'a> Uploader<'a> {
             }
         }
     }
-}
-
-/// How long the upload of a part of `size` bytes may take before it is cut and tried again. Grows with every failure, so
-/// that an uplink slower than expected is never cut for ever.
-fn patience(size: u64, failed: u32) -> Duration {
-    let expected = Duration::from_secs(30 + size / 100_000);
-    expected.saturating_mul(1 << failed.min(5))
 }
