@@ -33,7 +33,7 @@ pub enum HeldError {
     Store(#[from] StoreError),
     /// Neither an open upload nor a finished object.
     #[error(
-        "{}: there is no open upload and no finished object {object} that it could be the beginning of. Leave --resume out \
+        "{}: there is no open upload and no finished object {object} that it could be the beginning of. The file is as it was; leave --resume out \
          to wait for an upload to begin and write the file anew", path.display()
     )]
     Nothing {
