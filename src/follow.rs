@@ -253,6 +253,10 @@ impl<'a> Follower<'a> {
             };
             let sent = front.sent;
             match event {
+                Event::Facts { version, .. } if self.is_the_one_before(version.as_deref()) => {
+                    self.back_to_edge();
+                    self.at_absence(sink).await?;
+                }
                 Event::Facts { version, part_size } => {
                     self.answered = Instant::now();
                     self.learn(version, part_size);
@@ -286,6 +290,13 @@ impl<'a> Follower<'a> {
                 Event::End(End::Failed(error)) => return Err(error.into()),
             }
         }
+    }
+
+    /// Whether an answer to an unpinned look comes from the object that was there before the upload: the upload is gone,
+    /// and its key stands for the older object again.
+    fn is_the_one_before(&self, version: Option<&str>) -> bool {
+        let before = self.located.before.as_ref().and_then(|head| head.version.as_deref());
+        self.target.version.is_none() && before.is_some() && before == version
     }
 
     /// Notes what an answer tells beside its bytes.

@@ -10,7 +10,7 @@
 //! | [`live_read`], [`part`] | facts and arithmetic of the protocol; pure |
 //! | [`store`] | the one door to S3 |
 //! | [`retry`] | when to send a failed request again |
-//! | [`source`], [`pool`], [`upload`], [`ledger`] | the writer |
+//! | [`source`], [`pool`], [`upload`], [`outbox`], [`spool`], [`ledger`] | the writer |
 //! | [`locate`], [`held`], [`follow`], [`prefetch`], [`rhythm`], [`sink`] | the reader |
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
 //! | [`fmp4`] | what kind of MP4 goes through |
@@ -31,6 +31,7 @@ pub mod live_check;
 pub mod live_read;
 pub mod locate;
 pub mod logging;
+pub mod outbox;
 pub mod part;
 pub mod pool;
 pub mod prefetch;
@@ -40,5 +41,6 @@ pub mod rhythm;
 pub mod shutdown;
 pub mod sink;
 pub mod source;
+pub mod spool;
 pub mod store;
 pub mod upload;

@@ -21,6 +21,8 @@ pub struct Progress {
     pub bytes_out: AtomicU64,
     /// Parts stored, or parts begun to be read.
     pub parts: AtomicU64,
+    /// Bytes that wait on disk.
+    pub spooled: AtomicU64,
     /// Milliseconds after the start at which something new last came.
     news_ms: AtomicU64,
     /// The upload being written or read.
@@ -35,6 +37,7 @@ impl Default for Progress {
             bytes_in: zero(),
             bytes_out: zero(),
             parts: zero(),
+            spooled: zero(),
             news_ms: zero(),
             upload: OnceLock::new(),
         }

@@ -1,7 +1,10 @@
 //! The writer: cuts its input into parts, keeps a few of them in flight, and completes the upload.
 //!
 //! ```text
-//! source -> buffer of the pool -> (full) -> up to N uploads at once -> ledger -> complete
+//! source -> buffer of the pool -> (full) -> outbox -> up to N uploads at once -> ledger -> complete
+//!                                             | ^
+//!                                             v |  while the store is away
+//!                                            spool
 //! ```
 //!
 //! A buffer is acquired before it is filled and comes back when the store has its part, so memory is bounded by
@@ -11,20 +14,18 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use bytes::Bytes;
-use tokio::sync::Semaphore;
-use tokio::task::{JoinError, JoinSet};
-
 use crate::fmp4::Inspector;
-use crate::ledger::{Gap, Ledger};
+use crate::ledger::Gap;
 use crate::live_check::{self, LiveRead};
 use crate::live_read::MAX_PARTS;
+use crate::outbox::{Address, Outbox, OutboxError};
 use crate::part::{PartNumber, PartSize};
-use crate::pool::{NoMemory, PartBuffer, PartPool};
+use crate::pool::PartBuffer;
 use crate::progress::Progress;
 use crate::retry::Retry;
 use crate::source::{Source, SourceError};
-use crate::store::{ETag, Kind, Store, StoreError};
+use crate::spool::SpoolSettings;
+use crate::store::{Kind, Store, StoreError};
 
 /// What to write, and how.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct Plan {
     pub content_type: Option<String>,
     /// How long one request may keep failing.
     pub retry: Retry,
+    /// Where input waits while the store is away.
+    pub spool: Option<SpoolSettings>,
 }
 
 /// How an upload ended well.
@@ -61,12 +64,12 @@ pub enum Cause {
     /// The store refused, or could not be reached for too long.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A part did not reach the store.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
     /// The input could not be read on.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// There is no memory for a part.
-    #[error(transparent)]
-    Memory(#[from] NoMemory),
     /// All 10,000 parts are used.
     #[error(
         "the input is longer than {MAX_PARTS} parts of {0} bytes, which is all that one S3 object can hold; use a larger --part-size"
@@ -75,9 +78,6 @@ pub enum Cause {
     /// A part is missing although none failed.
     #[error("the upload is not completed because {0}; this is a bug")]
     Gap(#[from] Gap),
-    /// A task ended without a result.
-    #[error("a part's upload ended without a result: {0}")]
-    Task(#[from] JoinError),
 }
 
 /// Why an upload could not be finished, and what is left of it.
@@ -119,7 +119,9 @@ pub async fn write(
     drop(progress.upload.set(upload_id.clone()));
     tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), upload_id.clone()));
 
-    let mut uploader = Uploader::new(store, plan, &upload_id, progress);
+    // A file can wait for the store: only what comes through a pipe is put on disk.
+    let spool = plan.spool.clone().filter(|_| source.cannot_wait());
+    let mut uploader = Uploader::new(store, plan, &upload_id, spool, progress);
     let result = uploader.run(source).await;
     if let Some(warning) = source.closing_warning() {
         tracing::warn!("{warning}");
@@ -132,15 +134,19 @@ pub async fn write(
                 Ok((bytes, _)) => Err(WriteError { cause, left_open: None, completed: Some(bytes) }),
                 Err(_) => Err(WriteError {
                     cause,
-                    left_open: Some((upload_id.clone(), uploader.ledger.bytes())),
+                    left_open: Some((upload_id.clone(), uploader.outbox.ledger.bytes())),
                     completed: None,
                 }),
             }
         }
         Err(cause) => {
             // What is under way may still arrive: it was accepted.
-            uploader.settle().await;
-            Err(WriteError { cause, left_open: Some((upload_id.clone(), uploader.ledger.bytes())), completed: None })
+            uploader.outbox.settle().await;
+            Err(WriteError {
+                cause,
+                left_open: Some((upload_id.clone(), uploader.outbox.ledger.bytes())),
+                completed: None,
+            })
         }
     }
 }
@@ -159,27 +165,27 @@ async fn warn_without_live_read(store: Store, key: String, upload_id: String) {
     }
 }
 
-/// A part that has been stored.
-type Stored = (PartNumber, ETag, u64);
-
-/// The parts of one upload on their way to the store.
+/// The input on its way through one upload.
 struct Uploader<'a> {
     store: &'a Store,
     plan: &'a Plan,
     upload_id: &'a str,
     progress: &'a Arc<Progress>,
-    pool: PartPool,
-    slots: Arc<Semaphore>,
-    in_flight: JoinSet<Result<Stored, StoreError>>,
-    ledger: Ledger,
+    outbox: Outbox,
 }
 
 impl<'a> Uploader<'a> {
-    fn new(store: &'a Store, plan: &'a Plan, upload_id: &'a str, progress: &'a Arc<Progress>) -> Self {
-        let pool = PartPool::new(plan.concurrency + 2, plan.part_size.as_len());
-        let slots = Arc::new(Semaphore::new(plan.concurrency));
-        let (in_flight, ledger) = (JoinSet::new(), Ledger::default());
-        Self { store, plan, upload_id, progress, pool, slots, in_flight, ledger }
+    fn new(
+        store: &'a Store,
+        plan: &'a Plan,
+        upload_id: &'a str,
+        spool: Option<SpoolSettings>,
+        progress: &'a Arc<Progress>,
+    ) -> Self {
+        let address =
+            Address { store: store.clone(), key: plan.key.clone(), upload_id: upload_id.to_owned(), retry: plan.retry };
+        let outbox = Outbox::new(address, plan.part_size, plan.concurrency, spool, progress.clone());
+        Self { store, plan, upload_id, progress, outbox }
     }
 
     /// Reads the input to its end, uploads it, and completes or aborts.
@@ -187,11 +193,11 @@ impl<'a> Uploader<'a> {
         let mut inspector = Some(Inspector::default());
         let mut due = Some(PartNumber::FIRST);
         loop {
-            let mut buffer = self.acquire().await?;
+            let mut buffer = self.outbox.buffer().await?;
             let ended = self.fill(source, &mut buffer, &mut inspector).await?;
             if !buffer.is_empty() {
                 let number = due.ok_or(Cause::Full(self.plan.part_size))?;
-                self.send(number, buffer.freeze());
+                self.outbox.send(number, buffer.freeze());
                 due = number.next();
                 if number.get() == MAX_PARTS / 10 * 9 {
                     let capacity = self.plan.part_size.capacity();
@@ -213,19 +219,6 @@ impl<'a> Uploader<'a> {
         Ok(Ended::Completed { bytes, parts })
     }
 
-    /// Waits for a buffer, and meanwhile for the uploads that would give one back or fail.
-    async fn acquire(&mut self) -> Result<PartBuffer, Cause> {
-        let pool = self.pool.clone();
-        let acquire = pool.acquire();
-        tokio::pin!(acquire);
-        loop {
-            tokio::select! {
-                buffer = &mut acquire => return Ok(buffer?),
-                Some(joined) = self.in_flight.join_next() => self.note(joined?)?,
-            }
-        }
-    }
-
     /// Fills `buffer` until it is full or the input ends (then true), and notices meanwhile when an upload fails.
     async fn fill(
         &mut self,
@@ -236,17 +229,16 @@ impl<'a> Uploader<'a> {
         while !buffer.is_full() {
             let count = tokio::select! {
                 count = source.read(buffer.room()) => count?,
-                Some(joined) = self.in_flight.join_next() => {
-                    self.note(joined?)?;
+                stored = self.outbox.stored() => {
+                    stored?;
                     continue;
                 }
             };
             if count == 0 {
                 return Ok(true);
             }
-            if let Some(found) =
-                inspector.as_mut().and_then(|inspector| inspector.feed(buffer.room().get(..count).unwrap_or_default()))
-            {
+            let news = buffer.room().get(..count).unwrap_or_default();
+            if let Some(found) = inspector.as_mut().and_then(|inspector| inspector.feed(news)) {
                 if let Some(warning) = found.warning() {
                     tracing::warn!("{warning}");
                 }
@@ -259,39 +251,12 @@ impl<'a> Uploader<'a> {
         Ok(false)
     }
 
-    /// Sends a part on its way; at most `concurrency` are sent at once, the others wait for their turn in order.
-    fn send(&mut self, number: PartNumber, body: Bytes) {
-        let (store, slots, plan, upload_id) =
-            (self.store.clone(), self.slots.clone(), self.plan.clone(), self.upload_id.to_owned());
-        self.in_flight.spawn(async move {
-            let _slot = slots.acquire_owned().await;
-            let size = body.len() as u64;
-            let etag = plan
-                .retry
-                .run(|failed| {
-                    store.put_part(&plan.key, &upload_id, number, body.clone(), store.patience().part(size, failed))
-                })
-                .await?;
-            Ok((number, etag, size))
-        });
-    }
-
-    fn note(&mut self, stored: Result<Stored, StoreError>) -> Result<(), Cause> {
-        let (number, etag, size) = stored?;
-        tracing::debug!(part = number.get(), bytes = size, "stored");
-        self.ledger.note(number, etag, size);
-        self.progress.bytes_out.fetch_add(size, Relaxed);
-        self.progress.parts.fetch_add(1, Relaxed);
-        Ok(())
-    }
-
     /// Waits for all parts under way, then completes; the size and the number of parts of the object.
     async fn complete(&mut self) -> Result<(u64, usize), Cause> {
-        while let Some(joined) = self.in_flight.join_next().await {
-            self.note(joined?)?;
-        }
-        let parts = self.ledger.close(self.plan.part_size)?;
-        let (key, bytes) = (&self.plan.key, self.ledger.bytes());
+        self.outbox.drain().await?;
+        let ledger = &self.outbox.ledger;
+        let parts = ledger.close(self.plan.part_size)?;
+        let (key, bytes) = (&self.plan.key, ledger.bytes());
         let completed =
             self.plan.retry.run(async |_| match self.store.complete_upload(key, self.upload_id, &parts).await {
                 // The answer to an attempt that succeeded may have been lost on its way.
@@ -303,16 +268,5 @@ impl<'a> Uploader<'a> {
             });
         completed.await?;
         Ok((bytes, parts.len()))
-    }
-
-    /// After a failure: lets the uploads that are under way end by themselves, whatever their results.
-    async fn settle(&mut self) {
-        while let Some(joined) = self.in_flight.join_next().await {
-            match joined {
-                Ok(Ok(stored)) => drop(self.note(Ok(stored))),
-                Ok(Err(error)) => tracing::debug!("{error}"),
-                Err(error) => tracing::debug!("{error}"),
-            }
-        }
     }
 }

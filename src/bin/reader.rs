@@ -90,7 +90,15 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
             sink
         })
     } else {
-        Sink::file(&args.file, progress.clone())
+        // Opening a named pipe waits for its other end, and must not keep signals from being heard.
+        let (file, progress) = (args.file.clone(), progress.clone());
+        match tokio::task::spawn_blocking(move || Sink::file(&file, progress)).await {
+            Ok(sink) => sink,
+            Err(error) => {
+                tracing::error!("cannot open {}: {error}", args.file.display());
+                return Exit::Failed;
+            }
+        }
     };
     let mut sink = match sink {
         Ok(sink) => sink,

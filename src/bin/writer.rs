@@ -16,7 +16,8 @@ use live_read::logging::{Console, LogSettings};
 use live_read::progress::{self, Progress};
 use live_read::retry::Retry;
 use live_read::shutdown::{self, EndSignals};
-use live_read::source::{Source, StopSignal};
+use live_read::source::{Source, SourceError, StopSignal};
+use live_read::spool::SpoolSettings;
 use live_read::store::{Access, Connection, Store};
 use live_read::upload::{self, Ended, Plan, WriteError};
 
@@ -117,10 +118,14 @@ async fn work(
     let source = if args.file == Path::new("-") {
         Source::stdin(stop)
     } else {
-        Source::file(&args.file, (!args.no_follow).then_some(args.poll_interval), stop)
+        Source::file(&args.file, (!args.no_follow).then_some(args.poll_interval), stop).await
     };
     let mut source = match source {
         Ok(source) => source,
+        Err(error @ SourceError::Unopened(_)) => {
+            tracing::warn!("{error}; nothing has been uploaded");
+            return Exit::Done;
+        }
         Err(error) => {
             tracing::error!("{error}; nothing has been uploaded");
             return Exit::Failed;
@@ -132,11 +137,16 @@ async fn work(
         part_size: args.part_size,
         concurrency: usize::from(args.concurrency),
         retry: Retry { give_up_after: args.common.retry_timeout },
+        spool: Some(SpoolSettings { dir: args.spool_dir.unwrap_or_else(std::env::temp_dir), limit: args.spool_limit }),
     };
     let status = progress::show(console.clone(), progress.clone(), args.common.quiet, |progress, rate| {
         let (taken, stored) = (progress.bytes_in.load(Relaxed), progress.bytes_out.load(Relaxed));
         let parts = progress.parts.load(Relaxed);
-        format!("{rate}, {parts} parts stored, {} not yet stored", show_bytes(taken.saturating_sub(stored)))
+        let spooled = match progress.spooled.load(Relaxed) {
+            0 => String::new(),
+            bytes => format!(", {} of it on disk", show_bytes(bytes)),
+        };
+        format!("{rate}, {parts} parts stored, {} not yet stored{spooled}", show_bytes(taken.saturating_sub(stored)))
     });
     let result = upload::write(&store, &plan, &mut source, &progress).await;
     if let Some(status) = status {

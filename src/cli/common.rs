@@ -120,10 +120,12 @@ pub fn load_dotenv() -> Result<(), String> {
 /// Checks a key: 1 to 1,024 bytes of UTF-8, the limit of S3.
 ///
 /// # Errors
-/// In words, when it is empty or too long.
+/// In words, when it is empty, blank or too long.
 pub fn key(text: &str) -> Result<String, String> {
     match text.len() {
         0 => Err("a key cannot be empty".to_owned()),
+        // The SDK takes such a key for a missing one.
+        _ if text.trim().is_empty() => Err("a key cannot consist of blanks alone".to_owned()),
         1..=1024 => Ok(text.to_owned()),
         length => Err(format!("a key has at most 1024 bytes, this one has {length}")),
     }

@@ -40,6 +40,14 @@ pub struct WriterArgs {
     #[arg(long)]
     pub no_follow: bool,
 
+    /// Where input waits, in a file without a name, while the store is away [default: the system's]
+    #[arg(long, value_name = "DIR")]
+    pub spool_dir: Option<PathBuf>,
+
+    /// The most that may wait there; 0 lets the input wait instead
+    #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = units::size)]
+    pub spool_limit: u64,
+
     /// Upload nothing; report whether credentials, bucket, region, clock and Live Read are in order
     #[arg(long)]
     pub check: bool,

@@ -35,6 +35,9 @@ pub enum SourceError {
         /// What the system said.
         cause: io::Error,
     },
+    /// A named pipe whose other end nobody had opened when the request to stop came.
+    #[error("nobody has opened the other end of {}", .0.display())]
+    Unopened(PathBuf),
     /// It is a directory.
     #[error("{} is a directory; name a file, or `-` for standard input", .0.display())]
     Directory(PathBuf),
@@ -122,11 +125,20 @@ impl Source {
     /// A file: to its end, or followed as it grows with a look at least every `follow`.
     ///
     /// # Errors
-    /// When it cannot be opened.
-    pub fn file(path: &Path, follow: Option<Duration>, stop: StopSignal) -> Result<Self, SourceError> {
+    /// When it cannot be opened, or the request to stop comes before it is.
+    pub async fn file(path: &Path, follow: Option<Duration>, stop: StopSignal) -> Result<Self, SourceError> {
         let open = |cause| SourceError::Open { path: path.to_owned(), cause };
-        // Opening a named pipe waits for its other end, as `cat` does.
-        let file = File::open(path).map_err(open)?;
+        // Opening a named pipe waits for its other end, as `cat` does, and must not keep signals from being heard.
+        let opening = {
+            let path = path.to_owned();
+            tokio::task::spawn_blocking(move || File::open(path))
+        };
+        let mut asked = stop.clone();
+        let file = tokio::select! {
+            biased;
+            opened = opening => opened.map_err(io::Error::other).flatten().map_err(open)?,
+            Ok(_) = asked.wait_for(|stop| *stop) => return Err(SourceError::Unopened(path.to_owned())),
+        };
         let metadata = file.metadata().map_err(open)?;
         if metadata.is_dir() {
             return Err(SourceError::Directory(path.to_owned()));
@@ -155,6 +167,12 @@ impl Source {
             Self::Plain(plain) => plain.read(room),
             Self::Follow(follow) => follow.read(room).await,
         }
+    }
+
+    /// Whether bytes would be lost, or their maker stopped, if they were not read for long.
+    #[must_use]
+    pub fn cannot_wait(&self) -> bool {
+        matches!(self, Self::Pipe(_))
     }
 
     /// Says after the end what the person should know about the input, if anything.

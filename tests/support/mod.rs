@@ -3,7 +3,10 @@
 // Each test file uses a part of this.
 #![allow(dead_code)]
 
+pub mod lab;
+pub mod run;
 pub mod s3;
+pub mod wire;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -1,0 +1,346 @@
+//! Parts on their way to the store: some in flight, some waiting for their turn in memory, and, while the store is away,
+//! on disk.
+//!
+//! Memory holds at most as many parts as the pool has buffers: those in flight, one that waits and one that is being
+//! filled. When all are taken the input waits, unless the store is away and there is a spool.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use crate::cli::units::show_bytes;
+use crate::ledger::Ledger;
+use crate::part::{PartNumber, PartSize};
+use crate::pool::{NoMemory, PartBuffer, PartPool};
+use crate::progress::Progress;
+use crate::retry::Retry;
+use crate::spool::{Spool, SpoolSettings, Spooled};
+use crate::store::{ETag, Store, StoreError};
+
+/// The store counts as away when no part has been stored for this long, even if no request has failed yet ...
+const AWAY: Duration = Duration::from_secs(5);
+
+/// ... and for this many times as long as parts take: a slow store is not away, it slows the input down.
+const AWAY_TIMES: u32 = 3;
+
+/// How long parts take before any has been stored.
+const UNKNOWN: Duration = Duration::from_secs(10);
+
+/// How soon a failing part is noticed while the input waits.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Between two warnings about the spool.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
+
+/// Where the parts go.
+#[derive(Debug, Clone)]
+pub struct Address {
+    /// The store.
+    pub store: Store,
+    /// The object's key.
+    pub key: String,
+    /// The upload.
+    pub upload_id: String,
+    /// How long one part may keep failing.
+    pub retry: Retry,
+}
+
+/// Why a part did not reach the store.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    /// The store refused it, or could not be reached for too long.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no memory for a part.
+    #[error(transparent)]
+    Memory(#[from] NoMemory),
+    /// It could not be read back from the spool.
+    #[error("part {number} cannot be read back from the spool: {cause}")]
+    Spool {
+        /// The part.
+        number: PartNumber,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// A task ended without a result.
+    #[error("a part's upload ended without a result: {0}")]
+    Task(#[from] JoinError),
+}
+
+/// A part that waits for its turn.
+#[derive(Debug)]
+enum Waiting {
+    Memory(Bytes),
+    Disk(Spooled),
+}
+
+/// A part that has been stored.
+#[derive(Debug)]
+struct Stored {
+    number: PartNumber,
+    etag: ETag,
+    size: u64,
+    took: Duration,
+}
+
+/// The parts of one upload on their way.
+#[derive(Debug)]
+pub struct Outbox {
+    address: Arc<Address>,
+    concurrency: usize,
+    pool: PartPool,
+    waiting: VecDeque<(PartNumber, Waiting)>,
+    in_flight: JoinSet<Result<Stored, OutboxError>>,
+    /// Parts in flight whose last attempt failed.
+    failing: Arc<AtomicUsize>,
+    spool: Option<Spool>,
+    /// When a part was last stored, or the first of a new burst sent.
+    moved: Instant,
+    /// How long parts take, the slow ones.
+    usual: Option<Duration>,
+    /// When it was last said that parts wait on disk, and that no more can.
+    warned: Option<Instant>,
+    warned_full: Option<Instant>,
+    /// Whether parts wait on disk.
+    spooling: bool,
+    progress: Arc<Progress>,
+    /// What the store holds.
+    pub ledger: Ledger,
+}
+
+impl Outbox {
+    /// An outbox with at most `concurrency` parts in flight; `spool` only for an input that cannot wait.
+    #[must_use]
+    pub fn new(
+        address: Address,
+        part_size: PartSize,
+        concurrency: usize,
+        spool: Option<SpoolSettings>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        let spool = spool.filter(|spool| spool.limit > 0).map(|settings| Spool::new(settings, part_size.get()));
+        Self {
+            address: Arc::new(address),
+            concurrency,
+            pool: PartPool::new(concurrency + 2, part_size.as_len()),
+            waiting: VecDeque::new(),
+            in_flight: JoinSet::new(),
+            failing: Arc::default(),
+            spool,
+            moved: Instant::now(),
+            usual: None,
+            warned: None,
+            warned_full: None,
+            spooling: false,
+            progress,
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// Waits for a buffer to fill, and makes room on disk if the store is away.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when a part that is on its way has failed for good.
+    pub async fn buffer(&mut self) -> Result<PartBuffer, OutboxError> {
+        loop {
+            self.launch();
+            // One part may wait in memory beside the one to be filled; the other buffers belong to the parts in flight,
+            // those that come back from disk included.
+            let in_memory = self.waiting.iter().filter(|(_, part)| matches!(part, Waiting::Memory(_))).count();
+            if in_memory > 1 {
+                let away_at = self.moved + AWAY.max(self.usual.unwrap_or(UNKNOWN) * AWAY_TIMES);
+                let away = self.failing.load(Relaxed) > 0 || Instant::now() >= away_at;
+                if away && self.spill() {
+                    continue;
+                }
+                let look_again = Instant::now() + LOOK_AGAIN;
+                tokio::select! {
+                    Some(joined) = self.in_flight.join_next() => self.note(joined)?,
+                    () = sleep_until(look_again), if self.spool.is_some() => {}
+                }
+                continue;
+            }
+            let pool = self.pool.clone();
+            tokio::select! {
+                buffer = pool.acquire() => return Ok(buffer?),
+                Some(joined) = self.in_flight.join_next() => self.note(joined)?,
+            }
+        }
+    }
+
+    /// Takes a part that is full, or the last one.
+    pub fn send(&mut self, number: PartNumber, part: Bytes) {
+        self.waiting.push_back((number, Waiting::Memory(part)));
+        self.launch();
+    }
+
+    /// Waits until a part on its way is stored; for ever if none is. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when it has failed for good.
+    pub async fn stored(&mut self) -> Result<(), OutboxError> {
+        match self.in_flight.join_next().await {
+            Some(joined) => {
+                self.note(joined)?;
+                self.launch();
+                Ok(())
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until all parts are stored.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when one has failed for good.
+    pub async fn drain(&mut self) -> Result<(), OutboxError> {
+        loop {
+            self.launch();
+            match self.in_flight.join_next().await {
+                Some(joined) => self.note(joined)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// After a failure: lets what is in flight end by itself, whatever the results.
+    pub async fn settle(&mut self) {
+        while let Some(joined) = self.in_flight.join_next().await {
+            if let Err(error) = self.note(joined) {
+                tracing::debug!("{error}");
+            }
+        }
+    }
+
+    /// Starts to send waiting parts, the oldest first.
+    fn launch(&mut self) {
+        if self.in_flight.is_empty() {
+            self.moved = Instant::now();
+        }
+        while self.in_flight.len() < self.concurrency
+            && let Some((number, part)) = self.waiting.pop_front()
+        {
+            let (address, failing, pool) = (self.address.clone(), Failing::new(&self.failing), self.pool.clone());
+            self.in_flight.spawn(async move {
+                let body = match part {
+                    Waiting::Memory(body) => body,
+                    Waiting::Disk(spooled) => {
+                        let mut buffer = pool.acquire().await?;
+                        spooled.read_into(&mut buffer).map_err(|cause| OutboxError::Spool { number, cause })?;
+                        buffer.freeze()
+                    }
+                };
+                put(&address, number, body, failing).await
+            });
+        }
+        let on_disk: usize = self.waiting.iter().map(|(_, part)| part.disk_len()).sum();
+        self.progress.spooled.store(on_disk as u64, Relaxed);
+        if self.spooling && on_disk == 0 {
+            self.spooling = false;
+            tracing::info!("all parts have left the disk");
+        }
+    }
+
+    /// Moves the newest part that waits in memory to disk; false when that is not possible.
+    fn spill(&mut self) -> bool {
+        let newest = self.waiting.iter_mut().rev().find(|(_, part)| matches!(part, Waiting::Memory(_)));
+        let (Some(spool), Some((number, part))) = (self.spool.as_mut(), newest) else { return false };
+        let Waiting::Memory(bytes) = part else { return false };
+        let due = |warned: Option<Instant>| warned.is_none_or(|at| at.elapsed() >= WARN_AGAIN);
+        match spool.put(bytes) {
+            Ok(spooled) => {
+                tracing::debug!(part = number.get(), "moved to disk");
+                *part = Waiting::Disk(spooled);
+                self.spooling = true;
+                if due(self.warned) {
+                    self.warned = Some(Instant::now());
+                    let bytes: usize = self.waiting.iter().map(|(_, part)| part.disk_len()).sum();
+                    let shown = show_bytes(bytes as u64);
+                    tracing::warn!(
+                        "the store does not keep up; input goes on to be read and waits on disk ({shown} so far)"
+                    );
+                }
+                true
+            }
+            Err(error) => {
+                if due(self.warned_full) {
+                    self.warned_full = Some(Instant::now());
+                    tracing::warn!(
+                        "the store does not keep up, and no more input can wait on disk: {error}. The input waits; nothing is lost as long as it can"
+                    );
+                }
+                false
+            }
+        }
+    }
+
+    fn note(&mut self, joined: Result<Result<Stored, OutboxError>, JoinError>) -> Result<(), OutboxError> {
+        let Stored { number, etag, size, took } = joined??;
+        tracing::debug!(part = number.get(), bytes = size, "stored");
+        self.moved = Instant::now();
+        self.usual = Some(self.usual.map_or(took, |usual| took.max(usual * 7 / 8)));
+        self.ledger.note(number, etag, size);
+        self.progress.bytes_out.fetch_add(size, Relaxed);
+        self.progress.parts.fetch_add(1, Relaxed);
+        Ok(())
+    }
+}
+
+impl Waiting {
+    fn disk_len(&self) -> usize {
+        match self {
+            Self::Memory(_) => 0,
+            Self::Disk(spooled) => spooled.len(),
+        }
+    }
+}
+
+/// Counts one part among the failing ones from its first failed attempt until it is stored or given up.
+#[derive(Debug)]
+struct Failing {
+    count: Arc<AtomicUsize>,
+    counted: bool,
+}
+
+impl Failing {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        Self { count: count.clone(), counted: false }
+    }
+
+    fn failed(&mut self) {
+        if !std::mem::replace(&mut self.counted, true) {
+            self.count.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for Failing {
+    fn drop(&mut self) {
+        if self.counted {
+            self.count.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+/// Sends one part until the store has it.
+async fn put(address: &Address, number: PartNumber, body: Bytes, mut failing: Failing) -> Result<Stored, OutboxError> {
+    let (size, began) = (body.len() as u64, Instant::now());
+    let etag = address.retry.run(|failed| {
+        if failed > 0 {
+            failing.failed();
+        }
+        address.store.put_part(
+            &address.key,
+            &address.upload_id,
+            number,
+            body.clone(),
+            address.store.patience().part(size, failed),
+        )
+    });
+    Ok(Stored { etag: etag.await?, took: began.elapsed(), number, size })
+}

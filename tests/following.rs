@@ -1,0 +1,196 @@
+//! `writer` with a FILE: one that grows, one that is finished, one that goes wrong, and what is no file.
+
+mod support;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::process::Command;
+
+use support::lab::Lab;
+use support::run::{Run, assert_same};
+use support::{PART, bytes};
+
+const KEY: &str = "live/recording.mp4";
+
+/// A file in the lab's directory, where the tools are started.
+fn file(lab: &Lab, data: &[u8]) -> File {
+    let mut file = File::create(lab.dir().join("recording")).expect("a file");
+    file.write_all(data).expect("write");
+    file
+}
+
+fn follow(lab: &Lab, options: &[&str]) -> (Run, String) {
+    let writer = lab.writer(&[&[KEY, "recording", "-s", "5000000"], options].concat());
+    let id = lab.wait_open(KEY);
+    (writer, id)
+}
+
+#[test]
+fn a_file_is_followed_as_it_grows_in_small_steps() {
+    let lab = Lab::new();
+    let data = bytes(1, 2 * PART + 300_000);
+    let mut file = file(&lab, b"");
+    // The poll interval is long: it is the system that tells about growth.
+    let (writer, id) = follow(&lab, &["--poll-interval", "1h"]);
+    let reader = lab.reader(&[KEY]);
+    let mut stored = 0;
+    for piece in data.chunks(100_000) {
+        file.write_all(piece).expect("write");
+        let written = usize::try_from(file.metadata().expect("its size").len()).expect("a size");
+        if written / PART > stored {
+            stored = written / PART;
+            lab.wait_parts(KEY, &id, stored);
+            reader.wait_output(stored * PART);
+        }
+    }
+    writer.signal("INT");
+    let writer = writer.wait().code(0);
+    assert_eq!((writer.count("WARN"), writer.count("ERROR")), (0, 0), "{}", writer.state());
+    reader.wait().code(0).gave(&data);
+}
+
+#[test]
+fn a_file_that_stays_below_a_part_is_uploaded_on_a_signal() {
+    let lab = Lab::new();
+    let mut file = file(&lab, b"beginning ");
+    let (writer, id) = follow(&lab, &[]);
+    for piece in [&b"middle "[..], b"end"] {
+        file.write_all(piece).expect("write");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(lab.parts(KEY, &id).is_empty(), "a part that is not full was uploaded: {}", writer.messages());
+    writer.signal("TERM");
+    writer.wait().code(0);
+    assert_eq!(lab.object(KEY).as_deref(), Some(&b"beginning middle end"[..]));
+}
+
+#[test]
+fn an_empty_file_on_a_signal_leaves_nothing() {
+    let lab = Lab::new();
+    file(&lab, b"");
+    let (writer, _) = follow(&lab, &[]);
+    writer.signal("INT");
+    writer.wait().code(0).says("no input at all");
+    assert_eq!(lab.all_open(), vec![]);
+}
+
+#[test]
+fn without_following_the_end_of_the_file_is_the_end() {
+    let lab = Lab::new();
+    let data = bytes(2, PART + 1);
+    file(&lab, &data);
+    lab.writer(&[KEY, "recording", "--no-follow", "-s", "5000000"]).wait().code(0);
+    assert_same(&lab.object(KEY).expect("the object"), &data, "the object");
+    fs::write(lab.dir().join("empty"), b"").expect("a file");
+    lab.writer(&["nothing", "empty", "--no-follow"]).wait().code(0).says("no input at all");
+    assert_eq!(lab.object("nothing"), None);
+}
+
+/// Follows a file of a part and a bit, does something bad to it, and expects a failure that keeps the part.
+fn goes_wrong(says: &str, harm: impl FnOnce(&Lab)) {
+    let lab = Lab::new();
+    let data = bytes(3, PART + 1000);
+    file(&lab, &data);
+    let (writer, id) = follow(&lab, &["--poll-interval", "50ms"]);
+    lab.wait_parts(KEY, &id, 1);
+    let reader = lab.reader(&[KEY]);
+    reader.wait_output(PART);
+    harm(&lab);
+    let writer = writer.wait().failed_with_one_message("s3://bucket/live/recording.mp4");
+    let writer = writer.says("recording").says(says).says(&id).says("left open");
+    assert_eq!(lab.parts(KEY, &id), [5_000_000], "{}", writer.state());
+    assert_same(&reader.output(), &data[..PART], "the reader");
+}
+
+#[test]
+fn a_file_that_is_truncated_is_a_failure_that_keeps_what_was_uploaded() {
+    goes_wrong("was cut to 10 bytes", |lab| {
+        let file = OpenOptions::new().write(true).open(lab.dir().join("recording")).expect("the file");
+        file.set_len(10).expect("cut it");
+    });
+}
+
+#[test]
+fn a_file_that_is_written_anew_is_a_failure_that_keeps_what_was_uploaded() {
+    goes_wrong("was", |lab| fs::write(lab.dir().join("recording"), bytes(4, 2 * PART)).expect("write anew"));
+}
+
+#[test]
+fn a_file_that_is_replaced_is_a_failure_that_keeps_what_was_uploaded() {
+    goes_wrong("was replaced by another file", |lab| {
+        fs::write(lab.dir().join("other"), bytes(4, 2 * PART)).expect("another file");
+        fs::rename(lab.dir().join("other"), lab.dir().join("recording")).expect("rename");
+    });
+}
+
+#[test]
+fn a_file_that_is_removed_is_a_failure_that_keeps_what_was_uploaded() {
+    goes_wrong("was removed", |lab| fs::remove_file(lab.dir().join("recording")).expect("remove"));
+}
+
+#[test]
+fn a_file_that_is_renamed_is_a_failure_that_keeps_what_was_uploaded() {
+    goes_wrong("renamed", |lab| {
+        fs::rename(lab.dir().join("recording"), lab.dir().join("finished")).expect("rename");
+    });
+}
+
+#[test]
+fn a_file_whose_beginning_was_patched_at_the_end_is_warned_about() {
+    use std::os::unix::fs::FileExt;
+    let lab = Lab::new();
+    let data = bytes(5, 100_000);
+    let file = file(&lab, &data);
+    let (writer, _) = follow(&lab, &[]);
+    // One more look at the file is over when the next part of it has come.
+    file.write_all_at(b"patched", 10).expect("patch");
+    file.write_all_at(&[7; PART], data.len() as u64).expect("write");
+    let id = lab.wait_open(KEY);
+    lab.wait_parts(KEY, &id, 1);
+    file.write_all_at(b"again", 10).expect("patch");
+    writer.signal("INT");
+    let writer = writer.wait().code(0).says("was changed at its beginning");
+    assert_eq!(writer.count("WARN"), 1, "{}", writer.state());
+}
+
+#[test]
+fn a_named_pipe_is_read_to_its_end() {
+    let lab = Lab::new();
+    let path = lab.dir().join("pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo").success());
+    let data = bytes(6, PART + 12);
+    let writer = lab.writer(&[KEY, "pipe", "-s", "5000000"]);
+    let mut pipe = OpenOptions::new().write(true).open(&path).expect("the other end");
+    let id = lab.wait_open(KEY);
+    pipe.write_all(&data[..PART]).expect("write");
+    lab.wait_parts(KEY, &id, 1);
+    pipe.write_all(&data[PART..]).expect("write");
+    drop(pipe);
+    writer.wait().code(0);
+    assert_same(&lab.object(KEY).expect("the object"), &data, "the object");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_failure_before_any_request() {
+    let lab = Lab::new();
+    let writer = lab.writer(&[KEY, "no-such-file"]).wait().failed_with_one_message("no-such-file");
+    writer.says("nothing has been uploaded").gave(b"");
+    assert_eq!(lab.count_all(), 0);
+}
+
+#[test]
+fn a_directory_is_a_failure_before_any_request() {
+    let lab = Lab::new();
+    lab.writer(&[KEY, "."]).wait().failed_with_one_message("is a directory");
+    assert_eq!(lab.count_all(), 0);
+}
+
+#[test]
+fn an_endless_device_ends_on_a_signal() {
+    let lab = Lab::new();
+    let writer = lab.writer(&[KEY, "/dev/zero", "-s", "5000000"]);
+    let id = lab.wait_open(KEY);
+    lab.wait_parts(KEY, &id, 2);
+    writer.signal("INT");
+    writer.wait().code(0).says("is complete");
+}
