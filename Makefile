@@ -48,7 +48,7 @@ test-page:
 	node --test tests/browser/page.test.mjs
 
 soak:
-	@./scripts/install-deps.sh build test
+	@./scripts/install-deps.sh build
 	@cargo build --quiet --release --locked --bins --example local_store
 	SOAK_MINUTES='$(MINUTES)' SOAK_SEED='$(SEED)' \
 		cargo test --quiet --release --locked --test soak -- --ignored --nocapture a_long_soak
