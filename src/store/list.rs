@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat as Format};
 
 use super::seen::SeenHeader;
-use super::{Kind, PATIENCE, Store, StoreError, send};
+use super::{Kind, Store, StoreError, send};
 use crate::part::PartNumber;
 
 /// An upload that has been started and neither completed nor aborted.
@@ -51,7 +51,7 @@ impl Store {
                 .prefix(key)
                 .set_key_marker(markers.0.clone())
                 .set_upload_id_marker(markers.1.clone());
-            let page = send!(self, list, doing, self.object(key), PATIENCE, request.send())?;
+            let page = send!(self, list, doing, self.object(key), self.patience.answer, request.send())?;
             let mut beyond = false;
             for upload in page.uploads.unwrap_or_default() {
                 let (Some(entry_key), Some(id)) = (upload.key, upload.upload_id) else { continue };
@@ -88,7 +88,7 @@ impl Store {
                 .key(key)
                 .upload_id(upload_id)
                 .set_part_number_marker(marker.clone());
-            let page = send!(self, list, doing, self.object(key), PATIENCE, request.send())?;
+            let page = send!(self, list, doing, self.object(key), self.patience.answer, request.send())?;
             for part in page.parts.unwrap_or_default() {
                 let number = part.part_number.and_then(|number| u32::try_from(number).ok()).and_then(PartNumber::new);
                 let size = part.size.and_then(|size| u64::try_from(size).ok());
@@ -117,7 +117,7 @@ impl Store {
         let dates = SeenHeader::new("date");
         let request = self.client().head_bucket().bucket(&self.bucket).customize().interceptor(dates.clone());
         let object = format!("s3://{}", self.bucket);
-        let answer = send!(self, read, "looking for the bucket", object, PATIENCE, request.send());
+        let answer = send!(self, read, "looking for the bucket", object, self.patience.answer, request.send());
         let result = answer.map(drop).map_err(|mut error| {
             if error.status == Some(404) {
                 error.kind = Kind::NoBucket;

@@ -4,7 +4,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
 use super::seen::SeenHeader;
-use super::{Kind, PATIENCE, Store, StoreError, send};
+use super::{Kind, Store, StoreError, send};
 use crate::live_read::{ContentRange, ENABLED_HEADER, PART_SIZE_HEADER};
 use crate::part::PartNumber;
 
@@ -97,7 +97,7 @@ impl Store {
                 request.headers_mut().insert(ENABLED_HEADER, "true");
             });
         }
-        match send!(self, read, doing, self.object(key), PATIENCE, request.send()) {
+        match send!(self, read, doing, self.object(key), self.patience.answer, request.send()) {
             Ok(answer) => Ok(Fetched::Data(Box::new(Body {
                 range: answer.content_range.as_deref().and_then(ContentRange::parse),
                 length: answer.content_length.and_then(|length| u64::try_from(length).ok()),
@@ -120,7 +120,14 @@ impl Store {
     pub async fn head(&self, key: &str, version: Option<&str>) -> Result<Option<Head>, StoreError> {
         let request =
             self.client().head_object().bucket(&self.bucket).key(key).set_version_id(version.map(str::to_owned));
-        match send!(self, read, "looking for the finished object", self.object(key), PATIENCE, request.send()) {
+        match send!(
+            self,
+            read,
+            "looking for the finished object",
+            self.object(key),
+            self.patience.answer,
+            request.send()
+        ) {
             Ok(answer) => Ok(Some(Head {
                 size: answer.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
                 version: answer.version_id.filter(|version| version != "null"),
