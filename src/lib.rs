@@ -11,7 +11,7 @@
 //! | [`store`] | the one door to S3 |
 //! | [`retry`] | when to send a failed request again |
 //! | [`source`], [`pool`], [`upload`], [`outbox`], [`spool`], [`ledger`] | the writer |
-//! | [`locate`], [`follow`], [`prefetch`], [`rhythm`], [`sink`] | the reader |
+//! | [`locate`], [`held`], [`follow`], [`prefetch`], [`rhythm`], [`sink`] | the reader |
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
 //! | [`fmp4`] | what kind of MP4 goes through |
 //! | [`cli`], [`logging`], [`progress`], [`shutdown`] | what people type, see and send |
@@ -25,6 +25,7 @@ pub mod check;
 pub mod cli;
 pub mod fmp4;
 pub mod follow;
+pub mod held;
 pub mod ledger;
 pub mod limits;
 pub mod live_check;

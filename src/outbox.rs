@@ -334,14 +334,13 @@ async fn put(address: &Address, number: PartNumber, body: Bytes, mut failing: Fa
         if failed > 0 {
             failing.failed();
         }
-        address.store.put_part(&address.key, &address.upload_id, number, body.clone(), patience(size, failed))
+        address.store.put_part(
+            &address.key,
+            &address.upload_id,
+            number,
+            body.clone(),
+            address.store.patience().part(size, failed),
+        )
     });
     Ok(Stored { etag: etag.await?, took: began.elapsed(), number, size })
-}
-
-/// How long the upload of a part of `size` bytes may take before it is cut and tried again. Grows with every failure, so
-/// that an uplink slower than expected is never cut for ever.
-fn patience(size: u64, failed: u32) -> Duration {
-    let expected = Duration::from_secs(30 + size / 100_000);
-    expected.saturating_mul(1 << failed.min(5))
 }

@@ -26,6 +26,11 @@ pub struct CommonArgs {
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::units::duration, help_heading = "Store")]
     pub retry_timeout: std::time::Duration,
 
+    /// How long the store may be silent before a request is sent again; a part's upload gets as much again for each 3 MB
+    /// [default: 30, and 20 in the middle of an answer]
+    #[arg(long, value_name = "DURATION", value_parser = super::units::interval, help_heading = "Store")]
+    pub stall_timeout: Option<std::time::Duration>,
+
     /// No status line; start, end, warnings and errors are still said
     #[arg(short, long, help_heading = "Messages")]
     pub quiet: bool,
@@ -54,7 +59,13 @@ impl CommonArgs {
         if bucket.contains('/') {
             return Err(format!("{bucket:?} is not a bucket name; give the bucket and the key apart"));
         }
-        Ok(Connection { bucket, endpoint_url: self.endpoint_url.clone(), path_style: self.path_style, access })
+        Ok(Connection {
+            bucket,
+            endpoint_url: self.endpoint_url.clone(),
+            path_style: self.path_style,
+            access,
+            stall_timeout: self.stall_timeout,
+        })
     }
 }
 
