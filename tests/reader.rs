@@ -300,7 +300,7 @@ fn an_unknown_access_key_is_a_failure_at_once() {
 fn a_file_that_cannot_be_created_is_a_failure_before_any_request() {
     let lab = Lab::new();
     lab.reader(&[KEY, "no/such/directory/copy"]).wait().failed_with_one_message("no/such/directory/copy");
-    lab.reader(&[KEY, "."]).wait().failed_with_one_message("cannot create .");
+    lab.reader(&[KEY, "."]).wait().failed_with_one_message("irectory");
     assert_eq!(lab.count_all(), 0);
 }
 
