@@ -7,7 +7,7 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | [`live_read`], [`part`] | facts and arithmetic of the protocol; pure |
+//! | [`live_read`], [`part`], [`limits`] | facts and arithmetic of the protocol; pure |
 //! | [`store`] | the one door to S3 |
 //! | [`retry`] | when to send a failed request again |
 //! | [`source`], [`pool`], [`upload`], [`outbox`], [`spool`], [`ledger`] | the writer |
@@ -27,6 +27,7 @@ pub mod fmp4;
 pub mod follow;
 pub mod held;
 pub mod ledger;
+pub mod limits;
 pub mod live_check;
 pub mod live_read;
 pub mod locate;

@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::fmp4::Inspector;
 use crate::ledger::Gap;
+use crate::limits;
 use crate::live_check::{self, LiveRead};
 use crate::live_read::MAX_PARTS;
 use crate::outbox::{Address, Outbox, OutboxError};
@@ -172,6 +173,7 @@ struct Uploader<'a> {
     upload_id: &'a str,
     progress: &'a Arc<Progress>,
     outbox: Outbox,
+    looked_ahead: bool,
 }
 
 impl<'a> Uploader<'a> {
@@ -185,7 +187,7 @@ impl<'a> Uploader<'a> {
         let address =
             Address { store: store.clone(), key: plan.key.clone(), upload_id: upload_id.to_owned(), retry: plan.retry };
         let outbox = Outbox::new(address, plan.part_size, plan.concurrency, spool, progress.clone());
-        Self { store, plan, upload_id, progress, outbox }
+        Self { store, plan, upload_id, progress, outbox, looked_ahead: false }
     }
 
     /// Reads the input to its end, uploads it, and completes or aborts.
@@ -199,6 +201,7 @@ impl<'a> Uploader<'a> {
                 let number = due.ok_or(Cause::Full(self.plan.part_size))?;
                 self.outbox.send(number, buffer.freeze());
                 due = number.next();
+                self.look_ahead();
                 if number.get() == MAX_PARTS / 10 * 9 {
                     let capacity = self.plan.part_size.capacity();
                     tracing::warn!(
@@ -217,6 +220,18 @@ impl<'a> Uploader<'a> {
         }
         let (bytes, parts) = self.complete().await?;
         Ok(Ended::Completed { bytes, parts })
+    }
+
+    /// Says once, when the rate of the input is known, that it will not fit.
+    fn look_ahead(&mut self) {
+        let elapsed = self.progress.elapsed();
+        if !self.looked_ahead && elapsed >= limits::OBSERVED {
+            self.looked_ahead = true;
+            let bytes = self.progress.bytes_in.load(Relaxed);
+            if let Some(advice) = limits::advice(self.plan.part_size, bytes, elapsed) {
+                tracing::warn!("{advice}");
+            }
+        }
     }
 
     /// Fills `buffer` until it is full or the input ends (then true), and notices meanwhile when an upload fails.

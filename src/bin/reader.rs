@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use clap::Parser;
-use live_read::cli::common::{Exit, load_dotenv};
+use live_read::cli::common::{Exit, complain, load_dotenv};
 use live_read::cli::reader::{By, ReaderArgs};
 use live_read::follow::{self, Plan, ReadError};
 use live_read::held::Held;
@@ -22,7 +22,7 @@ use live_read::store::{Access, Connection, Store};
 
 fn main() -> ExitCode {
     if let Err(error) = load_dotenv() {
-        eprintln!("reader: {error}");
+        complain("reader", &error);
         return Exit::Usage.into();
     }
     let args = ReaderArgs::parse();

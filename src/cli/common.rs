@@ -101,6 +101,13 @@ impl Exit {
     }
 }
 
+/// Writes a message before there is a log. Standard error may be closed, and that is no reason to panic.
+pub fn complain(tool: &str, message: &str) {
+    use std::io::Write;
+    // There is nowhere else to say that it could not be said.
+    drop(writeln!(std::io::stderr(), "{tool}: {message}"));
+}
+
 /// Reads `.env` of the working directory into the environment, never over what is set there already.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! How a [`Store`] comes to be: credentials, region, endpoint, addressing, and the client's settings.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -129,7 +129,7 @@ impl Store {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         let store = Self {
-            client: aws_sdk_s3::Client::from_conf(config),
+            client: Arc::new(RwLock::new(aws_sdk_s3::Client::from_conf(config))),
             bucket: connection.bucket.clone(),
             tally: Arc::new(Tally::default()),
             patience: Patience::new(connection.stall_timeout),

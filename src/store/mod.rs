@@ -8,10 +8,11 @@ mod connect;
 mod error;
 mod list;
 mod read;
+mod seen;
 mod tally;
 mod write;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 pub use connect::{Access, ConnectError, Connection, Resolved};
@@ -61,7 +62,7 @@ impl Patience {
 /// A bucket of a store, with the right credentials and settings to talk to it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    client: Client,
+    client: Arc<RwLock<Client>>,
     bucket: String,
     tally: Arc<Tally>,
     patience: Patience,
@@ -70,6 +71,17 @@ pub struct Store {
 }
 
 impl Store {
+    fn client(&self) -> Client {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has the credential provider asked again before the next request: what it gave last has expired.
+    fn renew_credentials(&self) {
+        let mut client = self.client.write().unwrap_or_else(PoisonError::into_inner);
+        let cache = aws_sdk_s3::config::IdentityCache::lazy().build();
+        *client = Client::from_conf(client.config().to_builder().identity_cache(cache).build());
+    }
+
     /// The bucket's name.
     #[must_use]
     pub fn bucket(&self) -> &str {
@@ -103,7 +115,13 @@ macro_rules! send {
         $store.tally.$kind();
         match tokio::time::timeout($patience, $request).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err($crate::store::StoreError::from_sdk($doing, $object, &error)),
+            Ok(Err(error)) => {
+                let error = $crate::store::StoreError::from_sdk($doing, $object, &error);
+                if error.kind == $crate::store::Kind::Expired {
+                    $store.renew_credentials();
+                }
+                Err(error)
+            }
             Err(_) => Err($crate::store::StoreError::timed_out($doing, $object, $patience)),
         }
     }};

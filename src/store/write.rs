@@ -28,7 +28,7 @@ impl Store {
     ) -> Result<String, StoreError> {
         let doing = "starting the upload";
         let request = self
-            .client
+            .client()
             .create_multipart_upload()
             .bucket(&self.bucket)
             .key(key)
@@ -62,7 +62,7 @@ impl Store {
     ) -> Result<ETag, StoreError> {
         let doing = format!("uploading part {number}");
         let request =
-            self.client.upload_part().bucket(&self.bucket).key(key).upload_id(upload_id).part_number(number.as_i32());
+            self.client().upload_part().bucket(&self.bucket).key(key).upload_id(upload_id).part_number(number.as_i32());
         let sent = if self.content_md5 {
             let digest = Md5::digest(&body);
             let md5 = aws_smithy_types::base64::encode(digest);
@@ -94,7 +94,7 @@ impl Store {
             .map(|(number, etag)| CompletedPart::builder().part_number(number.as_i32()).e_tag(&etag.0).build());
         let list = CompletedMultipartUpload::builder().set_parts(Some(completed.collect())).build();
         let request = self
-            .client
+            .client()
             .complete_multipart_upload()
             .bucket(&self.bucket)
             .key(key)
@@ -109,7 +109,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] for anything else but success.
     pub async fn abort_upload(&self, key: &str, upload_id: &str) -> Result<(), StoreError> {
-        let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload_id);
+        let request = self.client().abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload_id);
         match send!(self, other, "aborting the upload", self.object(key), self.patience.answer, request.send()) {
             Ok(_) => Ok(()),
             Err(error) if error.kind == Kind::NoUpload => Ok(()),
