@@ -48,6 +48,8 @@ pub struct Plan {
     pub chunk_size: u64,
     /// Chunks fetched ahead, at least one.
     pub queue_size: usize,
+    /// Never wait longer than the poll interval, even where the next part is known to be due later.
+    pub strict_poll: bool,
     /// Give up when nothing new has come for this long.
     pub timeout: Option<Duration>,
 }
@@ -214,7 +216,7 @@ impl<'a> Follower<'a> {
             part_size: None,
             window: VecDeque::new(),
             width: 1,
-            rhythm: Rhythm::new(wanted.poll_interval),
+            rhythm: Rhythm::new(wanted.poll_interval, plan.strict_poll),
             at_edge: false,
             waited: false,
             answered: Instant::now(),
