@@ -18,16 +18,20 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::chain::Stitch;
+use crate::held::{self, Found, Held, HeldError};
 use crate::locate::{LocateError, Located, Wanted, locate, may_not_list};
 use crate::part::{PartNumber, PartSize};
 use crate::prefetch::{End, Event, Fetch, Stretch, Target};
 use crate::progress::Progress;
 use crate::rhythm::Rhythm;
 use crate::sink::{Sink, SinkError};
-use crate::store::{Store, StoreError};
+use crate::store::{OpenUpload, Store, StoreError};
 
 /// Silence after which a list of the open uploads is worth its price.
 const LONG_SILENCE: Duration = Duration::from_secs(30);
+
+/// The same for an upload that has not shown a byte: it may have been left behind at its very start.
+const EMPTY_SILENCE: Duration = Duration::from_secs(5);
 
 /// A finished upload that does not show its last bytes is asked for them this often.
 const LAST_LOOKS: u32 = 20;
@@ -37,12 +41,16 @@ const LAST_LOOKS: u32 = 20;
 pub struct Plan {
     /// What to look for.
     pub wanted: Wanted,
+    /// What the output holds already.
+    pub held: Option<Held>,
     /// Ask by part numbers instead of byte ranges.
     pub by_part: bool,
     /// Bytes per range request, at least one.
     pub chunk_size: u64,
     /// Chunks fetched ahead, at least one.
     pub queue_size: usize,
+    /// Never wait longer than the poll interval, even where the next part is known to be due later.
+    pub strict_poll: bool,
     /// Give up when nothing new has come for this long.
     pub timeout: Option<Duration>,
 }
@@ -53,6 +61,9 @@ pub enum ReadError {
     /// There was nothing to read.
     #[error(transparent)]
     Locate(#[from] LocateError),
+    /// The file to go on after is not the beginning of what there is to read.
+    #[error(transparent)]
+    Held(#[from] HeldError),
     /// The store refused, or could not be reached for too long.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -95,18 +106,25 @@ pub enum ReadError {
     },
 }
 
-/// Copies the object to `sink` while it grows; returns the number of bytes.
+/// Copies the object to `sink` while it grows, from where the output ends; returns the size of the object.
 ///
 /// # Errors
 /// [`ReadError`]; what was written before is a clean prefix of the object.
 pub async fn read(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progress>) -> Result<u64, ReadError> {
     progress.news();
-    let located = tokio::select! {
-        located = locate(store, &plan.wanted) => located?,
+    let found = tokio::select! {
+        found = find(store, plan) => found?,
         () = sink.closed() => return Err(SinkError::Closed.into()),
     };
+    let Found { located, part_size } = found;
     announce(store, plan, &located, progress);
+    if let Some(held) = &plan.held {
+        tracing::info!("{} holds the first {} bytes of it; going on from there", held.path.display(), held.bytes);
+    }
     let mut follower = Follower::new(store, plan, located, progress);
+    if let Some(held) = &plan.held {
+        follower.go_on_at(held.bytes, part_size);
+    }
     let result = follower.run(sink).await;
     // Whatever ended the reading, what was fetched in order belongs to the output.
     let written = sink.finish().await;
@@ -148,6 +166,14 @@ fn announce(store: &Store, plan: &Plan, located: &Located, progress: &Progress) 
     }
 }
 
+/// Finds what to read, and makes sure that it begins with what the output holds.
+async fn find(store: &Store, plan: &Plan) -> Result<Found, ReadError> {
+    match &plan.held {
+        Some(held) => Ok(held::find(store, &plan.wanted, held).await??),
+        None => Ok(Found { located: locate(store, &plan.wanted).await?, part_size: None }),
+    }
+}
+
 /// What is known about the end of the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Over {
@@ -165,6 +191,8 @@ struct Follower<'a> {
     progress: &'a Arc<Progress>,
     target: Target,
     located: Located,
+    /// Ask by part numbers instead of byte ranges.
+    by_part: bool,
     /// The next byte that the sink is owed.
     cursor: u64,
     /// The part that the cursor is in, and where that part begins; kept for reading by part.
@@ -189,6 +217,8 @@ struct Follower<'a> {
     listed: Instant,
     /// Makes one stream of several objects.
     stitch: Option<&'a mut Stitch>,
+    /// Whether a list has been asked for a newer upload in place of one without a byte.
+    looked_for_newer: bool,
 }
 
 impl<'a> Follower<'a> {
@@ -207,12 +237,13 @@ impl<'a> Follower<'a> {
             progress,
             target,
             located,
+            by_part: plan.by_part,
             cursor: 0,
             part: (Some(PartNumber::FIRST), 0),
             part_size: None,
             window: VecDeque::new(),
             width: 1,
-            rhythm: Rhythm::new(wanted.poll_interval),
+            rhythm: Rhythm::new(wanted.poll_interval, plan.strict_poll),
             at_edge: false,
             waited: false,
             answered: Instant::now(),
@@ -221,6 +252,22 @@ impl<'a> Follower<'a> {
             said_off: false,
             listed: Instant::now(),
             stitch: None,
+            looked_for_newer: false,
+        }
+    }
+
+    /// Begins at a byte instead of the first.
+    fn go_on_at(&mut self, cursor: u64, part_size: Option<u64>) {
+        self.cursor = cursor;
+        self.learn(None, part_size);
+        match self.part_size {
+            Some(size) => {
+                let whole = cursor / size.get();
+                let number = u32::try_from(whole + 1).ok().and_then(PartNumber::new);
+                self.part = (number, whole * size.get());
+            }
+            // Which part that byte is in is not known.
+            None => self.by_part = false,
         }
     }
 
@@ -267,7 +314,7 @@ impl<'a> Follower<'a> {
                         self.over = Over::No;
                     }
                 }
-                Event::End(End::Whole) if self.plan.by_part && self.is_in_part() => {
+                Event::End(End::Whole) if self.by_part && self.is_in_part() => {
                     // A part that is short is the tail part: it may be the last, or be replaced by its longer self.
                     self.back_to_edge();
                     self.at_edge(true, sent, sink).await?;
@@ -319,7 +366,7 @@ impl<'a> Follower<'a> {
     /// The stretch that is `ahead` places after the cursor.
     fn stretch(&self, ahead: usize) -> Option<Stretch> {
         let ahead = ahead as u64;
-        if !self.plan.by_part {
+        if !self.by_part {
             let chunk = self.plan.chunk_size;
             let first = self.window.front().map_or(self.cursor, |front| front.first) + ahead * chunk;
             // At the edge one more chunk is asked for than is due: an answer that falls short of it shows that there is no
@@ -345,7 +392,7 @@ impl<'a> Follower<'a> {
     fn advance(&mut self) {
         self.window.pop_front();
         self.progress.parts.fetch_add(1, Relaxed);
-        if self.plan.by_part {
+        if self.by_part {
             self.part = (self.part.0.and_then(PartNumber::next), self.cursor);
             if std::mem::take(&mut self.waited) {
                 // One part came when it was due. Whether the next is there already is seen by asking for it.
@@ -416,8 +463,22 @@ impl<'a> Follower<'a> {
             return Ok(());
         }
         let long = self.rhythm.usual_gap().map_or(LONG_SILENCE, |gap| LONG_SILENCE.max(gap * 3));
+        let empty = self.cursor == 0 && self.plan.wanted.upload_id.is_none();
+        let long = if empty && !self.looked_for_newer { EMPTY_SILENCE } else { long };
         let silent = self.progress.silence() >= long && self.listed.elapsed() >= long;
-        if silent && self.still_open().await? == Some(false) {
+        if !silent {
+            return Ok(());
+        }
+        self.looked_for_newer = true;
+        let Some(open) = self.open_uploads().await? else { return Ok(()) };
+        match open.last() {
+            Some(newest) if empty && self.target.version.as_ref() != Some(&newest.id) => {
+                self.move_to(newest.id.clone());
+                return Ok(());
+            }
+            _ => {}
+        }
+        if !open.iter().any(|upload| self.target.version.as_ref() == Some(&upload.id)) {
             // It may have been completed between the two questions.
             self.over = match self.finished_size().await? {
                 Some(size) => Over::Complete(size),
@@ -436,12 +497,31 @@ impl<'a> Follower<'a> {
         Ok(head.map(|head| head.size))
     }
 
+    /// Goes over to a newer upload, before a byte was read: the start of an upload is repeated when its answer is lost, and
+    /// only the last one of them is written to.
+    fn move_to(&mut self, newer: String) {
+        let object = self.object();
+        tracing::info!("nothing has come of upload {}; reading {object} from the newer upload {newer}", self.upload());
+        self.target.version = Some(newer);
+        self.part_size = None;
+        self.back_to_edge();
+    }
+
     /// Whether the pinned upload is in the list of open uploads, where that may be known.
     async fn still_open(&mut self) -> Result<Option<bool>, ReadError> {
-        let Some(id) = self.target.version.clone().filter(|_| self.located.may_list) else { return Ok(None) };
+        let open = self.open_uploads().await?;
+        let pinned = |upload: &OpenUpload| self.target.version.as_ref() == Some(&upload.id);
+        Ok(open.map(|uploads| uploads.iter().any(pinned)))
+    }
+
+    /// The open uploads of the key, where an upload is pinned and they may be listed.
+    async fn open_uploads(&mut self) -> Result<Option<Vec<OpenUpload>>, ReadError> {
+        if self.target.version.is_none() || !self.located.may_list {
+            return Ok(None);
+        }
         self.listed = Instant::now();
         match self.target.retry.run(|_| self.store.open_uploads(&self.target.key)).await {
-            Ok(uploads) => Ok(Some(uploads.iter().any(|upload| upload.id == id))),
+            Ok(uploads) => Ok(Some(uploads)),
             Err(error) if may_not_list(&error) => {
                 self.located.may_list = false;
                 Ok(None)

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Plain bytes are cut between two parts. Fragmented MP4 is cut where a fragment begins with a key frame, and each object
-//! after the first begins with the stream's header. All outboxes share one pool of buffers, so that memory stays what it
+//! after the first begins with the stream's header; what tells of places in the
+//! stream is moved to fit. All outboxes share one pool of buffers, so that memory stays what it
 //! is with one.
 
 use std::sync::Arc;
@@ -15,11 +16,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::cli::units;
-use crate::fmp4::cut::{Cutter, Kind, UNDECIDED_MAX};
+use crate::fmp4::cut::{Cutter, Kind, UNDECIDED_MAX, shift};
 use crate::fmp4::inspect::Inspector;
 use crate::live_read::MAX_PARTS;
 use crate::outbox::{Address, Outbox};
@@ -204,7 +205,7 @@ pub async fn write(
     tracing::info!("uploading to {object} in parts of {} bytes, upload id {id}", plan.part_size);
     // The cell is empty: this is the only place that sets it.
     drop(progress.upload.set(id.clone()));
-    tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), id.clone()));
+    let look = tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), id.clone()));
 
     let context = Context { store, plan, spool, progress };
     let outbox = context.outbox(&plan.key, &id);
@@ -219,6 +220,7 @@ pub async fn write(
         group: None,
         usual_group: 0,
         closing: JoinSet::new(),
+        look,
         context,
     };
     let result = roller.run(source).await;
@@ -261,11 +263,13 @@ struct Object {
     began: Option<Instant>,
     /// Whether there is enough in it to be cut at a fragment.
     begun: bool,
+    /// How far what is in it is from its place in the whole stream.
+    shift: i64,
 }
 
 impl Object {
     fn new(number: u32, key: String, id: String, outbox: Outbox) -> Self {
-        Self { number, key, id, outbox, due: Some(PartNumber::FIRST), size: 0, began: None, begun: false }
+        Self { number, key, id, outbox, due: Some(PartNumber::FIRST), size: 0, began: None, begun: false, shift: 0 }
     }
 
     fn age(&self) -> Duration {
@@ -288,6 +292,8 @@ struct Roller<'a> {
     usual_group: u64,
     /// Objects that are on their way to being complete.
     closing: JoinSet<Result<Complete, Unfinished>>,
+    /// Finds out whether Live Read is on.
+    look: JoinHandle<()>,
 }
 
 impl Roller<'_> {
@@ -321,13 +327,19 @@ impl Roller<'_> {
             }
             let place = |offset: u64| usize::try_from(offset - base).unwrap_or(usize::MAX);
             let (decided, mut from) = (place(self.cutter.decided()), 0);
-            for boundary in boundaries {
-                let at = place(boundary.at);
-                self.push(staging.get(from..at).unwrap_or_default()).await?;
-                from = at;
-                self.at_fragment(boundary.header).await?;
+            let fields: Vec<usize> = self.cutter.fields().into_iter().map(place).collect();
+            let cuts: Vec<_> =
+                boundaries.into_iter().map(|found| (place(found.at), Some((found.at, found.header)))).collect();
+            for (to, boundary) in cuts.into_iter().chain([(decided, None)]) {
+                for at in fields.iter().filter(|at| (from..to).contains(*at)) {
+                    shift(staging.get_mut(*at..).unwrap_or_default(), self.object.shift);
+                }
+                self.push(staging.get(from..to).unwrap_or_default()).await?;
+                from = to;
+                if let Some((at, header)) = boundary {
+                    self.at_fragment(at, header).await?;
+                }
             }
-            self.push(staging.get(from..decided).unwrap_or_default()).await?;
             staging.copy_within(decided..held, 0);
             held -= decided;
             base += decided as u64;
@@ -411,14 +423,16 @@ impl Roller<'_> {
     }
 
     /// At a fragment that starts with a key frame.
-    async fn at_fragment(&mut self, header: Bytes) -> Result<(), Cause> {
+    async fn at_fragment(&mut self, at: u64, header: Bytes) -> Result<(), Cause> {
         if let Some(group) = self.group.replace(0).filter(|group| *group <= self.policy.limit) {
             // One large group must not make all objects after it small.
             self.usual_group = group.max(self.usual_group / 8 * 7);
         }
         let cut = self.object.begun && self.policy.at_fragment(self.object.size, self.usual_group, self.object.age());
         if cut {
+            let by = at.cast_signed() - (header.len() as u64).cast_signed();
             self.roll(Some(header)).await?;
+            self.object.shift = by;
         }
         self.object.begun = true;
         Ok(())
@@ -504,6 +518,9 @@ impl Roller<'_> {
             });
         } else if self.object.size == 0 && self.object.number == 1 {
             let (plan, object) = (self.context.plan, &self.object);
+            // An aborted upload answers 404, which the look would take for Live Read being off.
+            self.look.abort();
+            drop((&mut self.look).await);
             let aborted = plan.retry.run(|_| self.context.store.abort_upload(&object.key, &object.id)).await;
             cause = aborted.err().map(Cause::from);
         } else {

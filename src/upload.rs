@@ -14,8 +14,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use tokio::task::JoinHandle;
+
 use crate::fmp4::Inspector;
 use crate::ledger::Gap;
+use crate::limits;
 use crate::live_check::{self, LiveRead};
 use crate::live_read::MAX_PARTS;
 use crate::outbox::{Address, Outbox, OutboxError};
@@ -117,11 +120,11 @@ pub async fn write(
     tracing::info!("uploading to {object} in parts of {} bytes, upload id {upload_id}", plan.part_size);
     // A second request to stop must be able to name the upload. The cell is empty: this is the only place that sets it.
     drop(progress.upload.set(upload_id.clone()));
-    tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), upload_id.clone()));
+    let look = tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), upload_id.clone()));
 
     // A file can wait for the store: only what comes through a pipe is put on disk.
     let spool = plan.spool.clone().filter(|_| source.cannot_wait());
-    let mut uploader = Uploader::new(store, plan, &upload_id, spool, progress);
+    let mut uploader = Uploader::new(store, plan, &upload_id, spool, progress, look);
     let result = uploader.run(source).await;
     if let Some(warning) = source.closing_warning() {
         tracing::warn!("{warning}");
@@ -172,6 +175,9 @@ struct Uploader<'a> {
     upload_id: &'a str,
     progress: &'a Arc<Progress>,
     outbox: Outbox,
+    /// Finds out whether Live Read is on.
+    look: JoinHandle<()>,
+    looked_ahead: bool,
 }
 
 impl<'a> Uploader<'a> {
@@ -181,11 +187,12 @@ impl<'a> Uploader<'a> {
         upload_id: &'a str,
         spool: Option<SpoolSettings>,
         progress: &'a Arc<Progress>,
+        look: JoinHandle<()>,
     ) -> Self {
         let address =
             Address { store: store.clone(), key: plan.key.clone(), upload_id: upload_id.to_owned(), retry: plan.retry };
         let outbox = Outbox::new(address, plan.part_size, plan.concurrency, spool, progress.clone());
-        Self { store, plan, upload_id, progress, outbox }
+        Self { store, plan, upload_id, progress, outbox, look, looked_ahead: false }
     }
 
     /// Reads the input to its end, uploads it, and completes or aborts.
@@ -199,6 +206,7 @@ impl<'a> Uploader<'a> {
                 let number = due.ok_or(Cause::Full(self.plan.part_size))?;
                 self.outbox.send(number, buffer.freeze());
                 due = number.next();
+                self.look_ahead();
                 if number.get() == MAX_PARTS / 10 * 9 {
                     let capacity = self.plan.part_size.capacity();
                     tracing::warn!(
@@ -212,11 +220,26 @@ impl<'a> Uploader<'a> {
         }
         if self.progress.bytes_in.load(Relaxed) == 0 {
             let plan = self.plan;
+            // An aborted upload answers 404, which the look would take for Live Read being off.
+            self.look.abort();
+            drop((&mut self.look).await);
             plan.retry.run(|_| self.store.abort_upload(&plan.key, self.upload_id)).await?;
             return Ok(Ended::Empty);
         }
         let (bytes, parts) = self.complete().await?;
         Ok(Ended::Completed { bytes, parts })
+    }
+
+    /// Says once, when the rate of the input is known, that it will not fit.
+    fn look_ahead(&mut self) {
+        let elapsed = self.progress.elapsed();
+        if !self.looked_ahead && elapsed >= limits::OBSERVED {
+            self.looked_ahead = true;
+            let bytes = self.progress.bytes_in.load(Relaxed);
+            if let Some(advice) = limits::advice(self.plan.part_size, bytes, elapsed) {
+                tracing::warn!("{advice}");
+            }
+        }
     }
 
     /// Fills `buffer` until it is full or the input ends (then true), and notices meanwhile when an upload fails.

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use clap::Parser;
 use live_read::check::{self, Verdict};
-use live_read::cli::common::{Exit, load_dotenv};
+use live_read::cli::common::{Exit, complain, load_dotenv};
 use live_read::cli::units::show_bytes;
 use live_read::cli::writer::{WriterArgs, content_type_of};
 use live_read::logging::{Console, LogSettings};
@@ -24,7 +24,7 @@ use live_read::upload::{self, Ended, Plan, WriteError};
 
 fn main() -> ExitCode {
     if let Err(error) = load_dotenv() {
-        eprintln!("writer: {error}");
+        complain("writer", &error);
         return Exit::Usage.into();
     }
     let args = WriterArgs::parse();
@@ -81,9 +81,17 @@ async fn run(args: WriterArgs, connection: Connection, console: &Console) -> Exi
         shutdown::name(first)
     );
     stop.send_replace(true);
+    let second = async {
+        loop {
+            let signal = signals.next().await;
+            if shutdown::is_impatient(signal) {
+                break signal;
+            }
+        }
+    };
     tokio::select! {
         exit = &mut work => exit,
-        signal = signals.next() => {
+        signal = second => {
             let open = progress.open();
             let how = if open.is_empty() {
                 progress.upload.get().map_or_else(String::new, |id| how_to_go_on(&key, id))

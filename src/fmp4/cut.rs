@@ -4,6 +4,9 @@
 //! a video track every fragment will do. The boxes that describe a fragment from before its `moof` (`styp`, `sidx`,
 //! `prft`, `emsg`) belong to it. The header is all from the `ftyp` to the end of the `moov`.
 //!
+//! Some streams tell where samples are by their place in the whole stream (base-data-offset). In a piece that place is
+//! another one, so [`Cutter::fields`] names the fields and [`shift`] moves them, there and back.
+//!
 //! Whether a fragment is such a one is known some hundred bytes after its beginning, so a few bytes at the end of what
 //! was fed can be undecided: see [`Cutter::decided`].
 
@@ -72,6 +75,10 @@ pub struct Cutter {
     movie: Movie,
     header: Bytes,
     collecting: Option<Collect>,
+    /// Where the contents of a `tfhd` begin that are not all there.
+    tfhd: Option<u64>,
+    /// Where there are places in the whole stream, each in eight bytes.
+    fields: Vec<u64>,
 }
 
 /// A fragment of which it is not known yet whether it can begin a piece.
@@ -123,7 +130,16 @@ impl Default for Cutter {
             movie: Movie::default(),
             header: Bytes::new(),
             collecting: Some(Collect::default()),
+            tfhd: None,
+            fields: Vec::new(),
         }
+    }
+}
+
+/// Moves the place in the whole stream that is in `field` back by `by` bytes; by a negative number, forth.
+pub fn shift(field: &mut [u8], by: i64) {
+    if let Some(bytes) = field.first_chunk_mut::<8>() {
+        *bytes = u64::from_be_bytes(*bytes).wrapping_sub(by.cast_unsigned()).to_be_bytes();
     }
 }
 
@@ -189,7 +205,24 @@ impl Cutter {
         self.reason.take()
     }
 
+    /// Offsets of the places in the whole stream that were found since the last call; none is before what was
+    /// [`settled`](Self::settled) by then.
+    pub fn fields(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.fields)
+    }
+
+    /// Up to where the bytes fed so far are free of such places that may still turn up.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.tfhd.unwrap_or(self.offset)
+    }
+
     fn undecided(&self) -> u64 {
+        self.unplaced().min(self.settled())
+    }
+
+    /// Where a place for a cut may still turn up.
+    fn unplaced(&self) -> u64 {
         match (self.kind, &self.moof, self.lead, self.top_end) {
             (Kind::Unknown | Kind::Plain, ..) | (_, None, None, None) => self.offset,
             (_, Some(moof), ..) => moof.first,
@@ -203,7 +236,7 @@ impl Cutter {
         self.kind = Kind::Plain;
         self.reason = reason;
         self.collecting = None;
-        (self.lead, self.moof) = (None, None);
+        (self.lead, self.moof, self.tfhd) = (None, None, None);
     }
 
     fn take(&mut self, event: Event, from: u64, data: &[u8], found: &mut Vec<Boundary>) {
@@ -215,6 +248,9 @@ impl Cutter {
             }
             Event::Start(head) if head.depth == 1 && head.kind == FourCc::MVEX && self.moof.is_none() => {
                 self.movie.fragmented = true;
+            }
+            Event::Start(head) if head.kind == FourCc::TFHD && head.depth == 2 => {
+                self.tfhd = Some(head.offset + u64::from(head.header_len))
             }
             Event::Start(_) => {}
             Event::Kept(head, bytes) => match &head.kind.0 {
@@ -234,7 +270,14 @@ impl Cutter {
                         self.movie.defaults.push((id, flags));
                     }
                 }
-                b"tfhd" => self.take_tfhd(&bytes, found),
+                b"tfhd" => {
+                    self.tfhd = None;
+                    let field = number(&bytes, 0).is_some_and(|flags| flags & BASE_DATA_OFFSET != 0);
+                    if field && bytes.len() >= 16 && self.kind == Kind::Fragmented {
+                        self.fields.push(head.offset + u64::from(head.header_len) + 8);
+                    }
+                    self.take_tfhd(&bytes, found);
+                }
                 b"trun" => self.take_trun(&bytes, found),
                 _ => {}
             },
@@ -296,22 +339,13 @@ impl Cutter {
 
     fn take_tfhd(&mut self, bytes: &Bytes, found: &mut Vec<Boundary>) {
         let (Some(flags), Some(id)) = (number(bytes, 0), number(bytes, 4)) else { return };
-        if self.moof.is_some() || self.kind == Kind::Fragmented {
-            if flags & BASE_DATA_OFFSET != 0 {
-                self.plain(Some(
-                    "it says where its samples are by their place in the whole stream; with ffmpeg, add default_base_moof \
-                     to -movflags, in OBS to Custom Muxer Settings",
-                ));
-                return;
-            }
-            let Some(moof) = &mut self.moof else { return };
-            let own = number(bytes, default_flags_at(flags)).filter(|_| flags & DEFAULT_FLAGS != 0);
-            let default = || self.movie.defaults.iter().find(|(track, _)| *track == id).map_or(0, |(_, flags)| *flags);
-            let video = self.movie.tracks.iter().any(|(track, video)| *track == id && *video);
-            moof.track = Some(Fragment { video, flags: own.unwrap_or_else(default) });
-            if !self.movie.tracks.iter().any(|(_, video)| *video) {
-                self.decide(true, found);
-            }
+        let Some(moof) = &mut self.moof else { return };
+        let own = number(bytes, default_flags_at(flags)).filter(|_| flags & DEFAULT_FLAGS != 0);
+        let default = || self.movie.defaults.iter().find(|(track, _)| *track == id).map_or(0, |(_, flags)| *flags);
+        let video = self.movie.tracks.iter().any(|(track, video)| *track == id && *video);
+        moof.track = Some(Fragment { video, flags: own.unwrap_or_else(default) });
+        if !self.movie.tracks.iter().any(|(_, video)| *video) {
+            self.decide(true, found);
         }
     }
 
@@ -560,7 +594,6 @@ mod tests {
     #[test]
     fn what_cannot_be_cut_is_plain_and_all_of_it_decided() {
         let good = || [moof(&[traf(VIDEO, KEY, Says::First)]), mdat(20)].concat();
-        let absolute = bx(*b"traf", &[words(*b"tfhd", &[1, VIDEO, 0, 800]), words(*b"trun", &[0, 1])]);
         let no_mvex = [bx(*b"ftyp", &[]), bx(*b"moov", &[trak(VIDEO, *b"vide")])].concat();
         for (told, bytes) in [
             (false, b"any text at all, which is no MP4".to_vec()),
@@ -568,7 +601,6 @@ mod tests {
             (false, [bx(*b"ftyp", &[]), mdat(100)].concat()),
             (false, good()),
             (true, [header(true), mdat(100), good()].concat()),
-            (true, [header(true), moof(&[absolute]), mdat(100)].concat()),
             (true, [header(true), good(), vec![0; 100]].concat()),
             (true, [bx(*b"ftyp", &[]), bx(*b"moov", &[bx(*b"free", &[vec![0; HEADER_MAX]])])].concat()),
         ] {
@@ -579,6 +611,43 @@ mod tests {
             assert_eq!(cutter.reason().is_some(), told);
             assert_eq!(pieces.concat(), bytes);
         }
+    }
+
+    #[test]
+    fn places_in_the_whole_stream_are_found_at_every_slicing_and_move_there_and_back() {
+        let absolute = |place: u32| {
+            let tfhd = words(*b"tfhd", &[0x21, VIDEO, 0, place, KEY]);
+            [moof(&[bx(*b"traf", &[tfhd, words(*b"trun", &[0, 1])]), traf(AUDIO, KEY, Says::Movie)]), mdat(9)].concat()
+        };
+        let bytes = [header(true), absolute(7_000_001), absolute(7_000_002)].concat();
+        let at: Vec<u64> = (0..bytes.len() as u64)
+            .filter(|at| {
+                matches!(
+                    bytes.get(usize::try_from(*at).unwrap()..).unwrap(),
+                    [0, 0, 0, 0, 0, 0x6a, 0xcf, 0xc1 | 0xc2, ..]
+                )
+            })
+            .collect();
+        assert_eq!(at.len(), 2);
+        for slice in 1..bytes.len() {
+            let (mut cutter, mut found, mut before) = (Cutter::default(), Vec::new(), 0);
+            for slice in bytes.chunks(slice) {
+                cutter.feed(slice);
+                for field in cutter.fields() {
+                    assert!(field >= before, "{field} was settled");
+                    found.push(field);
+                }
+                assert!(cutter.decided() <= cutter.settled());
+                before = cutter.settled();
+            }
+            assert_eq!(found, at, "slices of {slice}");
+            assert_eq!(before, bytes.len() as u64);
+        }
+        let mut field = 7_000_001_u64.to_be_bytes();
+        shift(&mut field, 7_000_000);
+        assert_eq!(field, 1_u64.to_be_bytes());
+        shift(&mut field, -7_000_000);
+        assert_eq!(field, 7_000_001_u64.to_be_bytes());
     }
 
     #[test]
