@@ -250,7 +250,7 @@ impl Cutter {
                 self.movie.fragmented = true;
             }
             Event::Start(head) if head.kind == FourCc::TFHD && head.depth == 2 => {
-                self.tfhd = Some(head.offset + u64::from(head.header_len))
+                self.tfhd = Some(head.offset + u64::from(head.header_len));
             }
             Event::Start(_) => {}
             Event::Kept(head, bytes) => match &head.kind.0 {
