@@ -194,6 +194,9 @@ other_recipes() {
         echo "recipe screen     SKIPPED: no Xvfb"
     fi
 
+    run rollover; status=$?
+    judge rollover "exit code $status" eval "[ $status = 0 ] && object match-0002.mp4 && has_frames whole.mp4 600"
+
     # An upload whose writer was killed stays open.
     mkfifo input
     exec 5<>input

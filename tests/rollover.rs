@@ -295,3 +295,31 @@ fn a_second_signal_names_each_upload_that_is_open() {
     }
     assert_eq!(lab.all_open().len(), 2);
 }
+
+#[test]
+fn one_part_in_flight_and_a_slow_store_are_enough_for_many_objects() {
+    let lab = Lab::new();
+    lab.faults(&json!([
+        { "operation": "CompleteMultipartUpload", "delay_ms": 300 },
+        { "operation": "UploadPart", "delay_ms": 50 },
+    ]));
+    let data = bytes(12, 30 * PART + 1);
+    let mut writer = lab.writer(&args(&["--rollover", "5000000", "--concurrency", "1"]));
+    writer.write(&data);
+    let peak = writer.peak_memory();
+    writer.end().code(0).says("31 objects");
+    assert_same(&objects(&lab).concat(), &data, "the objects");
+    assert!(peak < 60_000_000, "{peak} bytes of memory for three parts");
+}
+
+#[test]
+fn parts_that_waited_on_disk_end_up_in_their_objects() {
+    let lab = Lab::new();
+    lab.faults(&json!([{ "operation": "UploadPart", "status": 503, "times": 4 }]));
+    let data = bytes(13, 12 * PART + 1);
+    let mut writer = lab.writer(&args(&["--rollover", "25MB", "--concurrency", "1"]));
+    writer.write(&data);
+    writer.end().code(0).says("waits on disk").says("3 objects");
+    assert_same(&objects(&lab).concat(), &data, "the objects");
+    lab.reader(&[KEY, "--follow-rollover", "--no-wait"]).wait().code(0).gave(&data);
+}
