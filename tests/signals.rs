@@ -1,16 +1,14 @@
 //! Signals and closed pipes: how the tools are ended from outside.
 
-mod support;
-
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, Run, assert_same, await_that};
+use crate::support::{PART, bytes};
 use serde_json::json;
-use support::lab::Lab;
-use support::run::{Launch, Run, assert_same, await_that};
-use support::{PART, bytes};
 
 const KEY: &str = "live/stream.mp4";
 
