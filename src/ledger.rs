@@ -6,7 +6,7 @@ use crate::part::{PartNumber, PartSize};
 use crate::store::ETag;
 
 /// The parts of one upload that the store has confirmed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
     stored: BTreeMap<PartNumber, (ETag, u64)>,
 }
@@ -36,6 +36,24 @@ impl Ledger {
     /// Notes that the store holds part `number` of `size` bytes. A later note of the same part takes the earlier's place.
     pub fn note(&mut self, number: PartNumber, etag: ETag, size: u64) {
         self.stored.insert(number, (etag, size));
+    }
+
+    /// The size of part `number`, if it is noted.
+    #[must_use]
+    pub fn size_of(&self, number: PartNumber) -> Option<u64> {
+        self.stored.get(&number).map(|(_, size)| *size)
+    }
+
+    /// The number of noted parts.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.stored.len()
+    }
+
+    /// Whether no part is noted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.stored.is_empty()
     }
 
     /// Bytes in all noted parts.

@@ -13,7 +13,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
+use crate::abort;
 use crate::fmp4::Inspector;
 use crate::ledger::Gap;
 use crate::live_check::{self, LiveRead};
@@ -22,10 +24,14 @@ use crate::outbox::{Address, Outbox, OutboxError};
 use crate::part::{PartNumber, PartSize};
 use crate::pool::PartBuffer;
 use crate::progress::Progress;
+use crate::resume::{self, Held};
 use crate::retry::Retry;
 use crate::source::{Source, SourceError};
 use crate::spool::SpoolSettings;
 use crate::store::{Kind, Store, StoreError};
+
+/// How long the end may wait for the word about other open uploads.
+const LIST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What to write, and how.
 #[derive(Debug, Clone)]
@@ -75,9 +81,29 @@ pub enum Cause {
         "the input is longer than {MAX_PARTS} parts of {0} bytes, which is all that one S3 object can hold; use a larger --part-size"
     )]
     Full(PartSize),
+    /// A resumed upload holds parts that the input does not reach.
+    #[error(
+        "the input ended before it reached part {number}, which the upload holds from before, so the upload is not complete{}", lost(*unsent)
+    )]
+    TooShort {
+        /// The highest such part.
+        number: PartNumber,
+        /// The last bytes of the input, which a part before the highest cannot be short enough to hold.
+        unsent: u64,
+    },
     /// A part is missing although none failed.
     #[error("the upload is not completed because {0}; this is a bug")]
     Gap(#[from] Gap),
+}
+
+/// What became of the last bytes of an input that was too short.
+fn lost(unsent: u64) -> String {
+    match unsent {
+        0 => String::new(),
+        _ => {
+            format!("; the last {unsent} bytes of the input are not stored, because only the highest part can be short")
+        }
+    }
 }
 
 /// Why an upload could not be finished, and what is left of it.
@@ -99,22 +125,33 @@ impl std::fmt::Display for WriteError {
 
 impl std::error::Error for WriteError {}
 
-/// Copies all of `source` into a new upload and completes it.
+/// Copies all of `source` into a new upload, or into one that was left open (`held`), and completes it.
 ///
 /// # Errors
 /// [`WriteError`]; what the store holds by then stays there, in an upload that is left open.
 pub async fn write(
     store: &Store,
     plan: &Plan,
+    held: Option<Held>,
     source: &mut Source,
     progress: &Arc<Progress>,
 ) -> Result<Ended, WriteError> {
     let fresh = |cause: Cause| WriteError { cause, left_open: None, completed: None };
-    let created =
-        plan.retry.run(|_| store.create_upload(&plan.key, plan.part_size, plan.content_type.as_deref())).await;
-    let upload_id = created.map_err(|error| fresh(error.into()))?;
-    let object = store.object(&plan.key);
-    tracing::info!("uploading to {object} in parts of {} bytes, upload id {upload_id}", plan.part_size);
+    let (object, part_size) = (store.object(&plan.key), plan.part_size);
+    let mut others = None;
+    let upload_id = if let Some(held) = &held {
+        let (id, parts, bytes) = (held.upload_id.clone(), held.ledger.len(), held.ledger.bytes());
+        tracing::info!(
+            "going on with the upload {id} of {object} in parts of {part_size} bytes: it keeps {parts} parts, {bytes} bytes"
+        );
+        id
+    } else {
+        let created = plan.retry.run(|_| store.create_upload(&plan.key, part_size, plan.content_type.as_deref())).await;
+        let id = created.map_err(|error| fresh(error.into()))?;
+        tracing::info!("uploading to {object} in parts of {part_size} bytes, upload id {id}");
+        others = Some(tokio::spawn(abort::warn_of_others(store.clone(), plan.key.clone(), id.clone())));
+        id
+    };
     // A second request to stop must be able to name the upload. The cell is empty: this is the only place that sets it.
     drop(progress.upload.set(upload_id.clone()));
     tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), upload_id.clone()));
@@ -122,7 +159,11 @@ pub async fn write(
     // A file can wait for the store: only what comes through a pipe is put on disk.
     let spool = plan.spool.clone().filter(|_| source.cannot_wait());
     let mut uploader = Uploader::new(store, plan, &upload_id, spool, progress);
-    let result = uploader.run(source).await;
+    let result = uploader.run(source, held).await;
+    if let Some(others) = others {
+        // A short input may be through before the list has come.
+        drop(tokio::time::timeout(LIST_PATIENCE, others).await);
+    }
     if let Some(warning) = source.closing_warning() {
         tracing::warn!("{warning}");
     }
@@ -189,14 +230,35 @@ impl<'a> Uploader<'a> {
     }
 
     /// Reads the input to its end, uploads it, and completes or aborts.
-    async fn run(&mut self, source: &mut Source) -> Result<Ended, Cause> {
-        let mut inspector = Some(Inspector::default());
+    async fn run(&mut self, source: &mut Source, held: Option<Held>) -> Result<Ended, Cause> {
         let mut due = Some(PartNumber::FIRST);
+        let (mut tail, mut highest) = (None, None);
+        if let Some(held) = held {
+            (self.outbox.ledger, tail, highest) = (held.ledger, held.tail, held.highest);
+        }
+        let mut inspector = Some(Inspector::default());
         loop {
+            if self.pass_over(&mut due, source)? || tail.is_some() {
+                // What goes on in the middle cannot be told to be an MP4.
+                inspector = None;
+            }
             let mut buffer = self.outbox.buffer().await?;
+            if let Some(tail) = tail.take() {
+                let plan = self.plan;
+                resume::read_back(self.store, &plan.key, self.upload_id, &tail, plan.retry, &mut buffer).await?;
+            }
+            let kept = buffer.filled().len();
             let ended = self.fill(source, &mut buffer, &mut inspector).await?;
-            if !buffer.is_empty() {
+            let filled = buffer.filled().len();
+            let reached = |highest| due.is_none_or(|due| due > highest || (due == highest && filled > 0));
+            // Only the highest part may be short.
+            if let Some(number) = highest.filter(|highest| ended && !reached(*highest)) {
+                self.outbox.drain().await?;
+                return Err(Cause::TooShort { number, unsent: (filled - kept) as u64 });
+            }
+            if filled > kept {
                 let number = due.ok_or(Cause::Full(self.plan.part_size))?;
+                self.progress.bytes_in.fetch_add(kept as u64, Relaxed);
                 self.outbox.send(number, buffer.freeze());
                 due = number.next();
                 if number.get() == MAX_PARTS / 10 * 9 {
@@ -210,13 +272,27 @@ impl<'a> Uploader<'a> {
                 break;
             }
         }
-        if self.progress.bytes_in.load(Relaxed) == 0 {
+        if self.progress.bytes_in.load(Relaxed) == 0 && self.outbox.ledger.is_empty() {
             let plan = self.plan;
             plan.retry.run(|_| self.store.abort_upload(&plan.key, self.upload_id)).await?;
             return Ok(Ended::Empty);
         }
         let (bytes, parts) = self.complete().await?;
         Ok(Ended::Completed { bytes, parts })
+    }
+
+    /// Moves on over full parts that the upload holds already; true if there were any.
+    fn pass_over(&mut self, due: &mut Option<PartNumber>, source: &mut Source) -> Result<bool, Cause> {
+        let (part_size, ledger) = (self.plan.part_size, &self.outbox.ledger);
+        let before = *due;
+        while due.is_some_and(|due| ledger.size_of(due) == Some(part_size.get())) {
+            *due = due.and_then(PartNumber::next);
+        }
+        if *due == before {
+            return Ok(false);
+        }
+        source.go_on_at(due.map_or(part_size.capacity(), |due| part_size.start_of(due)))?;
+        Ok(true)
     }
 
     /// Fills `buffer` until it is full or the input ends (then true), and notices meanwhile when an upload fails.
