@@ -62,6 +62,18 @@ impl Ledger {
         self.stored.values().map(|(_, size)| size).sum()
     }
 
+    /// Bytes from the first one on without a gap, which is what can be read.
+    #[must_use]
+    pub fn readable(&self, part_size: PartSize) -> u64 {
+        let mut bytes = 0;
+        let mut due = Some(PartNumber::FIRST);
+        while let Some((number, size)) = due.and_then(|number| Some((number, self.size_of(number)?))) {
+            bytes += size;
+            due = number.next().filter(|_| size == part_size.get());
+        }
+        bytes
+    }
+
     /// The parts in order, for completion: 1 to the last without a gap, all but the last of exactly `part_size`.
     ///
     /// # Errors
@@ -110,7 +122,9 @@ mod tests {
         note(&mut ledger, 2, 7);
         note(&mut ledger, 1, PART);
         assert_eq!(close(&ledger), Ok(vec![1, 2]));
+        assert_eq!(ledger.readable(PartSize::new(PART).expect("in range")), PART + 7);
         note(&mut ledger, 3, 7);
+        assert_eq!(ledger.readable(PartSize::new(PART).expect("in range")), PART + 7);
         assert!(matches!(close(&ledger), Err(Gap::Size { number, .. }) if number.get() == 2));
         note(&mut ledger, 2, PART);
         assert_eq!(close(&ledger), Ok(vec![1, 2, 3]));

@@ -50,6 +50,9 @@ pub struct Held {
     /// The highest part that the store holds. The input has to reach it before the upload can be completed, because no part
     /// before it can be short.
     pub highest: Option<PartNumber>,
+    /// The highest part behind a gap that holds other bytes than the input will. It was never readable, and must not become
+    /// so: the part that closes the gap waits until all up to this one are overwritten.
+    pub stale: Option<PartNumber>,
 }
 
 /// The short last part of an upload, which the next bytes of a stream belong to.
@@ -249,7 +252,7 @@ async fn part_size(
         let part_size = wanted.part_size.unwrap_or(default);
         let from = if wanted.part_size.is_some() { "as given with --part-size" } else { "the default" };
         tracing::warn!(
-            "the upload {id} of {object} does not show the part size that it was begun with; taking {part_size} bytes, {from}"
+            "the upload {id} of {object} does not show the part size that it was begun with; taking {part_size} bytes, {from}. If the store refuses parts of this size, give the right one with --part-size"
         );
         return Ok(part_size);
     };
@@ -299,7 +302,9 @@ fn stream(upload_id: String, part_size: PartSize, parts: &[StoredPart]) -> Held 
         }
         due = part.number.next();
     }
-    Held { upload_id, part_size, ledger, tail, highest: parts.last().map(|part| part.number) }
+    let highest = parts.last().map(|part| part.number);
+    let stale = highest.filter(|number| ledger.size_of(*number).is_none());
+    Held { upload_id, part_size, ledger, tail, highest, stale }
 }
 
 /// Compares each part with the file.
@@ -335,6 +340,7 @@ async fn compare(
         );
     }
     // A part behind a gap that the file does not reach yet was never readable: what the file will hold there counts.
+    let mut stale = parts.iter().rev().find(|part| end_of(part) > length).map(|part| part.number);
     let reached: Vec<StoredPart> = parts.iter().filter(|part| end_of(part) <= length).cloned().collect();
     let handle = file.try_clone().map_err(unread)?;
     let compared = tokio::task::spawn_blocking(move || same_bytes(&handle, part_size, reached)).await;
@@ -350,14 +356,18 @@ async fn compare(
                 let (path, last) = (path.to_owned(), end_of(&part) - 1);
                 return Err(ResumeError::Differs { path, object, id, number, start, last });
             }
-            false => tracing::warn!(
-                "{}: its bytes from {start} on are not those of the short part {number} of the upload {id}; the part is \
+            false => {
+                stale = stale.max(Some(number));
+                tracing::warn!(
+                    "{}: its bytes from {start} on are not those of the short part {number} of the upload {id}; the part is \
                  replaced by what the file holds, and readers that have read it already have other bytes",
-                path.display()
-            ),
+                    path.display()
+                );
+            }
         }
     }
-    Ok(Held { upload_id: id, part_size, ledger, tail: None, highest: parts.last().map(|part| part.number) })
+    let highest = parts.last().map(|part| part.number);
+    Ok(Held { upload_id: id, part_size, ledger, tail: None, highest, stale })
 }
 
 /// Whether each part has the bytes of the file at its place, as far as its MD5 is known. Uses all processors.
@@ -529,7 +539,9 @@ mod tests {
                 .collect();
             assert_eq!(known, in_ledger, "{parts:?}");
             assert_eq!(held.tail.map(|tail| tail.part.number.get()), tail, "{parts:?}");
-            assert_eq!(held.highest.map(PartNumber::get), parts.last().map(|part| part.0), "{parts:?}");
+            let highest = parts.last().map(|part| part.0);
+            assert_eq!(held.highest.map(PartNumber::get), highest, "{parts:?}");
+            assert_eq!(held.stale.map(PartNumber::get), highest.filter(|last| !in_ledger.contains(last)), "{parts:?}");
         }
     }
 

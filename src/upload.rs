@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::abort;
 use crate::fmp4::Inspector;
 use crate::ledger::Gap;
@@ -83,27 +85,18 @@ pub enum Cause {
     Full(PartSize),
     /// A resumed upload holds parts that the input does not reach.
     #[error(
-        "the input ended before it reached part {number}, which the upload holds from before, so the upload is not complete{}", lost(*unsent)
+        "the input ended before it reached part {number}, which the upload holds from before, so the upload cannot be \
+         completed; it still ends at byte {from}, and has to go on from there"
     )]
     TooShort {
         /// The highest such part.
         number: PartNumber,
-        /// The last bytes of the input, which a part before the highest cannot be short enough to hold.
-        unsent: u64,
+        /// How far it can be read.
+        from: u64,
     },
     /// A part is missing although none failed.
     #[error("the upload is not completed because {0}; this is a bug")]
     Gap(#[from] Gap),
-}
-
-/// What became of the last bytes of an input that was too short.
-fn lost(unsent: u64) -> String {
-    match unsent {
-        0 => String::new(),
-        _ => {
-            format!("; the last {unsent} bytes of the input are not stored, because only the highest part can be short")
-        }
-    }
 }
 
 /// Why an upload could not be finished, and what is left of it.
@@ -175,7 +168,7 @@ pub async fn write(
                 Ok((bytes, _)) => Err(WriteError { cause, left_open: None, completed: Some(bytes) }),
                 Err(_) => Err(WriteError {
                     cause,
-                    left_open: Some((upload_id.clone(), uploader.outbox.ledger.bytes())),
+                    left_open: Some((upload_id.clone(), uploader.outbox.ledger.readable(part_size))),
                     completed: None,
                 }),
             }
@@ -185,7 +178,7 @@ pub async fn write(
             uploader.outbox.settle().await;
             Err(WriteError {
                 cause,
-                left_open: Some((upload_id.clone(), uploader.outbox.ledger.bytes())),
+                left_open: Some((upload_id.clone(), uploader.outbox.ledger.readable(part_size))),
                 completed: None,
             })
         }
@@ -213,6 +206,15 @@ struct Uploader<'a> {
     upload_id: &'a str,
     progress: &'a Arc<Progress>,
     outbox: Outbox,
+    held_back: Option<HeldBack>,
+}
+
+/// The part that closes the gap before parts of an earlier run, which must be overwritten before they can be read.
+struct HeldBack {
+    number: PartNumber,
+    body: Bytes,
+    /// The highest of those parts.
+    stale: PartNumber,
 }
 
 impl<'a> Uploader<'a> {
@@ -226,15 +228,15 @@ impl<'a> Uploader<'a> {
         let address =
             Address { store: store.clone(), key: plan.key.clone(), upload_id: upload_id.to_owned(), retry: plan.retry };
         let outbox = Outbox::new(address, plan.part_size, plan.concurrency, spool, progress.clone());
-        Self { store, plan, upload_id, progress, outbox }
+        Self { store, plan, upload_id, progress, outbox, held_back: None }
     }
 
     /// Reads the input to its end, uploads it, and completes or aborts.
     async fn run(&mut self, source: &mut Source, held: Option<Held>) -> Result<Ended, Cause> {
         let mut due = Some(PartNumber::FIRST);
-        let (mut tail, mut highest) = (None, None);
+        let (mut tail, mut highest, mut stale) = (None, None, None);
         if let Some(held) = held {
-            (self.outbox.ledger, tail, highest) = (held.ledger, held.tail, held.highest);
+            (self.outbox.ledger, tail, highest, stale) = (held.ledger, held.tail, held.highest, held.stale);
         }
         let mut inspector = Some(Inspector::default());
         loop {
@@ -243,6 +245,7 @@ impl<'a> Uploader<'a> {
                 inspector = None;
             }
             let mut buffer = self.outbox.buffer().await?;
+            self.release();
             if let Some(tail) = tail.take() {
                 let plan = self.plan;
                 resume::read_back(self.store, &plan.key, self.upload_id, &tail, plan.retry, &mut buffer).await?;
@@ -254,12 +257,19 @@ impl<'a> Uploader<'a> {
             // Only the highest part may be short.
             if let Some(number) = highest.filter(|highest| ended && !reached(*highest)) {
                 self.outbox.drain().await?;
-                return Err(Cause::TooShort { number, unsent: (filled - kept) as u64 });
+                let from = self.outbox.ledger.readable(self.plan.part_size);
+                return Err(Cause::TooShort { number, from });
             }
             if filled > kept {
                 let number = due.ok_or(Cause::Full(self.plan.part_size))?;
                 self.progress.bytes_in.fetch_add(kept as u64, Relaxed);
-                self.outbox.send(number, buffer.freeze());
+                if let Some(stale) = stale.take().filter(|stale| number < *stale) {
+                    // A copy: the buffers belong to the parts that this one waits for.
+                    let body = Bytes::copy_from_slice(buffer.filled());
+                    self.held_back = Some(HeldBack { number, body, stale });
+                } else {
+                    self.outbox.send(number, buffer.freeze());
+                }
                 due = number.next();
                 if number.get() == MAX_PARTS / 10 * 9 {
                     let capacity = self.plan.part_size.capacity();
@@ -279,6 +289,21 @@ impl<'a> Uploader<'a> {
         }
         let (bytes, parts) = self.complete().await?;
         Ok(Ended::Completed { bytes, parts })
+    }
+
+    /// Sends the part that was held back once all parts behind it are this input's.
+    fn release(&mut self) {
+        let ledger = &self.outbox.ledger;
+        let whole = |held: &HeldBack| {
+            std::iter::successors(held.number.next(), |number| number.next())
+                .take_while(|number| *number <= held.stale)
+                .all(|number| ledger.size_of(number).is_some())
+        };
+        if self.held_back.as_ref().is_some_and(whole)
+            && let Some(HeldBack { number, body, .. }) = self.held_back.take()
+        {
+            self.outbox.send(number, body);
+        }
     }
 
     /// Moves on over full parts that the upload holds already; true if there were any.
@@ -307,6 +332,7 @@ impl<'a> Uploader<'a> {
                 count = source.read(buffer.room()) => count?,
                 stored = self.outbox.stored() => {
                     stored?;
+                    self.release();
                     continue;
                 }
             };
@@ -329,6 +355,8 @@ impl<'a> Uploader<'a> {
 
     /// Waits for all parts under way, then completes; the size and the number of parts of the object.
     async fn complete(&mut self) -> Result<(u64, usize), Cause> {
+        self.outbox.drain().await?;
+        self.release();
         self.outbox.drain().await?;
         let ledger = &self.outbox.ledger;
         let parts = ledger.close(self.plan.part_size)?;
