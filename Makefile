@@ -9,15 +9,18 @@ export PATH := $(CURDIR)/target/tools/awscli/bin:$(PATH)
 DEMO_SECONDS ?= 30
 DEMO_OUT ?= demo-out
 PORT ?= 8000
+MINUTES ?= 5
+SEED ?=
 export DEMO_SECONDS DEMO_OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-page test-recipes lint build install page
+.PHONY: help demo test test-rust test-page test-recipes soak lint build install page
 
 help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
 	@echo '               (DEMO_SECONDS=30, DEMO_OUT=demo-out)'
 	@echo 'make test      all tests'
+	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
 	@echo 'make lint      formatting, clippy, documentation, shell scripts'
 	@echo 'make build     writer and reader in target/release'
 	@echo 'make install   writer and reader into ~/.cargo/bin'
@@ -43,6 +46,12 @@ test-page:
 	@./scripts/install-deps.sh build test
 	@cargo build --quiet --release --locked --bins --example local_store
 	node --test tests/browser/page.test.mjs
+
+soak:
+	@./scripts/install-deps.sh build
+	@cargo build --quiet --release --locked --bins --example local_store
+	SOAK_MINUTES='$(MINUTES)' SOAK_SEED='$(SEED)' \
+		cargo test --quiet --release --locked --test soak -- --ignored --nocapture a_long_soak
 
 lint:
 	@./scripts/install-deps.sh lint

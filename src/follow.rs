@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::held::{self, Found, Held, HeldError};
 use crate::locate::{LocateError, Located, Wanted, locate, may_not_list};
 use crate::part::{PartNumber, PartSize};
 use crate::prefetch::{End, Event, Fetch, Stretch, Target};
@@ -36,6 +37,8 @@ const LAST_LOOKS: u32 = 20;
 pub struct Plan {
     /// What to look for.
     pub wanted: Wanted,
+    /// What the output holds already.
+    pub held: Option<Held>,
     /// Ask by part numbers instead of byte ranges.
     pub by_part: bool,
     /// Bytes per range request, at least one.
@@ -52,6 +55,9 @@ pub enum ReadError {
     /// There was nothing to read.
     #[error(transparent)]
     Locate(#[from] LocateError),
+    /// The file to go on after is not the beginning of what there is to read.
+    #[error(transparent)]
+    Held(#[from] HeldError),
     /// The store refused, or could not be reached for too long.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -94,33 +100,48 @@ pub enum ReadError {
     },
 }
 
-/// Copies the object to `sink` while it grows; returns the number of bytes.
+/// Copies the object to `sink` while it grows, from where the output ends; returns the size of the object.
 ///
 /// # Errors
 /// [`ReadError`]; what was written before is a clean prefix of the object.
 pub async fn read(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progress>) -> Result<u64, ReadError> {
     progress.news();
-    let located = tokio::select! {
-        located = locate(store, &plan.wanted) => located?,
+    let found = tokio::select! {
+        found = find(store, plan) => found?,
         () = sink.closed() => return Err(SinkError::Closed.into()),
     };
+    let Found { located, part_size } = found;
     let object = store.object(&plan.wanted.key);
     match (&located.version, located.is_open()) {
         (Some(id), true) => tracing::info!("reading {object} while it is written, upload id {id}"),
         (None, true) => tracing::info!("reading {object} while it is written"),
         (_, false) => tracing::info!("reading {object}, which is complete"),
     }
+    if let Some(held) = &plan.held {
+        tracing::info!("{} holds the first {} bytes of it; going on from there", held.path.display(), held.bytes);
+    }
     if let Some(id) = &located.version {
         // The cell is empty: this is the only place that sets it, and it runs once.
         drop(progress.upload.set(id.clone()));
     }
     let mut follower = Follower::new(store, plan, located, progress);
+    if let Some(held) = &plan.held {
+        follower.go_on_at(held.bytes, part_size);
+    }
     let result = follower.run(sink).await;
     // Whatever ended the reading, what was fetched in order belongs to the output.
     let written = sink.finish().await;
     result?;
     written?;
     Ok(follower.cursor)
+}
+
+/// Finds what to read, and makes sure that it begins with what the output holds.
+async fn find(store: &Store, plan: &Plan) -> Result<Found, ReadError> {
+    match &plan.held {
+        Some(held) => Ok(held::find(store, &plan.wanted, held).await??),
+        None => Ok(Found { located: locate(store, &plan.wanted).await?, part_size: None }),
+    }
 }
 
 /// What is known about the end of the object.
@@ -140,6 +161,8 @@ struct Follower<'a> {
     progress: &'a Arc<Progress>,
     target: Target,
     located: Located,
+    /// Ask by part numbers instead of byte ranges.
+    by_part: bool,
     /// The next byte that the sink is owed.
     cursor: u64,
     /// The part that the cursor is in, and where that part begins; kept for reading by part.
@@ -180,6 +203,7 @@ impl<'a> Follower<'a> {
             progress,
             target,
             located,
+            by_part: plan.by_part,
             cursor: 0,
             part: (Some(PartNumber::FIRST), 0),
             part_size: None,
@@ -193,6 +217,21 @@ impl<'a> Follower<'a> {
             last_looks: 0,
             said_off: false,
             listed: Instant::now(),
+        }
+    }
+
+    /// Begins at a byte instead of the first.
+    fn go_on_at(&mut self, cursor: u64, part_size: Option<u64>) {
+        self.cursor = cursor;
+        self.learn(None, part_size);
+        match self.part_size {
+            Some(size) => {
+                let whole = cursor / size.get();
+                let number = u32::try_from(whole + 1).ok().and_then(PartNumber::new);
+                self.part = (number, whole * size.get());
+            }
+            // Which part that byte is in is not known.
+            None => self.by_part = false,
         }
     }
 
@@ -232,7 +271,7 @@ impl<'a> Follower<'a> {
                         self.over = Over::No;
                     }
                 }
-                Event::End(End::Whole) if self.plan.by_part && self.is_in_part() => {
+                Event::End(End::Whole) if self.by_part && self.is_in_part() => {
                     // A part that is short is the tail part: it may be the last, or be replaced by its longer self.
                     self.back_to_edge();
                     self.at_edge(true, sent, sink).await?;
@@ -284,7 +323,7 @@ impl<'a> Follower<'a> {
     /// The stretch that is `ahead` places after the cursor.
     fn stretch(&self, ahead: usize) -> Option<Stretch> {
         let ahead = ahead as u64;
-        if !self.plan.by_part {
+        if !self.by_part {
             let chunk = self.plan.chunk_size;
             let first = self.window.front().map_or(self.cursor, |front| front.first) + ahead * chunk;
             // At the edge one more chunk is asked for than is due: an answer that falls short of it shows that there is no
@@ -310,7 +349,7 @@ impl<'a> Follower<'a> {
     fn advance(&mut self) {
         self.window.pop_front();
         self.progress.parts.fetch_add(1, Relaxed);
-        if self.plan.by_part {
+        if self.by_part {
             self.part = (self.part.0.and_then(PartNumber::next), self.cursor);
             if std::mem::take(&mut self.waited) {
                 // One part came when it was due. Whether the next is there already is seen by asking for it.

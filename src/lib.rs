@@ -7,11 +7,11 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | [`live_read`], [`part`] | facts and arithmetic of the protocol; pure |
+//! | [`live_read`], [`part`], [`limits`] | facts and arithmetic of the protocol; pure |
 //! | [`store`] | the one door to S3 |
 //! | [`retry`] | when to send a failed request again |
 //! | [`source`], [`pool`], [`upload`], [`outbox`], [`spool`], [`ledger`] | the writer |
-//! | [`locate`], [`follow`], [`prefetch`], [`rhythm`], [`sink`] | the reader |
+//! | [`locate`], [`held`], [`follow`], [`prefetch`], [`rhythm`], [`sink`] | the reader |
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
 //! | [`fmp4`] | what kind of MP4 goes through |
 //! | [`cli`], [`logging`], [`progress`], [`shutdown`] | what people type, see and send |
@@ -26,7 +26,9 @@ pub mod check;
 pub mod cli;
 pub mod fmp4;
 pub mod follow;
+pub mod held;
 pub mod ledger;
+pub mod limits;
 pub mod live_check;
 pub mod live_read;
 pub mod locate;

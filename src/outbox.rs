@@ -22,8 +22,17 @@ use crate::retry::Retry;
 use crate::spool::{Spool, SpoolSettings, Spooled};
 use crate::store::{ETag, Store, StoreError};
 
-/// The input has waited for so long that the store counts as away even if no request has failed yet.
-const AWAY: Duration = Duration::from_secs(1);
+/// The store counts as away when no part has been stored for this long, even if no request has failed yet ...
+const AWAY: Duration = Duration::from_secs(5);
+
+/// ... and for this many times as long as parts take: a slow store is not away, it slows the input down.
+const AWAY_TIMES: u32 = 3;
+
+/// How long parts take before any has been stored.
+const UNKNOWN: Duration = Duration::from_secs(10);
+
+/// How soon a failing part is noticed while the input waits.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Between two warnings about the spool.
 const WARN_AGAIN: Duration = Duration::from_secs(60);
@@ -71,7 +80,13 @@ enum Waiting {
 }
 
 /// A part that has been stored.
-type Stored = (PartNumber, ETag, u64);
+#[derive(Debug)]
+struct Stored {
+    number: PartNumber,
+    etag: ETag,
+    size: u64,
+    took: Duration,
+}
 
 /// The parts of one upload on their way.
 #[derive(Debug)]
@@ -84,8 +99,14 @@ pub struct Outbox {
     /// Parts in flight whose last attempt failed.
     failing: Arc<AtomicUsize>,
     spool: Option<Spool>,
-    /// When the spool was last spoken of, and whether it is in use.
+    /// When a part was last stored, or the first of a new burst sent.
+    moved: Instant,
+    /// How long parts take, the slow ones.
+    usual: Option<Duration>,
+    /// When it was last said that parts wait on disk, and that no more can.
     warned: Option<Instant>,
+    warned_full: Option<Instant>,
+    /// Whether parts wait on disk.
     spooling: bool,
     progress: Arc<Progress>,
     /// What the store holds.
@@ -111,7 +132,10 @@ impl Outbox {
             in_flight: JoinSet::new(),
             failing: Arc::default(),
             spool,
+            moved: Instant::now(),
+            usual: None,
             warned: None,
+            warned_full: None,
             spooling: false,
             progress,
             ledger: Ledger::default(),
@@ -123,18 +147,18 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError`] when a part that is on its way has failed for good.
     pub async fn buffer(&mut self) -> Result<PartBuffer, OutboxError> {
-        let away_at = Instant::now() + AWAY;
         loop {
             self.launch();
             // One part may wait in memory beside the one to be filled; the other buffers belong to the parts in flight,
             // those that come back from disk included.
             let in_memory = self.waiting.iter().filter(|(_, part)| matches!(part, Waiting::Memory(_))).count();
             if in_memory > 1 {
+                let away_at = self.moved + AWAY.max(self.usual.unwrap_or(UNKNOWN) * AWAY_TIMES);
                 let away = self.failing.load(Relaxed) > 0 || Instant::now() >= away_at;
                 if away && self.spill() {
                     continue;
                 }
-                let look_again = away_at.max(Instant::now() + AWAY / 10);
+                let look_again = Instant::now() + LOOK_AGAIN;
                 tokio::select! {
                     Some(joined) = self.in_flight.join_next() => self.note(joined)?,
                     () = sleep_until(look_again), if self.spool.is_some() => {}
@@ -195,6 +219,9 @@ impl Outbox {
 
     /// Starts to send waiting parts, the oldest first.
     fn launch(&mut self) {
+        if self.in_flight.is_empty() {
+            self.moved = Instant::now();
+        }
         while self.in_flight.len() < self.concurrency
             && let Some((number, part)) = self.waiting.pop_front()
         {
@@ -224,13 +251,13 @@ impl Outbox {
         let newest = self.waiting.iter_mut().rev().find(|(_, part)| matches!(part, Waiting::Memory(_)));
         let (Some(spool), Some((number, part))) = (self.spool.as_mut(), newest) else { return false };
         let Waiting::Memory(bytes) = part else { return false };
-        let due = self.warned.is_none_or(|at| at.elapsed() >= WARN_AGAIN);
+        let due = |warned: Option<Instant>| warned.is_none_or(|at| at.elapsed() >= WARN_AGAIN);
         match spool.put(bytes) {
             Ok(spooled) => {
                 tracing::debug!(part = number.get(), "moved to disk");
                 *part = Waiting::Disk(spooled);
                 self.spooling = true;
-                if due {
+                if due(self.warned) {
                     self.warned = Some(Instant::now());
                     let bytes: usize = self.waiting.iter().map(|(_, part)| part.disk_len()).sum();
                     let shown = show_bytes(bytes as u64);
@@ -241,8 +268,8 @@ impl Outbox {
                 true
             }
             Err(error) => {
-                if due {
-                    self.warned = Some(Instant::now());
+                if due(self.warned_full) {
+                    self.warned_full = Some(Instant::now());
                     tracing::warn!(
                         "the store does not keep up, and no more input can wait on disk: {error}. The input waits; nothing is lost as long as it can"
                     );
@@ -253,8 +280,10 @@ impl Outbox {
     }
 
     fn note(&mut self, joined: Result<Result<Stored, OutboxError>, JoinError>) -> Result<(), OutboxError> {
-        let (number, etag, size) = joined??;
+        let Stored { number, etag, size, took } = joined??;
         tracing::debug!(part = number.get(), bytes = size, "stored");
+        self.moved = Instant::now();
+        self.usual = Some(self.usual.map_or(took, |usual| took.max(usual * 7 / 8)));
         self.ledger.note(number, etag, size);
         self.progress.bytes_out.fetch_add(size, Relaxed);
         self.progress.parts.fetch_add(1, Relaxed);
@@ -300,19 +329,18 @@ impl Drop for Failing {
 
 /// Sends one part until the store has it.
 async fn put(address: &Address, number: PartNumber, body: Bytes, mut failing: Failing) -> Result<Stored, OutboxError> {
-    let size = body.len() as u64;
+    let (size, began) = (body.len() as u64, Instant::now());
     let etag = address.retry.run(|failed| {
         if failed > 0 {
             failing.failed();
         }
-        address.store.put_part(&address.key, &address.upload_id, number, body.clone(), patience(size, failed))
+        address.store.put_part(
+            &address.key,
+            &address.upload_id,
+            number,
+            body.clone(),
+            address.store.patience().part(size, failed),
+        )
     });
-    Ok((number, etag.await?, size))
-}
-
-/// How long the upload of a part of `size` bytes may take before it is cut and tried again. Grows with every failure, so
-/// that an uplink slower than expected is never cut for ever.
-fn patience(size: u64, failed: u32) -> Duration {
-    let expected = Duration::from_secs(30 + size / 100_000);
-    expected.saturating_mul(1 << failed.min(5))
+    Ok(Stored { etag: etag.await?, took: began.elapsed(), number, size })
 }

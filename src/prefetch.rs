@@ -14,9 +14,6 @@ use crate::part::PartNumber;
 use crate::retry::{Failures, Retry};
 use crate::store::{Body, Fetched, Kind, Piece, Store, StoreError};
 
-/// A body that brings no byte for this long is cut and asked for again from where it stopped.
-const STALL: Duration = Duration::from_secs(20);
-
 /// What is being read: all stretches of one reader share it.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -148,18 +145,20 @@ async fn read(store: &Store, target: &Target, stretch: Stretch, tell: &mpsc::Unb
         let error = match answer {
             Ok(Fetched::NotYet) => return End::Edge { length: at - start },
             Ok(Fetched::Absent) => return End::Absent,
-            Ok(Fetched::Data(body)) => match pass_on(*body, piece, &mut at, tell, &mut failures).await {
-                Ok(answer_last) => {
-                    // A range that is cut short by the live edge ends before its last byte, a part with its own.
-                    let wanted = *last.get_or_insert(answer_last);
-                    let length = at - start;
-                    return if at > wanted { End::Whole } else { End::Edge { length } };
+            Ok(Fetched::Data(body)) => {
+                match pass_on(*body, piece, store.patience().body, &mut at, tell, &mut failures).await {
+                    Ok(answer_last) => {
+                        // A range that is cut short by the live edge ends before its last byte, a part with its own.
+                        let wanted = *last.get_or_insert(answer_last);
+                        let length = at - start;
+                        return if at > wanted { End::Whole } else { End::Edge { length } };
+                    }
+                    Err((cause, answer_last)) => {
+                        last = last.or(answer_last);
+                        StoreError::local("reading", store.object(&target.key), Kind::Passing, cause)
+                    }
                 }
-                Err((cause, answer_last)) => {
-                    last = last.or(answer_last);
-                    StoreError::local("reading", store.object(&target.key), Kind::Passing, cause)
-                }
-            },
+            }
             Err(error) => error,
         };
         match failures.next_wait(error) {
@@ -175,6 +174,8 @@ async fn read(store: &Store, target: &Target, stretch: Stretch, tell: &mpsc::Unb
 async fn pass_on(
     mut body: Body,
     asked: Piece,
+    // A body that brings no byte for this long is cut and asked for again from where it stopped.
+    stall: Duration,
     at: &mut u64,
     tell: &mpsc::UnboundedSender<Event>,
     failures: &mut Failures,
@@ -185,12 +186,12 @@ async fn pass_on(
     drop(tell.send(facts));
     debug_assert_eq!(first, *at, "checked by promised()");
     loop {
-        let bytes = match timeout(STALL, body.next()).await {
+        let bytes = match timeout(stall, body.next()).await {
             Ok(Ok(Some(bytes))) => bytes,
             Ok(Ok(None)) if *at > last => return Ok(last),
             Ok(Ok(None)) => return Err(("the answer ended before its last byte".to_owned(), Some(last))),
             Ok(Err(cause)) => return Err((format!("the connection broke: {cause}"), Some(last))),
-            Err(_) => return Err((format!("nothing came for {} s", STALL.as_secs()), Some(last))),
+            Err(_) => return Err((format!("nothing came for {} s", stall.as_secs_f64()), Some(last))),
         };
         let left = last + 1 - *at;
         if bytes.len() as u64 > left {

@@ -25,7 +25,7 @@ const LOOKS: u32 = 7;
 const SLACK: Duration = Duration::from_millis(5);
 
 /// The first wait after a short tail part, which is how an upload ends.
-const AFTER_TAIL: Duration = Duration::from_millis(50);
+const AFTER_TAIL: Duration = Duration::from_millis(100);
 
 /// A stretch of time, given by its two ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl Rhythm {
     #[must_use]
     pub fn wait(&self, now: Instant) -> Duration {
         if self.looks_like_end() {
-            return AFTER_TAIL.saturating_mul(1 << self.misses.min(10)).min(self.longest);
+            return AFTER_TAIL.saturating_mul(1 << (2 * self.misses).min(20)).min(self.longest);
         }
         let due = self.due();
         let (Some(newest), Some(first), Some(last)) = (self.newest, due.first(), due.last()) else {
@@ -319,7 +319,7 @@ mod tests {
         assert!(rhythm.suspects_end(now));
         assert_eq!(rhythm.wait(now), AFTER_TAIL);
         rhythm.missed(now);
-        assert_eq!(rhythm.wait(now), 2 * AFTER_TAIL);
+        assert_eq!(rhythm.wait(now), 4 * AFTER_TAIL);
         rhythm.arrived(now, true);
         assert_eq!(rhythm.wait(now), POLL);
     }

@@ -3,7 +3,7 @@
 use std::io;
 
 use futures_util::StreamExt;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::sync::watch;
 
@@ -17,12 +17,13 @@ impl std::fmt::Debug for EndSignals {
 }
 
 impl EndSignals {
-    /// Starts to catch SIGINT and SIGTERM.
+    /// Starts to catch SIGINT, SIGTERM, and SIGHUP (a closed terminal) unless it is ignored, as `nohup` has it.
     ///
     /// # Errors
     /// When the system refuses.
     pub fn catch() -> io::Result<Self> {
-        Signals::new([SIGINT, SIGTERM]).map(Self)
+        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+        Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup)).map(Self)
     }
 
     /// Waits for the next signal and returns its number.
@@ -35,6 +36,21 @@ impl EndSignals {
     }
 }
 
+/// Whether a signal was ignored when the program started, where the system tells.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    u32::try_from(signal - 1).ok().and_then(|bit| mask.checked_shr(bit)).is_some_and(|mask| mask & 1 == 1)
+}
+
+/// Whether a signal asks to end at once when work is being finished already. A terminal that closes may send more than
+/// one SIGHUP, so that never means impatience.
+#[must_use]
+pub fn is_impatient(signal: i32) -> bool {
+    signal != SIGHUP
+}
+
 /// A request to stop that can be made once and seen by many.
 #[must_use]
 pub fn stop_switch() -> (watch::Sender<bool>, watch::Receiver<bool>) {
@@ -45,6 +61,7 @@ pub fn stop_switch() -> (watch::Sender<bool>, watch::Receiver<bool>) {
 #[must_use]
 pub fn name(signal: i32) -> &'static str {
     match signal {
+        SIGHUP => "SIGHUP",
         SIGINT => "SIGINT",
         SIGTERM => "SIGTERM",
         _ => "a signal",

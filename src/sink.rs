@@ -3,8 +3,8 @@
 //! A thread, because a write to a pipe waits as long as the other side likes. The queue in front of it is short, so a slow
 //! consumer slows the fetching down.
 
-use std::fs::File;
-use std::io::{self, IoSlice, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -39,12 +39,18 @@ pub enum SinkError {
         cause: Arc<io::Error>,
     },
     /// The file could not be opened.
-    #[error("cannot create {}: {cause}", path.display())]
+    #[error("cannot open {} for writing: {cause}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
         /// What the system said.
         cause: Arc<io::Error>,
+    },
+    /// What was asked to go on after is not a file with bytes in it.
+    #[error("cannot go on after {}: it is not a regular file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
     },
 }
 
@@ -81,6 +87,26 @@ impl Sink {
         let open = |cause| SinkError::Open { path: path.to_owned(), cause: Arc::new(cause) };
         let file = File::create(path).map_err(open)?;
         Self::start(file, None, &path.display().to_string(), progress)
+    }
+
+    /// A file that is kept and gone on after, or made where there is none; and how many bytes it holds, `None` where it
+    /// was made. Nothing in it changes before the first write.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is no regular file.
+    pub fn append(path: &Path, progress: Arc<Progress>) -> Result<(Self, Option<u64>), SinkError> {
+        let open = |cause| SinkError::Open { path: path.to_owned(), cause: Arc::new(cause) };
+        let held = match std::fs::metadata(path) {
+            // Asked before it is opened: opening a named pipe would wait for its other end.
+            Ok(found) if !found.is_file() => return Err(SinkError::NotAFile { path: path.to_owned() }),
+            Ok(_) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(open(error)),
+        };
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(open)?;
+        let bytes = file.seek(SeekFrom::End(0)).map_err(open)?;
+        let sink = Self::start(file, None, &path.display().to_string(), progress)?;
+        Ok((sink, held.then_some(bytes)))
     }
 
     fn start(file: File, watched: Option<File>, output: &str, progress: Arc<Progress>) -> Result<Self, SinkError> {

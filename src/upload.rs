@@ -20,6 +20,7 @@ use bytes::Bytes;
 use crate::abort;
 use crate::fmp4::Inspector;
 use crate::ledger::Gap;
+use crate::limits;
 use crate::live_check::{self, LiveRead};
 use crate::live_read::MAX_PARTS;
 use crate::outbox::{Address, Outbox, OutboxError};
@@ -206,6 +207,7 @@ struct Uploader<'a> {
     upload_id: &'a str,
     progress: &'a Arc<Progress>,
     outbox: Outbox,
+    looked_ahead: bool,
     held_back: Option<HeldBack>,
 }
 
@@ -228,7 +230,7 @@ impl<'a> Uploader<'a> {
         let address =
             Address { store: store.clone(), key: plan.key.clone(), upload_id: upload_id.to_owned(), retry: plan.retry };
         let outbox = Outbox::new(address, plan.part_size, plan.concurrency, spool, progress.clone());
-        Self { store, plan, upload_id, progress, outbox, held_back: None }
+        Self { store, plan, upload_id, progress, outbox, looked_ahead: false, held_back: None }
     }
 
     /// Reads the input to its end, uploads it, and completes or aborts.
@@ -271,6 +273,7 @@ impl<'a> Uploader<'a> {
                     self.outbox.send(number, buffer.freeze());
                 }
                 due = number.next();
+                self.look_ahead();
                 if number.get() == MAX_PARTS / 10 * 9 {
                     let capacity = self.plan.part_size.capacity();
                     tracing::warn!(
@@ -318,6 +321,18 @@ impl<'a> Uploader<'a> {
         }
         source.go_on_at(due.map_or(part_size.capacity(), |due| part_size.start_of(due)))?;
         Ok(true)
+    }
+
+    /// Says once, when the rate of the input is known, that it will not fit.
+    fn look_ahead(&mut self) {
+        let elapsed = self.progress.elapsed();
+        if !self.looked_ahead && elapsed >= limits::OBSERVED {
+            self.looked_ahead = true;
+            let bytes = self.progress.bytes_in.load(Relaxed);
+            if let Some(advice) = limits::advice(self.plan.part_size, bytes, elapsed) {
+                tracing::warn!("{advice}");
+            }
+        }
     }
 
     /// Fills `buffer` until it is full or the input ends (then true), and notices meanwhile when an upload fails.

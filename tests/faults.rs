@@ -143,7 +143,7 @@ fn trouble_that_does_not_end_is_a_failure_after_the_time_that_is_given() {
     let writer = lab.writer(&[KEY, "--retry-timeout", "400ms"]);
     let id = lab.wait_open(KEY);
     writer.end_with(b"data").failed_with_one_message(OBJECT).says("uploading part 1").says("500").says(&id);
-    assert_eq!(lab.open(KEY), [id.clone()]);
+    assert_eq!(lab.open(KEY), std::slice::from_ref(&id));
     lab.faults(&json!([{ "operation": "GetObject", "status": 500 }]));
     let reader = lab.reader(&[KEY, "--upload-id", &id, "--retry-timeout", "400ms"]).wait();
     reader.failed_with_one_message(OBJECT).says("500").gave(b"");

@@ -125,7 +125,7 @@ fn a_second_signal_ends_the_writer_at_once_and_leaves_the_upload_open() {
             .says("`writer live/stream.mp4 --resume`")
             .says("`writer live/stream.mp4 --abort`")
             .says("left open");
-        assert_eq!(lab.open(KEY), [id.clone()], "{}", writer.state());
+        assert_eq!(lab.open(KEY), std::slice::from_ref(&id), "{}", writer.state());
         assert_eq!(lab.parts(KEY, &id), [5_000_000]);
     }
 }

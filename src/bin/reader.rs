@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use clap::Parser;
-use live_read::cli::common::{Exit, load_dotenv};
+use live_read::cli::common::{Exit, complain, load_dotenv};
 use live_read::cli::reader::{By, ReaderArgs};
 use live_read::follow::{self, Plan, ReadError};
+use live_read::held::Held;
 use live_read::locate::Wanted;
 use live_read::logging::{Console, LogSettings};
 use live_read::progress::{self, Progress};
@@ -21,7 +22,7 @@ use live_read::store::{Access, Connection, Store};
 
 fn main() -> ExitCode {
     if let Err(error) = load_dotenv() {
-        eprintln!("reader: {error}");
+        complain("reader", &error);
         return Exit::Usage.into();
     }
     let args = ReaderArgs::parse();
@@ -30,6 +31,10 @@ fn main() -> ExitCode {
         debug_sdk: args.common.debug_sdk,
         format: args.common.log_format,
     });
+    if args.resume && args.file == Path::new("-") {
+        tracing::error!("--resume goes on after the bytes that a FILE holds; name the FILE");
+        return Exit::Usage.into();
+    }
     let access = if args.anon { Access::Anonymous } else { Access::Credentials };
     let connection = match args.common.connection(access) {
         Ok(connection) => connection,
@@ -76,8 +81,14 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
     };
     console.hide(resolved.secrets);
     let progress = Arc::new(Progress::default());
+    let mut held = None;
     let sink = if args.file == Path::new("-") {
         Sink::stdout(progress.clone())
+    } else if args.resume {
+        Sink::append(&args.file, progress.clone()).map(|(sink, bytes)| {
+            held = begins_with(&args.file, bytes);
+            sink
+        })
     } else {
         // Opening a named pipe waits for its other end, and must not keep signals from being heard.
         let (file, progress) = (args.file.clone(), progress.clone());
@@ -105,6 +116,7 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
             timeout: args.timeout,
             retry: Retry { give_up_after: args.common.retry_timeout },
         },
+        held,
         by_part: args.by == By::Part,
         chunk_size: args.chunk_size,
         queue_size: usize::from(args.queue_size),
@@ -131,4 +143,14 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
             Exit::Failed
         }
     }
+}
+
+/// What there is to go on after in the file of `--resume`; says so where there is nothing.
+fn begins_with(path: &Path, bytes: Option<u64>) -> Option<Held> {
+    match bytes {
+        None => tracing::info!("{} did not exist; reading from the first byte", path.display()),
+        Some(0) => tracing::info!("{} is empty; reading from the first byte", path.display()),
+        Some(bytes) => return Some(Held { path: path.to_owned(), bytes }),
+    }
+    None
 }

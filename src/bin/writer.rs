@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use clap::Parser;
 use live_read::abort;
 use live_read::check::{self, Verdict};
-use live_read::cli::common::{Exit, load_dotenv};
+use live_read::cli::common::{Exit, complain, load_dotenv};
 use live_read::cli::units::show_bytes;
 use live_read::cli::writer::{WriterArgs, content_type_of};
 use live_read::logging::{Console, LogSettings};
@@ -27,7 +27,7 @@ use live_read::upload::{self, Ended, Plan, WriteError};
 
 fn main() -> ExitCode {
     if let Err(error) = load_dotenv() {
-        eprintln!("writer: {error}");
+        complain("writer", &error);
         return Exit::Usage.into();
     }
     let args = WriterArgs::parse();
@@ -84,9 +84,17 @@ async fn run(args: WriterArgs, connection: Connection, console: &Console) -> Exi
         shutdown::name(first)
     );
     stop.send_replace(true);
+    let second = async {
+        loop {
+            let signal = signals.next().await;
+            if shutdown::is_impatient(signal) {
+                break signal;
+            }
+        }
+    };
     tokio::select! {
         exit = &mut work => exit,
-        signal = signals.next() => {
+        signal = second => {
             let how = progress.upload.get().map_or_else(String::new, |id| how_to_go_on(&key, &file, id));
             tracing::error!("{} again: ended at once, before the upload was complete. {how}", shutdown::name(signal));
             Exit::Signal(signal)

@@ -26,6 +26,11 @@ pub struct CommonArgs {
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::units::duration, help_heading = "Store")]
     pub retry_timeout: std::time::Duration,
 
+    /// How long the store may be silent before a request is sent again; a part's upload gets as much again for each 3 MB
+    /// [default: 30, and 20 in the middle of an answer]
+    #[arg(long, value_name = "DURATION", value_parser = super::units::interval, help_heading = "Store")]
+    pub stall_timeout: Option<std::time::Duration>,
+
     /// No status line; start, end, warnings and errors are still said
     #[arg(short, long, help_heading = "Messages")]
     pub quiet: bool,
@@ -54,7 +59,13 @@ impl CommonArgs {
         if bucket.contains('/') {
             return Err(format!("{bucket:?} is not a bucket name; give the bucket and the key apart"));
         }
-        Ok(Connection { bucket, endpoint_url: self.endpoint_url.clone(), path_style: self.path_style, access })
+        Ok(Connection {
+            bucket,
+            endpoint_url: self.endpoint_url.clone(),
+            path_style: self.path_style,
+            access,
+            stall_timeout: self.stall_timeout,
+        })
     }
 }
 
@@ -88,6 +99,13 @@ impl Exit {
             Self::Signal(number) => u8::try_from(128 + number).unwrap_or(1),
         }
     }
+}
+
+/// Writes a message before there is a log. Standard error may be closed, and that is no reason to panic.
+pub fn complain(tool: &str, message: &str) {
+    use std::io::Write;
+    // There is nowhere else to say that it could not be said.
+    drop(writeln!(std::io::stderr(), "{tool}: {message}"));
 }
 
 /// Reads `.env` of the working directory into the environment, never over what is set there already.

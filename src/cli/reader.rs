@@ -47,6 +47,10 @@ pub struct ReaderArgs {
     #[arg(long, value_name = "ID")]
     pub upload_id: Option<String>,
 
+    /// Go on after the bytes that FILE holds, once they are seen to be of the same upload
+    #[arg(long)]
+    pub resume: bool,
+
     /// Without credentials: a public bucket
     #[arg(long)]
     pub anon: bool,

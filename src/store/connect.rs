@@ -1,6 +1,6 @@
 //! How a [`Store`] comes to be: credentials, region, endpoint, addressing, and the client's settings.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -15,7 +15,7 @@ use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation,
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, tls};
 
-use super::{Store, Tally};
+use super::{Patience, Store, Tally};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +40,8 @@ pub struct Connection {
     pub path_style: bool,
     /// Who is asking.
     pub access: Access,
+    /// How long the store may be silent, where that is given.
+    pub stall_timeout: Option<Duration>,
 }
 
 /// Why a store could not even be asked.
@@ -127,9 +129,10 @@ impl Store {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         let store = Self {
-            client: aws_sdk_s3::Client::from_conf(config),
+            client: Arc::new(RwLock::new(aws_sdk_s3::Client::from_conf(config))),
             bucket: connection.bucket.clone(),
             tally: Arc::new(Tally::default()),
+            patience: Patience::new(connection.stall_timeout),
             content_md5: !plain && !hashes_sha256_fast(),
         };
         Ok((store, Resolved { region: region.to_string(), endpoint, secrets }))

@@ -75,7 +75,7 @@ impl StoreError {
 
     /// A request without an answer in time; always worth another try.
     pub(super) fn timed_out(doing: impl Into<String>, object: String, after: Duration) -> Self {
-        let cause = format!("no answer within {} s", after.as_secs());
+        let cause = format!("no answer within {} s", after.as_secs_f64());
         Self { doing: doing.into(), object, kind: Kind::Passing, status: None, code: None, cause }
     }
 

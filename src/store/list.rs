@@ -1,14 +1,11 @@
 //! Requests that list: the open uploads of one key, the parts of one upload, and whether the bucket answers at all.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat as Format};
 
-use super::{Kind, PATIENCE, Store, StoreError, send};
+use super::seen::SeenHeader;
+use super::{Kind, Store, StoreError, send};
 use crate::part::PartNumber;
 
 /// An upload that has been started and neither completed nor aborted.
@@ -56,13 +53,13 @@ impl Store {
         let mut markers: (Option<String>, Option<String>) = (None, None);
         for _ in 0..MOST_PAGES {
             let request = self
-                .client
+                .client()
                 .list_multipart_uploads()
                 .bucket(&self.bucket)
                 .prefix(key)
                 .set_key_marker(markers.0.clone())
                 .set_upload_id_marker(markers.1.clone());
-            let page = send!(self, list, doing, self.object(key), PATIENCE, request.send())?;
+            let page = send!(self, list, doing, self.object(key), self.patience.answer, request.send())?;
             let mut beyond = false;
             for upload in page.uploads.unwrap_or_default() {
                 let (Some(entry_key), Some(id)) = (upload.key, upload.upload_id) else { continue };
@@ -93,13 +90,13 @@ impl Store {
         let mut marker: Option<String> = None;
         for _ in 0..MOST_PAGES {
             let request = self
-                .client
+                .client()
                 .list_parts()
                 .bucket(&self.bucket)
                 .key(key)
                 .upload_id(upload_id)
                 .set_part_number_marker(marker.clone());
-            let page = send!(self, list, doing, self.object(key), PATIENCE, request.send())?;
+            let page = send!(self, list, doing, self.object(key), self.patience.answer, request.send())?;
             for part in page.parts.unwrap_or_default() {
                 let number = part.part_number.and_then(|number| u32::try_from(number).ok()).and_then(PartNumber::new);
                 let size = part.size.and_then(|size| u64::try_from(size).ok());
@@ -125,46 +122,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`] for anything but success. A HEAD carries no error code, so 403 and 404 are all that is known.
     pub async fn head_bucket(&self) -> (Result<(), StoreError>, Option<i64>) {
-        let dates = DateSeen::default();
-        let request = self.client.head_bucket().bucket(&self.bucket).customize().interceptor(dates.clone());
+        let dates = SeenHeader::new("date");
+        let request = self.client().head_bucket().bucket(&self.bucket).customize().interceptor(dates.clone());
         let object = format!("s3://{}", self.bucket);
-        let answer = send!(self, read, "looking for the bucket", object, PATIENCE, request.send());
+        let answer = send!(self, read, "looking for the bucket", object, self.patience.answer, request.send());
         let result = answer.map(drop).map_err(|mut error| {
             if error.status == Some(404) {
                 error.kind = Kind::NoBucket;
             }
             error
         });
-        (result, dates.ahead())
-    }
-}
-
-/// Notes the `Date` of an answer.
-#[derive(Debug, Clone, Default)]
-struct DateSeen(Arc<Mutex<Option<i64>>>);
-
-impl DateSeen {
-    fn ahead(&self) -> Option<i64> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl Intercept for DateSeen {
-    fn name(&self) -> &'static str {
-        "date of the answer"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let date =
-            context.response().headers().get("date").and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
-        let ahead = date.map(|date| date.secs() - DateTime::from(SystemTime::now()).secs());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ahead;
-        Ok(())
+        let date = dates.value().and_then(|date| DateTime::from_str(&date, Format::HttpDate).ok());
+        (result, date.map(|date| date.secs() - DateTime::from(SystemTime::now()).secs()))
     }
 }

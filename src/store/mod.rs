@@ -8,10 +8,11 @@ mod connect;
 mod error;
 mod list;
 mod read;
+mod seen;
 mod tally;
 mod write;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 pub use connect::{Access, ConnectError, Connection, Resolved};
@@ -23,23 +24,64 @@ pub use write::ETag;
 
 use aws_sdk_s3::Client;
 
-/// How long a request may go without an answer, where nothing makes it longer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for a store that says nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For the answer to a request.
+    pub answer: Duration,
+    /// For the next bytes in the middle of an answer.
+    pub body: Duration,
+}
 
-/// Completing is documented to take minutes for large uploads.
-const COMPLETE_PATIENCE: Duration = Duration::from_secs(600);
+impl Patience {
+    /// As given, or half a minute for an answer and less in the middle of one, where a viewer is waiting.
+    #[must_use]
+    pub fn new(given: Option<Duration>) -> Self {
+        let (answer, body) = (Duration::from_secs(30), Duration::from_secs(20));
+        Self { answer: given.unwrap_or(answer), body: given.unwrap_or(body) }
+    }
+
+    /// For the answer to a part of `size` bytes: as much again for each 3 MB of it, and twice that after each failure, so
+    /// that an uplink slower than expected is never cut for ever.
+    #[must_use]
+    pub fn part(self, size: u64, failed: u32) -> Duration {
+        const MORE: u64 = 3_000_000;
+        let millis = u64::try_from(self.answer.as_millis()).unwrap_or(u64::MAX);
+        let expected = millis.saturating_add(
+            u64::try_from(u128::from(millis) * u128::from(size) / u128::from(MORE)).unwrap_or(u64::MAX),
+        );
+        Duration::from_millis(expected.saturating_mul(1 << failed.min(5)))
+    }
+
+    /// For the answer to a completion, which is documented to take minutes for large uploads.
+    fn complete(self) -> Duration {
+        self.answer.saturating_mul(20)
+    }
+}
 
 /// A bucket of a store, with the right credentials and settings to talk to it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    client: Client,
+    client: Arc<RwLock<Client>>,
     bucket: String,
     tally: Arc<Tally>,
+    patience: Patience,
     /// Whether parts carry `Content-MD5` over TLS in place of the signed SHA-256; see [`connect`].
     content_md5: bool,
 }
 
 impl Store {
+    fn client(&self) -> Client {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has the credential provider asked again before the next request: what it gave last has expired.
+    fn renew_credentials(&self) {
+        let mut client = self.client.write().unwrap_or_else(PoisonError::into_inner);
+        let cache = aws_sdk_s3::config::IdentityCache::lazy().build();
+        *client = Client::from_conf(client.config().to_builder().identity_cache(cache).build());
+    }
+
     /// The bucket's name.
     #[must_use]
     pub fn bucket(&self) -> &str {
@@ -50,6 +92,12 @@ impl Store {
     #[must_use]
     pub fn object(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.bucket)
+    }
+
+    /// How long to wait for this store when it says nothing.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        self.patience
     }
 
     /// How many requests of each kind have been sent so far.
@@ -67,9 +115,30 @@ macro_rules! send {
         $store.tally.$kind();
         match tokio::time::timeout($patience, $request).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err($crate::store::StoreError::from_sdk($doing, $object, &error)),
+            Ok(Err(error)) => {
+                let error = $crate::store::StoreError::from_sdk($doing, $object, &error);
+                if error.kind == $crate::store::Kind::Expired {
+                    $store.renew_credentials();
+                }
+                Err(error)
+            }
             Err(_) => Err($crate::store::StoreError::timed_out($doing, $object, $patience)),
         }
     }};
 }
 use send;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_grows_with_the_part_and_with_each_failure() {
+        let patience = Patience::new(None);
+        assert_eq!(patience.part(0, 0), Duration::from_secs(30));
+        assert_eq!(patience.part(5_000_000, 0), Duration::from_secs(80));
+        assert_eq!(patience.part(5_000_000, 1), Duration::from_secs(160));
+        assert_eq!(patience.part(5_000_000, 99), Duration::from_secs(80 * 32));
+        assert!(patience.part(u64::MAX, 99) > Duration::from_secs(1 << 40));
+    }
+}

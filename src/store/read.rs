@@ -1,14 +1,10 @@
 //! Requests that read: live and plain GETs with their outcomes, and HEAD.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-use super::{Kind, PATIENCE, Store, StoreError, send};
+use super::seen::SeenHeader;
+use super::{Kind, Store, StoreError, send};
 use crate::live_read::{ContentRange, ENABLED_HEADER, PART_SIZE_HEADER};
 use crate::part::PartNumber;
 
@@ -86,26 +82,27 @@ impl Store {
         piece: Piece,
         live: bool,
     ) -> Result<Fetched, StoreError> {
-        let request = self.client.get_object().bucket(&self.bucket).key(key).set_version_id(version.map(str::to_owned));
+        let request =
+            self.client().get_object().bucket(&self.bucket).key(key).set_version_id(version.map(str::to_owned));
         let (request, doing) = match piece {
             Piece::Range { first, last } => {
                 (request.range(format!("bytes={first}-{last}")), format!("reading bytes {first} to {last}"))
             }
             Piece::Part(number) => (request.part_number(number.as_i32()), format!("reading part {number}")),
         };
-        let seen = SeenHeaders::default();
+        let seen = SeenHeader::new(PART_SIZE_HEADER);
         let mut request = request.customize().interceptor(seen.clone());
         if live {
             request = request.mutate_request(|request| {
                 request.headers_mut().insert(ENABLED_HEADER, "true");
             });
         }
-        match send!(self, read, doing, self.object(key), PATIENCE, request.send()) {
+        match send!(self, read, doing, self.object(key), self.patience.answer, request.send()) {
             Ok(answer) => Ok(Fetched::Data(Box::new(Body {
                 range: answer.content_range.as_deref().and_then(ContentRange::parse),
                 length: answer.content_length.and_then(|length| u64::try_from(length).ok()),
                 version: answer.version_id.filter(|version| version != "null"),
-                part_size: seen.part_size(),
+                part_size: seen.value().and_then(|size| size.parse().ok()),
                 stream: answer.body,
             }))),
             Err(error) if error.status == Some(416) => Ok(Fetched::NotYet),
@@ -122,8 +119,15 @@ impl Store {
     /// [`StoreError`] for anything but success and 404.
     pub async fn head(&self, key: &str, version: Option<&str>) -> Result<Option<Head>, StoreError> {
         let request =
-            self.client.head_object().bucket(&self.bucket).key(key).set_version_id(version.map(str::to_owned));
-        match send!(self, read, "looking for the finished object", self.object(key), PATIENCE, request.send()) {
+            self.client().head_object().bucket(&self.bucket).key(key).set_version_id(version.map(str::to_owned));
+        match send!(
+            self,
+            read,
+            "looking for the finished object",
+            self.object(key),
+            self.patience.answer,
+            request.send()
+        ) {
             Ok(answer) => Ok(Some(Head {
                 size: answer.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
                 version: answer.version_id.filter(|version| version != "null"),
@@ -132,34 +136,6 @@ impl Store {
             Err(error) if error.kind == Kind::NoKey || matches!(error.status, Some(400 | 405)) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-}
-
-/// Notes the Live Read headers of an answer, which the SDK's output types leave out.
-#[derive(Debug, Clone, Default)]
-struct SeenHeaders(Arc<Mutex<Option<u64>>>);
-
-impl SeenHeaders {
-    fn part_size(&self) -> Option<u64> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl Intercept for SeenHeaders {
-    fn name(&self) -> &'static str {
-        "live read headers"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let part_size = context.response().headers().get(PART_SIZE_HEADER).and_then(|size| size.parse().ok());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = part_size;
-        Ok(())
     }
 }
 

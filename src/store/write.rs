@@ -7,7 +7,7 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use md5::{Digest, Md5};
 
-use super::{COMPLETE_PATIENCE, Kind, PATIENCE, Store, StoreError, send};
+use super::{Kind, Store, StoreError, send};
 use crate::live_read::{ENABLED_HEADER, PART_SIZE_HEADER};
 use crate::part::{PartNumber, PartSize};
 
@@ -28,7 +28,7 @@ impl Store {
     ) -> Result<String, StoreError> {
         let doing = "starting the upload";
         let request = self
-            .client
+            .client()
             .create_multipart_upload()
             .bucket(&self.bucket)
             .key(key)
@@ -38,7 +38,7 @@ impl Store {
                 request.headers_mut().insert(ENABLED_HEADER, "true");
                 request.headers_mut().insert(PART_SIZE_HEADER, part_size.to_string());
             });
-        let answer = send!(self, other, doing, self.object(key), PATIENCE, request.send())?;
+        let answer = send!(self, other, doing, self.object(key), self.patience.answer, request.send())?;
         answer
             .upload_id
             .filter(|id| !id.is_empty())
@@ -62,7 +62,7 @@ impl Store {
     ) -> Result<ETag, StoreError> {
         let doing = format!("uploading part {number}");
         let request =
-            self.client.upload_part().bucket(&self.bucket).key(key).upload_id(upload_id).part_number(number.as_i32());
+            self.client().upload_part().bucket(&self.bucket).key(key).upload_id(upload_id).part_number(number.as_i32());
         let sent = if self.content_md5 {
             let digest = Md5::digest(&body);
             let md5 = aws_smithy_types::base64::encode(digest);
@@ -94,13 +94,13 @@ impl Store {
             .map(|(number, etag)| CompletedPart::builder().part_number(number.as_i32()).e_tag(&etag.0).build());
         let list = CompletedMultipartUpload::builder().set_parts(Some(completed.collect())).build();
         let request = self
-            .client
+            .client()
             .complete_multipart_upload()
             .bucket(&self.bucket)
             .key(key)
             .upload_id(upload_id)
             .multipart_upload(list);
-        send!(self, other, "completing the upload", self.object(key), COMPLETE_PATIENCE, request.send())?;
+        send!(self, other, "completing the upload", self.object(key), self.patience.complete(), request.send())?;
         Ok(())
     }
 
@@ -109,8 +109,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] for anything else but success.
     pub async fn abort_upload(&self, key: &str, upload_id: &str) -> Result<(), StoreError> {
-        let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload_id);
-        match send!(self, other, "aborting the upload", self.object(key), PATIENCE, request.send()) {
+        let request = self.client().abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload_id);
+        match send!(self, other, "aborting the upload", self.object(key), self.patience.answer, request.send()) {
             Ok(_) => Ok(()),
             Err(error) if error.kind == Kind::NoUpload => Ok(()),
             Err(error) => Err(error),

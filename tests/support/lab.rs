@@ -1,6 +1,6 @@
 //! A store with somebody at its controls: what an S3 tool would do beside `writer` and `reader`, in blocking calls.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use aws_sdk_s3::Client;
 use serde_json::Value;
@@ -22,6 +22,12 @@ impl Deref for Lab {
 
     fn deref(&self) -> &Store {
         &self.store
+    }
+}
+
+impl DerefMut for Lab {
+    fn deref_mut(&mut self) -> &mut Store {
+        &mut self.store
     }
 }
 

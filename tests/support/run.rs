@@ -96,6 +96,12 @@ impl Launch {
         self
     }
 
+    /// Gives it another standard error, of which nothing is read.
+    pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.command.stderr(stderr);
+        self
+    }
+
     /// Starts it.
     pub fn start(mut self) -> Run {
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.words));

@@ -1,0 +1,261 @@
+//! Both tools through a network that misbehaves: every byte arrives once and in its place, or what arrived is a clean
+//! beginning and one message says what happened.
+
+#[path = "support/proxy.rs"]
+mod proxy;
+#[path = "support/scene.rs"]
+mod scene;
+mod support;
+
+use std::time::{Duration, Instant};
+
+use proxy::Weather;
+use scene::{KEY, MODES, RUNTIME, Scene, assert_same, wait_length};
+use support::{BUCKET, PART, Tool, bytes, s3};
+
+const OBJECT: &str = "s3://bucket/live/stream.mp4";
+
+/// Writes three parts and a bit; the weather comes when the upload has begun, and ends when `until` says so.
+fn writes_through(weather: Weather, options: &[&str], until: impl Fn(&Scene, &mut Tool)) -> String {
+    let scene = Scene::new();
+    let data = bytes(1, 3 * PART + 4321);
+
+    let (mut writer, feeder) = scene.writer(options, &data);
+    writer.wait_for("uploading to");
+    scene.network.set(weather);
+    until(&scene, &mut writer);
+    scene.network.set(Weather::Fine);
+    drop(feeder.join().expect("the feeding thread"));
+    let (status, _, log) = writer.finish();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_same(&scene.object(), &data, &log);
+    assert_eq!(scene.open_uploads(), 0);
+    log
+}
+
+#[test]
+fn a_writer_whose_connections_are_refused_tries_again() {
+    let log = writes_through(Weather::Refuse, &[], |_, writer| {
+        writer.wait_for("Trying again");
+    });
+    assert!(log.contains("Check the network and AWS_ENDPOINT_URL"), "{log}");
+    assert!(log.contains("the store answers again"), "{log}");
+}
+
+#[test]
+fn a_writer_whose_connections_are_reset_sends_the_part_again() {
+    let log = writes_through(Weather::Reset(1_234_567), &[], |scene, _| scene.network.wait_struck(6));
+    assert!(log.contains("Trying again"), "{log}");
+}
+
+#[test]
+fn a_writer_whose_connections_are_cut_sends_the_part_again() {
+    let log = writes_through(Weather::Cut(1_234_567), &[], |scene, _| scene.network.wait_struck(6));
+    assert!(log.contains("Trying again"), "{log}");
+}
+
+#[test]
+fn a_writer_whose_connections_fall_silent_cuts_them_and_sends_the_part_again() {
+    let log = writes_through(Weather::Stall, &["--stall-timeout", "200ms"], |_, writer| {
+        writer.wait_for("no answer within");
+    });
+    assert!(log.contains("the store answers again"), "{log}");
+}
+
+#[test]
+fn an_uplink_that_is_slower_than_expected_is_not_cut_for_ever() {
+    // Four parts at once at 2 MB/s each take two and a half seconds, where half a second is allowed at first.
+    let weather = Weather::Throttle(2_000_000);
+    writes_through(weather, &["--stall-timeout", "200ms"], |scene, writer| {
+        writer.wait_for("no answer within");
+        let began = Instant::now();
+        while scene.store.requests()["operations"]["UploadPart"]["200"].as_u64().unwrap_or(0) == 0 {
+            assert!(began.elapsed() < Duration::from_secs(40), "no part was ever stored");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+}
+
+#[test]
+fn a_writer_that_gives_up_leaves_what_it_stored_and_says_so() {
+    let scene = Scene::new();
+    let data = bytes(2, PART);
+    let (mut writer, feeder) = scene.writer(&["--retry-timeout", "1s"], &data);
+    writer.wait_for("uploading to");
+    drop(feeder.join().expect("the feeding thread"));
+    scene.network.set(Weather::Refuse);
+    let (status, _, log) = writer.finish();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains(OBJECT) && log.contains("The upload is left open"), "{log}");
+    assert_eq!(scene.open_uploads(), 1);
+}
+
+/// Reads a part in fine weather and three more in this one, which ends when `until` says so.
+fn reads_through(weather: Weather, options: &[&str], until: impl Fn(&Scene, &mut Tool)) {
+    for mode in MODES {
+        let scene = Scene::new();
+        let data = bytes(3, 4 * PART + 99);
+        let id = scene.begin();
+        let mut etags = vec![scene.part(&id, 1, &data[..PART])];
+        let (mut reader, file) = scene.reader(&[options, &["--by", mode]].concat());
+        wait_length(&file, PART);
+        scene.network.set(weather);
+        for (number, part) in (2..).zip(data[PART..4 * PART].chunks(PART)) {
+            etags.push(scene.part(&id, number, part));
+        }
+        until(&scene, &mut reader);
+        scene.network.set(Weather::Fine);
+        etags.push(scene.part(&id, 5, &data[4 * PART..]));
+        scene.complete(&id, &etags);
+        let (status, _, log) = reader.finish();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert_same(&std::fs::read(&file).expect("the copy"), &data, &log);
+    }
+}
+
+#[test]
+fn a_reader_whose_connections_are_refused_goes_on_when_they_are_not() {
+    reads_through(Weather::Refuse, &[], |_, reader| {
+        reader.wait_for("Trying again");
+    });
+}
+
+#[test]
+fn a_reader_whose_connections_are_reset_goes_on_from_the_last_byte() {
+    reads_through(Weather::Reset(800_000), &[], |scene, _| scene.network.wait_struck(8));
+}
+
+#[test]
+fn a_reader_whose_connections_are_cut_in_mid_body_goes_on_from_the_last_byte() {
+    // To the end of what is there, in this weather.
+    reads_through(Weather::Cut(800_000), &[], |scene, _| wait_length(&scene.store.dir().join("copy"), 4 * PART));
+}
+
+#[test]
+fn a_reader_whose_connections_fall_silent_cuts_them_and_goes_on() {
+    reads_through(Weather::Stall, &["--stall-timeout", "300ms"], |_, reader| {
+        reader.wait_for("Trying again");
+    });
+}
+
+#[test]
+fn a_body_that_falls_silent_in_the_middle_is_cut_and_gone_on_with() {
+    for mode in MODES {
+        let scene = Scene::new();
+        let data = bytes(4, 3 * PART);
+        let id = scene.begin();
+        let etags: Vec<_> = (1..).zip(data.chunks(PART)).map(|(number, part)| scene.part(&id, number, part)).collect();
+        scene.complete(&id, &etags);
+        scene.network.set(Weather::Throttle(6_000_000));
+        let options = ["--no-wait", "--by", mode, "--stall-timeout", "400ms"];
+        let (mut reader, file) = scene.reader(&options);
+        wait_length(&file, PART / 2);
+        scene.network.set(Weather::Stall);
+        reader.wait_for("nothing came for 0.4 s");
+        scene.network.set(Weather::Fine);
+        let (status, _, log) = reader.finish();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert_same(&std::fs::read(&file).expect("the copy"), &data, &log);
+    }
+}
+
+#[test]
+fn a_reader_on_a_slow_line_reads_everything() {
+    let line = Weather::Throttle(4_000_000);
+    reads_through(line, &["--stall-timeout", "2s"], |scene, _| {
+        wait_length(&scene.store.dir().join("copy"), 2 * PART);
+    });
+}
+
+#[test]
+fn a_reader_that_gives_up_keeps_a_clean_beginning() {
+    let scene = Scene::new();
+    let data = bytes(5, PART);
+    let id = scene.begin();
+    scene.part(&id, 1, &data);
+    let (reader, file) = scene.reader(&["--retry-timeout", "1s"]);
+    wait_length(&file, PART);
+    scene.network.set(Weather::Refuse);
+    let (status, _, log) = reader.finish();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains(OBJECT) && log.contains("Check the network"), "{log}");
+    assert_same(&std::fs::read(&file).expect("the copy"), &data, &log);
+}
+
+#[test]
+fn a_writer_that_died_is_told_by_the_reader_that_waits_for_it() {
+    let scene = Scene::new();
+    let data = bytes(6, PART + 77);
+    let (mut writer, feeder) = scene.writer(&[], &data);
+    let line = writer.wait_for("upload id");
+    let id = line.rsplit("upload id ").next().expect("an id").trim().to_owned();
+    let _open_input = feeder.join().expect("the feeding thread");
+    let (reader, file) = scene.reader(&["--timeout", "1s"]);
+    wait_length(&file, PART);
+    let status = std::process::Command::new("kill").args(["-9", &writer.pid().to_string()]).status();
+    assert!(status.expect("kill").success());
+    let (status, _, log) = reader.finish();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("nothing new has come for 1 s") && log.contains("still open"), "{log}");
+    assert!(log.contains(&id), "no {id} in {log}");
+    assert_same(&std::fs::read(&file).expect("the copy"), &data[..PART], &log);
+}
+
+/// Reads on a slow line; something happens to the upload in the middle of a body.
+fn in_the_middle(completed: bool, what: impl Fn(&Scene, &str)) {
+    for mode in MODES {
+        let scene = Scene::new();
+        let data = bytes(7, 3 * PART);
+        let id = scene.begin();
+        let etags: Vec<_> = (1..).zip(data.chunks(PART)).map(|(number, part)| scene.part(&id, number, part)).collect();
+        if completed {
+            scene.complete(&id, &etags);
+        }
+        scene.network.set(Weather::Throttle(4_000_000));
+        let (reader, file) = scene.reader(&["--no-wait", "--by", mode, "--chunk-size", "1000000", "--queue-size", "1"]);
+        wait_length(&file, PART / 3);
+        what(&scene, &id);
+        let (status, _, log) = reader.finish();
+        assert_eq!(status.code(), Some(1), "{log}");
+        assert!(log.contains(&id), "no {id} in {log}");
+        let have = std::fs::read(&file).expect("the copy");
+        assert!(have.len() < data.len(), "it was read to its end: the test came too late\n{log}");
+        assert!(log.contains(&format!("after {} bytes", have.len())), "{} bytes\n{log}", have.len());
+        assert_same(&have, &data[..have.len()], &log);
+    }
+}
+
+#[test]
+fn an_abort_in_the_middle_of_a_body_leaves_a_clean_beginning_and_is_told() {
+    in_the_middle(false, |scene, id| {
+        RUNTIME.block_on(s3::abort(&scene.store.client(), KEY, id));
+    });
+}
+
+#[test]
+fn a_version_that_is_deleted_in_the_middle_of_a_body_leaves_a_clean_beginning_and_is_told() {
+    in_the_middle(true, |scene, id| {
+        let client = scene.store.client();
+        let delete = client.delete_object().bucket(BUCKET).key(KEY).version_id(id);
+        RUNTIME.block_on(delete.send()).expect("delete");
+    });
+}
+
+#[test]
+fn neither_completion_nor_a_newer_upload_in_the_middle_of_a_body_changes_what_is_read() {
+    for mode in MODES {
+        let scene = Scene::new();
+        let data = bytes(8, 2 * PART + 5);
+        let id = scene.begin();
+        let etags: Vec<_> = (1..).zip(data.chunks(PART)).map(|(number, part)| scene.part(&id, number, part)).collect();
+        scene.network.set(Weather::Throttle(4_000_000));
+        let (reader, file) = scene.reader(&["--by", mode, "--chunk-size", "1000000"]);
+        wait_length(&file, PART / 3);
+        scene.complete(&id, &etags);
+        let newer = scene.begin();
+        scene.part(&newer, 1, &bytes(9, PART));
+        let (status, _, log) = reader.finish();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert_same(&std::fs::read(&file).expect("the copy"), &data, &log);
+    }
+}

@@ -1,0 +1,283 @@
+//! `reader KEY FILE --resume`: goes on after what FILE holds, or leaves FILE as it is.
+
+#[path = "support/proxy.rs"]
+mod proxy;
+#[path = "support/scene.rs"]
+mod scene;
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+
+use proxy::Weather;
+use scene::{KEY, MODES, RUNTIME, Scene, assert_same, wait_length};
+use support::{PART, Tool, bytes, s3};
+
+/// Uploads these bytes in parts; gives the ETags.
+fn parts(scene: &Scene, id: &str, data: &[u8]) -> Vec<String> {
+    (1..).zip(data.chunks(PART)).map(|(number, part)| scene.part(id, number, part)).collect()
+}
+
+/// A finished object of these bytes; gives its upload id.
+fn finished(scene: &Scene, data: &[u8]) -> String {
+    let id = scene.begin();
+    let etags = parts(scene, &id, data);
+    scene.complete(&id, &etags);
+    id
+}
+
+/// Puts these bytes in the reader's file.
+fn holds(scene: &Scene, bytes: &[u8]) -> PathBuf {
+    let file = scene.store.dir().join("copy");
+    fs::write(&file, bytes).expect("write the file");
+    file
+}
+
+/// The reader's messages, after it went on to the end of these bytes.
+#[track_caller]
+fn goes_on(scene: &Scene, options: &[&str], data: &[u8]) -> String {
+    let (reader, file) = scene.reader(&[&["--resume"], options].concat());
+    let (status, _, log) = reader.finish();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_same(&fs::read(file).expect("the file"), data, &log);
+    log
+}
+
+/// The reader's messages, after it left the file as it was.
+#[track_caller]
+fn refuses(scene: &Scene, options: &[&str]) -> String {
+    let before = fs::read(scene.store.dir().join("copy")).expect("the file");
+    let (reader, file) = scene.reader(&[&["--resume"], options].concat());
+    let (status, _, log) = reader.finish();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert_same(&fs::read(file).expect("the file"), &before, &log);
+    assert_eq!(log.matches("ERROR").count(), 1, "{log}");
+    assert!(log.contains("s3://bucket/live/stream.mp4") && log.contains("leave --resume out"), "{log}");
+    log
+}
+
+fn kill(tool: Tool) {
+    let status = std::process::Command::new("kill").args(["-9", &tool.pid().to_string()]).status();
+    assert!(status.expect("kill").success());
+    let (status, _, log) = tool.finish();
+    assert_eq!(status.code(), None, "it should have been killed\n{log}");
+}
+
+#[test]
+fn a_reader_that_is_killed_at_any_moment_goes_on_where_it_was() {
+    for seed in 0..10 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let scene = Scene::new();
+        let data = bytes(seed, 3 * PART + random.usize(1..PART));
+        let open = random.bool();
+        let id = scene.begin();
+        let etags = parts(&scene, &id, &data);
+        if !open {
+            scene.complete(&id, &etags);
+        }
+        scene.network.set(Weather::Throttle(15_000_000));
+        let mode = MODES[usize::from(random.bool())];
+        let chunk = random.u32(1_000_000..7_000_000).to_string();
+        let options = ["--resume", "--no-wait", "--by", mode, "--chunk-size", &chunk];
+        let mut least = 0;
+        for _ in 0..3 {
+            least = random.usize(least..data.len() * 3 / 4).max(1);
+            let (reader, file) = scene.reader(&options);
+            wait_length(&file, least);
+            kill(reader);
+            least = usize::try_from(fs::metadata(&file).expect("the file").len()).expect("a small file");
+            let have = fs::read(&file).expect("the file");
+            assert_same(&have, &data[..have.len()], &format!("seed {seed}"));
+            if least >= data.len() * 3 / 4 {
+                break;
+            }
+        }
+        scene.network.set(Weather::Fine);
+        let (reader, file) = scene.reader(&options);
+        if open {
+            wait_length(&file, data.len());
+            scene.complete(&id, &etags);
+        }
+        let (status, _, log) = reader.finish();
+        assert_eq!(status.code(), Some(0), "seed {seed}\n{log}");
+        assert!(log.contains("going on from there"), "seed {seed}\n{log}");
+        assert_same(&fs::read(&file).expect("the file"), &data, &format!("seed {seed}\n{log}"));
+    }
+}
+
+#[test]
+fn without_a_file_or_with_an_empty_one_it_reads_from_the_first_byte_and_says_so() {
+    let scene = Scene::new();
+    let data = bytes(1, PART + 5);
+    finished(&scene, &data);
+    assert!(goes_on(&scene, &["--no-wait"], &data).contains("copy did not exist; reading from the first byte"));
+    holds(&scene, b"");
+    assert!(goes_on(&scene, &["--no-wait"], &data).contains("copy is empty; reading from the first byte"));
+}
+
+#[test]
+fn any_length_of_the_beginning_is_gone_on_after() {
+    let scene = Scene::new();
+    let data = bytes(2, 2 * PART + 100);
+    finished(&scene, &data);
+    for mode in MODES {
+        for held in [1, 65_535, 65_536, 65_537, 200_000, PART - 1, PART, PART + 1, 2 * PART, data.len() - 1, data.len()]
+        {
+            holds(&scene, &data[..held]);
+            let log = goes_on(&scene, &["--by", mode], &data);
+            assert!(log.contains(&format!("holds the first {held} bytes")), "{log}");
+        }
+    }
+}
+
+#[test]
+fn only_what_is_missing_is_read() {
+    let scene = Scene::new();
+    let data = bytes(3, 3 * PART);
+    finished(&scene, &data);
+    for mode in MODES {
+        holds(&scene, &data[..3 * PART - 1000]);
+        scene.store.clear_requests();
+        goes_on(&scene, &["--by", mode], &data);
+        let sent = scene.store.requests()["bytes_out"].as_u64().expect("a number");
+        assert!(sent < 200_000, "{sent} bytes were sent for 1000 that were missing");
+    }
+}
+
+#[test]
+fn an_open_upload_is_gone_on_with_inside_its_growing_last_part() {
+    for mode in MODES {
+        let scene = Scene::new();
+        let data = bytes(4, 3 * PART + 9);
+        let id = scene.begin();
+        scene.part(&id, 1, &data[..PART]);
+        scene.part(&id, 2, &data[PART..PART + 3000]);
+        let file = holds(&scene, &data[..PART + 2000]);
+        let (reader, _) = scene.reader(&["--resume", "--by", mode]);
+        wait_length(&file, PART + 3000);
+        let etags = parts(&scene, &id, &data);
+        scene.complete(&id, &etags);
+        let (status, _, log) = reader.finish();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert_same(&fs::read(&file).expect("the file"), &data, &log);
+    }
+}
+
+#[test]
+fn a_file_of_another_upload_is_left_as_it_is() {
+    let scene = Scene::new();
+    let data = bytes(5, 2 * PART);
+    finished(&scene, &data);
+    let open = scene.begin();
+    let other = bytes(6, 2 * PART);
+    parts(&scene, &open, &other);
+    let mut early = data.clone();
+    early[100] ^= 1;
+    let mut late = data.clone();
+    late[PART] ^= 1;
+    for held in [&early[..PART + 1], &late[..PART + 1], &late[PART..], &bytes(7, 10)] {
+        holds(&scene, held);
+        for mode in MODES {
+            let log = refuses(&scene, &["--by", mode]);
+            assert!(log.contains("is another") && log.contains(&open) && log.contains("--upload-id"), "{log}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_longer_than_there_is_to_read_is_left_as_it_is() {
+    let scene = Scene::new();
+    let data = bytes(8, PART + 5);
+    let id = scene.begin();
+    let etags = parts(&scene, &id, &data);
+    for more in [1, 100_000] {
+        holds(&scene, &[&data[..], &bytes(9, more)].concat());
+        let log = refuses(&scene, &[]);
+        assert!(log.contains("can be read there"), "{log}");
+    }
+    scene.complete(&id, &etags);
+    for more in [1, 100_000] {
+        holds(&scene, &[&data[..], &bytes(9, more)].concat());
+        let log = refuses(&scene, &[]);
+        assert!(log.contains("that has 5000005 bytes in all"), "{log}");
+    }
+}
+
+#[test]
+fn a_file_without_anything_to_read_is_left_as_it_is() {
+    let scene = Scene::new();
+    holds(&scene, b"something");
+    assert!(refuses(&scene, &[]).contains("no open upload and no finished object"));
+}
+
+#[test]
+fn an_upload_that_was_completed_meanwhile_is_gone_on_with_although_a_newer_one_is_open() {
+    let scene = Scene::new();
+    let data = bytes(10, 2 * PART + 6);
+    finished(&scene, &data);
+    let newer = scene.begin();
+    scene.part(&newer, 1, &bytes(11, PART));
+    holds(&scene, &data[..PART + 3]);
+    goes_on(&scene, &[], &data);
+}
+
+#[test]
+fn the_upload_that_is_named_is_gone_on_with() {
+    let scene = Scene::new();
+    let (data, other) = (bytes(12, 2 * PART), bytes(13, PART));
+    let id = scene.begin();
+    let etags = parts(&scene, &id, &data);
+    let newer = scene.begin();
+    parts(&scene, &newer, &other);
+    let file = holds(&scene, &data[..PART + 1]);
+    refuses(&scene, &[]);
+    let (reader, _) = scene.reader(&["--resume", "--upload-id", &id]);
+    wait_length(&file, 2 * PART);
+    scene.complete(&id, &etags);
+    let (status, _, log) = reader.finish();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_same(&fs::read(&file).expect("the file"), &data, &log);
+}
+
+#[test]
+fn an_upload_that_was_aborted_meanwhile_leaves_the_file_as_it_is() {
+    let scene = Scene::new();
+    let data = bytes(14, PART);
+    let id = scene.begin();
+    parts(&scene, &id, &data);
+    holds(&scene, &data[..1000]);
+    RUNTIME.block_on(s3::abort(&scene.store.client(), KEY, &id));
+    refuses(&scene, &[]);
+}
+
+#[test]
+fn without_resume_a_file_is_written_anew() {
+    let scene = Scene::new();
+    let data = bytes(15, 1000);
+    finished(&scene, &data);
+    let file = holds(&scene, &bytes(16, 5000));
+    let (reader, _) = scene.reader(&["--no-wait"]);
+    let (status, _, log) = reader.finish();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_same(&fs::read(&file).expect("the file"), &data, &log);
+}
+
+#[test]
+fn standard_output_cannot_be_gone_on_after() {
+    let scene = Scene::new();
+    for args in [&[KEY, "--resume"][..], &[KEY, "-", "--resume"]] {
+        let (status, output, log) = Tool::reader(&scene.store, args).finish();
+        assert_eq!(status.code(), Some(2), "{log}");
+        assert!(output.is_empty() && log.contains("--resume"), "{log}");
+    }
+}
+
+#[test]
+fn what_is_no_file_cannot_be_gone_on_after() {
+    let scene = Scene::new();
+    fs::create_dir(scene.store.dir().join("copy")).expect("a directory");
+    let (reader, _) = scene.reader(&["--resume"]);
+    let (status, _, log) = reader.finish();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("copy: it is not a regular file"), "{log}");
+}

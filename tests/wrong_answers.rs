@@ -1,0 +1,190 @@
+//! A store that sends other bytes than were asked for: they are asked for again, and never come out.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use support::{Store, Tool, bytes};
+
+const KEY: &str = "stream.mp4";
+const CHUNK: usize = 1000;
+
+/// What is wrong with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lie {
+    /// It begins later than was asked.
+    LaterRange,
+    /// It begins earlier, with all that was asked in it.
+    EarlierRange,
+    /// It goes on beyond what was asked.
+    LongerRange,
+    /// Its range has fewer bytes than its length.
+    MoreThanRange,
+    /// Its range has more bytes than its length.
+    LessThanRange,
+    /// It has no length and more bytes than its range.
+    MoreWithoutLength,
+    /// It has no length and fewer bytes than its range.
+    LessWithoutLength,
+    /// It ends before its length.
+    Short,
+    /// It is the whole object.
+    Whole,
+    /// It does not say which bytes it carries.
+    NoRange,
+    /// Its range is no range.
+    Nonsense,
+}
+
+const LIES: [Lie; 11] = [
+    Lie::LaterRange,
+    Lie::EarlierRange,
+    Lie::LongerRange,
+    Lie::MoreThanRange,
+    Lie::LessThanRange,
+    Lie::MoreWithoutLength,
+    Lie::LessWithoutLength,
+    Lie::Short,
+    Lie::Whole,
+    Lie::NoRange,
+    Lie::Nonsense,
+];
+
+/// A server of one open upload that tells each lie once, where it is due, and becomes complete when all was read.
+struct Liar {
+    data: Vec<u8>,
+    /// Lies still to tell, the next one last.
+    lies: Mutex<Vec<Lie>>,
+    /// The next answer to a chunk is a lie.
+    due: Mutex<bool>,
+    /// Every answer to a chunk but the first is one.
+    always: AtomicBool,
+    /// The end of what was asked for so far.
+    asked: AtomicUsize,
+    told: AtomicUsize,
+}
+
+impl Liar {
+    fn start(data: &[u8], lies: &[Lie]) -> (Arc<Self>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        let lies = lies.iter().rev().copied().collect();
+        let liar = Arc::new(Self {
+            data: data.to_vec(),
+            lies: Mutex::new(lies),
+            due: Mutex::new(false),
+            always: AtomicBool::new(false),
+            asked: AtomicUsize::new(0),
+            told: AtomicUsize::new(0),
+        });
+        let serving = Arc::clone(&liar);
+        std::thread::spawn(move || {
+            for connection in listener.incoming() {
+                let (liar, connection) = (Arc::clone(&serving), connection.expect("a connection"));
+                std::thread::spawn(move || liar.serve(&connection));
+            }
+        });
+        (liar, endpoint)
+    }
+
+    fn serve(&self, mut connection: &TcpStream) {
+        let mut head = String::new();
+        let mut reader = BufReader::new(connection);
+        while !head.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut head).unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        let answer = if head.starts_with("HEAD") { self.head() } else { self.get(&head) };
+        // One answer for each connection; the reader may have gone.
+        drop(connection.write_all(&answer));
+    }
+
+    fn head(&self) -> Vec<u8> {
+        let length = self.data.len();
+        if self.asked.load(Relaxed) < length {
+            return b"HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n".to_vec();
+        }
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n").into_bytes()
+    }
+
+    fn get(&self, head: &str) -> Vec<u8> {
+        let range = head.to_lowercase();
+        let range = range.lines().find_map(|line| line.strip_prefix("range: bytes=")).expect("a range");
+        let (first, last) = range.trim().split_once('-').expect("both ends");
+        let (first, last): (usize, usize) = (first.parse().expect("a number"), last.parse().expect("a number"));
+        let length = self.data.len();
+        if first >= length {
+            self.asked.fetch_max(first, Relaxed);
+            return b"HTTP/1.1 416 Range\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec();
+        }
+        let last = last.min(length - 1);
+        let mut due = self.due.lock().expect("the lock");
+        let lie = if (*due || self.always.load(Relaxed)) && first >= CHUNK && last + 2 * CHUNK < length {
+            self.lies.lock().expect("the lock").pop()
+        } else {
+            None
+        };
+        *due = first >= CHUNK && lie.is_none();
+        self.told.fetch_add(usize::from(lie.is_some()), Relaxed);
+        let range = |first: usize, last: usize| Some(format!("bytes {first}-{last}/*"));
+        let bytes = |first: usize, last: usize| &self.data[first..=last];
+        let whole = Some(last - first + 1);
+        let other = vec![0xAA; 10];
+        let (range, promised, body) = match lie {
+            None => (range(first, last), whole, bytes(first, last).to_vec()),
+            Some(Lie::LaterRange) => (range(first + 5, last), Some(last - first - 4), bytes(first + 5, last).to_vec()),
+            Some(Lie::EarlierRange) => {
+                (range(first - 5, last), Some(last - first + 6), bytes(first - 5, last).to_vec())
+            }
+            Some(Lie::LongerRange) => (range(first, last + 7), Some(last - first + 8), bytes(first, last + 7).to_vec()),
+            Some(Lie::MoreThanRange) => {
+                let body = [bytes(first, last), &other].concat();
+                (range(first, last), Some(body.len()), body)
+            }
+            Some(Lie::LessThanRange) => (range(first, last), Some(last - first), bytes(first, last - 1).to_vec()),
+            Some(Lie::MoreWithoutLength) => (range(first, last), None, [bytes(first, last), &other].concat()),
+            Some(Lie::LessWithoutLength) => (range(first, last), None, bytes(first, last - 9).to_vec()),
+            Some(Lie::Short) => (range(first, last), whole, bytes(first, last - 9).to_vec()),
+            Some(Lie::Whole) => (None, Some(length), self.data.clone()),
+            Some(Lie::NoRange) => (None, whole, bytes(first, last).to_vec()),
+            Some(Lie::Nonsense) => (Some("bytes 7-3/x".to_owned()), whole, bytes(first, last).to_vec()),
+        };
+        let mut head = "HTTP/1.1 206 Partial Content\r\nconnection: close\r\n".to_owned();
+        head.extend(range.map(|range| format!("content-range: {range}\r\n")));
+        head.extend(promised.map(|length| format!("content-length: {length}\r\n")));
+        [head.as_bytes(), b"\r\n", &body].concat()
+    }
+}
+
+fn reader(store: &Store, endpoint: &str, more: &[&str]) -> Tool {
+    let fixed = [KEY, "--upload-id", "id", "--endpoint-url", endpoint, "--chunk-size", "1000", "--queue-size", "1"];
+    Tool::reader(store, &[&fixed[..], &["--poll-interval", "10ms"], more].concat())
+}
+
+#[test]
+fn other_bytes_than_were_asked_for_never_come_out() {
+    let store = Store::start();
+    let data = bytes(1, 40 * CHUNK + 123);
+    let (liar, endpoint) = Liar::start(&data, &LIES);
+    let (status, output, log) = reader(&store, &endpoint, &[]).finish();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_eq!(liar.told.load(Relaxed), LIES.len(), "not all lies were told\n{log}");
+    assert!(output == data, "{} bytes instead of {}\n{log}", output.len(), data.len());
+    assert!(log.contains("Trying again"), "{log}");
+}
+
+#[test]
+fn a_store_that_keeps_sending_other_bytes_is_a_failure_that_says_so() {
+    let store = Store::start();
+    let data = bytes(2, 10 * CHUNK);
+    let (liar, endpoint) = Liar::start(&data, &[Lie::LaterRange; 1000]);
+    liar.always.store(true, Relaxed);
+    let (status, output, log) = reader(&store, &endpoint, &["--retry-timeout", "1s"]).finish();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(output == data[..CHUNK], "{} bytes\n{log}", output.len());
+    assert!(log.contains("the answer begins at byte 1005 where byte 1000 was asked for"), "{log}");
+}
