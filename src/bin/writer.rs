@@ -227,7 +227,8 @@ fn how_to_go_on(key: &str, file: &Path, upload_id: &str) -> String {
     let input =
         if file == Path::new("-") { String::new() } else { format!(" {}", shell_word(&file.to_string_lossy())) };
     format!(
-        "The upload {upload_id} is left open: `writer {key}{input} --resume` goes on with it, `writer {key} --abort` cancels it"
+        "The upload is left open: `writer {key}{input} --resume` goes on with it, `writer {key} --abort` cancels it \
+         (upload id {upload_id})"
     )
 }
 
