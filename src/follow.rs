@@ -24,10 +24,13 @@ use crate::prefetch::{End, Event, Fetch, Stretch, Target};
 use crate::progress::Progress;
 use crate::rhythm::Rhythm;
 use crate::sink::{Sink, SinkError};
-use crate::store::{Store, StoreError};
+use crate::store::{OpenUpload, Store, StoreError};
 
 /// Silence after which a list of the open uploads is worth its price.
 const LONG_SILENCE: Duration = Duration::from_secs(30);
+
+/// The same for an upload that has not shown a byte: it may have been left behind at its very start.
+const EMPTY_SILENCE: Duration = Duration::from_secs(5);
 
 /// A finished upload that does not show its last bytes is asked for them this often.
 const LAST_LOOKS: u32 = 20;
@@ -45,6 +48,8 @@ pub struct Plan {
     pub chunk_size: u64,
     /// Chunks fetched ahead, at least one.
     pub queue_size: usize,
+    /// Never wait longer than the poll interval, even where the next part is known to be due later.
+    pub strict_poll: bool,
     /// Give up when nothing new has come for this long.
     pub timeout: Option<Duration>,
 }
@@ -185,6 +190,8 @@ struct Follower<'a> {
     /// Whether it has been said that Live Read seems to be off.
     said_off: bool,
     listed: Instant,
+    /// Whether a list has been asked for a newer upload in place of one without a byte.
+    looked_for_newer: bool,
 }
 
 impl<'a> Follower<'a> {
@@ -209,7 +216,7 @@ impl<'a> Follower<'a> {
             part_size: None,
             window: VecDeque::new(),
             width: 1,
-            rhythm: Rhythm::new(wanted.poll_interval),
+            rhythm: Rhythm::new(wanted.poll_interval, plan.strict_poll),
             at_edge: false,
             waited: false,
             answered: Instant::now(),
@@ -217,6 +224,7 @@ impl<'a> Follower<'a> {
             last_looks: 0,
             said_off: false,
             listed: Instant::now(),
+            looked_for_newer: false,
         }
     }
 
@@ -420,8 +428,22 @@ impl<'a> Follower<'a> {
             return Ok(());
         }
         let long = self.rhythm.usual_gap().map_or(LONG_SILENCE, |gap| LONG_SILENCE.max(gap * 3));
+        let empty = self.cursor == 0 && self.plan.wanted.upload_id.is_none();
+        let long = if empty && !self.looked_for_newer { EMPTY_SILENCE } else { long };
         let silent = self.progress.silence() >= long && self.listed.elapsed() >= long;
-        if silent && self.still_open().await? == Some(false) {
+        if !silent {
+            return Ok(());
+        }
+        self.looked_for_newer = true;
+        let Some(open) = self.open_uploads().await? else { return Ok(()) };
+        match open.last() {
+            Some(newest) if empty && self.target.version.as_ref() != Some(&newest.id) => {
+                self.move_to(newest.id.clone());
+                return Ok(());
+            }
+            _ => {}
+        }
+        if !open.iter().any(|upload| self.target.version.as_ref() == Some(&upload.id)) {
             // It may have been completed between the two questions.
             self.over = match self.finished_size().await? {
                 Some(size) => Over::Complete(size),
@@ -440,12 +462,31 @@ impl<'a> Follower<'a> {
         Ok(head.map(|head| head.size))
     }
 
+    /// Goes over to a newer upload, before a byte was read: the start of an upload is repeated when its answer is lost, and
+    /// only the last one of them is written to.
+    fn move_to(&mut self, newer: String) {
+        let object = self.object();
+        tracing::info!("nothing has come of upload {}; reading {object} from the newer upload {newer}", self.upload());
+        self.target.version = Some(newer);
+        self.part_size = None;
+        self.back_to_edge();
+    }
+
     /// Whether the pinned upload is in the list of open uploads, where that may be known.
     async fn still_open(&mut self) -> Result<Option<bool>, ReadError> {
-        let Some(id) = self.target.version.clone().filter(|_| self.located.may_list) else { return Ok(None) };
+        let open = self.open_uploads().await?;
+        let pinned = |upload: &OpenUpload| self.target.version.as_ref() == Some(&upload.id);
+        Ok(open.map(|uploads| uploads.iter().any(pinned)))
+    }
+
+    /// The open uploads of the key, where an upload is pinned and they may be listed.
+    async fn open_uploads(&mut self) -> Result<Option<Vec<OpenUpload>>, ReadError> {
+        if self.target.version.is_none() || !self.located.may_list {
+            return Ok(None);
+        }
         self.listed = Instant::now();
         match self.target.retry.run(|_| self.store.open_uploads(&self.target.key)).await {
-            Ok(uploads) => Ok(Some(uploads.iter().any(|upload| upload.id == id))),
+            Ok(uploads) => Ok(Some(uploads)),
             Err(error) if may_not_list(&error) => {
                 self.located.may_list = false;
                 Ok(None)

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -330,17 +330,23 @@ impl Drop for Failing {
 /// Sends one part until the store has it.
 async fn put(address: &Address, number: PartNumber, body: Bytes, mut failing: Failing) -> Result<Stored, OutboxError> {
     let (size, began) = (body.len() as u64, Instant::now());
+    // Only silence shows that more patience is needed: a part that was refused five times is not a slow one.
+    let silences = AtomicU32::new(0);
+    let silences = &silences;
     let etag = address.retry.run(|failed| {
         if failed > 0 {
             failing.failed();
         }
-        address.store.put_part(
-            &address.key,
-            &address.upload_id,
-            number,
-            body.clone(),
-            address.store.patience().part(size, failed),
-        )
+        let patience = address.store.patience().part(size, silences.load(Relaxed));
+        let sent = address.store.put_part(&address.key, &address.upload_id, number, body.clone(), patience);
+        async move {
+            let began = Instant::now();
+            let result = sent.await;
+            if began.elapsed() >= patience {
+                silences.fetch_add(1, Relaxed);
+            }
+            result
+        }
     });
     Ok(Stored { etag: etag.await?, took: began.elapsed(), number, size })
 }

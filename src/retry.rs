@@ -159,6 +159,21 @@ mod tests {
         assert_eq!(attempts, 2);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_reached_cap_is_tried_again_every_10_to_30_seconds() {
+        let (start, mut attempts) = (Instant::now(), 0);
+        let retry = Retry { give_up_after: Duration::from_secs(3600) };
+        let result = retry
+            .run(|failed| {
+                attempts = failed;
+                async move { if failed < 20 { Err(failing(Kind::Capped, Some(403))) } else { Ok(()) } }
+            })
+            .await;
+        assert!(result.is_ok() && attempts == 20);
+        let took = start.elapsed();
+        assert!((Duration::from_secs(200)..=Duration::from_secs(600)).contains(&took), "{took:?}");
+    }
+
     #[test]
     fn no_wait_is_longer_than_five_seconds() {
         for count in 1..100 {

@@ -39,6 +39,8 @@ struct Bracket<T> {
 pub struct Rhythm {
     /// The longest wait between two looks where nothing is known.
     longest: Duration,
+    /// Whether it is the longest wait even where the next part is known to be due later.
+    strict: bool,
     /// When the newest data arrived: after one look and before the next.
     newest: Option<Bracket<Instant>>,
     /// The last look that found nothing.
@@ -52,11 +54,12 @@ pub struct Rhythm {
 }
 
 impl Rhythm {
-    /// Without any knowledge; `longest` is the wait between two looks then.
+    /// Without any knowledge; `longest` is the wait between two looks then, and always if `strict`.
     #[must_use]
-    pub fn new(longest: Duration) -> Self {
+    pub fn new(longest: Duration, strict: bool) -> Self {
         Self {
             longest,
+            strict,
             newest: None,
             missed: None,
             misses: 0,
@@ -126,6 +129,11 @@ impl Rhythm {
     /// How long to wait at `now` before the next look.
     #[must_use]
     pub fn wait(&self, now: Instant) -> Duration {
+        let wait = self.wait_by_rhythm(now);
+        if self.strict { wait.min(self.longest) } else { wait }
+    }
+
+    fn wait_by_rhythm(&self, now: Instant) -> Duration {
         if self.looks_like_end() {
             return AFTER_TAIL.saturating_mul(1 << (2 * self.misses).min(20)).min(self.longest);
         }
@@ -136,7 +144,7 @@ impl Rhythm {
         let since = now.saturating_duration_since(newest.early);
         // The looks are spread over all brackets, as close as that allows.
         let total: Duration = due.iter().map(|bracket| width(*bracket)).sum();
-        let step = (total / LOOKS).clamp(CLOSEST, self.longest);
+        let step = (total / LOOKS).max(CLOSEST).min(self.longest);
         if let Some(overdue) = since.checked_sub(last.late) {
             // Ever longer waits, so that a writer that has died costs no more than one that was never there.
             return step.max(overdue / 4).min(self.longest);
@@ -216,7 +224,7 @@ mod tests {
 
     /// Plays a reader against arrivals at the ends of `gaps`; returns the delay of each and the looks made for it.
     fn play(gaps: &[f64]) -> Vec<(Duration, u32)> {
-        let mut rhythm = Rhythm::new(POLL);
+        let mut rhythm = Rhythm::new(POLL, false);
         let start = Instant::now();
         let (mut now, mut arrival, mut sent) = (start, start, start);
         let mut results = Vec::new();
@@ -296,8 +304,25 @@ mod tests {
     }
 
     #[test]
+    fn a_poll_interval_that_was_asked_for_holds_in_any_rhythm() {
+        for longest in [Duration::from_millis(1), Duration::from_millis(100), POLL] {
+            let mut rhythm = Rhythm::new(longest, true);
+            let mut now = Instant::now();
+            for _ in 0..5 {
+                now += Duration::from_secs(7);
+                rhythm.missed(now - Duration::from_millis(50));
+                rhythm.arrived(now, false);
+                for millis in (0..10_000).step_by(10) {
+                    let wait = rhythm.wait(now + Duration::from_millis(millis));
+                    assert!(wait <= longest, "{wait:?} after {millis} ms");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_writer_that_stopped_is_asked_after_at_the_poll_interval() {
-        let mut rhythm = Rhythm::new(POLL);
+        let mut rhythm = Rhythm::new(POLL, false);
         let mut now = Instant::now();
         for _ in 0..5 {
             now += Duration::from_secs(3);
@@ -312,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_short_tail_makes_it_look_sooner_unless_tails_are_usual() {
-        let mut rhythm = Rhythm::new(POLL);
+        let mut rhythm = Rhythm::new(POLL, false);
         let now = Instant::now();
         rhythm.arrived(now, false);
         rhythm.arrived(now, true);

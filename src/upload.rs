@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::task::JoinHandle;
 
 use crate::abort;
 use crate::fmp4::Inspector;
@@ -148,11 +149,11 @@ pub async fn write(
     };
     // A second request to stop must be able to name the upload. The cell is empty: this is the only place that sets it.
     drop(progress.upload.set(upload_id.clone()));
-    tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), upload_id.clone()));
+    let look = tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), upload_id.clone()));
 
     // A file can wait for the store: only what comes through a pipe is put on disk.
     let spool = plan.spool.clone().filter(|_| source.cannot_wait());
-    let mut uploader = Uploader::new(store, plan, &upload_id, spool, progress);
+    let mut uploader = Uploader::new(store, plan, &upload_id, spool, progress, look);
     let result = uploader.run(source, held).await;
     if let Some(others) = others {
         // A short input may be through before the list has come.
@@ -207,6 +208,8 @@ struct Uploader<'a> {
     upload_id: &'a str,
     progress: &'a Arc<Progress>,
     outbox: Outbox,
+    /// Finds out whether Live Read is on.
+    look: JoinHandle<()>,
     looked_ahead: bool,
     held_back: Option<HeldBack>,
 }
@@ -226,11 +229,12 @@ impl<'a> Uploader<'a> {
         upload_id: &'a str,
         spool: Option<SpoolSettings>,
         progress: &'a Arc<Progress>,
+        look: JoinHandle<()>,
     ) -> Self {
         let address =
             Address { store: store.clone(), key: plan.key.clone(), upload_id: upload_id.to_owned(), retry: plan.retry };
         let outbox = Outbox::new(address, plan.part_size, plan.concurrency, spool, progress.clone());
-        Self { store, plan, upload_id, progress, outbox, looked_ahead: false, held_back: None }
+        Self { store, plan, upload_id, progress, outbox, look, looked_ahead: false, held_back: None }
     }
 
     /// Reads the input to its end, uploads it, and completes or aborts.
@@ -287,6 +291,9 @@ impl<'a> Uploader<'a> {
         }
         if self.progress.bytes_in.load(Relaxed) == 0 && self.outbox.ledger.is_empty() {
             let plan = self.plan;
+            // An aborted upload answers 404, which the look would take for Live Read being off.
+            self.look.abort();
+            drop((&mut self.look).await);
             plan.retry.run(|_| self.store.abort_upload(&plan.key, self.upload_id)).await?;
             return Ok(Ended::Empty);
         }

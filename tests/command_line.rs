@@ -329,3 +329,42 @@ fn the_filter_for_messages_in_the_environment_is_honoured() {
     // One that cannot be understood is as good as none.
     run("=!=,[").says("is complete");
 }
+
+#[test]
+fn a_secret_is_masked_wherever_it_would_stand_in_a_message() {
+    let lab = Lab::new();
+    // A person who takes the one for the other puts the secret where the key belongs.
+    for format in ["text", "json"] {
+        let run = lab.writer(&[SECRET_KEY, "--log-format", format, "--debug"]).end_with(b"data").code(0);
+        run.says("s3://bucket/***").does_not_say(SECRET_KEY);
+        let run = lab.reader(&[SECRET_KEY, "--no-wait", "--log-format", format]).wait().code(0).gave(b"data");
+        run.says("s3://bucket/***").does_not_say(SECRET_KEY);
+    }
+}
+
+#[test]
+fn a_terminal_gets_a_status_line_unless_it_is_to_be_quiet() {
+    let lab = Lab::new();
+    lab.put(KEY, b"data");
+    // Slow enough for the line to be drawn.
+    let slow = serde_json::json!([{ "operation": "GetObject", "delay_ms": 300 }]);
+    for (quiet, drawn) in [("", true), ("--quiet", false), ("2>messages", false)] {
+        lab.faults(&slow);
+        let line = format!("{} {KEY} copy --no-wait {quiet}", env!("CARGO_BIN_EXE_reader"));
+        let output = std::process::Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .envs(lab.env())
+            .current_dir(lab.dir())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("script");
+        let screen = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{screen}");
+        assert_eq!(screen.contains("last news"), drawn, "{quiet}: {screen:?}");
+        if drawn {
+            // The end stands on a line of its own.
+            let end = screen.rsplit("\r\x1b[K").next().expect("text");
+            assert!(end.contains("ended: 4 bytes") && !end.contains("last news"), "{screen:?}");
+        }
+    }
+}

@@ -61,7 +61,7 @@ fn a_connection_cut_in_the_middle_of_a_body_goes_on_from_the_last_byte() {
 #[test]
 fn connections_that_keep_being_cut_still_bring_everything() {
     let rule = json!([{ "operation": "GetObject", "cut_after": 700_001, "probability": 0.7, "seed": 3 }]);
-    reads_under(&rule, |lab| lab.count(true, "GetObject", "206") > 12);
+    reads_under(&rule, |lab| lab.request_log().iter().filter(|line| line["bytes_out"] == 700_001).count() > 3);
 }
 
 #[test]

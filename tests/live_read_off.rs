@@ -35,6 +35,18 @@ fn the_writer_does_not_warn_where_live_read_is_on() {
 }
 
 #[test]
+fn an_upload_that_is_aborted_for_want_of_input_is_not_taken_for_one_without_live_read() {
+    let lab = Lab::new();
+    // The look at Live Read comes to the store after the abort, whose answer is lost so that the writer waits on.
+    lab.faults(&serde_json::json!([
+        { "operation": "GetObject", "delay_ms": 30 },
+        { "operation": "AbortMultipartUpload", "lose_answer": true, "times": 1 },
+    ]));
+    let writer = lab.writer(&[KEY]).end().code(0).says("no input at all");
+    writer.does_not_say("readers will see nothing");
+}
+
+#[test]
 fn the_reader_warns_once_and_gives_everything_after_the_end() {
     for mode in ["range", "part"] {
         let lab = without_live_read();

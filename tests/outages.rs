@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use proxy::Weather;
 use scene::{KEY, MODES, RUNTIME, Scene, assert_same, wait_length};
+use serde_json::json;
 use support::{BUCKET, PART, Tool, bytes, s3};
 
 const OBJECT: &str = "s3://bucket/live/stream.mp4";
@@ -74,6 +75,21 @@ fn an_uplink_that_is_slower_than_expected_is_not_cut_for_ever() {
             std::thread::sleep(Duration::from_millis(20));
         }
     });
+}
+
+#[test]
+fn a_writer_that_was_refused_often_does_not_bear_silence_for_longer() {
+    let began = Instant::now();
+    writes_through(Weather::Refuse, &["--stall-timeout", "400ms"], |scene, writer| {
+        writer.wait_for("Trying again");
+        // Six refusals and more.
+        std::thread::sleep(Duration::from_secs(5));
+        let struck = scene.network.struck();
+        scene.network.set(Weather::Stall);
+        scene.network.wait_struck(struck + 1);
+    });
+    // A second for a part, at first; it would be half a minute after five failures.
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -258,4 +274,31 @@ fn neither_completion_nor_a_newer_upload_in_the_middle_of_a_body_changes_what_is
         assert_eq!(status.code(), Some(0), "{log}");
         assert_same(&std::fs::read(&file).expect("the copy"), &data, &log);
     }
+}
+
+#[test]
+fn a_start_whose_answer_is_lost_is_repeated_and_a_reader_does_not_wait_for_the_one_that_is_left_behind() {
+    let scene = Scene::new();
+    let data = bytes(10, PART + 5);
+    scene.store.faults(&json!([
+        { "operation": "CreateMultipartUpload", "lose_answer": true, "times": 1 },
+        { "operation": "CreateMultipartUpload", "status": 503 },
+    ]));
+    let (mut writer, feeder) = scene.writer(&[], &data);
+    // It finds the one whose answer was lost, while the other has not been started.
+    let (mut reader, file) = scene.reader(&[]);
+    reader.wait_for("while it is written");
+    assert_eq!(scene.open_uploads(), 1);
+    scene.store.clear_faults();
+    writer.wait_for("uploading to");
+    let open_input = feeder.join().expect("the feeding thread");
+    reader.wait_for("from the newer upload");
+    drop(open_input);
+    let (status, _, log) = writer.finish();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_same(&scene.object(), &data, &log);
+    let (status, _, log) = reader.finish();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_same(&std::fs::read(&file).expect("the copy"), &data, &log);
+    assert_eq!(scene.open_uploads(), 1, "the one that was left behind");
 }

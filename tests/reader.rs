@@ -300,7 +300,7 @@ fn an_unknown_access_key_is_a_failure_at_once() {
 fn a_file_that_cannot_be_created_is_a_failure_before_any_request() {
     let lab = Lab::new();
     lab.reader(&[KEY, "no/such/directory/copy"]).wait().failed_with_one_message("no/such/directory/copy");
-    lab.reader(&[KEY, "."]).wait().failed_with_one_message("cannot create .");
+    lab.reader(&[KEY, "."]).wait().failed_with_one_message("irectory");
     assert_eq!(lab.count_all(), 0);
 }
 
@@ -372,4 +372,51 @@ fn a_key_with_odd_letters_is_read_as_it_is() {
         reader.wait().code(0).gave(&data);
         assert_eq!(lab.object(key).as_deref(), Some(&data[..]), "{key}");
     }
+}
+
+#[test]
+fn anyone_reads_a_named_upload_of_a_public_bucket() {
+    let lab = Lab::new();
+    let data = bytes(20, 1000);
+    let mut first = lab.writer(&[KEY, "-b", PUBLIC_BUCKET]);
+    first.wait_for("upload id ");
+    let messages = first.messages();
+    let (_, id) = messages.lines().next().expect("a line").rsplit_once(' ').expect("an id");
+    let reader = lab.reader(&[KEY, "-b", PUBLIC_BUCKET, "--anon", "--upload-id", id]);
+    reader.wait_for("while it is written");
+    lab.writer(&[KEY, "-b", PUBLIC_BUCKET]).end_with(b"newer").code(0);
+    first.write(&data);
+    first.end().code(0);
+    reader.wait().code(0).gave(&data);
+}
+
+#[test]
+fn an_upload_of_whole_parts_in_a_steady_rhythm_is_read_to_its_end_soon_after_it() {
+    let lab = Lab::new();
+    let data = bytes(21, 8 * PART);
+    let id = lab.begin(KEY);
+    let reader = lab.reader(&[KEY, "--poll-interval", "100ms"]);
+    reader.wait_for("while it is written");
+    let mut etags = Vec::new();
+    for (part, number) in data.chunks(PART).zip(1..) {
+        etags.push(lab.part(KEY, &id, number, part));
+        std::thread::sleep(Duration::from_millis(350));
+    }
+    let began = Instant::now();
+    lab.complete(KEY, &id, &etags);
+    let reader = reader.wait().code(0).gave(&data);
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "it took {:?} to see the end: {}",
+        began.elapsed(),
+        reader.state()
+    );
+}
+
+#[test]
+fn temporary_credentials_that_ran_out_are_a_failure_that_says_so() {
+    let lab = Lab::new();
+    let rule = r#"[{"status": 400, "code": "ExpiredToken", "message": "The provided token has expired."}]"#;
+    lab.faults(&serde_json::from_str(rule).expect("rules"));
+    lab.reader(&[KEY, "--retry-timeout", "100ms"]).wait().failed_with_one_message(OBJECT).says("Renew the temporary");
 }

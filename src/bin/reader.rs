@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use clap::Parser;
 use live_read::cli::common::{Exit, complain, load_dotenv};
-use live_read::cli::reader::{By, ReaderArgs};
+use live_read::cli::reader::{By, POLL_INTERVAL, ReaderArgs};
 use live_read::follow::{self, Plan, ReadError};
 use live_read::held::Held;
 use live_read::locate::Wanted;
@@ -112,7 +112,7 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
             key: args.key,
             upload_id: args.upload_id,
             wait: !args.no_wait,
-            poll_interval: args.poll_interval,
+            poll_interval: args.poll_interval.unwrap_or(POLL_INTERVAL),
             timeout: args.timeout,
             retry: Retry { give_up_after: args.common.retry_timeout },
         },
@@ -120,6 +120,7 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
         by_part: args.by == By::Part,
         chunk_size: args.chunk_size,
         queue_size: usize::from(args.queue_size),
+        strict_poll: args.poll_interval.is_some(),
         timeout: args.timeout,
     };
     let status = progress::show(console.clone(), progress.clone(), args.common.quiet, |progress, rate| {

@@ -35,9 +35,10 @@ pub struct ReaderArgs {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub queue_size: u16,
 
-    /// Longest wait between two looks for data that is not there yet
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = units::interval)]
-    pub poll_interval: Duration,
+    /// Longest wait between two looks for data that is not there yet [default: 1; not given, and once parts come in a
+    /// known rhythm, only around the time when the next is due and half-way]
+    #[arg(long, value_name = "SECONDS", value_parser = units::interval)]
+    pub poll_interval: Option<Duration>,
 
     /// Do not wait for an upload to begin: follow the newest open one, else read the finished object
     #[arg(long)]
@@ -72,6 +73,9 @@ pub enum By {
     /// Part numbers.
     Part,
 }
+
+/// Between two looks, where nothing else is asked for.
+pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Bytes per range request: 1 B to 5 GiB.
 fn chunk_size(text: &str) -> Result<u64, String> {

@@ -41,16 +41,16 @@ impl Patience {
         Self { answer: given.unwrap_or(answer), body: given.unwrap_or(body) }
     }
 
-    /// For the answer to a part of `size` bytes: as much again for each 3 MB of it, and twice that after each failure, so
+    /// For the answer to a part of `size` bytes: as much again for each 3 MB of it, and twice that after each silence, so
     /// that an uplink slower than expected is never cut for ever.
     #[must_use]
-    pub fn part(self, size: u64, failed: u32) -> Duration {
+    pub fn part(self, size: u64, silences: u32) -> Duration {
         const MORE: u64 = 3_000_000;
         let millis = u64::try_from(self.answer.as_millis()).unwrap_or(u64::MAX);
         let expected = millis.saturating_add(
             u64::try_from(u128::from(millis) * u128::from(size) / u128::from(MORE)).unwrap_or(u64::MAX),
         );
-        Duration::from_millis(expected.saturating_mul(1 << failed.min(5)))
+        Duration::from_millis(expected.saturating_mul(1 << silences.min(5)))
     }
 
     /// For the answer to a completion, which is documented to take minutes for large uploads.
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patience_grows_with_the_part_and_with_each_failure() {
+    fn patience_grows_with_the_part_and_with_each_silence() {
         let patience = Patience::new(None);
         assert_eq!(patience.part(0, 0), Duration::from_secs(30));
         assert_eq!(patience.part(5_000_000, 0), Duration::from_secs(80));
