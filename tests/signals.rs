@@ -116,7 +116,13 @@ fn a_second_signal_ends_the_writer_at_once_and_leaves_the_upload_open() {
         writer.signal(first);
         writer.wait_for("Once more ends at once");
         writer.signal(second);
-        let writer = writer.wait().code(code).says(&id).says("abort-multipart-upload").says("left open");
+        let writer = writer
+            .wait()
+            .code(code)
+            .says(&id)
+            .says("`writer live/stream.mp4 --resume`")
+            .says("`writer live/stream.mp4 --abort`")
+            .says("left open");
         assert_eq!(lab.open(KEY), std::slice::from_ref(&id), "{}", writer.state());
         assert_eq!(lab.parts(KEY, &id), [5_000_000]);
     }

@@ -2,18 +2,22 @@
 
 #![warn(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use clap::Parser;
+use live_read::abort;
 use live_read::check::{self, Verdict};
 use live_read::cli::common::{Exit, complain, load_dotenv};
 use live_read::cli::units::show_bytes;
 use live_read::cli::writer::{WriterArgs, content_type_of};
 use live_read::logging::{Console, LogSettings};
+use live_read::part::PartSize;
 use live_read::progress::{self, Progress};
+use live_read::resume::{self, Input, Wanted};
 use live_read::retry::Retry;
 use live_read::shutdown::{self, EndSignals};
 use live_read::source::{Source, SourceError, StopSignal};
@@ -64,15 +68,15 @@ async fn run(args: WriterArgs, connection: Connection, console: &Console) -> Exi
     };
     let progress = Arc::new(Progress::default());
     let (stop, stopped) = shutdown::stop_switch();
-    let check = args.check;
-    let key = args.key.clone().unwrap_or_default();
+    let changes_nothing_yet = args.check || args.abort;
+    let (key, file) = (args.key.clone().unwrap_or_default(), args.file.clone());
     let work = work(args, connection, console, stopped, progress.clone());
     tokio::pin!(work);
     let first = tokio::select! {
         exit = &mut work => return exit,
         signal = signals.next() => signal,
     };
-    if check {
+    if changes_nothing_yet {
         return Exit::Signal(first);
     }
     tracing::info!(
@@ -91,7 +95,7 @@ async fn run(args: WriterArgs, connection: Connection, console: &Console) -> Exi
     tokio::select! {
         exit = &mut work => exit,
         signal = second => {
-            let how = progress.upload.get().map_or_else(String::new, |id| how_to_go_on(&key, id));
+            let how = progress.upload.get().map_or_else(String::new, |id| how_to_go_on(&key, &file, id));
             tracing::error!("{} again: ended at once, before the upload was complete. {how}", shutdown::name(signal));
             Exit::Signal(signal)
         }
@@ -122,7 +126,11 @@ async fn work(
         let good = check::check(&store, &resolved, args.key.as_deref(), &mut report).await;
         return if good { Exit::Done } else { Exit::Failed };
     }
+    let retry = Retry { give_up_after: args.common.retry_timeout };
     let key = args.key.unwrap_or_default();
+    if args.abort {
+        return cancel(&store, &key, args.upload_id.as_deref(), args.yes, retry).await;
+    }
     let source = if args.file == Path::new("-") {
         Source::stdin(stop)
     } else {
@@ -139,12 +147,31 @@ async fn work(
             return Exit::Failed;
         }
     };
+    let held = if args.resume {
+        let wanted = Wanted { key: &key, upload_id: args.upload_id.as_deref(), part_size: args.part_size, retry };
+        let input = source.whole_file().map_or(Input::Stream, |file| Input::File(file, &args.file));
+        match resume::take_up(&store, &wanted, PartSize::DEFAULT, input).await {
+            Ok(Some(held)) => Some(held),
+            Ok(None) => {
+                tracing::warn!("no upload of {} is open: starting a new one", store.object(&key));
+                None
+            }
+            Err(error) => {
+                let cause = error.to_string();
+                tracing::error!("{}. Nothing has been changed", cause.trim_end_matches('.'));
+                return Exit::Failed;
+            }
+        }
+    } else {
+        None
+    };
+    let part_size = held.as_ref().map(|held| held.part_size).or(args.part_size).unwrap_or(PartSize::DEFAULT);
     let plan = Plan {
         content_type: args.content_type.or_else(|| content_type_of(&key).map(str::to_owned)),
         key,
-        part_size: args.part_size,
+        part_size,
         concurrency: usize::from(args.concurrency),
-        retry: Retry { give_up_after: args.common.retry_timeout },
+        retry,
         spool: Some(SpoolSettings { dir: args.spool_dir.unwrap_or_else(std::env::temp_dir), limit: args.spool_limit }),
     };
     let status = progress::show(console.clone(), progress.clone(), args.common.quiet, |progress, rate| {
@@ -156,7 +183,7 @@ async fn work(
         };
         format!("{rate}, {parts} parts stored, {} not yet stored{spooled}", show_bytes(taken.saturating_sub(stored)))
     });
-    let result = upload::write(&store, &plan, &mut source, &progress).await;
+    let result = upload::write(&store, &plan, held, &mut source, &progress).await;
     if let Some(status) = status {
         status.abort();
     }
@@ -175,19 +202,19 @@ async fn work(
             Exit::Done
         }
         Err(error) => {
-            tracing::error!("{}", explain(&object, &plan.key, &error));
+            tracing::error!("{}", explain(&object, &plan.key, &args.file, &error));
             Exit::Failed
         }
     }
 }
 
 /// The error with what is left of the upload, and how to go on.
-fn explain(object: &str, key: &str, error: &WriteError) -> String {
+fn explain(object: &str, key: &str, file: &Path, error: &WriteError) -> String {
     let cause = error.to_string();
     let cause = cause.trim_end_matches('.');
     match (&error.left_open, error.completed) {
         (Some((id, bytes)), _) => {
-            format!("{cause}. The {bytes} bytes that {object} holds stay readable. {}", how_to_go_on(key, id))
+            format!("{cause}. The {bytes} bytes that {object} holds stay readable. {}", how_to_go_on(key, file, id))
         }
         (None, Some(bytes)) => format!("{cause}. {object} was completed with the {bytes} bytes that it holds"),
         (None, None) => format!("{cause}. Nothing has been uploaded"),
@@ -195,9 +222,67 @@ fn explain(object: &str, key: &str, error: &WriteError) -> String {
 }
 
 /// What to do about an upload that is left open.
-fn how_to_go_on(key: &str, upload_id: &str) -> String {
+fn how_to_go_on(key: &str, file: &Path, upload_id: &str) -> String {
+    let key = shell_word(key);
+    let input =
+        if file == Path::new("-") { String::new() } else { format!(" {}", shell_word(&file.to_string_lossy())) };
     format!(
-        "The upload is left open: complete or cancel it with an S3 tool, for example \
-         `aws s3api abort-multipart-upload --bucket \"$BUCKET_NAME\" --key '{key}' --upload-id '{upload_id}'`"
+        "The upload is left open: `writer {key}{input} --resume` goes on with it, `writer {key} --abort` cancels it \
+         (upload id {upload_id})"
     )
+}
+
+/// A word as a shell takes it.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// `--abort`: shows what is open, asks, and cancels it.
+async fn cancel(store: &Store, key: &str, upload_id: Option<&str>, yes: bool, retry: Retry) -> Exit {
+    let object = store.object(key);
+    let uploads = match abort::candidates(store, key, upload_id, retry).await {
+        Ok(uploads) => uploads,
+        Err(error) => {
+            tracing::error!("{error} Nothing has been cancelled");
+            return Exit::Failed;
+        }
+    };
+    if uploads.is_empty() {
+        let which = upload_id.map_or_else(String::new, |id| format!(" {id}"));
+        tracing::info!("{object} has no open upload{which}: nothing to cancel");
+        return Exit::Done;
+    }
+    for upload in &uploads {
+        tracing::info!("open upload of {object}: {upload}");
+    }
+    if !yes {
+        if !io::stdin().is_terminal() {
+            tracing::error!(
+                "nobody can be asked, because standard input is not a terminal: nothing has been cancelled; give --yes"
+            );
+            return Exit::Usage;
+        }
+        if !asked(uploads.len()).await {
+            tracing::warn!("nothing has been cancelled");
+            return Exit::Failed;
+        }
+    }
+    if abort::cancel(store, key, &uploads, retry).await { Exit::Done } else { Exit::Failed }
+}
+
+/// Asks whether to cancel; anything but yes is no.
+async fn asked(count: usize) -> bool {
+    let what = if count == 1 { "this upload".to_owned() } else { format!("these {count} uploads") };
+    eprint!("Cancel {what}? What is stored of it is lost. [y/N] ");
+    let line = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let line = line.await.ok().and_then(Result::ok).unwrap_or_default();
+    matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
