@@ -1,13 +1,11 @@
 //! `writer --abort`, and the word about an upload that is open already when another begins.
 
-mod support;
-
 use std::process::{Command, Stdio};
 
+use crate::support::bytes;
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, await_that};
 use serde_json::json;
-use support::bytes;
-use support::lab::Lab;
-use support::run::{Launch, await_that};
 
 const KEY: &str = "live/stream.mp4";
 

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod abort;
 mod bounds;
 mod command_line;
 mod credentials;
@@ -13,6 +14,7 @@ mod outages;
 mod pair;
 mod reader;
 mod reader_resume;
+mod resume;
 mod signals;
 mod soak;
 mod spool;

@@ -1,16 +1,14 @@
 //! `writer --resume`: nothing lost, nothing twice, nothing changed that does not fit.
 
-mod support;
-
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
+use crate::support::lab::Lab;
+use crate::support::run::{Run, assert_same, await_that};
+use crate::support::{PART, bytes, s3};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use support::lab::Lab;
-use support::run::{Run, assert_same, await_that};
-use support::{PART, bytes, s3};
 
 const KEY: &str = "live/stream.mp4";
 
@@ -285,7 +283,7 @@ fn a_redirected_file_is_a_stream() {
     let data = bytes(14, 2 * PART);
     begin(&lab, &data, &[(1, PART)]);
     let rest = File::open(file(&lab, &data[PART..])).expect("the file");
-    let writer = support::run::Launch::writer(&lab, &[KEY, "--resume"]).stdin(rest).start();
+    let writer = crate::support::run::Launch::writer(&lab, &[KEY, "--resume"]).stdin(rest).start();
     writer.wait().code(0);
     assert_object(&lab, &data);
 }
@@ -392,14 +390,14 @@ fn resuming_waits_for_a_store_that_is_away() {
 
 #[tokio::test]
 async fn two_writers_in_a_row_make_one_object_that_readers_pinned() {
-    let store = support::Store::start();
+    let store = crate::support::Store::start();
     let client = store.client();
     let data = bytes(23, 2 * PART + 9);
     let id = s3::start(&client, KEY).await;
     s3::part(&client, KEY, &id, 1, &data[..PART]).await.expect("a part");
-    let reader = support::run::Launch::reader(&store, &[KEY]).start();
+    let reader = crate::support::run::Launch::reader(&store, &[KEY]).start();
     reader.wait_output(PART);
-    let mut writer = support::run::Launch::writer(&store, &[KEY, "--resume"]).start();
+    let mut writer = crate::support::run::Launch::writer(&store, &[KEY, "--resume"]).start();
     writer.write(&data[PART..]);
     writer.end().code(0);
     reader.wait().code(0).gave(&data);
