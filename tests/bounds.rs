@@ -179,6 +179,7 @@ fn a_writer_that_waits_for_input_asks_nothing() {
     let lab = Lab::new();
     let writer = lab.writer(&[KEY, "--debug"]);
     writer.wait_for("Live Read is on");
+    await_that("the list of other uploads", || lab.count(false, "ListMultipartUploads", "200") > 0);
     let (requests, ticks) = (lab.count_all(), writer.processor_ticks());
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(lab.count_all(), requests);
