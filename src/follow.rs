@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::chain::Stitch;
 use crate::held::{self, Found, Held, HeldError};
 use crate::locate::{LocateError, Located, Wanted, locate, may_not_list};
 use crate::part::{PartNumber, PartSize};
@@ -116,18 +117,9 @@ pub async fn read(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Pr
         () = sink.closed() => return Err(SinkError::Closed.into()),
     };
     let Found { located, part_size } = found;
-    let object = store.object(&plan.wanted.key);
-    match (&located.version, located.is_open()) {
-        (Some(id), true) => tracing::info!("reading {object} while it is written, upload id {id}"),
-        (None, true) => tracing::info!("reading {object} while it is written"),
-        (_, false) => tracing::info!("reading {object}, which is complete"),
-    }
+    announce(store, plan, &located, progress);
     if let Some(held) = &plan.held {
         tracing::info!("{} holds the first {} bytes of it; going on from there", held.path.display(), held.bytes);
-    }
-    if let Some(id) = &located.version {
-        // The cell is empty: this is the only place that sets it, and it runs once.
-        drop(progress.upload.set(id.clone()));
     }
     let mut follower = Follower::new(store, plan, located, progress);
     if let Some(held) = &plan.held {
@@ -139,6 +131,39 @@ pub async fn read(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Pr
     result?;
     written?;
     Ok(follower.cursor)
+}
+
+/// Copies one object out of several, which has been found already, and leaves `sink` open; returns its version.
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) async fn copy(
+    store: &Store,
+    plan: &Plan,
+    located: Located,
+    stitch: &mut Stitch,
+    sink: &mut Sink,
+    progress: &Arc<Progress>,
+) -> Result<Option<String>, ReadError> {
+    announce(store, plan, &located, progress);
+    let mut follower = Follower::new(store, plan, located, progress);
+    follower.stitch = Some(stitch);
+    follower.run(sink).await?;
+    Ok(follower.target.version)
+}
+
+/// Says what is going to be read.
+fn announce(store: &Store, plan: &Plan, located: &Located, progress: &Progress) {
+    let object = store.object(&plan.wanted.key);
+    match (&located.version, located.is_open()) {
+        (Some(id), true) => tracing::info!("reading {object} while it is written, upload id {id}"),
+        (None, true) => tracing::info!("reading {object} while it is written"),
+        (_, false) => tracing::info!("reading {object}, which is complete"),
+    }
+    if let Some(id) = &located.version {
+        // The cell is empty for the first object, and stays as it is after that.
+        drop(progress.upload.set(id.clone()));
+    }
 }
 
 /// Finds what to read, and makes sure that it begins with what the output holds.
@@ -190,6 +215,8 @@ struct Follower<'a> {
     /// Whether it has been said that Live Read seems to be off.
     said_off: bool,
     listed: Instant,
+    /// Makes one stream of several objects.
+    stitch: Option<&'a mut Stitch>,
     /// Whether a list has been asked for a newer upload in place of one without a byte.
     looked_for_newer: bool,
 }
@@ -224,6 +251,7 @@ impl<'a> Follower<'a> {
             last_looks: 0,
             said_off: false,
             listed: Instant::now(),
+            stitch: None,
             looked_for_newer: false,
         }
     }
@@ -272,7 +300,14 @@ impl<'a> Follower<'a> {
                 Event::Bytes(bytes) => {
                     self.cursor += bytes.len() as u64;
                     self.progress.bytes_in.fetch_add(bytes.len() as u64, Relaxed);
-                    sink.write(bytes).await?;
+                    match &mut self.stitch {
+                        None => sink.write(bytes).await?,
+                        Some(stitch) => {
+                            for piece in stitch.pass(bytes).into_iter().filter(|piece| !piece.is_empty()) {
+                                sink.write(piece).await?;
+                            }
+                        }
+                    }
                     self.progress.news();
                     if self.over == Over::Aborted {
                         // The 404 that looked like an abort was none.

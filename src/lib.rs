@@ -10,8 +10,8 @@
 //! | [`live_read`], [`part`], [`limits`] | facts and arithmetic of the protocol; pure |
 //! | [`store`] | the one door to S3 |
 //! | [`retry`] | when to send a failed request again |
-//! | [`source`], [`pool`], [`upload`], [`outbox`], [`spool`], [`ledger`] | the writer |
-//! | [`locate`], [`held`], [`follow`], [`prefetch`], [`rhythm`], [`sink`] | the reader |
+//! | [`source`], [`pool`], [`upload`], [`outbox`], [`spool`], [`ledger`], [`rollover`] | the writer |
+//! | [`locate`], [`held`], [`follow`], [`prefetch`], [`rhythm`], [`sink`], [`chain`] | the reader |
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
 //! | [`fmp4`] | what kind of MP4 goes through |
 //! | [`cli`], [`logging`], [`progress`], [`shutdown`] | what people type, see and send |
@@ -22,6 +22,7 @@
 #![allow(clippy::duration_suboptimal_units, clippy::struct_excessive_bools, clippy::module_name_repetitions)]
 
 pub mod abort;
+pub mod chain;
 pub mod check;
 pub mod cli;
 pub mod fmp4;
@@ -41,6 +42,7 @@ pub mod progress;
 pub mod resume;
 pub mod retry;
 pub mod rhythm;
+pub mod rollover;
 pub mod shutdown;
 pub mod sink;
 pub mod source;

@@ -109,6 +109,8 @@ pub struct Outbox {
     /// Whether parts wait on disk.
     spooling: bool,
     progress: Arc<Progress>,
+    /// Bytes on disk as the progress knows them.
+    told_on_disk: u64,
     /// What the store holds.
     pub ledger: Ledger,
 }
@@ -138,8 +140,22 @@ impl Outbox {
             warned_full: None,
             spooling: false,
             progress,
+            told_on_disk: 0,
             ledger: Ledger::default(),
         }
+    }
+
+    /// Takes its buffers from a pool that another outbox uses too, so that both together stay within it.
+    #[must_use]
+    pub fn sharing(mut self, pool: PartPool) -> Self {
+        self.pool = pool;
+        self
+    }
+
+    /// The pool that the buffers come from.
+    #[must_use]
+    pub fn pool(&self) -> PartPool {
+        self.pool.clone()
     }
 
     /// Waits for a buffer to fill, and makes room on disk if the store is away.
@@ -239,7 +255,10 @@ impl Outbox {
             });
         }
         let on_disk: usize = self.waiting.iter().map(|(_, part)| part.disk_len()).sum();
-        self.progress.spooled.store(on_disk as u64, Relaxed);
+        // There can be another outbox beside this one.
+        let before = std::mem::replace(&mut self.told_on_disk, on_disk as u64);
+        self.progress.spooled.fetch_add(self.told_on_disk.saturating_sub(before), Relaxed);
+        self.progress.spooled.fetch_sub(before.saturating_sub(self.told_on_disk), Relaxed);
         if self.spooling && on_disk == 0 {
             self.spooling = false;
             tracing::info!("all parts have left the disk");

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::cli::units::show_bytes;
@@ -27,6 +27,8 @@ pub struct Progress {
     news_ms: AtomicU64,
     /// The upload being written or read.
     pub upload: OnceLock<String>,
+    /// Keys and ids of all uploads that are open, where an input goes into several objects.
+    open: Mutex<Vec<(String, String)>>,
 }
 
 impl Default for Progress {
@@ -40,6 +42,7 @@ impl Default for Progress {
             spooled: zero(),
             news_ms: zero(),
             upload: OnceLock::new(),
+            open: Mutex::default(),
         }
     }
 }
@@ -48,6 +51,23 @@ impl Progress {
     /// Notes that something new came just now.
     pub fn news(&self) {
         self.news_ms.store(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Notes that an upload was opened.
+    pub fn opened(&self, key: &str, upload_id: &str) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.push((key.to_owned(), upload_id.to_owned()));
+    }
+
+    /// Notes that it is over.
+    pub fn closed(&self, upload_id: &str) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, id)| id != upload_id);
+    }
+
+    /// Keys and ids of the uploads that were [`opened`](Self::opened) and are not over.
+    #[must_use]
+    pub fn open(&self) -> Vec<(String, String)> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How long ago something new came.

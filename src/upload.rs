@@ -188,7 +188,7 @@ pub async fn write(
 }
 
 /// Says in plain words when readers will see nothing of this upload before its end.
-async fn warn_without_live_read(store: Store, key: String, upload_id: String) {
+pub(crate) async fn warn_without_live_read(store: Store, key: String, upload_id: String) {
     match live_check::look(&store, &key, &upload_id).await {
         Ok(LiveRead::On) => tracing::debug!("Live Read is on"),
         Ok(LiveRead::Off) => tracing::warn!(
@@ -379,20 +379,29 @@ impl<'a> Uploader<'a> {
     async fn complete(&mut self) -> Result<(u64, usize), Cause> {
         self.outbox.drain().await?;
         self.release();
-        self.outbox.drain().await?;
-        let ledger = &self.outbox.ledger;
-        let parts = ledger.close(self.plan.part_size)?;
-        let (key, bytes) = (&self.plan.key, ledger.bytes());
-        let completed =
-            self.plan.retry.run(async |_| match self.store.complete_upload(key, self.upload_id, &parts).await {
-                // The answer to an attempt that succeeded may have been lost on its way.
-                Err(error) if error.kind == Kind::NoUpload => match self.store.head(key, Some(self.upload_id)).await? {
-                    Some(head) if head.size == bytes => Ok(()),
-                    _ => Err(error),
-                },
-                other => other,
-            });
-        completed.await?;
-        Ok((bytes, parts.len()))
+        complete(self.store, self.plan, &self.plan.key, self.upload_id, &mut self.outbox).await
     }
+}
+
+/// Waits for all parts of `outbox`, then completes its upload; the size and the number of parts of the object.
+pub(crate) async fn complete(
+    store: &Store,
+    plan: &Plan,
+    key: &str,
+    upload_id: &str,
+    outbox: &mut Outbox,
+) -> Result<(u64, usize), Cause> {
+    outbox.drain().await?;
+    let parts = outbox.ledger.close(plan.part_size)?;
+    let bytes = outbox.ledger.bytes();
+    let completed = plan.retry.run(async |_| match store.complete_upload(key, upload_id, &parts).await {
+        // The answer to an attempt that succeeded may have been lost on its way.
+        Err(error) if error.kind == Kind::NoUpload => match store.head(key, Some(upload_id)).await? {
+            Some(head) if head.size == bytes => Ok(()),
+            _ => Err(error),
+        },
+        other => other,
+    });
+    completed.await?;
+    Ok((bytes, parts.len()))
 }

@@ -15,6 +15,7 @@ mod pair;
 mod reader;
 mod reader_resume;
 mod resume;
+mod rollover;
 mod signals;
 mod soak;
 mod spool;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use clap::Parser;
+use live_read::chain;
 use live_read::cli::common::{Exit, complain, load_dotenv};
 use live_read::cli::reader::{By, POLL_INTERVAL, ReaderArgs};
 use live_read::follow::{self, Plan, ReadError};
@@ -127,14 +128,19 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
         let held = progress.bytes_in.load(Relaxed).saturating_sub(progress.bytes_out.load(Relaxed));
         format!("{rate}, {held} bytes queued, last news {:.0} s ago", progress.silence().as_secs_f64())
     });
-    let result = follow::read(&store, &plan, &mut sink, &progress).await;
+    let result = if args.follow_rollover {
+        chain::read(&store, &plan, &mut sink, &progress).await.map(|walked| (walked.bytes, walked.objects))
+    } else {
+        follow::read(&store, &plan, &mut sink, &progress).await.map(|bytes| (bytes, 1))
+    };
     if let Some(status) = status {
         status.abort();
     }
     match result {
-        Ok(bytes) => {
+        Ok((bytes, objects)) => {
             let object = store.object(&plan.wanted.key);
-            tracing::info!("{object} ended: {bytes} bytes, {:.1} s", progress.elapsed().as_secs_f64());
+            let more = if objects > 1 { format!(" in {objects} objects") } else { String::new() };
+            tracing::info!("{object} ended: {bytes} bytes{more}, {:.1} s", progress.elapsed().as_secs_f64());
             Exit::Done
         }
         // Whoever reads our output has had enough: that is an end, not a failure.

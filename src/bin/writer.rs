@@ -17,8 +17,9 @@ use live_read::cli::writer::{WriterArgs, content_type_of};
 use live_read::logging::{Console, LogSettings};
 use live_read::part::PartSize;
 use live_read::progress::{self, Progress};
-use live_read::resume::{self, Input, Wanted};
+use live_read::resume::{self, Held, Input, ResumeError, Wanted};
 use live_read::retry::Retry;
+use live_read::rollover::{self, RollError, Rolled};
 use live_read::shutdown::{self, EndSignals};
 use live_read::source::{Source, SourceError, StopSignal};
 use live_read::spool::SpoolSettings;
@@ -95,7 +96,12 @@ async fn run(args: WriterArgs, connection: Connection, console: &Console) -> Exi
     tokio::select! {
         exit = &mut work => exit,
         signal = second => {
-            let how = progress.upload.get().map_or_else(String::new, |id| how_to_go_on(&key, &file, id));
+            let open = progress.open();
+            let how = if open.is_empty() {
+                progress.upload.get().map_or_else(String::new, |id| how_to_go_on(&key, &file, id))
+            } else {
+                open.iter().map(|(key, id)| how_to_go_on(key, Path::new("-"), id)).collect::<Vec<_>>().join(". ")
+            };
             tracing::error!("{} again: ended at once, before the upload was complete. {how}", shutdown::name(signal));
             Exit::Signal(signal)
         }
@@ -126,11 +132,20 @@ async fn work(
         let good = check::check(&store, &resolved, args.key.as_deref(), &mut report).await;
         return if good { Exit::Done } else { Exit::Failed };
     }
-    let retry = Retry { give_up_after: args.common.retry_timeout };
-    let key = args.key.unwrap_or_default();
     if args.abort {
-        return cancel(&store, &key, args.upload_id.as_deref(), args.yes, retry).await;
+        let key = args.key.as_deref().unwrap_or_default();
+        return cancel(&store, key, args.upload_id.as_deref(), args.yes, retry(&args)).await;
     }
+    let asked = args.part_size.unwrap_or(PartSize::DEFAULT);
+    if let Some(Err(error)) = args.rollover.map(|rollover| rollover.check(asked)) {
+        tracing::error!("{error}");
+        return Exit::Usage;
+    }
+    copy(args, &store, console, stop, &progress).await
+}
+
+/// Copies the input into the store, and says how it went.
+async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSignal, progress: &Arc<Progress>) -> Exit {
     let source = if args.file == Path::new("-") {
         Source::stdin(stop)
     } else {
@@ -147,47 +162,71 @@ async fn work(
             return Exit::Failed;
         }
     };
-    let held = if args.resume {
-        let wanted = Wanted { key: &key, upload_id: args.upload_id.as_deref(), part_size: args.part_size, retry };
-        let input = source.whole_file().map_or(Input::Stream, |file| Input::File(file, &args.file));
-        match resume::take_up(&store, &wanted, PartSize::DEFAULT, input).await {
-            Ok(Some(held)) => Some(held),
-            Ok(None) => {
-                tracing::warn!("no upload of {} is open: starting a new one", store.object(&key));
-                None
-            }
-            Err(error) => {
-                let cause = error.to_string();
-                tracing::error!("{}. Nothing has been changed", cause.trim_end_matches('.'));
-                return Exit::Failed;
-            }
+    let held = match take_up(&args, store, &source).await {
+        Ok(held) => held,
+        Err(error) => {
+            let cause = error.to_string();
+            tracing::error!("{}. Nothing has been changed", cause.trim_end_matches('.'));
+            return Exit::Failed;
         }
-    } else {
-        None
     };
-    let part_size = held.as_ref().map(|held| held.part_size).or(args.part_size).unwrap_or(PartSize::DEFAULT);
+    let retry = retry(&args);
+    let key = args.key.unwrap_or_default();
     let plan = Plan {
         content_type: args.content_type.or_else(|| content_type_of(&key).map(str::to_owned)),
         key,
-        part_size,
+        part_size: held.as_ref().map(|held| held.part_size).or(args.part_size).unwrap_or(PartSize::DEFAULT),
         concurrency: usize::from(args.concurrency),
         retry,
         spool: Some(SpoolSettings { dir: args.spool_dir.unwrap_or_else(std::env::temp_dir), limit: args.spool_limit }),
     };
-    let status = progress::show(console.clone(), progress.clone(), args.common.quiet, |progress, rate| {
-        let (taken, stored) = (progress.bytes_in.load(Relaxed), progress.bytes_out.load(Relaxed));
-        let parts = progress.parts.load(Relaxed);
-        let spooled = match progress.spooled.load(Relaxed) {
-            0 => String::new(),
-            bytes => format!(", {} of it on disk", show_bytes(bytes)),
-        };
-        format!("{rate}, {parts} parts stored, {} not yet stored{spooled}", show_bytes(taken.saturating_sub(stored)))
-    });
-    let result = upload::write(&store, &plan, held, &mut source, &progress).await;
+    let status = progress::show(console.clone(), progress.clone(), args.common.quiet, status_line);
+    let exit = if let Some(rollover) = args.rollover {
+        let result = rollover::write(store, &plan, rollover, &mut source, progress).await;
+        tell_rolled(store, &plan, result, progress)
+    } else {
+        let result = upload::write(store, &plan, held, &mut source, progress).await;
+        tell(&store.object(&plan.key), &plan.key, &args.file, result, progress)
+    };
     if let Some(status) = status {
         status.abort();
     }
-    let object = store.object(&plan.key);
+    exit
+}
+
+fn retry(args: &WriterArgs) -> Retry {
+    Retry { give_up_after: args.common.retry_timeout }
+}
+
+/// With `--resume`, the upload to go on with; none where none is open.
+async fn take_up(args: &WriterArgs, store: &Store, source: &Source) -> Result<Option<Held>, ResumeError> {
+    if !args.resume {
+        return Ok(None);
+    }
+    let key = args.key.as_deref().unwrap_or_default();
+    let (upload_id, part_size) = (args.upload_id.as_deref(), args.part_size);
+    let wanted = Wanted { key, upload_id, part_size, retry: retry(args) };
+    let input = source.whole_file().map_or(Input::Stream, |file| Input::File(file, &args.file));
+    let held = resume::take_up(store, &wanted, PartSize::DEFAULT, input).await?;
+    if held.is_none() {
+        tracing::warn!("no upload of {} is open: starting a new one", store.object(key));
+    }
+    Ok(held)
+}
+
+/// What the status line says beside the rate.
+fn status_line(progress: &Progress, rate: &str) -> String {
+    let (taken, stored) = (progress.bytes_in.load(Relaxed), progress.bytes_out.load(Relaxed));
+    let parts = progress.parts.load(Relaxed);
+    let spooled = match progress.spooled.load(Relaxed) {
+        0 => String::new(),
+        bytes => format!(", {} of it on disk", show_bytes(bytes)),
+    };
+    format!("{rate}, {parts} parts stored, {} not yet stored{spooled}", show_bytes(taken.saturating_sub(stored)))
+}
+
+/// Says how an upload ended.
+fn tell(object: &str, key: &str, file: &Path, result: Result<Ended, WriteError>, progress: &Progress) -> Exit {
     match result {
         Ok(Ended::Completed { bytes, parts }) => {
             tracing::info!(
@@ -202,7 +241,38 @@ async fn work(
             Exit::Done
         }
         Err(error) => {
-            tracing::error!("{}", explain(&object, &plan.key, &args.file, &error));
+            tracing::error!("{}", explain(object, key, file, &error));
+            Exit::Failed
+        }
+    }
+}
+
+/// Says how an input ended that may have gone into several objects.
+fn tell_rolled(store: &Store, plan: &Plan, result: Result<Rolled, RollError>, progress: &Progress) -> Exit {
+    match result {
+        Ok(Rolled { objects }) => {
+            let seconds = progress.elapsed().as_secs_f64();
+            let bytes: u64 = objects.iter().map(|object| object.bytes).sum();
+            match (objects.len(), objects.first(), objects.last()) {
+                (0, ..) => tracing::warn!(
+                    "there was no input at all, and an S3 upload cannot be empty: {} was not made",
+                    store.object(&plan.key)
+                ),
+                (1, ..) => tracing::info!("all is in one object; {seconds:.1} s"),
+                (count, Some(first), Some(last)) => tracing::info!(
+                    "all is in {count} objects, {} to {}: {bytes} bytes, {seconds:.1} s",
+                    store.object(&first.key),
+                    last.key
+                ),
+                _ => {}
+            }
+            Exit::Done
+        }
+        Err(error) => {
+            let left = progress.open();
+            let how: Vec<_> = left.iter().map(|(key, id)| how_to_go_on(key, Path::new("-"), id)).collect();
+            let objects = if error.complete == 1 { "object is" } else { "objects are" };
+            tracing::error!("{error}. {} {objects} complete. {}", error.complete, how.join(". "));
             Exit::Failed
         }
     }

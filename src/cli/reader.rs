@@ -52,6 +52,10 @@ pub struct ReaderArgs {
     #[arg(long)]
     pub resume: bool,
 
+    /// When the object has ended, go on with the next one of `writer --rollover` (`match-0002.mp4` after `match.mp4`)
+    #[arg(long, conflicts_with = "resume")]
+    pub follow_rollover: bool,
+
     /// Without credentials: a public bucket
     #[arg(long)]
     pub anon: bool,

@@ -8,6 +8,7 @@ use clap::Parser;
 use super::common::{CommonArgs, key};
 use super::units;
 use crate::part::PartSize;
+use crate::rollover::Rollover;
 
 /// Copies standard input, or a file as it grows, into an S3 object that can be read while it is being written
 ///
@@ -64,6 +65,11 @@ pub struct WriterArgs {
     /// With --abort: do not ask
     #[arg(short, long, requires = "abort", conflicts_with = "resume", help_heading = "Unfinished uploads")]
     pub yes: bool,
+
+    /// Go on in another object (`match-0002.mp4` after `match.mp4`): when this many bytes or so much time are reached, as in
+    /// `50GB`, `1h` or `30m`, or with `auto` just before the 10,000 parts of an upload are used up
+    #[arg(long, value_name = "SIZE|DURATION|auto", value_parser = Rollover::parse, conflicts_with_all = ["left_open", "check"])]
+    pub rollover: Option<Rollover>,
 
     /// Upload nothing; report whether credentials, bucket, region, clock and Live Read are in order
     #[arg(long)]

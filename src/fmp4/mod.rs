@@ -2,13 +2,15 @@
 //!
 //! Pure code without I/O: [`boxes`] walks the boxes of a stream as it comes in, in slices cut anywhere, and
 //! [`inspect`] uses that to tell, from the first few boxes, whether the stream is one that can be followed
-//! while it grows.
+//! while it grows, and [`cut`] to tell where a fragmented stream can be cut.
 //!
 //! Box layouts are those of ISO/IEC 14496-12 (ISO base media file format); section numbers in this module
 //! family are of its 2015 edition.
 
 pub mod boxes;
+pub mod cut;
 pub mod inspect;
 
 pub use boxes::{BoxHead, BoxWalker, Event, Events, FourCc, OffReason, Wish};
+pub use cut::{Boundary, Cutter};
 pub use inspect::{Finding, Inspector};

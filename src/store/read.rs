@@ -44,6 +44,8 @@ pub struct Body {
     pub version: Option<String>,
     /// The part size of the Live Read upload, where the store names it.
     pub part_size: Option<u64>,
+    /// `Last-Modified`, in seconds since 1970-01-01T00:00:00Z: when the upload was started.
+    pub modified: Option<i64>,
     stream: ByteStream,
 }
 
@@ -68,6 +70,8 @@ pub struct Head {
     pub size: u64,
     /// The version that answered, where the store names it.
     pub version: Option<String>,
+    /// `Last-Modified`, in seconds since 1970-01-01T00:00:00Z: of an upload in parts, when it was started.
+    pub modified: Option<i64>,
 }
 
 impl Store {
@@ -103,6 +107,7 @@ impl Store {
                 length: answer.content_length.and_then(|length| u64::try_from(length).ok()),
                 version: answer.version_id.filter(|version| version != "null"),
                 part_size: seen.value().and_then(|size| size.parse().ok()),
+                modified: answer.last_modified.map(|time| time.secs()),
                 stream: answer.body,
             }))),
             Err(error) if error.status == Some(416) => Ok(Fetched::NotYet),
@@ -131,6 +136,7 @@ impl Store {
             Ok(answer) => Ok(Some(Head {
                 size: answer.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
                 version: answer.version_id.filter(|version| version != "null"),
+                modified: answer.last_modified.map(|time| time.secs()),
             })),
             // 405: the version is a delete marker. 400: not a version id of this store's, so no finished object.
             Err(error) if error.kind == Kind::NoKey || matches!(error.status, Some(400 | 405)) => Ok(None),

@@ -1,0 +1,275 @@
+//! The reader's walk from object to object, where the writer goes on in another (`writer --rollover`).
+//!
+//! The writer opens the next upload before it completes the one before, so whoever has read an object to its end finds
+//! the next one, open or complete. One that is older than the object just read was left by somebody else.
+//!
+//! The objects of a fragmented MP4 begin with the header of the whole stream again; it is left out, so that the output is
+//! the stream that the writer was given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::sleep;
+
+use crate::fmp4::cut::{Cutter, shift};
+use crate::follow::{self, Plan, ReadError};
+use crate::locate::{LocateError, Located, locate, may_not_list};
+use crate::progress::Progress;
+use crate::rollover::name;
+use crate::sink::{Sink, SinkError};
+use crate::store::{Fetched, Head, OpenUpload, Piece, Store};
+
+/// How often the next object is looked for: lists may be a moment behind.
+const LOOKS: u32 = 3;
+
+/// Between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// What was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walked {
+    /// Bytes given to the output.
+    pub bytes: u64,
+    /// Objects read.
+    pub objects: u32,
+}
+
+/// Copies an object and all that it was continued in to `sink`.
+///
+/// # Errors
+/// [`ReadError`]; what was written before is a clean prefix of the stream.
+pub async fn read(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progress>) -> Result<Walked, ReadError> {
+    let result = walk(store, plan, sink, progress).await;
+    // Whatever ended the reading, what was fetched in order belongs to the output.
+    let written = sink.finish().await;
+    let walked = result?;
+    written?;
+    Ok(walked)
+}
+
+async fn walk(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progress>) -> Result<Walked, ReadError> {
+    progress.news();
+    let located = tokio::select! {
+        located = locate(store, &plan.wanted) => located?,
+        () = sink.closed() => return Err(SinkError::Closed.into()),
+    };
+    let mut may_list = located.may_list;
+    let mut next = Next { began: None, located };
+    let mut plan = plan.clone();
+    let base = plan.wanted.key.clone();
+    let mut stitch = Stitch::default();
+    let mut number = 1;
+    loop {
+        // The list knows when an open upload began, whatever the store says of it once it is complete.
+        let id = next.located.version.clone().filter(|_| next.located.is_open() && next.began.is_none());
+        if let Some(id) = id {
+            let uploads = open_uploads(store, &plan, &mut may_list).await?;
+            next.began = uploads.iter().find(|upload| upload.id == id).and_then(|upload| upload.started);
+        }
+        let version = follow::copy(store, &plan, next.located, &mut stitch, sink, progress).await?;
+        let rest = stitch.end_object();
+        if !rest.is_empty() {
+            sink.write(rest).await?;
+        }
+        let began = began(store, &plan, version.as_deref(), next.began).await?;
+        number += 1;
+        plan.wanted.key = name(&base, number);
+        progress.news();
+        let found = tokio::select! {
+            found = find(store, &plan, began, &mut may_list) => found?,
+            () = sink.closed() => return Err(SinkError::Closed.into()),
+        };
+        match found {
+            Some(found) => next = found,
+            None => return Ok(Walked { bytes: stitch.given, objects: number - 1 }),
+        }
+    }
+}
+
+/// An object to be read, and when its upload began.
+struct Next {
+    began: Option<i64>,
+    located: Located,
+}
+
+/// When the upload of the object just read began, in seconds since 1970, as far as that can be known.
+///
+/// `Last-Modified` of what was uploaded in parts is when that began; should a store mean the end, the list knew better.
+async fn began(
+    store: &Store,
+    plan: &Plan,
+    version: Option<&str>,
+    listed: Option<i64>,
+) -> Result<Option<i64>, ReadError> {
+    let (key, retry) = (&plan.wanted.key, plan.wanted.retry);
+    let mut head = retry.run(|_| store.head(key, version)).await?;
+    if head.is_none() && version.is_some() {
+        // On stores whose upload ids are not version ids.
+        head = retry.run(|_| store.head(key, None)).await?;
+    }
+    let modified = head.and_then(|head| head.modified);
+    Ok(match (listed, modified) {
+        (Some(listed), Some(modified)) => Some(listed.min(modified)),
+        (listed, modified) => listed.or(modified),
+    })
+}
+
+/// The open uploads of the plan's key; none where they may not be listed.
+async fn open_uploads(store: &Store, plan: &Plan, may_list: &mut bool) -> Result<Vec<OpenUpload>, ReadError> {
+    if !*may_list {
+        return Ok(Vec::new());
+    }
+    match plan.wanted.retry.run(|_| store.open_uploads(&plan.wanted.key)).await {
+        Ok(uploads) => Ok(uploads),
+        Err(error) if may_not_list(&error) => {
+            *may_list = false;
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The newest upload of the plan's key that began no earlier than `began`, open or complete.
+async fn find(store: &Store, plan: &Plan, began: Option<i64>, may_list: &mut bool) -> Result<Option<Next>, ReadError> {
+    let (key, retry) = (&plan.wanted.key, plan.wanted.retry);
+    let object = store.object(key);
+    let Some(began) = began else {
+        tracing::warn!(
+            "the store does not say when the upload began, so that {object} cannot be told from an older one"
+        );
+        return Ok(None);
+    };
+    let young = |time: Option<i64>| time.is_some_and(|time| time >= began);
+    let mut stale = false;
+    for look in 0..LOOKS {
+        if look > 0 {
+            sleep(LOOK_AGAIN.min(plan.wanted.poll_interval)).await;
+        }
+        let uploads = open_uploads(store, plan, may_list).await?;
+        let head = retry.run(|_| store.head(key, None)).await?;
+        stale |= head.is_some() || !uploads.is_empty();
+        let open = uploads.into_iter().rev().find(|upload| young(upload.started));
+        let finished = head.clone().filter(|head| young(head.modified));
+        if let Some(upload) = open
+            && finished.as_ref().is_none_or(|head| head.modified <= upload.started)
+        {
+            let located = Located { version: Some(upload.id), finished: None, may_list: true, before: head };
+            return Ok(Some(Next { began: upload.started, located }));
+        }
+        if let Some(head) = finished {
+            let began = head.modified;
+            let located =
+                Located { version: head.version, finished: Some(head.size), may_list: *may_list, before: None };
+            return Ok(Some(Next { began, located }));
+        }
+        if !*may_list && let Some(next) = glance(store, plan, head, young).await? {
+            return Ok(Some(next));
+        }
+    }
+    if stale {
+        tracing::info!("{object} is older than what was read, so it is no continuation of it");
+    }
+    Ok(None)
+}
+
+/// Looks for an open upload by a live read of one byte.
+async fn glance(
+    store: &Store,
+    plan: &Plan,
+    before: Option<Head>,
+    young: impl Fn(Option<i64>) -> bool,
+) -> Result<Option<Next>, ReadError> {
+    let (key, piece) = (&plan.wanted.key, Piece::Range { first: 0, last: 0 });
+    let fetched = plan.wanted.retry.run(|_| store.fetch(key, None, piece, true)).await.map_err(LocateError::from)?;
+    let (version, began) = match fetched {
+        Fetched::Data(body) if young(body.modified) => (body.version, body.modified),
+        // Nothing can be read of it yet: it has just been opened.
+        Fetched::NotYet => (None, None),
+        Fetched::Data(_) | Fetched::Absent => return Ok(None),
+    };
+    let located = Located { version, finished: None, may_list: false, before };
+    Ok(Some(Next { began, located }))
+}
+
+/// Makes one stream of what the objects hold: leaves out the header with which an object repeats what came before, and
+/// puts places in the whole stream back to what they were.
+#[derive(Debug, Default)]
+pub struct Stitch {
+    /// Follows the output, for its header.
+    cutter: Cutter,
+    /// What the object may begin with, and how much of it has come.
+    header: Bytes,
+    matched: usize,
+    matching: bool,
+    /// How far the object is from its place in the stream, if it began with the header.
+    shift: i64,
+    /// The end of what came in, which may be the beginning of a place in the stream.
+    held: Vec<u8>,
+    given: u64,
+}
+
+impl Stitch {
+    /// Takes bytes of the object; gives what belongs to the output, in pieces that may be empty.
+    pub fn pass(&mut self, bytes: Bytes) -> [Bytes; 2] {
+        self.unmatched(bytes).map(|piece| self.restored(piece))
+    }
+
+    fn unmatched(&mut self, mut bytes: Bytes) -> [Bytes; 2] {
+        if !self.matching {
+            return [Bytes::new(), bytes];
+        }
+        let due = self.header.slice(self.matched..);
+        let count = due.len().min(bytes.len());
+        if due.get(..count) != bytes.get(..count) {
+            // It is no header: what looked like one is owed.
+            self.matching = false;
+            return [self.header.slice(..self.matched), bytes];
+        }
+        self.matched += count;
+        if self.matched == self.header.len() {
+            self.matching = false;
+            self.shift = (self.given + self.held.len() as u64).cast_signed() - (self.matched as u64).cast_signed();
+        }
+        [Bytes::new(), bytes.split_off(count)]
+    }
+
+    /// Puts back the places in the stream.
+    fn restored(&mut self, bytes: Bytes) -> Bytes {
+        if bytes.is_empty() {
+            return bytes;
+        }
+        self.cutter.feed(&bytes);
+        let fields = self.cutter.fields();
+        let begin = self.given;
+        let all = (self.held.len() + bytes.len()) as u64;
+        let ready = self.cutter.settled().saturating_sub(begin).min(all);
+        self.given += ready;
+        let len = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        if self.held.is_empty() && ready == all && (fields.is_empty() || self.shift == 0) {
+            return bytes;
+        }
+        let mut joined = std::mem::take(&mut self.held);
+        joined.extend_from_slice(&bytes);
+        for field in fields {
+            let at = len(field.saturating_sub(begin));
+            shift(joined.get_mut(at..).unwrap_or_default(), -self.shift);
+        }
+        self.held = joined.split_off(len(ready).min(joined.len()));
+        Bytes::from(joined)
+    }
+
+    /// The object is over; gives what of it was held back. The next begins.
+    pub fn end_object(&mut self) -> Bytes {
+        let looked_like = if self.matching { self.header.slice(..self.matched) } else { Bytes::new() };
+        let mut rest = self.restored(looked_like).to_vec();
+        let held = std::mem::take(&mut self.held);
+        self.given += held.len() as u64;
+        rest.extend_from_slice(&held);
+        self.header = self.cutter.header();
+        self.matched = 0;
+        self.matching = !self.header.is_empty();
+        self.shift = 0;
+        Bytes::from(rest)
+    }
+}

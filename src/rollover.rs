@@ -1,0 +1,605 @@
+//! One input into several objects: the next is opened before the one before it is completed, so that a reader finds it.
+//!
+//! ```text
+//! source -> staging -> cutter -> buffer -> outbox of the newest object -> ...
+//!                         |                outbox of the one before    -> complete, in the background
+//!                         +-- a place for a cut: is it time?
+//! ```
+//!
+//! Plain bytes are cut between two parts. Fragmented MP4 is cut where a fragment begins with a key frame, and each object
+//! after the first begins with the stream's header; what tells of places in the
+//! stream is moved to fit. All outboxes share one pool of buffers, so that memory stays what it
+//! is with one.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use crate::cli::units;
+use crate::fmp4::cut::{Cutter, Kind, UNDECIDED_MAX, shift};
+use crate::fmp4::inspect::Inspector;
+use crate::live_read::MAX_PARTS;
+use crate::outbox::{Address, Outbox};
+use crate::part::{PartNumber, PartSize};
+use crate::pool::{PartBuffer, PartPool};
+use crate::progress::Progress;
+use crate::source::Source;
+use crate::spool::SpoolSettings;
+use crate::store::Store;
+use crate::upload::{Cause, Plan, complete, warn_without_live_read};
+
+/// Bytes read at once.
+const READ: usize = 256 << 10;
+
+/// When to go on in another object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rollover {
+    /// Just before the parts are used up.
+    Auto,
+    /// So that no object has more bytes.
+    Size(u64),
+    /// At the first opportunity after this time.
+    Duration(Duration),
+}
+
+impl Rollover {
+    /// Parses `auto`, a size or a duration. `30m` are minutes and `30M` megabytes; a bare number is bytes.
+    ///
+    /// # Errors
+    /// In words, for anything else.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').trim();
+        if text.eq_ignore_ascii_case("auto") {
+            return Ok(Self::Auto);
+        }
+        if matches!(unit, "ms" | "s" | "sec" | "m" | "min" | "h" | "d") {
+            let duration = units::duration(text)?;
+            let enough = duration >= Duration::from_secs(1);
+            return if enough { Ok(Self::Duration(duration)) } else { Err("at least 1s".to_owned()) };
+        }
+        let bad = |_| format!("{text:?} is neither a size nor a duration nor `auto`; examples: 50GB, 1h, 30m, auto");
+        units::size(text).map(Self::Size).map_err(bad)
+    }
+
+    /// Checks a size against the part size.
+    ///
+    /// # Errors
+    /// In words, when not even one part would fit.
+    pub fn check(self, part_size: PartSize) -> Result<(), String> {
+        match self {
+            Self::Size(size) if size < part_size.get() => {
+                Err(format!("--rollover {size} is less than one part of {part_size} bytes; see --part-size"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The key of the `number`th object: `match.mp4`, `match-0002.mp4`, `match-0003.mp4`, ...
+#[must_use]
+pub fn name(key: &str, number: u32) -> String {
+    if number <= 1 {
+        return key.to_owned();
+    }
+    let segment = key.rfind('/').map_or(0, |slash| slash + 1);
+    // A dot that a name begins with starts no extension.
+    let dot = key.rfind('.').filter(|dot| *dot > segment).unwrap_or(key.len());
+    let (stem, extension) = key.split_at(dot);
+    format!("{stem}-{number:04}{extension}")
+}
+
+/// When an object is full, and when it is time to go on in the next.
+#[derive(Debug, Clone, Copy)]
+struct Policy {
+    /// No object has more bytes.
+    limit: u64,
+    after: Option<Duration>,
+    part_size: u64,
+}
+
+impl Policy {
+    fn new(rollover: Rollover, part_size: PartSize, max_parts: u32) -> Self {
+        let capacity = part_size.get() * u64::from(max_parts);
+        let (limit, after) = match rollover {
+            Rollover::Auto => (capacity, None),
+            Rollover::Size(size) => (size.min(capacity), None),
+            Rollover::Duration(duration) => (capacity, Some(duration)),
+        };
+        Self { limit, after, part_size: part_size.get() }
+    }
+
+    /// Between two parts of plain bytes, with `size` bytes in the object.
+    fn at_part(&self, size: u64, age: Duration) -> bool {
+        size.saturating_add(self.part_size) > self.limit || self.is_due(age)
+    }
+
+    /// At a fragment that starts with a key frame, when the group of pictures to come may have `group` bytes.
+    fn at_fragment(&self, size: u64, group: u64, age: Duration) -> bool {
+        size.saturating_add(group) > self.limit || self.is_due(age)
+    }
+
+    fn is_due(&self, age: Duration) -> bool {
+        self.after.is_some_and(|after| age >= after)
+    }
+}
+
+/// How the input ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rolled {
+    /// The objects in order: key, bytes and parts of each. None at all if there was no input.
+    pub objects: Vec<Complete>,
+}
+
+/// An object that is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complete {
+    number: u32,
+    /// Its key.
+    pub key: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its parts.
+    pub parts: usize,
+}
+
+/// What went wrong, object by object.
+#[derive(Debug)]
+pub struct RollError {
+    /// Why the input did not get further, if it did not.
+    pub cause: Option<Cause>,
+    /// The objects that are not complete.
+    pub unfinished: Vec<Unfinished>,
+    /// How many are.
+    pub complete: usize,
+}
+
+/// An object that could not be completed; its upload is left open.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// Its key.
+    pub key: String,
+    /// Its upload id.
+    pub upload_id: String,
+    /// The bytes that the store holds of it.
+    pub bytes: u64,
+    /// Why, unless it is the cause for the whole.
+    pub cause: Option<Cause>,
+}
+
+impl std::fmt::Display for RollError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut texts: Vec<String> = self.cause.iter().map(ToString::to_string).collect();
+        for Unfinished { key, bytes, cause, .. } in &self.unfinished {
+            let why = cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"));
+            let why = why.trim_end_matches('.');
+            texts.push(format!("{key} is not complete{why}; the {bytes} bytes that it holds stay readable"));
+        }
+        let texts: Vec<&str> = texts.iter().map(|text| text.trim_end_matches('.')).collect();
+        write!(f, "{}", texts.join(". "))
+    }
+}
+
+impl std::error::Error for RollError {}
+
+/// Copies all of `source` into as many objects as it takes, and completes them.
+///
+/// # Errors
+/// [`RollError`]; what the store holds by then stays there, in uploads that are left open.
+pub async fn write(
+    store: &Store,
+    plan: &Plan,
+    rollover: Rollover,
+    source: &mut Source,
+    progress: &Arc<Progress>,
+) -> Result<Rolled, RollError> {
+    // A file can wait for the store: only what comes through a pipe is put on disk.
+    let spool = plan.spool.clone().filter(|_| source.cannot_wait());
+    let fresh = |cause: Cause| RollError { cause: Some(cause), unfinished: Vec::new(), complete: 0 };
+    let id = create(store, plan, &plan.key).await.map_err(fresh)?;
+    let object = store.object(&plan.key);
+    tracing::info!("uploading to {object} in parts of {} bytes, upload id {id}", plan.part_size);
+    // The cell is empty: this is the only place that sets it.
+    drop(progress.upload.set(id.clone()));
+    let look = tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), id.clone()));
+
+    let context = Context { store, plan, spool, progress };
+    let outbox = context.outbox(&plan.key, &id);
+    let outbox_pool = outbox.pool();
+    progress.opened(&plan.key, &id);
+    let mut roller = Roller {
+        policy: Policy::new(rollover, plan.part_size, MAX_PARTS),
+        object: Object::new(1, plan.key.clone(), id, outbox),
+        pool: outbox_pool,
+        buffer: None,
+        cutter: Cutter::default(),
+        group: None,
+        usual_group: 0,
+        closing: JoinSet::new(),
+        look,
+        context,
+    };
+    let result = roller.run(source).await;
+    if let Some(warning) = source.closing_warning() {
+        tracing::warn!("{warning}");
+    }
+    roller.end(result).await
+}
+
+async fn create(store: &Store, plan: &Plan, key: &str) -> Result<String, Cause> {
+    Ok(plan.retry.run(|_| store.create_upload(key, plan.part_size, plan.content_type.as_deref())).await?)
+}
+
+struct Context<'a> {
+    store: &'a Store,
+    plan: &'a Plan,
+    spool: Option<SpoolSettings>,
+    progress: &'a Arc<Progress>,
+}
+
+impl Context<'_> {
+    fn outbox(&self, key: &str, id: &str) -> Outbox {
+        let plan = self.plan;
+        let address =
+            Address { store: self.store.clone(), key: key.to_owned(), upload_id: id.to_owned(), retry: plan.retry };
+        Outbox::new(address, plan.part_size, plan.concurrency, self.spool.clone(), self.progress.clone())
+    }
+}
+
+/// The object that is being written.
+struct Object {
+    number: u32,
+    key: String,
+    id: String,
+    outbox: Outbox,
+    due: Option<PartNumber>,
+    /// Bytes of it, those in the buffer included.
+    size: u64,
+    /// When its first byte came.
+    began: Option<Instant>,
+    /// Whether there is enough in it to be cut at a fragment.
+    begun: bool,
+    /// How far what is in it is from its place in the whole stream.
+    shift: i64,
+}
+
+impl Object {
+    fn new(number: u32, key: String, id: String, outbox: Outbox) -> Self {
+        Self { number, key, id, outbox, due: Some(PartNumber::FIRST), size: 0, began: None, begun: false, shift: 0 }
+    }
+
+    fn age(&self) -> Duration {
+        self.began.map_or(Duration::ZERO, |began| began.elapsed())
+    }
+}
+
+/// The input on its way through one object after the other.
+struct Roller<'a> {
+    context: Context<'a>,
+    policy: Policy,
+    object: Object,
+    pool: PartPool,
+    /// The part that is being filled.
+    buffer: Option<PartBuffer>,
+    cutter: Cutter,
+    /// Bytes of the current group of pictures.
+    group: Option<u64>,
+    /// Bytes that a group of pictures has, the large ones.
+    usual_group: u64,
+    /// Objects that are on their way to being complete.
+    closing: JoinSet<Result<Complete, Unfinished>>,
+    /// Finds out whether Live Read is on.
+    look: JoinHandle<()>,
+}
+
+impl Roller<'_> {
+    /// Reads the input to its end and hands everything to an outbox.
+    async fn run(&mut self, source: &mut Source) -> Result<(), Cause> {
+        let mut inspector = Some(Inspector::default());
+        let mut staging = vec![0; READ + UNDECIDED_MAX + READ];
+        // Bytes in `staging`, the first of which is at `base` in the stream.
+        let (mut held, mut base) = (0, 0);
+        loop {
+            let end = staging.len().min(held + READ);
+            let room = staging.get_mut(held..end).unwrap_or_default();
+            let count = self.read(source, room).await?;
+            let news = staging.get(held..held + count).unwrap_or_default();
+            if count == 0 {
+                return self.push(staging.get(..held).unwrap_or_default()).await;
+            }
+            if let Some(found) = inspector.as_mut().and_then(|inspector| inspector.feed(news)) {
+                if let Some(warning) = found.warning() {
+                    tracing::warn!("{warning}");
+                }
+                inspector = None;
+            }
+            let boundaries = self.cutter.feed(news);
+            held += count;
+            if let Some(reason) = self.cutter.reason() {
+                tracing::warn!(
+                    "this fragmented MP4 is cut between two parts from here on, so that its objects do not play by \
+                     themselves: {reason}"
+                );
+            }
+            let place = |offset: u64| usize::try_from(offset - base).unwrap_or(usize::MAX);
+            let (decided, mut from) = (place(self.cutter.decided()), 0);
+            let fields: Vec<usize> = self.cutter.fields().into_iter().map(place).collect();
+            let cuts: Vec<_> =
+                boundaries.into_iter().map(|found| (place(found.at), Some((found.at, found.header)))).collect();
+            for (to, boundary) in cuts.into_iter().chain([(decided, None)]) {
+                for at in fields.iter().filter(|at| (from..to).contains(*at)) {
+                    shift(staging.get_mut(*at..).unwrap_or_default(), self.object.shift);
+                }
+                self.push(staging.get(from..to).unwrap_or_default()).await?;
+                from = to;
+                if let Some((at, header)) = boundary {
+                    self.at_fragment(at, header).await?;
+                }
+            }
+            staging.copy_within(decided..held, 0);
+            held -= decided;
+            base += decided as u64;
+        }
+    }
+
+    /// Reads, and notices meanwhile when an upload fails.
+    async fn read(&mut self, source: &mut Source, room: &mut [u8]) -> Result<usize, Cause> {
+        loop {
+            let count = tokio::select! {
+                count = source.read(room) => count?,
+                stored = self.object.outbox.stored() => {
+                    stored?;
+                    continue;
+                }
+            };
+            self.context.progress.bytes_in.fetch_add(count as u64, Relaxed);
+            if count > 0 {
+                self.context.progress.news();
+            }
+            return Ok(count);
+        }
+    }
+
+    /// Takes bytes that hold no place for a cut that is to be used.
+    async fn push(&mut self, mut bytes: &[u8]) -> Result<(), Cause> {
+        if let Some(group) = &mut self.group {
+            *group += bytes.len() as u64;
+        }
+        while !bytes.is_empty() {
+            let plain = self.cutter.kind() == Kind::Plain;
+            let full = self.object.size >= self.policy.limit;
+            let between = plain && self.buffer.is_none() && self.object.size > 0;
+            if full || (between && self.policy.at_part(self.object.size, self.object.age())) {
+                if self.cutter.kind() == Kind::Fragmented {
+                    tracing::warn!(
+                        "{} is full before the next key frame, so the next object does not play by itself from its start; \
+                         a larger --rollover, or key frames more often, would help",
+                        self.context.store.object(&self.object.key)
+                    );
+                }
+                self.roll(None).await?;
+            }
+            let left = usize::try_from(self.policy.limit.saturating_sub(self.object.size)).unwrap_or(usize::MAX);
+            let taken = self.append(bytes.get(..left).unwrap_or(bytes)).await?;
+            bytes = bytes.get(taken..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Puts bytes into the current part, as many as fit, and sends it when it is full.
+    async fn append(&mut self, bytes: &[u8]) -> Result<usize, Cause> {
+        let mut buffer = match self.buffer.take() {
+            Some(buffer) => buffer,
+            None => self.object.outbox.buffer().await?,
+        };
+        self.object.began.get_or_insert_with(Instant::now);
+        let room = buffer.room();
+        let count = room.len().min(bytes.len());
+        if let (Some(to), Some(from)) = (room.get_mut(..count), bytes.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        buffer.advance(count);
+        self.object.size += count as u64;
+        let full = buffer.is_full();
+        self.buffer = Some(buffer);
+        if full {
+            self.send()?;
+        }
+        Ok(count)
+    }
+
+    /// Hands the current part to the outbox.
+    fn send(&mut self) -> Result<(), Cause> {
+        if let Some(buffer) = self.buffer.take().filter(|buffer| !buffer.is_empty()) {
+            let number = self.object.due.ok_or(Cause::Full(self.context.plan.part_size))?;
+            self.object.outbox.send(number, buffer.freeze());
+            self.object.due = number.next();
+        }
+        Ok(())
+    }
+
+    /// At a fragment that starts with a key frame.
+    async fn at_fragment(&mut self, at: u64, header: Bytes) -> Result<(), Cause> {
+        if let Some(group) = self.group.replace(0).filter(|group| *group <= self.policy.limit) {
+            // One large group must not make all objects after it small.
+            self.usual_group = group.max(self.usual_group / 8 * 7);
+        }
+        let cut = self.object.begun && self.policy.at_fragment(self.object.size, self.usual_group, self.object.age());
+        if cut {
+            let by = at.cast_signed() - (header.len() as u64).cast_signed();
+            self.roll(Some(header)).await?;
+            self.object.shift = by;
+        }
+        self.object.begun = true;
+        Ok(())
+    }
+
+    /// Goes on in the next object: after a header at a fragment, or without one in between of what there is.
+    async fn roll(&mut self, header: Option<Bytes>) -> Result<(), Cause> {
+        if header.is_some() {
+            self.send()?;
+        }
+        let number = self.object.number + 1;
+        let key = name(&self.context.plan.key, number);
+        let (store, plan) = (self.context.store, self.context.plan);
+        let id = {
+            let created = create(store, plan, &key);
+            tokio::pin!(created);
+            loop {
+                tokio::select! {
+                    id = &mut created => break id?,
+                    // Parts that wait are sent all the same.
+                    stored = self.object.outbox.stored() => stored?,
+                }
+            }
+        };
+        tracing::info!("going on in {}, upload id {id}", store.object(&key));
+        self.context.progress.opened(&key, &id);
+        let outbox = self.context.outbox(&key, &id).sharing(self.pool.clone());
+        let old = std::mem::replace(&mut self.object, Object::new(number, key, id, outbox));
+        self.close(old);
+        if let Some(buffer) = &self.buffer {
+            self.object.size = buffer.filled().len() as u64;
+            self.object.began = Some(Instant::now());
+        }
+        // What is cut in the middle has no fragment to wait for.
+        self.object.begun = header.is_none();
+        let mut header = header.as_deref().unwrap_or_default();
+        while !header.is_empty() {
+            let taken = self.append(header).await?;
+            header = header.get(taken..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Completes an object in the background.
+    fn close(&mut self, object: Object) {
+        let (store, plan, progress) =
+            (self.context.store.clone(), self.context.plan.clone(), self.context.progress.clone());
+        self.closing.spawn(async move {
+            let Object { number, key, id, mut outbox, .. } = object;
+            match complete(&store, &plan, &key, &id, &mut outbox).await {
+                Ok((bytes, parts)) => {
+                    progress.closed(&id);
+                    let object = store.object(&key);
+                    tracing::info!(
+                        "{object} is complete: {bytes} bytes in {parts} {}",
+                        if parts == 1 { "part" } else { "parts" }
+                    );
+                    Ok(Complete { number, key, bytes, parts })
+                }
+                Err(cause) => {
+                    outbox.settle().await;
+                    tracing::error!("{} could not be completed: {cause}", store.object(&key));
+                    let bytes = outbox.ledger.bytes();
+                    Err(Unfinished { key: store.object(&key), upload_id: id, bytes, cause: Some(cause) })
+                }
+            }
+        });
+    }
+
+    /// Completes what there is, or says what is left open.
+    async fn end(mut self, result: Result<(), Cause>) -> Result<Rolled, RollError> {
+        let result = result.and_then(|()| self.send());
+        let mut unfinished = Vec::new();
+        let mut cause = result.err();
+        if cause.is_some() {
+            // What is under way may still arrive: it was accepted.
+            self.object.outbox.settle().await;
+            unfinished.push(Unfinished {
+                key: self.context.store.object(&self.object.key),
+                upload_id: self.object.id.clone(),
+                bytes: self.object.outbox.ledger.bytes(),
+                cause: None,
+            });
+        } else if self.object.size == 0 && self.object.number == 1 {
+            let (plan, object) = (self.context.plan, &self.object);
+            // An aborted upload answers 404, which the look would take for Live Read being off.
+            self.look.abort();
+            drop((&mut self.look).await);
+            let aborted = plan.retry.run(|_| self.context.store.abort_upload(&object.key, &object.id)).await;
+            cause = aborted.err().map(Cause::from);
+        } else {
+            let placeholder = Object::new(0, String::new(), String::new(), self.context.outbox("", ""));
+            let last = std::mem::replace(&mut self.object, placeholder);
+            self.close(last);
+        }
+        let mut objects = Vec::new();
+        while let Some(joined) = self.closing.join_next().await {
+            match joined {
+                Ok(Ok(complete)) => objects.push(complete),
+                Ok(Err(left)) => unfinished.push(left),
+                Err(error) => cause = cause.or(Some(Cause::Outbox(error.into()))),
+            }
+        }
+        objects.sort_by_key(|complete| complete.number);
+        if cause.is_none() && unfinished.is_empty() {
+            Ok(Rolled { objects })
+        } else {
+            Err(RollError { cause, unfinished, complete: objects.len() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_type() {
+        let minutes = |n: u64| Ok(Rollover::Duration(Duration::from_secs(n * 60)));
+        assert_eq!(Rollover::parse("auto"), Ok(Rollover::Auto));
+        assert_eq!(Rollover::parse("50GB"), Ok(Rollover::Size(50_000_000_000)));
+        assert_eq!(Rollover::parse("5242880"), Ok(Rollover::Size(5_242_880)));
+        assert_eq!(Rollover::parse("30M"), Ok(Rollover::Size(30_000_000)));
+        assert_eq!(Rollover::parse("30m"), minutes(30));
+        assert_eq!(Rollover::parse("1h"), minutes(60));
+        assert_eq!(Rollover::parse("1.5 h"), minutes(90));
+        for bad in ["", "never", "0s", "10ms", "5XB", "-1h", "h"] {
+            assert!(Rollover::parse(bad).is_err(), "{bad:?}");
+        }
+        let part = PartSize::new(5_000_000).expect("in range");
+        assert!(Rollover::Size(4_999_999).check(part).is_err());
+        assert!(Rollover::Size(5_000_000).check(part).is_ok());
+    }
+
+    #[test]
+    fn names_count_before_the_extension() {
+        for (key, second) in [
+            ("match.mp4", "match-0002.mp4"),
+            ("a.b/match", "a.b/match-0002"),
+            ("live/match.one.mp4", "live/match.one-0002.mp4"),
+            ("live/.hidden", "live/.hidden-0002"),
+            ("match.", "match-0002."),
+            ("live/", "live/-0002"),
+        ] {
+            assert_eq!(name(key, 1), key);
+            assert_eq!(name(key, 2), second);
+        }
+        assert_eq!(name("a.ts", 12_345), "a-12345.ts");
+    }
+
+    #[test]
+    fn no_object_is_larger_than_asked_for_nor_than_its_parts_allow() {
+        let part = PartSize::new(5_000_000).expect("in range");
+        let policy = |rollover| Policy::new(rollover, part, 3);
+        let none = Duration::ZERO;
+        let auto = policy(Rollover::Auto);
+        assert!(!auto.at_part(10_000_000, none));
+        assert!(auto.at_part(15_000_000, none));
+        assert!(!auto.at_fragment(12_000_000, 3_000_000, none));
+        assert!(auto.at_fragment(12_000_001, 3_000_000, none));
+        let size = policy(Rollover::Size(12_000_000));
+        assert!(!size.at_part(5_000_000, none));
+        assert!(size.at_part(10_000_000, none));
+        assert_eq!(policy(Rollover::Size(1 << 40)).limit, 15_000_000);
+        let hour = policy(Rollover::Duration(Duration::from_secs(3600)));
+        assert!(!hour.at_part(5_000_000, Duration::from_secs(3599)));
+        assert!(hour.at_part(5_000_000, Duration::from_secs(3600)));
+        assert!(hour.at_part(15_000_000, none));
+    }
+}

@@ -1,0 +1,295 @@
+//! One input into several objects, and several objects into one output.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, assert_same};
+use crate::support::{PART, bytes};
+use serde_json::json;
+
+const KEY: &str = "live/match.mp4";
+const PART_SIZE: [&str; 2] = ["--part-size", "5000000"];
+
+/// The key of the `number`th object.
+fn key(number: usize) -> String {
+    if number == 1 { KEY.to_owned() } else { format!("live/match-{number:04}.mp4") }
+}
+
+/// All objects, in order.
+fn objects(lab: &Lab) -> Vec<Vec<u8>> {
+    (1..).map_while(|number| lab.object(&key(number))).collect()
+}
+
+fn args<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&[KEY][..], &PART_SIZE, more].concat()
+}
+
+#[test]
+fn plain_bytes_are_cut_at_a_part_before_the_size_would_be_passed() {
+    let lab = Lab::new();
+    let data = bytes(1, 4 * PART + 7);
+    let live = lab.reader(&[KEY, "--follow-rollover"]);
+    live.wait_for("waiting for an upload");
+    let mut writer = lab.writer(&args(&["--rollover", "12MB"]));
+    writer.write(&data[..PART]);
+    live.wait_output(PART);
+    writer.write(&data[PART..]);
+    writer.end().code(0).gave(b"").says("going on in s3://bucket/live/match-0002.mp4").says("3 objects");
+    let sizes: Vec<usize> = objects(&lab).iter().map(Vec::len).collect();
+    assert_eq!(sizes, [2 * PART, 2 * PART, 7]);
+    assert_same(&objects(&lab).concat(), &data, "the objects");
+    assert!(lab.all_open().is_empty());
+    live.wait().code(0).says("in 3 objects").gave(&data);
+    for mode in ["range", "part"] {
+        let finished = lab.reader(&[KEY, "--follow-rollover", "--no-wait", "--by", mode]);
+        finished.wait().code(0).gave(&data);
+    }
+    // Without being asked to, a reader stays with its object.
+    lab.reader(&[KEY, "--no-wait"]).wait().code(0).gave(&data[..2 * PART]);
+}
+
+#[test]
+fn an_input_that_ends_where_an_object_is_full_leaves_no_empty_one() {
+    let lab = Lab::new();
+    let data = bytes(2, 4 * PART);
+    lab.writer(&args(&["--rollover", "10000000"])).end_with(&data).code(0).says("2 objects");
+    assert_same(&objects(&lab).concat(), &data, "the objects");
+    assert!(lab.all_open().is_empty());
+}
+
+#[test]
+fn plain_bytes_are_cut_at_the_first_part_after_the_duration() {
+    let lab = Lab::new();
+    let data = bytes(3, 3 * PART);
+    let mut writer = lab.writer(&args(&["--rollover", "1s"]));
+    let live = lab.reader(&[KEY, "--follow-rollover"]);
+    writer.write(&data[..PART / 2]);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    writer.write(&data[PART / 2..]);
+    writer.end().code(0);
+    let objects = objects(&lab);
+    assert_eq!(objects[0].len(), PART, "{} objects", objects.len());
+    assert_same(&objects.concat(), &data, "the objects");
+    live.wait().code(0).gave(&data);
+}
+
+#[test]
+fn no_input_and_little_input_are_as_without_rollover() {
+    let lab = Lab::new();
+    lab.writer(&args(&["--rollover", "auto"])).end().code(0).says("no input at all");
+    assert!(lab.all_open().is_empty() && lab.object(KEY).is_none());
+    lab.writer(&args(&["--rollover", "auto"])).end_with(b"little").code(0).says("is complete: 6 bytes in 1 part");
+    assert_eq!(objects(&lab), [b"little"]);
+    lab.reader(&[KEY, "--follow-rollover", "--no-wait"]).wait().code(0).gave(b"little");
+}
+
+#[test]
+fn a_size_below_a_part_is_wrong_usage() {
+    let lab = Lab::new();
+    lab.writer(&args(&["--rollover", "4999999"])).end().code(2).says("less than one part");
+    lab.writer(&args(&["--rollover", "sometimes"])).end().code(2).says("neither a size nor a duration");
+}
+
+#[test]
+fn what_another_day_left_under_the_next_name_is_no_continuation() {
+    let lab = Lab::new();
+    lab.put(&key(2), b"of another day");
+    let stale = lab.begin(&key(2));
+    lab.part(&key(2), &stale, 1, b"also of another day");
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    let data = bytes(4, PART + 1);
+    lab.writer(&args(&["--rollover", "auto"])).end_with(&data).code(0);
+    lab.reader(&[KEY, "--follow-rollover", "--no-wait"]).wait().code(0).says("older").gave(&data);
+    let mut writer = lab.writer(&args(&["--rollover", "auto"]));
+    let live = lab.reader(&[KEY, "--follow-rollover"]);
+    live.wait_for("while it is written");
+    writer.write(&data);
+    writer.end().code(0);
+    live.wait().code(0).gave(&data);
+    // A continuation takes their place.
+    let data = bytes(5, 2 * PART + 1);
+    lab.writer(&args(&["--rollover", "5000000"])).end_with(&data).code(0);
+    lab.reader(&[KEY, "--follow-rollover", "--no-wait"]).wait().code(0).says("in 3 objects").gave(&data);
+}
+
+#[test]
+fn an_abort_of_a_later_object_is_an_error_with_all_that_came_before() {
+    let lab = Lab::new();
+    let data = bytes(6, PART + 10);
+    let mut writer = lab.writer(&args(&["--rollover", "5000000"]));
+    let live = lab.reader(&[KEY, "--follow-rollover"]);
+    live.wait_for("while it is written");
+    writer.write(&data);
+    writer.wait_for("match.mp4 is complete");
+    live.wait_for("match-0002.mp4 while it is written");
+    let id = lab.wait_open(&key(2));
+    lab.abort(&key(2), &id);
+    live.wait().code(1).says("aborted").gave(&data[..PART]);
+}
+
+#[test]
+fn a_first_signal_completes_and_a_second_names_what_is_open() {
+    let lab = Lab::new();
+    let data = bytes(7, 2 * PART + 10);
+    let mut writer = lab.writer(&args(&["--rollover", "5000000"]));
+    writer.write(&data);
+    writer.wait_for("match-0003.mp4");
+    writer.signal("INT");
+    writer.wait().code(0);
+    assert_same(&objects(&lab).concat(), &data, "the objects");
+}
+
+/// A fragmented MP4 of eight seconds with a key frame each second, whose picture does not compress well.
+fn video(flags: &str) -> Vec<u8> {
+    let mut command = Command::new("ffmpeg");
+    let picture = "testsrc2=size=640x360:rate=25:duration=8,noise=alls=60:allf=t";
+    command.args(["-hide_banner", "-v", "error", "-f", "lavfi", "-i", picture]);
+    command.args(["-f", "lavfi", "-i", "sine=frequency=440:duration=8"]);
+    command.args(["-c:v", "libx264", "-preset", "ultrafast", "-qp", "18", "-g", "25", "-pix_fmt", "yuv420p"]);
+    command.args(["-c:a", "aac", "-f", "mp4", "-movflags", flags, "pipe:1"]);
+    let made = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("ffmpeg");
+    assert!(made.status.success());
+    made.stdout
+}
+
+/// Gives these bytes as a file to a tool that must have nothing to complain about; its output.
+fn probe(program: &str, before: &[&str], bytes: &[u8], after: &[&str]) -> String {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(bytes).expect("write the file");
+    let mut command = Command::new(program);
+    let output = command.args(["-v", "error"]).args(before).arg(file.path()).args(after).output().expect(program);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaints.is_empty(), "{program}: {complaints}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Frames of the picture: one letter each, `I` for a key frame.
+fn frames(bytes: &[u8]) -> String {
+    let ask = ["-select_streams", "v", "-show_entries", "frame=key_frame", "-of", "csv=p=0"];
+    let lines = probe("ffprobe", &ask, bytes, &[]);
+    lines.split_whitespace().map(|line| if line.starts_with('1') { 'I' } else { 'p' }).collect()
+}
+
+#[test]
+fn each_object_of_a_fragmented_mp4_plays_by_itself_and_together_they_are_the_stream() {
+    each_object_plays("empty_moov+frag_keyframe+default_base_moof");
+}
+
+/// OBS writes such streams too.
+#[test]
+fn so_does_each_object_of_one_that_tells_places_in_the_whole_stream() {
+    each_object_plays("empty_moov+frag_keyframe");
+}
+
+fn each_object_plays(flags: &str) {
+    let lab = Lab::new();
+    let data = video(flags);
+    assert!(data.len() > 4 * PART, "{} bytes are too few to show anything", data.len());
+    let live = lab.reader(&[KEY, "--follow-rollover"]);
+    live.wait_for("waiting for an upload");
+    let mut writer = lab.writer(&args(&["--rollover", "8MB"]));
+    writer.write(&data[..PART]);
+    live.wait_for("while it is written");
+    writer.write(&data[PART..]);
+    let written = writer.end().code(0);
+    let warnings = usize::from(!flags.contains("default_base_moof"));
+    assert_eq!((written.count("WARN"), written.count("ERROR")), (warnings, 0), "{}", written.state());
+    live.wait().code(0).gave(&data);
+    for mode in ["range", "part"] {
+        let args = [KEY, "--follow-rollover", "--no-wait", "--by", mode, "--chunk-size", "333333"];
+        lab.reader(&args).wait().code(0).gave(&data);
+    }
+    let objects = objects(&lab);
+    assert!(objects.len() > 2, "{} objects", objects.len());
+    let mut all = String::new();
+    for object in &objects {
+        assert!(object.len() <= 8_000_000);
+        probe("ffmpeg", &["-xerror", "-i"], object, &["-f", "null", "-"]);
+        let frames = frames(object);
+        assert!(frames.starts_with('I'), "{frames}");
+        all.push_str(&frames);
+    }
+    assert_eq!(all.len(), 200);
+    assert_eq!(all, frames(&data));
+}
+
+#[test]
+fn a_fragmented_mp4_is_cut_after_a_duration_at_a_key_frame() {
+    let lab = Lab::new();
+    // A fragment for each frame: most of them begin with no key frame.
+    let data = video("empty_moov+frag_every_frame+default_base_moof");
+    let mut writer = lab.writer(&args(&["--rollover", "1s"]));
+    let live = lab.reader(&[KEY, "--follow-rollover"]);
+    writer.write(&data[..PART]);
+    live.wait_for("while it is written");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    writer.write(&data[PART..]);
+    writer.end().code(0);
+    live.wait().code(0).gave(&data);
+    let objects = objects(&lab);
+    assert!(objects.len() > 1);
+    for object in &objects {
+        assert!(frames(object).starts_with('I'));
+    }
+    assert_eq!(objects.iter().map(|object| frames(object).len()).sum::<usize>(), 200);
+}
+
+#[test]
+fn a_group_of_pictures_too_large_for_an_object_is_cut_all_the_same_with_a_warning() {
+    let lab = Lab::new();
+    let data = video("empty_moov+frag_keyframe+default_base_moof");
+    // One fragment of everything.
+    let header = data.windows(4).position(|window| window == b"moof").expect("a fragment") - 4;
+    let mdat = [&u32::try_from(3 * PART + 8).expect("small").to_be_bytes()[..], b"mdat", &bytes(8, 3 * PART)].concat();
+    let moof_len = u32::from_be_bytes(data[header..header + 4].try_into().expect("four bytes")) as usize;
+    let input = [&data[..header + moof_len], &mdat].concat();
+    lab.writer(&args(&["--rollover", "5000000"])).end_with(&input).code(0).says("before the next key frame");
+    assert_same(&objects(&lab).concat(), &input, "the objects");
+    lab.reader(&[KEY, "--follow-rollover", "--no-wait"]).wait().code(0).gave(&input);
+}
+
+#[test]
+fn a_reader_that_may_not_list_goes_by_live_reads() {
+    let lab = Lab::with_args(&["--user", "reads:reads-secret:read"]);
+    let stale = lab.begin(&key(4));
+    lab.part(&key(4), &stale, 1, b"of another day");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let data = bytes(9, 2 * PART + 10);
+    let mut writer = lab.writer(&args(&["--rollover", "5000000"]));
+    let live = Launch::reader(&lab, &[KEY, "--follow-rollover"]).key("reads", "reads-secret").start();
+    live.wait_for("while it is written");
+    writer.write(&data);
+    writer.end().code(0);
+    live.wait().code(0).gave(&data);
+}
+
+#[test]
+fn an_object_that_cannot_be_completed_is_an_error_in_the_end_that_names_it() {
+    let lab = Lab::new();
+    lab.faults(&json!([{ "operation": "CompleteMultipartUpload", "key": KEY, "status": 403, "code": "AccessDenied" }]));
+    let data = bytes(10, 2 * PART + 10);
+    let written = lab.writer(&args(&["--rollover", "5000000"])).end_with(&data).code(1);
+    let last = written.err.lines().last().expect("a message").to_owned();
+    let id = lab.open(KEY).pop().expect("an open upload");
+    assert!(last.contains("s3://bucket/live/match.mp4 is not complete") && last.contains(&id), "{last}");
+    assert_eq!(lab.object(&key(2)).expect("the second object"), &data[PART..2 * PART]);
+    assert_eq!(lab.object(&key(3)).expect("the third object"), &data[2 * PART..]);
+}
+
+#[test]
+fn a_second_signal_names_each_upload_that_is_open() {
+    let lab = Lab::new();
+    lab.faults(&json!([{ "operation": "CompleteMultipartUpload", "delay_ms": 20_000 }]));
+    let mut writer = lab.writer(&args(&["--rollover", "5000000"]));
+    writer.write(&bytes(11, PART + 10));
+    writer.wait_for("match-0002.mp4");
+    writer.signal("INT");
+    writer.wait_for("no longer waiting");
+    writer.signal("INT");
+    let ended = writer.wait().code(130);
+    for (_, id) in lab.all_open() {
+        assert!(ended.err.lines().last().is_some_and(|line| line.contains(&id)), "{}", ended.state());
+    }
+    assert_eq!(lab.all_open().len(), 2);
+}
