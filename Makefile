@@ -51,7 +51,7 @@ soak:
 	@./scripts/install-deps.sh build
 	@cargo build --quiet --release --locked --bins --example local_store
 	SOAK_MINUTES='$(MINUTES)' SOAK_SEED='$(SEED)' \
-		cargo test --quiet --release --locked --test soak -- --ignored --nocapture a_long_soak
+		cargo test --quiet --release --locked --test tools -- --ignored --nocapture a_long_soak
 
 lint:
 	@./scripts/install-deps.sh lint

@@ -6,7 +6,7 @@ use crate::part::{PartNumber, PartSize};
 use crate::store::ETag;
 
 /// The parts of one upload that the store has confirmed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
     stored: BTreeMap<PartNumber, (ETag, u64)>,
 }
@@ -38,10 +38,40 @@ impl Ledger {
         self.stored.insert(number, (etag, size));
     }
 
+    /// The size of part `number`, if it is noted.
+    #[must_use]
+    pub fn size_of(&self, number: PartNumber) -> Option<u64> {
+        self.stored.get(&number).map(|(_, size)| *size)
+    }
+
+    /// The number of noted parts.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.stored.len()
+    }
+
+    /// Whether no part is noted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.stored.is_empty()
+    }
+
     /// Bytes in all noted parts.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.stored.values().map(|(_, size)| size).sum()
+    }
+
+    /// Bytes from the first one on without a gap, which is what can be read.
+    #[must_use]
+    pub fn readable(&self, part_size: PartSize) -> u64 {
+        let mut bytes = 0;
+        let mut due = Some(PartNumber::FIRST);
+        while let Some((number, size)) = due.and_then(|number| Some((number, self.size_of(number)?))) {
+            bytes += size;
+            due = number.next().filter(|_| size == part_size.get());
+        }
+        bytes
     }
 
     /// The parts in order, for completion: 1 to the last without a gap, all but the last of exactly `part_size`.
@@ -92,7 +122,9 @@ mod tests {
         note(&mut ledger, 2, 7);
         note(&mut ledger, 1, PART);
         assert_eq!(close(&ledger), Ok(vec![1, 2]));
+        assert_eq!(ledger.readable(PartSize::new(PART).expect("in range")), PART + 7);
         note(&mut ledger, 3, 7);
+        assert_eq!(ledger.readable(PartSize::new(PART).expect("in range")), PART + 7);
         assert!(matches!(close(&ledger), Err(Gap::Size { number, .. }) if number.get() == 2));
         note(&mut ledger, 2, PART);
         assert_eq!(close(&ledger), Ok(vec![1, 2, 3]));

@@ -21,6 +21,7 @@
 #![allow(clippy::doc_markdown, reason = "AWS_REGION and the like are shown on the command line as they are")]
 #![allow(clippy::duration_suboptimal_units, clippy::struct_excessive_bools, clippy::module_name_repetitions)]
 
+pub mod abort;
 pub mod chain;
 pub mod check;
 pub mod cli;
@@ -38,6 +39,7 @@ pub mod part;
 pub mod pool;
 pub mod prefetch;
 pub mod progress;
+pub mod resume;
 pub mod retry;
 pub mod rhythm;
 pub mod rollover;

@@ -14,6 +14,9 @@ pub struct PartSize(u64);
 pub struct PartSizeError(u64);
 
 impl PartSize {
+    /// What is taken where nobody asks for another: 5 MiB.
+    pub const DEFAULT: Self = Self(5 * 1024 * 1024);
+
     /// Checks `bytes` against the limits.
     ///
     /// # Errors

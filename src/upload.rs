@@ -13,9 +13,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use crate::abort;
 use crate::fmp4::Inspector;
 use crate::ledger::Gap;
 use crate::limits;
@@ -25,10 +28,14 @@ use crate::outbox::{Address, Outbox, OutboxError};
 use crate::part::{PartNumber, PartSize};
 use crate::pool::PartBuffer;
 use crate::progress::Progress;
+use crate::resume::{self, Held};
 use crate::retry::Retry;
 use crate::source::{Source, SourceError};
 use crate::spool::SpoolSettings;
 use crate::store::{Kind, Store, StoreError};
+
+/// How long the end may wait for the word about other open uploads.
+const LIST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What to write, and how.
 #[derive(Debug, Clone)]
@@ -78,6 +85,17 @@ pub enum Cause {
         "the input is longer than {MAX_PARTS} parts of {0} bytes, which is all that one S3 object can hold; use a larger --part-size"
     )]
     Full(PartSize),
+    /// A resumed upload holds parts that the input does not reach.
+    #[error(
+        "the input ended before it reached part {number}, which the upload holds from before, so the upload cannot be \
+         completed; it still ends at byte {from}, and has to go on from there"
+    )]
+    TooShort {
+        /// The highest such part.
+        number: PartNumber,
+        /// How far it can be read.
+        from: u64,
+    },
     /// A part is missing although none failed.
     #[error("the upload is not completed because {0}; this is a bug")]
     Gap(#[from] Gap),
@@ -102,22 +120,33 @@ impl std::fmt::Display for WriteError {
 
 impl std::error::Error for WriteError {}
 
-/// Copies all of `source` into a new upload and completes it.
+/// Copies all of `source` into a new upload, or into one that was left open (`held`), and completes it.
 ///
 /// # Errors
 /// [`WriteError`]; what the store holds by then stays there, in an upload that is left open.
 pub async fn write(
     store: &Store,
     plan: &Plan,
+    held: Option<Held>,
     source: &mut Source,
     progress: &Arc<Progress>,
 ) -> Result<Ended, WriteError> {
     let fresh = |cause: Cause| WriteError { cause, left_open: None, completed: None };
-    let created =
-        plan.retry.run(|_| store.create_upload(&plan.key, plan.part_size, plan.content_type.as_deref())).await;
-    let upload_id = created.map_err(|error| fresh(error.into()))?;
-    let object = store.object(&plan.key);
-    tracing::info!("uploading to {object} in parts of {} bytes, upload id {upload_id}", plan.part_size);
+    let (object, part_size) = (store.object(&plan.key), plan.part_size);
+    let mut others = None;
+    let upload_id = if let Some(held) = &held {
+        let (id, parts, bytes) = (held.upload_id.clone(), held.ledger.len(), held.ledger.bytes());
+        tracing::info!(
+            "going on with the upload {id} of {object} in parts of {part_size} bytes: it keeps {parts} parts, {bytes} bytes"
+        );
+        id
+    } else {
+        let created = plan.retry.run(|_| store.create_upload(&plan.key, part_size, plan.content_type.as_deref())).await;
+        let id = created.map_err(|error| fresh(error.into()))?;
+        tracing::info!("uploading to {object} in parts of {part_size} bytes, upload id {id}");
+        others = Some(tokio::spawn(abort::warn_of_others(store.clone(), plan.key.clone(), id.clone())));
+        id
+    };
     // A second request to stop must be able to name the upload. The cell is empty: this is the only place that sets it.
     drop(progress.upload.set(upload_id.clone()));
     let look = tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), upload_id.clone()));
@@ -125,7 +154,11 @@ pub async fn write(
     // A file can wait for the store: only what comes through a pipe is put on disk.
     let spool = plan.spool.clone().filter(|_| source.cannot_wait());
     let mut uploader = Uploader::new(store, plan, &upload_id, spool, progress, look);
-    let result = uploader.run(source).await;
+    let result = uploader.run(source, held).await;
+    if let Some(others) = others {
+        // A short input may be through before the list has come.
+        drop(tokio::time::timeout(LIST_PATIENCE, others).await);
+    }
     if let Some(warning) = source.closing_warning() {
         tracing::warn!("{warning}");
     }
@@ -137,7 +170,7 @@ pub async fn write(
                 Ok((bytes, _)) => Err(WriteError { cause, left_open: None, completed: Some(bytes) }),
                 Err(_) => Err(WriteError {
                     cause,
-                    left_open: Some((upload_id.clone(), uploader.outbox.ledger.bytes())),
+                    left_open: Some((upload_id.clone(), uploader.outbox.ledger.readable(part_size))),
                     completed: None,
                 }),
             }
@@ -147,7 +180,7 @@ pub async fn write(
             uploader.outbox.settle().await;
             Err(WriteError {
                 cause,
-                left_open: Some((upload_id.clone(), uploader.outbox.ledger.bytes())),
+                left_open: Some((upload_id.clone(), uploader.outbox.ledger.readable(part_size))),
                 completed: None,
             })
         }
@@ -178,6 +211,15 @@ struct Uploader<'a> {
     /// Finds out whether Live Read is on.
     look: JoinHandle<()>,
     looked_ahead: bool,
+    held_back: Option<HeldBack>,
+}
+
+/// The part that closes the gap before parts of an earlier run, which must be overwritten before they can be read.
+struct HeldBack {
+    number: PartNumber,
+    body: Bytes,
+    /// The highest of those parts.
+    stale: PartNumber,
 }
 
 impl<'a> Uploader<'a> {
@@ -192,19 +234,48 @@ impl<'a> Uploader<'a> {
         let address =
             Address { store: store.clone(), key: plan.key.clone(), upload_id: upload_id.to_owned(), retry: plan.retry };
         let outbox = Outbox::new(address, plan.part_size, plan.concurrency, spool, progress.clone());
-        Self { store, plan, upload_id, progress, outbox, look, looked_ahead: false }
+        Self { store, plan, upload_id, progress, outbox, look, looked_ahead: false, held_back: None }
     }
 
     /// Reads the input to its end, uploads it, and completes or aborts.
-    async fn run(&mut self, source: &mut Source) -> Result<Ended, Cause> {
-        let mut inspector = Some(Inspector::default());
+    async fn run(&mut self, source: &mut Source, held: Option<Held>) -> Result<Ended, Cause> {
         let mut due = Some(PartNumber::FIRST);
+        let (mut tail, mut highest, mut stale) = (None, None, None);
+        if let Some(held) = held {
+            (self.outbox.ledger, tail, highest, stale) = (held.ledger, held.tail, held.highest, held.stale);
+        }
+        let mut inspector = Some(Inspector::default());
         loop {
+            if self.pass_over(&mut due, source)? || tail.is_some() {
+                // What goes on in the middle cannot be told to be an MP4.
+                inspector = None;
+            }
             let mut buffer = self.outbox.buffer().await?;
+            self.release();
+            if let Some(tail) = tail.take() {
+                let plan = self.plan;
+                resume::read_back(self.store, &plan.key, self.upload_id, &tail, plan.retry, &mut buffer).await?;
+            }
+            let kept = buffer.filled().len();
             let ended = self.fill(source, &mut buffer, &mut inspector).await?;
-            if !buffer.is_empty() {
+            let filled = buffer.filled().len();
+            let reached = |highest| due.is_none_or(|due| due > highest || (due == highest && filled > 0));
+            // Only the highest part may be short.
+            if let Some(number) = highest.filter(|highest| ended && !reached(*highest)) {
+                self.outbox.drain().await?;
+                let from = self.outbox.ledger.readable(self.plan.part_size);
+                return Err(Cause::TooShort { number, from });
+            }
+            if filled > kept {
                 let number = due.ok_or(Cause::Full(self.plan.part_size))?;
-                self.outbox.send(number, buffer.freeze());
+                self.progress.bytes_in.fetch_add(kept as u64, Relaxed);
+                if let Some(stale) = stale.take().filter(|stale| number < *stale) {
+                    // A copy: the buffers belong to the parts that this one waits for.
+                    let body = Bytes::copy_from_slice(buffer.filled());
+                    self.held_back = Some(HeldBack { number, body, stale });
+                } else {
+                    self.outbox.send(number, buffer.freeze());
+                }
                 due = number.next();
                 self.look_ahead();
                 if number.get() == MAX_PARTS / 10 * 9 {
@@ -218,7 +289,7 @@ impl<'a> Uploader<'a> {
                 break;
             }
         }
-        if self.progress.bytes_in.load(Relaxed) == 0 {
+        if self.progress.bytes_in.load(Relaxed) == 0 && self.outbox.ledger.is_empty() {
             let plan = self.plan;
             // An aborted upload answers 404, which the look would take for Live Read being off.
             self.look.abort();
@@ -228,6 +299,35 @@ impl<'a> Uploader<'a> {
         }
         let (bytes, parts) = self.complete().await?;
         Ok(Ended::Completed { bytes, parts })
+    }
+
+    /// Sends the part that was held back once all parts behind it are this input's.
+    fn release(&mut self) {
+        let ledger = &self.outbox.ledger;
+        let whole = |held: &HeldBack| {
+            std::iter::successors(held.number.next(), |number| number.next())
+                .take_while(|number| *number <= held.stale)
+                .all(|number| ledger.size_of(number).is_some())
+        };
+        if self.held_back.as_ref().is_some_and(whole)
+            && let Some(HeldBack { number, body, .. }) = self.held_back.take()
+        {
+            self.outbox.send(number, body);
+        }
+    }
+
+    /// Moves on over full parts that the upload holds already; true if there were any.
+    fn pass_over(&mut self, due: &mut Option<PartNumber>, source: &mut Source) -> Result<bool, Cause> {
+        let (part_size, ledger) = (self.plan.part_size, &self.outbox.ledger);
+        let before = *due;
+        while due.is_some_and(|due| ledger.size_of(due) == Some(part_size.get())) {
+            *due = due.and_then(PartNumber::next);
+        }
+        if *due == before {
+            return Ok(false);
+        }
+        source.go_on_at(due.map_or(part_size.capacity(), |due| part_size.start_of(due)))?;
+        Ok(true)
     }
 
     /// Says once, when the rate of the input is known, that it will not fit.
@@ -254,6 +354,7 @@ impl<'a> Uploader<'a> {
                 count = source.read(buffer.room()) => count?,
                 stored = self.outbox.stored() => {
                     stored?;
+                    self.release();
                     continue;
                 }
             };
@@ -276,6 +377,8 @@ impl<'a> Uploader<'a> {
 
     /// Waits for all parts under way, then completes; the size and the number of parts of the object.
     async fn complete(&mut self) -> Result<(u64, usize), Cause> {
+        self.outbox.drain().await?;
+        self.release();
         complete(self.store, self.plan, &self.plan.key, self.upload_id, &mut self.outbox).await
     }
 }

@@ -1,16 +1,14 @@
 //! What the tools may cost: memory, requests while nothing happens, processor time, and the time to the first request.
 
-mod support;
-
 use std::io::Read;
 use std::net::TcpListener;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, Run, assert_same, await_some, await_that};
+use crate::support::{PART, bytes};
 use serde_json::json;
-use support::lab::Lab;
-use support::run::{Launch, Run, assert_same, await_some, await_that};
-use support::{PART, bytes};
 
 const KEY: &str = "live/stream.mp4";
 /// What a tool may hold beside the bytes of its stream.
@@ -181,6 +179,7 @@ fn a_writer_that_waits_for_input_asks_nothing() {
     let lab = Lab::new();
     let writer = lab.writer(&[KEY, "--debug"]);
     writer.wait_for("Live Read is on");
+    await_that("the list of other uploads", || lab.count(false, "ListMultipartUploads", "200") > 0);
     let (requests, ticks) = (lab.count_all(), writer.processor_ticks());
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(lab.count_all(), requests);

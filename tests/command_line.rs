@@ -1,12 +1,10 @@
 //! What people type and set: usage errors, where settings come from, and how messages are written.
 
-mod support;
-
 use std::fs;
 
-use support::lab::Lab;
-use support::run::{Launch, Outcome};
-use support::{ACCESS_KEY, BUCKET, SECRET_KEY, bytes};
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, Outcome};
+use crate::support::{ACCESS_KEY, BUCKET, SECRET_KEY, bytes};
 
 const KEY: &str = "live/stream.mp4";
 

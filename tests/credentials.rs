@@ -1,13 +1,11 @@
 //! Credentials that run out while a tool runs.
 
-mod support;
-
 use std::fs;
 
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, assert_same};
+use crate::support::{ACCESS_KEY, PART, SECRET_KEY, bytes};
 use serde_json::json;
-use support::lab::Lab;
-use support::run::{Launch, assert_same};
-use support::{ACCESS_KEY, PART, SECRET_KEY, bytes};
 
 const KEY: &str = "live/stream.mp4";
 

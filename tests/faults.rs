@@ -1,11 +1,9 @@
 //! A network and a store that misbehave: the bytes come out right all the same, or one message says why not.
 
-mod support;
-
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, assert_same, await_that};
+use crate::support::{PART, bytes};
 use serde_json::{Value, json};
-use support::lab::Lab;
-use support::run::{Launch, assert_same, await_that};
-use support::{PART, bytes};
 
 const KEY: &str = "live/stream.mp4";
 const OBJECT: &str = "s3://bucket/live/stream.mp4";
@@ -163,7 +161,7 @@ fn a_daily_cap_is_waited_for_and_not_taken_for_a_wrong_key() {
 
 #[test]
 fn a_store_that_restarts_is_written_to_and_read_from_as_if_nothing_had_been() {
-    let mut store = support::Store::start();
+    let mut store = crate::support::Store::start();
     let data = bytes(4, 3 * PART + 5);
     let mut writer = Launch::writer(&store, &[KEY, "-s", "5000000"]).start();
     writer.wait_for("uploading to");
@@ -188,7 +186,7 @@ fn no_secret_is_told_at_any_level() {
     for level in ["text", "json"] {
         let talk = ["--debug", "--debug-sdk", "--log-format", level];
         for filter in [None, Some("trace")] {
-            let make = |tool: fn(&support::Store, &[&str]) -> Launch, args: &[&str]| {
+            let make = |tool: fn(&crate::support::Store, &[&str]) -> Launch, args: &[&str]| {
                 let launch = tool(&lab, &[args, &talk].concat()).key("tells", secret);
                 let launch = launch.env("AWS_SESSION_TOKEN", "token-that-nobody-may-see");
                 match filter {
@@ -211,7 +209,7 @@ fn no_secret_is_told_at_any_level() {
 
 #[test]
 fn a_reader_that_was_waiting_when_the_store_went_away_goes_on() {
-    let mut store = support::Store::start();
+    let mut store = crate::support::Store::start();
     let reader = Launch::reader(&store, &[KEY]).start();
     reader.wait_for("waiting for an upload");
     store.kill();

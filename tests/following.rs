@@ -1,14 +1,12 @@
 //! `writer` with a FILE: one that grows, one that is finished, one that goes wrong, and what is no file.
 
-mod support;
-
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::process::Command;
 
-use support::lab::Lab;
-use support::run::{Run, assert_same};
-use support::{PART, bytes};
+use crate::support::lab::Lab;
+use crate::support::run::{Run, assert_same};
+use crate::support::{PART, bytes};
 
 const KEY: &str = "live/recording.mp4";
 

@@ -1,14 +1,12 @@
 //! A terminal that is closed, and a standard error that nobody reads any more.
 
-mod support;
-
 use std::fs::File;
 use std::io::pipe;
 use std::process::Command;
 
-use support::lab::Lab;
-use support::run::{Launch, assert_same};
-use support::{PART, bytes};
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, assert_same};
+use crate::support::{PART, bytes};
 
 const KEY: &str = "live/stream.mp4";
 

@@ -1,11 +1,9 @@
 //! Accounts without Live Read, and `writer --check`, which tells them from others.
 
-mod support;
-
-use support::lab::Lab;
-use support::run::{Launch, Outcome, assert_same};
-use support::wire::answering;
-use support::{PART, bytes};
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, Outcome, assert_same};
+use crate::support::wire::answering;
+use crate::support::{PART, bytes};
 
 const KEY: &str = "live/stream.mp4";
 

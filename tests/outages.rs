@@ -1,18 +1,12 @@
 //! Both tools through a network that misbehaves: every byte arrives once and in its place, or what arrived is a clean
 //! beginning and one message says what happened.
 
-#[path = "support/proxy.rs"]
-mod proxy;
-#[path = "support/scene.rs"]
-mod scene;
-mod support;
-
 use std::time::{Duration, Instant};
 
-use proxy::Weather;
-use scene::{KEY, MODES, RUNTIME, Scene, assert_same, wait_length};
+use crate::support::proxy::Weather;
+use crate::support::scene::{KEY, MODES, RUNTIME, Scene, assert_same, wait_length};
+use crate::support::{BUCKET, PART, Tool, bytes, s3};
 use serde_json::json;
-use support::{BUCKET, PART, Tool, bytes, s3};
 
 const OBJECT: &str = "s3://bucket/live/stream.mp4";
 

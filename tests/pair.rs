@@ -1,16 +1,14 @@
 //! `writer` and `reader` together: what goes into the one comes out of the other, while it is being written.
 
-mod support;
-
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::lab::Lab;
-use support::run::{Launch, Run, assert_same, await_that};
-use support::{PART, bytes};
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, Run, assert_same, await_that};
+use crate::support::{PART, bytes};
 
 const KEY: &str = "live/stream.mp4";
 const PART_SIZE: [&str; 2] = ["--part-size", "5000000"];

@@ -1,12 +1,10 @@
 //! `reader` alone: what it finds, what it waits for, and how it ends.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
-use support::lab::Lab;
-use support::run::{Launch, await_that};
-use support::{PART, PUBLIC_BUCKET, bytes};
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, await_that};
+use crate::support::{PART, PUBLIC_BUCKET, bytes};
 
 const KEY: &str = "live/stream.mp4";
 const OBJECT: &str = "s3://bucket/live/stream.mp4";

@@ -1,17 +1,11 @@
 //! `reader KEY FILE --resume`: goes on after what FILE holds, or leaves FILE as it is.
 
-#[path = "support/proxy.rs"]
-mod proxy;
-#[path = "support/scene.rs"]
-mod scene;
-mod support;
-
 use std::fs;
 use std::path::PathBuf;
 
-use proxy::Weather;
-use scene::{KEY, MODES, RUNTIME, Scene, assert_same, wait_length};
-use support::{PART, Tool, bytes, s3};
+use crate::support::proxy::Weather;
+use crate::support::scene::{KEY, MODES, RUNTIME, Scene, assert_same, wait_length};
+use crate::support::{PART, Tool, bytes, s3};
 
 /// Uploads these bytes in parts; gives the ETags.
 fn parts(scene: &Scene, id: &str, data: &[u8]) -> Vec<String> {

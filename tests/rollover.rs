@@ -1,14 +1,12 @@
 //! One input into several objects, and several objects into one output.
 
-mod support;
-
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, assert_same};
+use crate::support::{PART, bytes};
 use serde_json::json;
-use support::lab::Lab;
-use support::run::{Launch, assert_same};
-use support::{PART, bytes};
 
 const KEY: &str = "live/match.mp4";
 const PART_SIZE: [&str; 2] = ["--part-size", "5000000"];

@@ -1,16 +1,14 @@
 //! Signals and closed pipes: how the tools are ended from outside.
 
-mod support;
-
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, Run, assert_same, await_that};
+use crate::support::{PART, bytes};
 use serde_json::json;
-use support::lab::Lab;
-use support::run::{Launch, Run, assert_same, await_that};
-use support::{PART, bytes};
 
 const KEY: &str = "live/stream.mp4";
 
@@ -118,7 +116,13 @@ fn a_second_signal_ends_the_writer_at_once_and_leaves_the_upload_open() {
         writer.signal(first);
         writer.wait_for("Once more ends at once");
         writer.signal(second);
-        let writer = writer.wait().code(code).says(&id).says("abort-multipart-upload").says("left open");
+        let writer = writer
+            .wait()
+            .code(code)
+            .says(&id)
+            .says("`writer live/stream.mp4 --resume`")
+            .says("`writer live/stream.mp4 --abort`")
+            .says("left open");
         assert_eq!(lab.open(KEY), std::slice::from_ref(&id), "{}", writer.state());
         assert_eq!(lab.parts(KEY, &id), [5_000_000]);
     }

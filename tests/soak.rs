@@ -4,22 +4,18 @@
 //! `make soak MINUTES=5 SEED=1` runs it for long; a short one with a fixed seed and one with a random seed belong to the
 //! tests.
 
-#[path = "support/proxy.rs"]
-mod proxy;
-mod support;
-
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::proxy::{Proxy, Weather};
+use crate::support::s3::{self, Ask};
+use crate::support::{PART, Store, bytes};
 use fastrand::Rng;
-use proxy::{Proxy, Weather};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use support::s3::{self, Ask};
-use support::{PART, Store, bytes};
 use tokio::runtime::Runtime;
 
 /// How long a round may take after its last fault.

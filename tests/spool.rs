@@ -1,13 +1,11 @@
 //! Piped input while the store is away: it goes on to be read, waits on disk, and arrives whole.
 
-mod support;
-
 use std::fs;
 
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, assert_same, await_some};
+use crate::support::{PART, bytes};
 use serde_json::json;
-use support::lab::Lab;
-use support::run::{Launch, assert_same, await_some};
-use support::{PART, bytes};
 
 const KEY: &str = "live/stream.mp4";
 

@@ -1,11 +1,9 @@
 //! Stock clients, set as for Backblaze B2, against the local store. A client that this machine lacks is left out, loudly.
 
-mod support;
-
 use std::path::Path;
 use std::process::{Command, Output};
 
-use support::{ACCESS_KEY, BUCKET, SECRET_KEY, Store, bytes};
+use crate::support::{ACCESS_KEY, BUCKET, SECRET_KEY, Store, bytes};
 
 /// Larger than the part size of all of them, so that each uploads in parts.
 const SIZE: usize = 21_000_000;

@@ -1,12 +1,10 @@
 //! Faults to order, the counts and the request log: what other tests stand on.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::s3::{Ask, get, live, part, put, start};
+use crate::support::{BUCKET, Store, bytes, http};
 use serde_json::json;
-use support::s3::{Ask, get, live, part, put, start};
-use support::{BUCKET, Store, bytes, http};
 
 #[tokio::test]
 async fn a_rule_picks_its_requests_and_answers_for_the_store() {

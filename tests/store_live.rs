@@ -1,13 +1,11 @@
 //! The local store against the notes on Live Read: each statement of the protocol, and the readings taken where the
 //! documentation is silent.
 
-mod support;
-
-use support::s3::{
+use crate::support::s3::{
     Answer, Ask, LIVE, PART_SIZE, abort, complete, get, got, live, no_such_key, not_yet, part, put, refusal, start,
     start_with,
 };
-use support::{BUCKET, PART, PUBLIC_BUCKET, Store, bytes, http, http_full};
+use crate::support::{BUCKET, PART, PUBLIC_BUCKET, Store, bytes, http, http_full};
 
 const KEY: &str = "live/stream.mp4";
 

@@ -1,14 +1,14 @@
 //! The local store as an ordinary S3 server: keys and rights, integrity, versions, conditions, lists, restarts.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::s3::{
+    Ask, LIVE, abort, code, complete, get, got, live, not_yet, part, put, refusal, start, start_with,
+};
+use crate::support::{ACCESS_KEY, BUCKET, PART, PUBLIC_BUCKET, Store, bytes, http, http_full};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, MetadataDirective, ObjectIdentifier};
-use support::s3::{Ask, LIVE, abort, code, complete, get, got, live, not_yet, part, put, refusal, start, start_with};
-use support::{ACCESS_KEY, BUCKET, PART, PUBLIC_BUCKET, Store, bytes, http, http_full};
 
 const KEY: &str = "dir/object ä+%20.bin";
 

@@ -1,14 +1,12 @@
 //! `writer` alone: what it takes, what it sends, and what it says when that does not work.
 
-mod support;
-
 use std::fs::{self, File};
 use std::process::Stdio;
 
-use support::lab::Lab;
-use support::run::{Launch, assert_same, await_that};
-use support::wire::Wire;
-use support::{PART, bytes, http_full};
+use crate::support::lab::Lab;
+use crate::support::run::{Launch, assert_same, await_that};
+use crate::support::wire::Wire;
+use crate::support::{PART, bytes, http_full};
 
 const KEY: &str = "live/stream.mp4";
 const OBJECT: &str = "s3://bucket/live/stream.mp4";

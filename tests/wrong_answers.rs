@@ -1,13 +1,11 @@
 //! A store that sends other bytes than were asked for: they are asked for again, and never come out.
 
-mod support;
-
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use support::{Store, Tool, bytes};
+use crate::support::{Store, Tool, bytes};
 
 const KEY: &str = "stream.mp4";
 const CHUNK: usize = 1000;

@@ -2,18 +2,22 @@
 
 #![warn(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use clap::Parser;
+use live_read::abort;
 use live_read::check::{self, Verdict};
 use live_read::cli::common::{Exit, complain, load_dotenv};
 use live_read::cli::units::show_bytes;
 use live_read::cli::writer::{WriterArgs, content_type_of};
 use live_read::logging::{Console, LogSettings};
+use live_read::part::PartSize;
 use live_read::progress::{self, Progress};
+use live_read::resume::{self, Held, Input, ResumeError, Wanted};
 use live_read::retry::Retry;
 use live_read::rollover::{self, RollError, Rolled};
 use live_read::shutdown::{self, EndSignals};
@@ -65,15 +69,15 @@ async fn run(args: WriterArgs, connection: Connection, console: &Console) -> Exi
     };
     let progress = Arc::new(Progress::default());
     let (stop, stopped) = shutdown::stop_switch();
-    let check = args.check;
-    let key = args.key.clone().unwrap_or_default();
+    let changes_nothing_yet = args.check || args.abort;
+    let (key, file) = (args.key.clone().unwrap_or_default(), args.file.clone());
     let work = work(args, connection, console, stopped, progress.clone());
     tokio::pin!(work);
     let first = tokio::select! {
         exit = &mut work => return exit,
         signal = signals.next() => signal,
     };
-    if check {
+    if changes_nothing_yet {
         return Exit::Signal(first);
     }
     tracing::info!(
@@ -94,9 +98,9 @@ async fn run(args: WriterArgs, connection: Connection, console: &Console) -> Exi
         signal = second => {
             let open = progress.open();
             let how = if open.is_empty() {
-                progress.upload.get().map_or_else(String::new, |id| how_to_go_on(&key, id))
+                progress.upload.get().map_or_else(String::new, |id| how_to_go_on(&key, &file, id))
             } else {
-                open.iter().map(|(key, id)| how_to_go_on(key, id)).collect::<Vec<_>>().join(". ")
+                open.iter().map(|(key, id)| how_to_go_on(key, Path::new("-"), id)).collect::<Vec<_>>().join(". ")
             };
             tracing::error!("{} again: ended at once, before the upload was complete. {how}", shutdown::name(signal));
             Exit::Signal(signal)
@@ -128,11 +132,20 @@ async fn work(
         let good = check::check(&store, &resolved, args.key.as_deref(), &mut report).await;
         return if good { Exit::Done } else { Exit::Failed };
     }
-    if let Some(Err(error)) = args.rollover.map(|rollover| rollover.check(args.part_size)) {
+    if args.abort {
+        let key = args.key.as_deref().unwrap_or_default();
+        return cancel(&store, key, args.upload_id.as_deref(), args.yes, retry(&args)).await;
+    }
+    let asked = args.part_size.unwrap_or(PartSize::DEFAULT);
+    if let Some(Err(error)) = args.rollover.map(|rollover| rollover.check(asked)) {
         tracing::error!("{error}");
         return Exit::Usage;
     }
-    let key = args.key.unwrap_or_default();
+    copy(args, &store, console, stop, &progress).await
+}
+
+/// Copies the input into the store, and says how it went.
+async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSignal, progress: &Arc<Progress>) -> Exit {
     let source = if args.file == Path::new("-") {
         Source::stdin(stop)
     } else {
@@ -149,35 +162,71 @@ async fn work(
             return Exit::Failed;
         }
     };
+    let held = match take_up(&args, store, &source).await {
+        Ok(held) => held,
+        Err(error) => {
+            let cause = error.to_string();
+            tracing::error!("{}. Nothing has been changed", cause.trim_end_matches('.'));
+            return Exit::Failed;
+        }
+    };
+    let retry = retry(&args);
+    let key = args.key.unwrap_or_default();
     let plan = Plan {
         content_type: args.content_type.or_else(|| content_type_of(&key).map(str::to_owned)),
         key,
-        part_size: args.part_size,
+        part_size: held.as_ref().map(|held| held.part_size).or(args.part_size).unwrap_or(PartSize::DEFAULT),
         concurrency: usize::from(args.concurrency),
-        retry: Retry { give_up_after: args.common.retry_timeout },
+        retry,
         spool: Some(SpoolSettings { dir: args.spool_dir.unwrap_or_else(std::env::temp_dir), limit: args.spool_limit }),
     };
-    let status = progress::show(console.clone(), progress.clone(), args.common.quiet, |progress, rate| {
-        let (taken, stored) = (progress.bytes_in.load(Relaxed), progress.bytes_out.load(Relaxed));
-        let parts = progress.parts.load(Relaxed);
-        let spooled = match progress.spooled.load(Relaxed) {
-            0 => String::new(),
-            bytes => format!(", {} of it on disk", show_bytes(bytes)),
-        };
-        format!("{rate}, {parts} parts stored, {} not yet stored{spooled}", show_bytes(taken.saturating_sub(stored)))
-    });
-    if let Some(rollover) = args.rollover {
-        let result = rollover::write(&store, &plan, rollover, &mut source, &progress).await;
-        if let Some(status) = status {
-            status.abort();
-        }
-        return tell_rolled(&store, &plan, result, &progress);
-    }
-    let result = upload::write(&store, &plan, &mut source, &progress).await;
+    let status = progress::show(console.clone(), progress.clone(), args.common.quiet, status_line);
+    let exit = if let Some(rollover) = args.rollover {
+        let result = rollover::write(store, &plan, rollover, &mut source, progress).await;
+        tell_rolled(store, &plan, result, progress)
+    } else {
+        let result = upload::write(store, &plan, held, &mut source, progress).await;
+        tell(&store.object(&plan.key), &plan.key, &args.file, result, progress)
+    };
     if let Some(status) = status {
         status.abort();
     }
-    let object = store.object(&plan.key);
+    exit
+}
+
+fn retry(args: &WriterArgs) -> Retry {
+    Retry { give_up_after: args.common.retry_timeout }
+}
+
+/// With `--resume`, the upload to go on with; none where none is open.
+async fn take_up(args: &WriterArgs, store: &Store, source: &Source) -> Result<Option<Held>, ResumeError> {
+    if !args.resume {
+        return Ok(None);
+    }
+    let key = args.key.as_deref().unwrap_or_default();
+    let (upload_id, part_size) = (args.upload_id.as_deref(), args.part_size);
+    let wanted = Wanted { key, upload_id, part_size, retry: retry(args) };
+    let input = source.whole_file().map_or(Input::Stream, |file| Input::File(file, &args.file));
+    let held = resume::take_up(store, &wanted, PartSize::DEFAULT, input).await?;
+    if held.is_none() {
+        tracing::warn!("no upload of {} is open: starting a new one", store.object(key));
+    }
+    Ok(held)
+}
+
+/// What the status line says beside the rate.
+fn status_line(progress: &Progress, rate: &str) -> String {
+    let (taken, stored) = (progress.bytes_in.load(Relaxed), progress.bytes_out.load(Relaxed));
+    let parts = progress.parts.load(Relaxed);
+    let spooled = match progress.spooled.load(Relaxed) {
+        0 => String::new(),
+        bytes => format!(", {} of it on disk", show_bytes(bytes)),
+    };
+    format!("{rate}, {parts} parts stored, {} not yet stored{spooled}", show_bytes(taken.saturating_sub(stored)))
+}
+
+/// Says how an upload ended.
+fn tell(object: &str, key: &str, file: &Path, result: Result<Ended, WriteError>, progress: &Progress) -> Exit {
     match result {
         Ok(Ended::Completed { bytes, parts }) => {
             tracing::info!(
@@ -192,7 +241,7 @@ async fn work(
             Exit::Done
         }
         Err(error) => {
-            tracing::error!("{}", explain(&object, &plan.key, &error));
+            tracing::error!("{}", explain(object, key, file, &error));
             Exit::Failed
         }
     }
@@ -221,7 +270,7 @@ fn tell_rolled(store: &Store, plan: &Plan, result: Result<Rolled, RollError>, pr
         }
         Err(error) => {
             let left = progress.open();
-            let how: Vec<_> = left.iter().map(|(key, id)| how_to_go_on(key, id)).collect();
+            let how: Vec<_> = left.iter().map(|(key, id)| how_to_go_on(key, Path::new("-"), id)).collect();
             let objects = if error.complete == 1 { "object is" } else { "objects are" };
             tracing::error!("{error}. {} {objects} complete. {}", error.complete, how.join(". "));
             Exit::Failed
@@ -230,12 +279,12 @@ fn tell_rolled(store: &Store, plan: &Plan, result: Result<Rolled, RollError>, pr
 }
 
 /// The error with what is left of the upload, and how to go on.
-fn explain(object: &str, key: &str, error: &WriteError) -> String {
+fn explain(object: &str, key: &str, file: &Path, error: &WriteError) -> String {
     let cause = error.to_string();
     let cause = cause.trim_end_matches('.');
     match (&error.left_open, error.completed) {
         (Some((id, bytes)), _) => {
-            format!("{cause}. The {bytes} bytes that {object} holds stay readable. {}", how_to_go_on(key, id))
+            format!("{cause}. The {bytes} bytes that {object} holds stay readable. {}", how_to_go_on(key, file, id))
         }
         (None, Some(bytes)) => format!("{cause}. {object} was completed with the {bytes} bytes that it holds"),
         (None, None) => format!("{cause}. Nothing has been uploaded"),
@@ -243,9 +292,67 @@ fn explain(object: &str, key: &str, error: &WriteError) -> String {
 }
 
 /// What to do about an upload that is left open.
-fn how_to_go_on(key: &str, upload_id: &str) -> String {
+fn how_to_go_on(key: &str, file: &Path, upload_id: &str) -> String {
+    let key = shell_word(key);
+    let input =
+        if file == Path::new("-") { String::new() } else { format!(" {}", shell_word(&file.to_string_lossy())) };
     format!(
-        "The upload is left open: complete or cancel it with an S3 tool, for example \
-         `aws s3api abort-multipart-upload --bucket \"$BUCKET_NAME\" --key '{key}' --upload-id '{upload_id}'`"
+        "The upload is left open: `writer {key}{input} --resume` goes on with it, `writer {key} --abort` cancels it \
+         (upload id {upload_id})"
     )
+}
+
+/// A word as a shell takes it.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// `--abort`: shows what is open, asks, and cancels it.
+async fn cancel(store: &Store, key: &str, upload_id: Option<&str>, yes: bool, retry: Retry) -> Exit {
+    let object = store.object(key);
+    let uploads = match abort::candidates(store, key, upload_id, retry).await {
+        Ok(uploads) => uploads,
+        Err(error) => {
+            tracing::error!("{error} Nothing has been cancelled");
+            return Exit::Failed;
+        }
+    };
+    if uploads.is_empty() {
+        let which = upload_id.map_or_else(String::new, |id| format!(" {id}"));
+        tracing::info!("{object} has no open upload{which}: nothing to cancel");
+        return Exit::Done;
+    }
+    for upload in &uploads {
+        tracing::info!("open upload of {object}: {upload}");
+    }
+    if !yes {
+        if !io::stdin().is_terminal() {
+            tracing::error!(
+                "nobody can be asked, because standard input is not a terminal: nothing has been cancelled; give --yes"
+            );
+            return Exit::Usage;
+        }
+        if !asked(uploads.len()).await {
+            tracing::warn!("nothing has been cancelled");
+            return Exit::Failed;
+        }
+    }
+    if abort::cancel(store, key, &uploads, retry).await { Exit::Done } else { Exit::Failed }
+}
+
+/// Asks whether to cancel; anything but yes is no.
+async fn asked(count: usize) -> bool {
+    let what = if count == 1 { "this upload".to_owned() } else { format!("these {count} uploads") };
+    eprint!("Cancel {what}? What is stored of it is lost. [y/N] ");
+    let line = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let line = line.await.ok().and_then(Result::ok).unwrap_or_default();
+    matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }

@@ -25,9 +25,9 @@ pub struct WriterArgs {
     #[arg(default_value = "-")]
     pub file: PathBuf,
 
-    /// Size of every part but the last: 5000000 bytes to 5 GiB
-    #[arg(short = 's', long, visible_aliases = ["chunk-size", "chunk_size"], value_name = "SIZE", default_value = "5MiB", value_parser = part_size)]
-    pub part_size: PartSize,
+    /// Size of every part but the last: 5000000 bytes to 5 GiB [default: 5MiB]
+    #[arg(short = 's', long, visible_aliases = ["chunk-size", "chunk_size"], value_name = "SIZE", value_parser = part_size)]
+    pub part_size: Option<PartSize>,
 
     /// Parts in flight at once
     #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -49,9 +49,26 @@ pub struct WriterArgs {
     #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = units::size)]
     pub spool_limit: u64,
 
+    /// Go on with the upload that was left open: with FILE from where the two differ, with standard input behind the bytes
+    /// that the upload holds
+    #[arg(long, group = "left_open", conflicts_with = "check", help_heading = "Unfinished uploads")]
+    pub resume: bool,
+
+    /// Cancel the open uploads of KEY, after asking
+    #[arg(long, group = "left_open", conflicts_with = "check", help_heading = "Unfinished uploads")]
+    pub abort: bool,
+
+    /// With --resume or --abort: this upload [default: the newest to resume, all to abort]
+    #[arg(long, value_name = "ID", requires = "left_open", help_heading = "Unfinished uploads")]
+    pub upload_id: Option<String>,
+
+    /// With --abort: do not ask
+    #[arg(short, long, requires = "abort", conflicts_with = "resume", help_heading = "Unfinished uploads")]
+    pub yes: bool,
+
     /// Go on in another object (`match-0002.mp4` after `match.mp4`): when this many bytes or so much time are reached, as in
     /// `50GB`, `1h` or `30m`, or with `auto` just before the 10,000 parts of an upload are used up
-    #[arg(long, value_name = "SIZE|DURATION|auto", value_parser = Rollover::parse)]
+    #[arg(long, value_name = "SIZE|DURATION|auto", value_parser = Rollover::parse, conflicts_with_all = ["left_open", "check"])]
     pub rollover: Option<Rollover>,
 
     /// Upload nothing; report whether credentials, bucket, region, clock and Live Read are in order

@@ -84,6 +84,22 @@ impl Follow {
         }
     }
 
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Goes on at `offset`, as if all before it had been taken.
+    pub(super) fn go_on_at(&mut self, offset: u64) -> Result<(), SourceError> {
+        let sample = offset.min(SAMPLE as u64);
+        let read = |start| {
+            let mut bytes = vec![0; usize::try_from(sample).unwrap_or(SAMPLE)];
+            self.file.read_exact_at(&mut bytes, start).map(|()| bytes).map_err(|cause| self.read_error(cause))
+        };
+        let (head, tail) = (read(0)?, read(offset - sample)?);
+        (self.taken, self.head, self.tail) = (offset, head, tail);
+        Ok(())
+    }
+
     /// Whether the beginning is still what was taken: muxers that patch their header when they stop leave an object that
     /// differs from the file.
     pub(super) fn closing_warning(&mut self) -> Option<String> {

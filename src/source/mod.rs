@@ -4,7 +4,7 @@ mod follow;
 mod pipe;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -93,6 +93,8 @@ pub enum Source {
 pub struct Plain {
     file: File,
     name: String,
+    /// Opened by name and of a certain size, so that it can go on at any offset.
+    whole: bool,
     /// A device such as `/dev/zero` may never end, so that a request to stop ends it.
     endless: bool,
     stop: StopSignal,
@@ -117,7 +119,7 @@ impl Source {
             // Regular files and some devices cannot be waited for: they are always ready.
             Err(file) => {
                 let endless = !metadata.is_file();
-                Ok(Self::Plain(Plain { file, name: name.to_owned(), endless, stop }))
+                Ok(Self::Plain(Plain { file, name: name.to_owned(), whole: false, endless, stop }))
             }
         }
     }
@@ -151,7 +153,7 @@ impl Source {
                 Ok(pipe) => Ok(Self::Pipe(pipe)),
                 Err(file) => {
                     let (name, endless) = (path.display().to_string(), !metadata.is_file());
-                    Ok(Self::Plain(Plain { file, name, endless, stop }))
+                    Ok(Self::Plain(Plain { file, name, whole: !endless, endless, stop }))
                 }
             },
         }
@@ -166,6 +168,32 @@ impl Source {
             Self::Pipe(pipe) => pipe.read(room).await,
             Self::Plain(plain) => plain.read(room),
             Self::Follow(follow) => follow.read(room).await,
+        }
+    }
+
+    /// The file, if the input is one that was opened by its name and can be read from any offset.
+    #[must_use]
+    pub fn whole_file(&self) -> Option<&File> {
+        match self {
+            Self::Pipe(_) => None,
+            Self::Plain(plain) => plain.whole.then_some(&plain.file),
+            Self::Follow(follow) => Some(follow.file()),
+        }
+    }
+
+    /// A file goes on at `offset`, as if all before it had been taken; a stream goes on where it is.
+    ///
+    /// # Errors
+    /// When the file cannot be read there.
+    pub fn go_on_at(&mut self, offset: u64) -> Result<(), SourceError> {
+        match self {
+            Self::Plain(plain) if plain.whole => plain
+                .file
+                .seek(SeekFrom::Start(offset))
+                .map(drop)
+                .map_err(|cause| SourceError::Read { input: plain.name.clone(), cause }),
+            Self::Follow(follow) => follow.go_on_at(offset),
+            Self::Pipe(_) | Self::Plain(_) => Ok(()),
         }
     }
 

@@ -17,6 +17,14 @@ pub struct OpenUpload {
     pub started: Option<i64>,
 }
 
+impl OpenUpload {
+    /// When it was started, as `2026-01-31T12:00:00Z`.
+    #[must_use]
+    pub fn started_at(&self) -> Option<String> {
+        self.started.and_then(|seconds| DateTime::from_secs(seconds).fmt(Format::DateTime).ok())
+    }
+}
+
 /// A part that the store holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPart {

@@ -4,8 +4,10 @@
 #![allow(dead_code)]
 
 pub mod lab;
+pub mod proxy;
 pub mod run;
 pub mod s3;
+pub mod scene;
 pub mod wire;
 
 use std::io::{BufRead, BufReader, Read, Write};

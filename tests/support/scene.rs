@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 use super::proxy::Proxy;
-use super::support::s3::{self, Ask};
-use super::support::{BUCKET, Store, Tool};
+use super::s3::{self, Ask};
+use super::{BUCKET, Store, Tool};
 
 /// The object.
 pub const KEY: &str = "live/stream.mp4";

@@ -1,0 +1,27 @@
+//! All tests that drive the tools and the local store from outside, in one program: the SDK is linked once.
+
+mod support;
+
+mod abort;
+mod bounds;
+mod command_line;
+mod credentials;
+mod faults;
+mod following;
+mod hangup;
+mod live_read_off;
+mod outages;
+mod pair;
+mod reader;
+mod reader_resume;
+mod resume;
+mod rollover;
+mod signals;
+mod soak;
+mod spool;
+mod store_clients;
+mod store_faults;
+mod store_live;
+mod store_s3;
+mod writer;
+mod wrong_answers;
