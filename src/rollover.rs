@@ -19,6 +19,7 @@ use bytes::Bytes;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use crate::abort;
 use crate::cli::units;
 use crate::fmp4::cut::{Cutter, Kind, UNDECIDED_MAX, shift};
 use crate::fmp4::inspect::Inspector;
@@ -206,6 +207,7 @@ pub async fn write(
     // The cell is empty: this is the only place that sets it.
     drop(progress.upload.set(id.clone()));
     let look = tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), id.clone()));
+    tokio::spawn(abort::warn_of_others(store.clone(), plan.key.clone(), id.clone()));
 
     let context = Context { store, plan, spool, progress };
     let outbox = context.outbox(&plan.key, &id);
