@@ -164,3 +164,16 @@ fn options_that_do_not_go_together_are_wrong_usage() {
     }
     assert_eq!(lab.count_all(), 0);
 }
+
+#[test]
+fn an_upload_left_behind_by_a_lost_answer_is_named() {
+    let lab = Lab::new();
+    lab.faults(&json!([{ "operation": "CreateMultipartUpload", "lose_answer": true, "times": 1 }]));
+    let mut writer = lab.writer(&[KEY]);
+    await_that("a second upload", || lab.open(KEY).len() == 2);
+    let left_behind = lab.open(KEY).first().cloned().expect("the first upload");
+    writer.write(b"data");
+    writer.wait_for(&left_behind);
+    writer.end().code(0).says("--abort");
+    assert_eq!(lab.open(KEY), [left_behind]);
+}
