@@ -64,6 +64,9 @@ fn soak(seed: u64, time: Duration) {
     println!("soak with seed {seed}: {totals:?} in {:.0} s", began.elapsed().as_secs_f64());
 }
 
+/// The file that a writer follows, in the store's directory.
+const FOLLOWED: &str = "recording";
+
 /// What a soak did.
 #[derive(Debug, Default)]
 struct Totals {
@@ -125,6 +128,9 @@ struct Round {
     networks: [Proxy; 2],
     key: String,
     data: Vec<u8>,
+    /// Whether the writer follows a file, and is killed and resumed; else it reads a pipe.
+    followed: bool,
+    writers: usize,
 }
 
 impl Round {
@@ -134,11 +140,12 @@ impl Round {
         let store = Store::start();
         let networks = [(); 2].map(|()| Proxy::before(store.endpoint()));
         let (name, key) = (format!("seed {seed}, round {number}"), "soak/stream.mp4".to_owned());
-        Self { name, data: bytes(round_seed, length), random, store, networks, key }
+        let followed = random.bool();
+        Self { name, data: bytes(round_seed, length), random, store, networks, key, followed, writers: 0 }
     }
 
     fn run(mut self, totals: &mut Totals) {
-        let mut writer = self.start_writer();
+        let mut writer = self.start_writer(false);
         let id = self.upload_id(&mut writer);
         let readers = self.random.usize(2..5);
         let mut readers: Vec<_> = (0..readers).map(|number| self.reader(number, &id)).collect();
@@ -160,6 +167,10 @@ impl Round {
                     totals.faults += rules.len();
                     self.store.faults(&Value::Array(rules));
                 }
+                14..16 if self.followed => {
+                    totals.kills += usize::from(writer.kill());
+                    writer = self.start_writer(true);
+                }
                 13 => {
                     self.store.kill();
                     std::thread::sleep(Duration::from_millis(self.random.u64(1..1000)));
@@ -179,6 +190,12 @@ impl Round {
             feeder.join().expect("the feeding thread");
         }
         let end = Instant::now() + PATIENCE;
+        if self.followed {
+            // The file grows no more, which only a person can say.
+            self.upload_id(&mut writer);
+            let interrupt = std::process::Command::new("kill").args(["-INT", &writer.child.id().to_string()]).status();
+            assert!(interrupt.expect("kill").success(), "{}: the writer is gone\n{}", self.name, writer.messages());
+        }
         self.wait(&mut writer, end);
         for (reader, _) in &mut readers {
             self.wait(reader, end);
@@ -198,18 +215,34 @@ impl Round {
         totals.connections_struck += self.networks.iter().map(Proxy::struck).sum::<u64>();
     }
 
-    fn start_writer(&mut self) -> Process {
+    fn start_writer(&mut self, resume: bool) -> Process {
         let concurrency = self.random.u32(1..5).to_string();
         let endpoint = self.networks[0].endpoint();
-        let args =
-            [&self.key, "-s", "5000000", "-c", &concurrency, "--endpoint-url", endpoint, "--stall-timeout", "400ms"];
-        let args = args.map(str::to_owned);
-        Process::start(&self.store, "writer", env!("CARGO_BIN_EXE_writer"), &args, Stdio::piped())
+        let input = if self.followed { FOLLOWED } else { "-" };
+        let mut args = vec![&self.key, input, "-s", "5000000", "-c", &concurrency, "--endpoint-url", endpoint];
+        args.extend(["--stall-timeout", "400ms"]);
+        if resume {
+            args.push("--resume");
+        }
+        let args: Vec<_> = args.into_iter().map(str::to_owned).collect();
+        self.writers += 1;
+        if self.followed {
+            // There from the beginning, as a recorder makes it.
+            drop(File::options().create(true).append(true).open(self.store.dir().join(FOLLOWED)).expect("the file"));
+        }
+        let name = format!("writer-{}", self.writers);
+        Process::start(&self.store, &name, env!("CARGO_BIN_EXE_writer"), &args, Stdio::piped())
     }
 
-    /// Feeds the writer at a random pace.
+    /// Feeds the writer, or the file that it follows, at a random pace.
     fn feed(&mut self, writer: &mut Process) -> Option<std::thread::JoinHandle<()>> {
-        let mut input = writer.child.stdin.take()?;
+        let pipe = writer.child.stdin.take()?;
+        let path = self.store.dir().join(FOLLOWED);
+        let mut input: Box<dyn Write + Send> = if self.followed {
+            Box::new(File::options().append(true).open(path).expect("the file"))
+        } else {
+            Box::new(pipe)
+        };
         let (data, mut random) = (self.data.clone(), self.random.fork());
         Some(std::thread::spawn(move || {
             let mut rest = &data[..];
@@ -229,10 +262,12 @@ impl Round {
         let end = Instant::now() + PATIENCE;
         loop {
             let messages = writer.messages();
-            if let Some(id) =
-                messages.lines().find_map(|line| line.rsplit_once("upload id ").filter(|_| line.contains("INFO")))
-            {
-                return id.1.trim().to_owned();
+            let begun = |line: &str| {
+                let id = line.split_once("upload id ").or_else(|| line.split_once("going on with the upload "))?.1;
+                line.contains("INFO").then(|| id.split_whitespace().next().unwrap_or_default().to_owned())
+            };
+            if let Some(id) = messages.lines().find_map(begun) {
+                return id;
             }
             assert!(Instant::now() < end && writer.ended().is_none(), "{}: no upload\n{messages}", self.name);
             std::thread::sleep(Duration::from_millis(2));
