@@ -7,65 +7,26 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use clap::Parser;
 use live_read::chain;
-use live_read::cli::common::{Exit, complain, load_dotenv};
+use live_read::cli::common::Exit;
 use live_read::cli::reader::{By, POLL_INTERVAL, ReaderArgs};
 use live_read::follow::{self, Plan, ReadError};
 use live_read::held::Held;
 use live_read::locate::Wanted;
-use live_read::logging::{Console, LogSettings};
+use live_read::logging::Console;
 use live_read::progress::{self, Progress};
 use live_read::retry::Retry;
 use live_read::shutdown::EndSignals;
 use live_read::sink::{Sink, SinkError};
-use live_read::store::{Access, Connection, Store};
+use live_read::store::{Connection, Store};
+use live_read::tool;
 
 fn main() -> ExitCode {
-    if let Err(error) = load_dotenv() {
-        complain("reader", &error);
-        return Exit::Usage.into();
-    }
-    let args = ReaderArgs::parse();
-    let console = Console::start(LogSettings {
-        debug: args.common.debug,
-        debug_sdk: args.common.debug_sdk,
-        format: args.common.log_format,
-    });
-    if args.resume && args.file == Path::new("-") {
-        tracing::error!("--resume goes on after the bytes that a FILE holds; name the FILE");
-        return Exit::Usage.into();
-    }
-    let access = if args.anon { Access::Anonymous } else { Access::Credentials };
-    let connection = match args.common.connection(access) {
-        Ok(connection) => connection,
-        Err(error) => {
-            tracing::error!("{error}");
-            return Exit::Usage.into();
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!("cannot start: {error}");
-            return Exit::Failed.into();
-        }
-    };
-    let exit = runtime.block_on(run(args, connection, &console));
-    console.clear();
-    runtime.shutdown_background();
-    exit.into()
+    tool::run::<ReaderArgs, _>("reader", run)
 }
 
 /// Runs the tool until it is done or a signal ends it.
-async fn run(args: ReaderArgs, connection: Connection, console: &Console) -> Exit {
-    let mut signals = match EndSignals::catch() {
-        Ok(signals) => signals,
-        Err(error) => {
-            tracing::error!("cannot catch signals: {error}");
-            return Exit::Failed;
-        }
-    };
+async fn run(args: ReaderArgs, connection: Connection, console: &Console, mut signals: EndSignals) -> Exit {
     tokio::select! {
         exit = work(args, connection, console) => exit,
         signal = signals.next() => Exit::Signal(signal),

@@ -8,13 +8,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use clap::Parser;
 use live_read::abort;
 use live_read::check::{self, Verdict};
-use live_read::cli::common::{Exit, complain, load_dotenv};
+use live_read::cli::common::Exit;
 use live_read::cli::units::show_bytes;
 use live_read::cli::writer::{WriterArgs, content_type_of};
-use live_read::logging::{Console, LogSettings};
+use live_read::logging::Console;
 use live_read::part::PartSize;
 use live_read::progress::{self, Progress};
 use live_read::resume::{self, Held, Input, ResumeError, Wanted};
@@ -23,50 +22,16 @@ use live_read::rollover::{self, RollError, Rolled};
 use live_read::shutdown::{self, EndSignals};
 use live_read::source::{Source, SourceError, StopSignal};
 use live_read::spool::SpoolSettings;
-use live_read::store::{Access, Connection, Store};
+use live_read::store::{Connection, Store};
+use live_read::tool;
 use live_read::upload::{self, Ended, Plan, WriteError};
 
 fn main() -> ExitCode {
-    if let Err(error) = load_dotenv() {
-        complain("writer", &error);
-        return Exit::Usage.into();
-    }
-    let args = WriterArgs::parse();
-    let console = Console::start(LogSettings {
-        debug: args.common.debug,
-        debug_sdk: args.common.debug_sdk,
-        format: args.common.log_format,
-    });
-    let connection = match args.common.connection(Access::Credentials) {
-        Ok(connection) => connection,
-        Err(error) => {
-            tracing::error!("{error}");
-            return Exit::Usage.into();
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!("cannot start: {error}");
-            return Exit::Failed.into();
-        }
-    };
-    let exit = runtime.block_on(run(args, connection, &console));
-    console.clear();
-    // A read of standard input that still waits must not keep the program.
-    runtime.shutdown_background();
-    exit.into()
+    tool::run::<WriterArgs, _>("writer", run)
 }
 
 /// Runs the tool until it is done or a second signal ends it.
-async fn run(args: WriterArgs, connection: Connection, console: &Console) -> Exit {
-    let mut signals = match EndSignals::catch() {
-        Ok(signals) => signals,
-        Err(error) => {
-            tracing::error!("cannot catch signals: {error}");
-            return Exit::Failed;
-        }
-    };
+async fn run(args: WriterArgs, connection: Connection, console: &Console, mut signals: EndSignals) -> Exit {
     let progress = Arc::new(Progress::default());
     let (stop, stopped) = shutdown::stop_switch();
     let changes_nothing_yet = args.check || args.abort;

@@ -1,12 +1,14 @@
 //! The command line of `reader`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
 use super::common::{CommonArgs, key};
 use super::units;
+use crate::store::Access;
+use crate::tool::Arguments;
 
 /// Copies an S3 object to a file or standard output while it is still being written
 ///
@@ -76,6 +78,19 @@ pub enum By {
     Range,
     /// Part numbers.
     Part,
+}
+
+impl Arguments for ReaderArgs {
+    fn common(&self) -> &CommonArgs {
+        &self.common
+    }
+
+    fn access(&self) -> Result<Access, String> {
+        if self.resume && self.file == Path::new("-") {
+            return Err("--resume goes on after the bytes that a FILE holds; name the FILE".to_owned());
+        }
+        Ok(if self.anon { Access::Anonymous } else { Access::Credentials })
+    }
 }
 
 /// Between two looks, where nothing else is asked for.

@@ -9,6 +9,8 @@ use super::common::{CommonArgs, key};
 use super::units;
 use crate::part::PartSize;
 use crate::rollover::Rollover;
+use crate::store::Access;
+use crate::tool::Arguments;
 
 /// Copies standard input, or a file as it grows, into an S3 object that can be read while it is being written
 ///
@@ -82,6 +84,16 @@ pub struct WriterArgs {
     /// Options of both tools.
     #[command(flatten)]
     pub common: CommonArgs,
+}
+
+impl Arguments for WriterArgs {
+    fn common(&self) -> &CommonArgs {
+        &self.common
+    }
+
+    fn access(&self) -> Result<Access, String> {
+        Ok(Access::Credentials)
+    }
 }
 
 /// The size of a part, within the limits.

@@ -1,0 +1,65 @@
+//! What both tools do around their work: settings, messages, signals, a runtime, and an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::common::{CommonArgs, Exit, complain, load_dotenv};
+use crate::logging::{Console, LogSettings};
+use crate::shutdown::EndSignals;
+use crate::store::{Access, Connection};
+
+/// The command line of a tool.
+pub trait Arguments: Parser {
+    /// The options that both tools take.
+    fn common(&self) -> &CommonArgs;
+
+    /// Checks what clap cannot, and tells who is asking.
+    ///
+    /// # Errors
+    /// In words, for wrong usage.
+    fn access(&self) -> Result<Access, String>;
+}
+
+/// Runs a tool: reads `.env` and the command line, starts the log, catches signals, does `work`.
+pub fn run<A, W>(name: &str, work: W) -> ExitCode
+where
+    A: Arguments,
+    W: AsyncFnOnce(A, Connection, &Console, EndSignals) -> Exit,
+{
+    if let Err(error) = load_dotenv() {
+        complain(name, &error);
+        return Exit::Usage.into();
+    }
+    let args = A::parse();
+    let common = args.common();
+    let console =
+        Console::start(LogSettings { debug: common.debug, debug_sdk: common.debug_sdk, format: common.log_format });
+    let connection = match args.access().and_then(|access| common.connection(access)) {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Usage.into();
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("cannot start: {error}");
+            return Exit::Failed.into();
+        }
+    };
+    let exit = runtime.block_on(async {
+        match EndSignals::catch() {
+            Ok(signals) => work(args, connection, &console, signals).await,
+            Err(error) => {
+                tracing::error!("cannot catch signals: {error}");
+                Exit::Failed
+            }
+        }
+    });
+    console.clear();
+    // A read of standard input that still waits must not keep the program.
+    runtime.shutdown_background();
+    exit.into()
+}
