@@ -24,14 +24,14 @@ use crate::cli::units;
 use crate::fmp4::cut::{Cutter, Kind, UNDECIDED_MAX, shift};
 use crate::fmp4::inspect::Inspector;
 use crate::live_read::MAX_PARTS;
-use crate::outbox::{Address, Outbox};
+use crate::outbox::Outbox;
 use crate::part::{PartNumber, PartSize};
 use crate::pool::{PartBuffer, PartPool};
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::spool::SpoolSettings;
 use crate::store::Store;
-use crate::upload::{Cause, Plan, complete, warn_without_live_read};
+use crate::upload::{Cause, Plan, complete, warn_of_format, warn_without_live_read};
 
 /// Bytes read at once.
 const READ: usize = 256 << 10;
@@ -198,10 +198,9 @@ pub async fn write(
     source: &mut Source,
     progress: &Arc<Progress>,
 ) -> Result<Rolled, RollError> {
-    // A file can wait for the store: only what comes through a pipe is put on disk.
-    let spool = plan.spool.clone().filter(|_| source.cannot_wait());
+    let spool = plan.spool_for(source);
     let fresh = |cause: Cause| RollError { cause: Some(cause), unfinished: Vec::new(), complete: 0 };
-    let id = create(store, plan, &plan.key).await.map_err(fresh)?;
+    let id = plan.create(store, &plan.key).await.map_err(|error| fresh(error.into()))?;
     let object = store.object(&plan.key);
     tracing::info!("uploading to {object} in parts of {} bytes, upload id {id}", plan.part_size);
     // The cell is empty: this is the only place that sets it.
@@ -232,10 +231,6 @@ pub async fn write(
     roller.end(result).await
 }
 
-async fn create(store: &Store, plan: &Plan, key: &str) -> Result<String, Cause> {
-    Ok(plan.retry.run(|_| store.create_upload(key, plan.part_size, plan.content_type.as_deref())).await?)
-}
-
 struct Context<'a> {
     store: &'a Store,
     plan: &'a Plan,
@@ -245,10 +240,7 @@ struct Context<'a> {
 
 impl Context<'_> {
     fn outbox(&self, key: &str, id: &str) -> Outbox {
-        let plan = self.plan;
-        let address =
-            Address { store: self.store.clone(), key: key.to_owned(), upload_id: id.to_owned(), retry: plan.retry };
-        Outbox::new(address, plan.part_size, plan.concurrency, self.spool.clone(), self.progress.clone())
+        self.plan.outbox(self.store, key, id, self.spool.clone(), self.progress)
     }
 }
 
@@ -313,12 +305,7 @@ impl Roller<'_> {
             if count == 0 {
                 return self.push(staging.get(..held).unwrap_or_default()).await;
             }
-            if let Some(found) = inspector.as_mut().and_then(|inspector| inspector.feed(news)) {
-                if let Some(warning) = found.warning() {
-                    tracing::warn!("{warning}");
-                }
-                inspector = None;
-            }
+            warn_of_format(&mut inspector, news);
             let boundaries = self.cutter.feed(news);
             held += count;
             if let Some(reason) = self.cutter.reason() {
@@ -449,7 +436,7 @@ impl Roller<'_> {
         let key = name(&self.context.plan.key, number);
         let (store, plan) = (self.context.store, self.context.plan);
         let id = {
-            let created = create(store, plan, &key);
+            let created = plan.create(store, &key);
             tokio::pin!(created);
             loop {
                 tokio::select! {

@@ -54,6 +54,43 @@ pub struct Plan {
     pub spool: Option<SpoolSettings>,
 }
 
+impl Plan {
+    /// Starts an upload of `key`; its id.
+    pub(crate) async fn create(&self, store: &Store, key: &str) -> Result<String, StoreError> {
+        self.retry.run(|_| store.create_upload(key, self.part_size, self.content_type.as_deref())).await
+    }
+
+    /// Where input of `source` may wait on disk. A file can wait for the store by itself: only what comes through a pipe
+    /// is put there.
+    pub(crate) fn spool_for(&self, source: &Source) -> Option<SpoolSettings> {
+        self.spool.clone().filter(|_| source.cannot_wait())
+    }
+
+    /// An outbox for the upload `upload_id` of `key`.
+    pub(crate) fn outbox(
+        &self,
+        store: &Store,
+        key: &str,
+        upload_id: &str,
+        spool: Option<SpoolSettings>,
+        progress: &Arc<Progress>,
+    ) -> Outbox {
+        let (key, upload_id) = (key.to_owned(), upload_id.to_owned());
+        let address = Address { store: store.clone(), key, upload_id, retry: self.retry };
+        Outbox::new(address, self.part_size, self.concurrency, spool, progress.clone())
+    }
+}
+
+/// Shows the inspector what came in, and passes on what it has to say, once.
+pub(crate) fn warn_of_format(inspector: &mut Option<Inspector>, news: &[u8]) {
+    if let Some(found) = inspector.as_mut().and_then(|inspector| inspector.feed(news)) {
+        if let Some(warning) = found.warning() {
+            tracing::warn!("{warning}");
+        }
+        *inspector = None;
+    }
+}
+
 /// How an upload ended well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -141,8 +178,7 @@ pub async fn write(
         );
         id
     } else {
-        let created = plan.retry.run(|_| store.create_upload(&plan.key, part_size, plan.content_type.as_deref())).await;
-        let id = created.map_err(|error| fresh(error.into()))?;
+        let id = plan.create(store, &plan.key).await.map_err(|error| fresh(error.into()))?;
         tracing::info!("uploading to {object} in parts of {part_size} bytes, upload id {id}");
         others = Some(tokio::spawn(abort::warn_of_others(store.clone(), plan.key.clone(), id.clone())));
         id
@@ -151,8 +187,7 @@ pub async fn write(
     drop(progress.upload.set(upload_id.clone()));
     let look = tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), upload_id.clone()));
 
-    // A file can wait for the store: only what comes through a pipe is put on disk.
-    let spool = plan.spool.clone().filter(|_| source.cannot_wait());
+    let spool = plan.spool_for(source);
     let mut uploader = Uploader::new(store, plan, &upload_id, spool, progress, look);
     let result = uploader.run(source, held).await;
     if let Some(others) = others {
@@ -231,9 +266,7 @@ impl<'a> Uploader<'a> {
         progress: &'a Arc<Progress>,
         look: JoinHandle<()>,
     ) -> Self {
-        let address =
-            Address { store: store.clone(), key: plan.key.clone(), upload_id: upload_id.to_owned(), retry: plan.retry };
-        let outbox = Outbox::new(address, plan.part_size, plan.concurrency, spool, progress.clone());
+        let outbox = plan.outbox(store, &plan.key, upload_id, spool, progress);
         Self { store, plan, upload_id, progress, outbox, look, looked_ahead: false, held_back: None }
     }
 
@@ -362,12 +395,7 @@ impl<'a> Uploader<'a> {
                 return Ok(true);
             }
             let news = buffer.room().get(..count).unwrap_or_default();
-            if let Some(found) = inspector.as_mut().and_then(|inspector| inspector.feed(news)) {
-                if let Some(warning) = found.warning() {
-                    tracing::warn!("{warning}");
-                }
-                *inspector = None;
-            }
+            warn_of_format(inspector, news);
             buffer.advance(count);
             self.progress.bytes_in.fetch_add(count as u64, Relaxed);
             self.progress.news();

@@ -220,12 +220,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn bx(kind: [u8; 4], parts: &[Vec<u8>]) -> Vec<u8> {
-        let body = parts.concat();
-        let size = u32::try_from(body.len() + 8).unwrap();
-        [&size.to_be_bytes()[..], &kind, &body].concat()
-    }
+    use crate::fmp4::bx;
 
     fn raw(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
         bx(kind, &[body.to_vec()])

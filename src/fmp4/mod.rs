@@ -14,3 +14,11 @@ pub mod inspect;
 pub use boxes::{BoxHead, BoxWalker, Event, Events, FourCc, OffReason, Wish};
 pub use cut::{Boundary, Cutter};
 pub use inspect::{Finding, Inspector};
+
+/// A box out of its parts, for tests.
+#[cfg(test)]
+fn bx(kind: [u8; 4], parts: &[Vec<u8>]) -> Vec<u8> {
+    let body = parts.concat();
+    let size = u32::try_from(body.len() + 8).expect("a small box");
+    [&size.to_be_bytes()[..], &kind, &body].concat()
+}
