@@ -15,7 +15,7 @@ BENCH ?=
 export DEMO_SECONDS DEMO_OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-page test-recipes soak bench lint build install page
+.PHONY: help demo test test-rust test-page test-recipes soak bench microbench lint build install page
 
 help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
@@ -24,6 +24,7 @@ help:
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
 	@echo 'make bench     measures both tools beside others, and writes docs/performance.md'
 	@echo '               (ten minutes; BENCH=quick: two, and only prints)'
+	@echo 'make microbench   the ways through memory alone (criterion)'
 	@echo 'make lint      formatting, clippy, documentation, shell scripts'
 	@echo 'make build     writer and reader in target/release'
 	@echo 'make install   writer and reader into ~/.cargo/bin'
@@ -60,6 +61,10 @@ bench:
 	@./scripts/install-deps.sh build bench
 	cargo build --release --locked --bins --example local_store
 	@BENCH='$(BENCH)' python3 bench/run.py
+
+microbench:
+	@./scripts/install-deps.sh build
+	cargo bench --locked --bench queues
 
 lint:
 	@./scripts/install-deps.sh lint
