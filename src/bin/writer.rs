@@ -23,6 +23,7 @@ use live_read::shutdown::{self, EndSignals};
 use live_read::source::{Source, SourceError, StopSignal};
 use live_read::spool::SpoolSettings;
 use live_read::store::{Connection, Store};
+use live_read::tail::TailSettings;
 use live_read::tool;
 use live_read::upload::{self, Ended, Plan, WriteError};
 
@@ -136,6 +137,8 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
         }
     };
     let retry = retry(&args);
+    let max_amplification = args.max_amplification;
+    let tail = args.max_latency.map(|max_latency| TailSettings { max_latency, max_amplification });
     let key = args.key.unwrap_or_default();
     let plan = Plan {
         content_type: args.content_type.or_else(|| content_type_of(&key).map(str::to_owned)),
@@ -144,6 +147,7 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
         concurrency: usize::from(args.concurrency),
         retry,
         spool: Some(SpoolSettings { dir: args.spool_dir.unwrap_or_else(std::env::temp_dir), limit: args.spool_limit }),
+        tail,
     };
     let status = progress::show(console.clone(), progress.clone(), args.common.quiet, status_line);
     let exit = if let Some(rollover) = args.rollover {
