@@ -79,16 +79,16 @@ export class GrowingStore {
     return this.ended ? written : Math.floor(written / part) * part;
   }
 
-  playlist(key) {
+  playlist(key, whole = false) {
     const object = this.objects.get(key);
     const stored = this.stored(object);
     const last = object.ends.filter((end) => end <= stored).length;
     if (last === 0) return null;
-    const from = this.window && !this.ended ? Math.max(0, last - this.window) : 0;
+    const from = this.window && !this.ended && !whole ? Math.max(0, last - this.window) : 0;
     const lines = ['#EXTM3U', '#EXT-X-VERSION:7', `#EXT-X-TARGETDURATION:${Math.ceil(object.part / object.bytes.length * object.seconds * 1.5)}`,
       `#EXT-X-MEDIA-SEQUENCE:${from}`];
     if (this.ended) lines.push('#EXT-X-PLAYLIST-TYPE:VOD');
-    else if (!this.window) lines.push('#EXT-X-PLAYLIST-TYPE:EVENT');
+    else if (!this.window || whole) lines.push('#EXT-X-PLAYLIST-TYPE:EVENT');
     const uri = `${key}?versionId=v1`;
     lines.push(`#EXT-X-MAP:URI="${uri}",BYTERANGE="${object.header}@0"`);
     const zero = Date.now() - (performance.now() / 1000 - this.#start) * 1000;
@@ -134,7 +134,8 @@ export class GrowingStore {
     const wrong = this.answer?.[key.endsWith('.m3u8') ? 'playlist' : 'media'];
     if (wrong) return reply(wrong);
     if (key.endsWith('.m3u8')) {
-      const text = key === 'master.m3u8' ? this.#start !== null && this.#master() : this.objects.has(key.replace('.m3u8', '.mp4')) && this.playlist(key.replace('.m3u8', '.mp4'));
+      const name = key.replace(/(\.dvr)?\.m3u8$/, '.mp4');
+      const text = key === 'master.m3u8' ? this.#start !== null && this.#master() : this.objects.has(name) && this.playlist(name, key.endsWith('.dvr.m3u8'));
       if (!text) return reply(404);
       const etag = `"${text.length}"`;
       if (request.headers['if-none-match'] === etag) return reply(304, '', { etag });
@@ -142,10 +143,10 @@ export class GrowingStore {
     }
     const object = this.objects.get(key);
     if (!object || this.#start === null || (!live && !this.ended)) return reply(404);
-    const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
+    const range = (live ? /^bytes=(\d+)-(\d+)$/ : /^bytes=(\d+)-(\d*)$/).exec(request.headers.range ?? '');
     if (!range) return live ? reply(400) : reply(200, object.bytes, { 'content-type': 'video/mp4' });
     const stored = this.stored(object);
-    const [first, last] = [Number(range[1]), Math.min(Number(range[2]), stored - 1)];
+    const [first, last] = [Number(range[1]), Math.min(Number(range[2] || Infinity), stored - 1)];
     if (first >= stored) return reply(416);
     return reply(206, object.bytes.subarray(first, last + 1), {
       'content-type': 'video/mp4', 'content-range': `bytes ${first}-${last}/${this.ended ? stored : '*'}`,
