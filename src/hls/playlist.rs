@@ -108,11 +108,11 @@ impl Timeline {
         let mut text = String::with_capacity(256 + uris + shown.len() * 60);
         // A string takes whatever is written into it: the results are of no interest.
         let out = &mut text;
-        drop(writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{}", view.target));
-        drop(writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", view.from));
+        let _ = writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{}", view.target);
+        let _ = writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", view.from);
         let removed = shown.first().map_or(0, |first| discontinuities(before, first.object));
         if removed > 0 {
-            drop(writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{removed}"));
+            let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{removed}");
         }
         match view.kind {
             Kind::Event => out.push_str("#EXT-X-PLAYLIST-TYPE:EVENT\n"),
@@ -127,14 +127,14 @@ impl Timeline {
                 if current.is_some() {
                     out.push_str("#EXT-X-DISCONTINUITY\n");
                 }
-                drop(writeln!(out, "#EXT-X-MAP:URI=\"{}\",BYTERANGE=\"{}@{}\"", object.uri, object.header_len, object.header));
+                let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}\",BYTERANGE=\"{}@{}\"", object.uri, object.header_len, object.header);
                 current = Some(segment.object);
             }
             if let Some(date) = segment.date.filter(|_| other || number % DATE_EVERY == 0) {
-                drop(writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", clock::show(date)));
+                let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", clock::show(date));
             }
-            drop(writeln!(out, "#EXTINF:{}.{:06},", segment.micros / 1_000_000, segment.micros % 1_000_000));
-            drop(writeln!(out, "#EXT-X-BYTERANGE:{}@{}\n{}", segment.len, segment.first, object.uri));
+            let _ = writeln!(out, "#EXTINF:{}.{:06},", segment.micros / 1_000_000, segment.micros % 1_000_000);
+            let _ = writeln!(out, "#EXT-X-BYTERANGE:{}@{}\n{}", segment.len, segment.first, object.uri);
         }
         if view.ended {
             out.push_str("#EXT-X-ENDLIST\n");
@@ -241,7 +241,7 @@ pub fn encode(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            drop(write!(encoded, "%{byte:02X}"));
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded
