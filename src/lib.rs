@@ -14,6 +14,7 @@
 //! | [`locate`], [`held`], [`follow`], [`prefetch`], [`rhythm`], [`sink`], [`chain`] | the reader |
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
 //! | [`fmp4`] | what kind of MP4 goes through |
+//! | [`hls`] | playlists beside the growing object |
 //! | [`tool`], [`cli`], [`logging`], [`progress`], [`shutdown`] | what people type, see and send |
 
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
@@ -28,6 +29,7 @@ pub mod cli;
 pub mod fmp4;
 pub mod follow;
 pub mod held;
+pub mod hls;
 pub mod ledger;
 pub mod limits;
 pub mod live_check;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
@@ -111,6 +112,8 @@ pub struct Outbox {
     progress: Arc<Progress>,
     /// Bytes on disk as the progress knows them.
     told_on_disk: u64,
+    part_size: PartSize,
+    readable: watch::Sender<u64>,
     /// What the store holds.
     pub ledger: Ledger,
 }
@@ -141,6 +144,8 @@ impl Outbox {
             spooling: false,
             progress,
             told_on_disk: 0,
+            part_size,
+            readable: watch::channel(0).0,
             ledger: Ledger::default(),
         }
     }
@@ -156,6 +161,19 @@ impl Outbox {
     #[must_use]
     pub fn pool(&self) -> PartPool {
         self.pool.clone()
+    }
+
+    /// How many bytes the store holds without a gap, and each change of that.
+    #[must_use]
+    pub fn readable(&self) -> watch::Receiver<u64> {
+        self.readable.subscribe()
+    }
+
+    /// Tells what the [`ledger`](Self::ledger) says now to those who watch [`readable`](Self::readable).
+    pub fn tell_readable(&self) {
+        if self.readable.receiver_count() > 0 {
+            self.readable.send_replace(self.ledger.readable(self.part_size));
+        }
     }
 
     /// Waits for a buffer to fill, and makes room on disk if the store is away.
@@ -304,6 +322,7 @@ impl Outbox {
         self.moved = Instant::now();
         self.usual = Some(self.usual.map_or(took, |usual| took.max(usual * 7 / 8)));
         self.ledger.note(number, etag, size);
+        self.tell_readable();
         self.progress.bytes_out.fetch_add(size, Relaxed);
         self.progress.parts.fetch_add(1, Relaxed);
         Ok(())

@@ -13,6 +13,7 @@ use live_read::check::{self, Verdict};
 use live_read::cli::common::Exit;
 use live_read::cli::units::show_bytes;
 use live_read::cli::writer::{WriterArgs, content_type_of};
+use live_read::hls::{self, Hls};
 use live_read::logging::Console;
 use live_read::part::PartSize;
 use live_read::progress::{self, Progress};
@@ -136,14 +137,17 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
         }
     };
     let retry = retry(&args);
+    let part_size = held.as_ref().map(|held| held.part_size).or(args.part_size).unwrap_or(PartSize::DEFAULT);
+    let (hls, ending) = playlist(&args, part_size).map(|settings| Hls::start(store.clone(), settings)).unzip();
     let key = args.key.unwrap_or_default();
     let plan = Plan {
         content_type: args.content_type.or_else(|| content_type_of(&key).map(str::to_owned)),
         key,
-        part_size: held.as_ref().map(|held| held.part_size).or(args.part_size).unwrap_or(PartSize::DEFAULT),
+        part_size,
         concurrency: usize::from(args.concurrency),
         retry,
         spool: Some(SpoolSettings { dir: args.spool_dir.unwrap_or_else(std::env::temp_dir), limit: args.spool_limit }),
+        hls,
     };
     let status = progress::show(console.clone(), progress.clone(), args.common.quiet, status_line);
     let exit = if let Some(rollover) = args.rollover {
@@ -153,10 +157,26 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
         let result = upload::write(store, &plan, held, &mut source, progress).await;
         tell(&store.object(&plan.key), &plan.key, &args.file, result, progress)
     };
+    if let Some(ending) = ending {
+        ending.end().await;
+    }
     if let Some(status) = status {
         status.abort();
     }
     exit
+}
+
+/// What playlist is to be written, if any.
+fn playlist(args: &WriterArgs, part_size: PartSize) -> Option<hls::Settings> {
+    let key = args.key.as_deref().unwrap_or_default();
+    args.hls.then(|| hls::Settings {
+        key: args.hls_key.clone().unwrap_or_else(|| hls::key_for(key)),
+        time: args.hls_time,
+        window: args.hls_window,
+        part_size: part_size.get(),
+        max_latency: None,
+        remedy: format!("`writer {} --hls-rebuild`", shell_word(key)),
+    })
 }
 
 fn retry(args: &WriterArgs) -> Retry {

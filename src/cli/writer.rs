@@ -73,6 +73,23 @@ pub struct WriterArgs {
     #[arg(long, value_name = "SIZE|DURATION|auto", value_parser = Rollover::parse, conflicts_with_all = ["left_open", "check"])]
     pub rollover: Option<Rollover>,
 
+    /// Write a playlist beside the object, so that browsers can play it while it grows and every player afterwards; for
+    /// fragmented MP4
+    #[arg(long, conflicts_with_all = ["abort", "check"], help_heading = "HLS")]
+    pub hls: bool,
+
+    /// The playlist's key [default: KEY with .m3u8 in place of its extension]
+    #[arg(long, value_name = "KEY", value_parser = key, requires = "hls", help_heading = "HLS")]
+    pub hls_key: Option<String>,
+
+    /// About how long a segment is; it begins with a key frame
+    #[arg(long, value_name = "DURATION", default_value = "2", value_parser = segment_time, help_heading = "HLS")]
+    pub hls_time: Duration,
+
+    /// Show only the last of it while it is being recorded [default: all, up to some hours]
+    #[arg(long, value_name = "DURATION", value_parser = units::interval, requires = "hls", help_heading = "HLS")]
+    pub hls_window: Option<Duration>,
+
     /// Upload nothing; report whether credentials, bucket, region, clock and Live Read are in order
     #[arg(long)]
     pub check: bool,
@@ -94,6 +111,13 @@ impl Arguments for WriterArgs {
     fn access(&self) -> Result<Access, String> {
         Ok(Access::Credentials)
     }
+}
+
+/// The length of a segment.
+fn segment_time(text: &str) -> Result<Duration, String> {
+    let time = units::duration(text)?;
+    let fits = (Duration::from_millis(100)..=Duration::from_secs(60)).contains(&time);
+    if fits { Ok(time) } else { Err("a segment lasts 100ms to 60s".to_owned()) }
 }
 
 /// The size of a part, within the limits.
