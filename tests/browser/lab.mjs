@@ -1,7 +1,6 @@
 // What the tests of index.html have in common: a site with the page, a browser, programs that do not outlive a test.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -62,21 +61,24 @@ export class Lab {
     const store = this.start(path.join(built, 'examples', 'local_store'), [
       '--dir', path.join(this.dir, name), '--access-key', 'test', '--secret-key', 'test-secret', ...args,
     ]);
-    const lines = createInterface({ input: store.stdout });
-    const [line] = await Promise.race([
-      once(lines, 'line'),
-      store.ended.then((how) => { throw new Error(`local_store ended with ${how}: ${store.words}`); }),
-    ]);
+    // It names its addresses, one in a line.
+    const addresses = [];
+    const named = (async () => {
+      for await (const line of createInterface({ input: store.stdout })) {
+        addresses.push(/http:\/\/\S+/.exec(line)[0]);
+        if (addresses.length === (args.includes('--control') ? 2 : 1)) break;
+      }
+    })();
+    await Promise.race([named, store.ended.then((how) => { throw new Error(`local_store ended with ${how}: ${store.words}`); })]);
     const env = {
       ...process.env,
       AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test-secret', AWS_REGION: 'us-east-1',
-      AWS_ENDPOINT_URL: line.replace('listening on ', '').trim(), BUCKET_NAME: bucket,
+      AWS_ENDPOINT_URL: addresses[0], BUCKET_NAME: bucket,
       AWS_CONFIG_FILE: '/dev/null', AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
     };
     delete env.AWS_PROFILE;
     delete env.AWS_SESSION_TOKEN;
-    store.lines = lines;
-    return { process: store, env, address: `${env.AWS_ENDPOINT_URL}/${bucket}/` };
+    return { env, address: `${addresses[0]}/${bucket}/`, control: addresses[1] };
   }
 
   async close() {
