@@ -38,8 +38,10 @@ export class GrowingStore {
   cors = true;        // false: no CORS headers at all; 'plain': no header of Live Read is allowed
   away = false;       // connections are closed without an answer
   answer = null;      // a status instead of the answer to a request for media or playlist: { media: 503 }
+  version = 'v1';     // of the object, in the addresses that the playlist names
   #start = null;
   #end = null;
+  #halted = null;
 
   static async open(files, { segment = 1, partSeconds = 2, window = 0, dated = true } = {}) {
     const store = new GrowingStore();
@@ -59,14 +61,20 @@ export class GrowingStore {
   }
 
   /** The encoder begins to run. */
-  begin() { this.#start = performance.now() / 1000; }
+  begin() { [this.#start, this.#end] = [performance.now() / 1000, null]; }
   /** The encoder ends, and the upload is completed. */
   end() { this.#end = this.elapsed; }
+  /** The encoder makes a pause. */
+  halt() { this.#halted = performance.now() / 1000; }
+  go() {
+    this.#start += performance.now() / 1000 - this.#halted;
+    this.#halted = null;
+  }
   /** Everything has been recorded long ago. */
   finish() { this.#start = this.#end = performance.now() / 1000 - 1e6; }
   get elapsed() {
     if (this.#start === null) return 0;
-    return this.#end ?? performance.now() / 1000 - this.#start;
+    return this.#end ?? (this.#halted ?? performance.now() / 1000) - this.#start;
   }
   get ended() { return this.#end !== null; }
 
@@ -89,7 +97,7 @@ export class GrowingStore {
       `#EXT-X-MEDIA-SEQUENCE:${from}`];
     if (this.ended) lines.push('#EXT-X-PLAYLIST-TYPE:VOD');
     else if (!this.window || whole) lines.push('#EXT-X-PLAYLIST-TYPE:EVENT');
-    const uri = `${key}?versionId=v1`;
+    const uri = `${key}?versionId=${this.version}`;
     lines.push(`#EXT-X-MAP:URI="${uri}",BYTERANGE="${object.header}@0"`);
     const zero = Date.now() - (performance.now() / 1000 - this.#start) * 1000;
     for (let i = from; i < last; i += 1) {

@@ -5,9 +5,8 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { GrowingStore, makeVideo } from './fixture.mjs';
-import { Lab, assertPictures, frames, goOn, position, press, shows, skip, state } from './lab.mjs';
+import { Lab, assertPictures, goOn, position, press, shows, skip, state } from './lab.mjs';
 
-const FPS = 30;
 const click = (id) => `document.querySelector('#${id}').click()`;
 const sleep = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
 
@@ -47,7 +46,7 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
     }
   });
 
-  test('live out of one object: begins, goes back, returns, outlives an outage, becomes a recording', { skip }, async () => {
+  test('live out of one object: begins, goes back, returns, becomes a recording', { skip }, async () => {
     const store = await grow();
     const page = await lab.look(`${store.address}live.m3u8`);
     await page.until(state('waiting'), 'the page waits');
@@ -76,18 +75,6 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
     await page.until(state('live'), 'live again');
     await page.value(goOn(1));
     assert.ok(store.elapsed - await page.value(position) < 9, 'near live again');
-
-    // The store is away for longer than what is loaded lasts.
-    const [at, shown] = await page.value(`[${position}, ${frames}]`);
-    store.away = true;
-    await page.until(`${shows('The store cannot be reached')} || ${shows('The server does not answer')}`, 'the outage is shown', 15);
-    await page.until(state('waiting'), 'nothing is left to play', 15);
-    store.away = false;
-    await page.until(state('live', 'behind'), 'playback goes on by itself', 15);
-    await page.value(goOn(2));
-    const [then, count] = await page.value(`[${position}, ${frames}]`);
-    assert.ok(Math.abs((then - at) * FPS - (count - shown)) < 12, `frames: ${count - shown} in ${then - at} s`);
-    assert.equal(await page.value('document.querySelector("video").buffered.length'), 1, 'no hole');
 
     store.end();
     await page.until(state('ended'), 'it becomes a recording', 15);
@@ -140,7 +127,7 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
     }));
   });
 
-  test('says that the video cannot be decoded, or that the sender is silent', { skip }, async () => {
+  test('says that the video cannot be decoded', { skip }, async () => {
     const old = makeVideo(lab.dir, { name: 'old', seconds: 4, codec: ['-c:v', 'mpeg4', '-g', '30', '-b:v', '1M'] });
     const store = await grow({ 'live.mp4': old });
     store.finish();
@@ -150,14 +137,30 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
     await page.close();
   });
 
+  test('says that the sender is silent, and goes on when it is not', { skip }, async () => {
+    const store = await grow();
+    store.begin();
+    const page = await lab.look(`${store.address}live.m3u8`);
+    await page.until(state('live'), 'live playback', 25);
+    store.halt();
+    await page.until(`${state('waiting')} && ${shows('Waiting for the sender')}`, 'the page says so', 40);
+    store.go();
+    await page.value(goOn(1));
+    assert.ok(await page.value('document.querySelector("#message").hidden'), 'no message any more');
+    assert.deepEqual(page.errors, []);
+    await page.close();
+  });
+
   test('three renditions: a choice, and a switch by hand', { skip }, async () => {
     const files = Object.fromEntries(['640x360', '480x270', '320x180'].map((size, i) => [
       `${size}.mp4`, makeVideo(lab.dir, { name: size, seconds: 30, size, bitrate: `${1600 >> i}k` }),
     ]));
     const store = await grow(files);
     store.begin();
-    const page = await lab.look(`${store.address}master.m3u8`);
+    const page = await lab.look(`${store.address}master.m3u8`, { width: 360, height: 740 });
     await page.until(state('live'), 'live playback', 20);
+    await page.value('document.querySelector("#golive").hidden = false');
+    assert.ok(await page.value('document.documentElement.scrollWidth <= 360'), 'nothing sticks out of a phone');
     assert.deepEqual(
       (await page.value('[...document.querySelectorAll("#quality option")].map((one) => one.textContent)')).map((text) => text.replace(/ \(.*/, '')),
       ['Auto', '360p', '270p', '180p'],
@@ -187,6 +190,19 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
     await page.value(click('golive'));
     await page.until(state('live'), 'live again', 15);
     await page.value(goOn(1));
+    assert.deepEqual(page.errors, []);
+    await page.close();
+  });
+
+  test('another stream under the same name is begun with', { skip }, async () => {
+    const store = await grow();
+    store.begin();
+    const page = await lab.look(`${store.address}live.m3u8`);
+    await page.until(`${state('live')} && ${position} > 3`, 'live playback', 25);
+    store.version = 'v2';
+    store.begin();
+    await page.until(`${state('live')} && ${position} > 0.5 && ${position} < 3`, 'the new one, from its beginning', 20);
+    assert.ok(media(store).at(-1).query.endsWith('v2'));
     assert.deepEqual(page.errors, []);
     await page.close();
   });
