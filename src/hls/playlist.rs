@@ -88,6 +88,13 @@ impl Timeline {
         self.segments.iter().map(|segment| segment.micros).sum()
     }
 
+    /// Bits a second over all of it.
+    #[must_use]
+    pub fn average_rate(&self) -> u64 {
+        let bytes: u64 = self.segments.iter().map(|segment| segment.len).sum();
+        u64::try_from(u128::from(bytes) * 8_000_000 / u128::from(self.micros().max(1))).unwrap_or(u64::MAX)
+    }
+
     /// The first segment of a window of `micros`: the segments from there on last at least as long, if there are as many.
     #[must_use]
     pub fn window(&self, micros: u64) -> usize {

@@ -78,6 +78,8 @@ pub struct Recording {
     pub timeline: Timeline,
     /// The newest header's movie.
     pub movie: Option<Arc<Movie>>,
+    /// Samples a second of the main track, in the first fragment.
+    pub frame_rate: Option<f64>,
     /// The highest bit rate of a segment that is listed.
     pub peak: u64,
     /// A segment was longer than the target duration.
@@ -97,6 +99,7 @@ impl Recording {
             sources: VecDeque::new(),
             timeline: Timeline::default(),
             movie: None,
+            frame_rate: None,
             peak: 0,
             overlong: None,
             restored: false,
@@ -142,6 +145,24 @@ impl Recording {
         self.restored = true;
     }
 
+    /// The first sample of the newest object was recorded at about this time, in seconds since 1970.
+    pub fn set_clock(&mut self, seconds: Option<i64>) {
+        if let Some(source) = self.sources.back_mut() {
+            source.clock = seconds.and_then(|seconds| seconds.checked_mul(1_000_000)).map(|moment| (moment, 0));
+        }
+    }
+
+    /// An earlier playlist has promised this target duration.
+    pub fn promise(&mut self, target: u64) {
+        self.set_target(target);
+    }
+
+    /// The longest segment, rounded to seconds.
+    #[must_use]
+    pub fn longest(&self) -> u64 {
+        self.timeline.segments.iter().map(|segment| rounded(segment.micros)).max().unwrap_or(0)
+    }
+
     /// Something was found in the newest object; `at` is the time of day at which its last byte came in, in microseconds
     /// since 1970.
     ///
@@ -152,7 +173,14 @@ impl Recording {
         let Some(source) = self.sources.back_mut().filter(|source| !source.unfit) else { return Ok(()) };
         let result = match found {
             Found::Header(header) => source.take_header(&header, aim, target),
-            Found::Begun(fragment) => source.begin(&fragment),
+            Found::Begun(fragment) => {
+                if let Some(run) = fragment.run(source.main).filter(|run| run.duration > 0) {
+                    #[allow(clippy::cast_precision_loss, reason = "shown with three decimals")]
+                    let rate = run.samples as f64 * f64::from(run.timescale) / run.duration as f64;
+                    self.frame_rate = self.frame_rate.or(Some(rate));
+                }
+                source.begin(&fragment)
+            }
             Found::Ended(fragment) => {
                 source.end(&fragment, at);
                 Ok(())
