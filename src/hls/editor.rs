@@ -346,6 +346,7 @@ impl Editor {
         let frame_rate = self.recording.frame_rate;
         let fresh = || Rendition::of(membership, &self.settings.key, movie, frame_rate);
         let mut rendition = self.rendition.take().unwrap_or_else(fresh);
+        rendition.frame_rate = rendition.frame_rate.and(frame_rate);
         (rendition.bandwidth, rendition.average) = (self.recording.peak, self.recording.timeline.average_rate());
         rendition.ended = ended;
         self.rendition = Some(rendition.clone());

@@ -78,7 +78,7 @@ pub struct Recording {
     pub timeline: Timeline,
     /// The newest header's movie.
     pub movie: Option<Arc<Movie>>,
-    /// Samples a second of the main track, in the first fragment.
+    /// Samples a second of the main track.
     pub frame_rate: Option<f64>,
     /// The highest bit rate of a segment that is listed.
     pub peak: u64,
@@ -177,7 +177,8 @@ impl Recording {
                 if let Some(run) = fragment.run(source.main).filter(|run| run.duration > 0) {
                     #[allow(clippy::cast_precision_loss, reason = "shown with three decimals")]
                     let rate = run.samples as f64 * f64::from(run.timescale) / run.duration as f64;
-                    self.frame_rate = self.frame_rate.or(Some(rate));
+                    // The first fragment may be a little longer than its frames are.
+                    self.frame_rate = Some(self.frame_rate.map_or(rate, |before| before.max(rate)));
                 }
                 source.begin(&fragment)
             }
@@ -322,8 +323,8 @@ impl Recording {
 
     /// How long the input takes to fill a part, in microseconds.
     fn part_micros(&self, part_size: u64, filled: Option<Duration>) -> u64 {
-        let bytes: u64 = self.timeline.segments.iter().map(|segment| segment.len).sum();
-        let by_rate = u128::from(self.timeline.micros()) * u128::from(part_size) / u128::from(bytes.max(1));
+        let bytes = self.timeline.bytes().max(1);
+        let by_rate = u128::from(self.timeline.micros()) * u128::from(part_size) / u128::from(bytes);
         // By the clock it takes a fragment longer, unless the encoder does not keep up.
         let by_clock = filled.map_or(0, |filled| filled.as_micros());
         let burst = if by_clock > 2 * by_rate { by_clock } else { by_rate };
