@@ -378,7 +378,7 @@ impl<'a> Follower<'a> {
                     self.back_to_edge();
                     self.at_edge(true, sent, sink).await?;
                 }
-                Event::End(End::Whole) => self.advance(),
+                Event::End(End::Whole) => self.advance(sent),
                 Event::End(End::Edge { length }) => {
                     self.back_to_edge();
                     if self.at_edge(length > 0, sent, sink).await? {
@@ -454,14 +454,14 @@ impl<'a> Follower<'a> {
     }
 
     /// The first fetch was read to its end: the next one takes its place, and there may be one more.
-    fn advance(&mut self) {
+    fn advance(&mut self, sent: Instant) {
         self.window.pop_front();
         self.progress.parts.fetch_add(1, Relaxed);
         if self.by_part {
             self.part = (self.part.0.and_then(PartNumber::next), self.cursor);
             if std::mem::take(&mut self.waited) {
                 // One part came when it was due. Whether the next is there already is seen by asking for it.
-                self.rhythm.arrived(self.answered, false);
+                self.rhythm.arrived(sent, self.answered, false);
                 return;
             }
         }
@@ -489,7 +489,7 @@ impl<'a> Follower<'a> {
     /// read to its end.
     async fn at_edge(&mut self, news: bool, sent: Instant, sink: &Sink) -> Result<bool, ReadError> {
         if news {
-            self.rhythm.arrived(self.answered, self.is_in_part());
+            self.rhythm.arrived(sent, self.answered, self.is_in_part());
             if self.over == Over::No {
                 self.wait(sink).await?;
             }

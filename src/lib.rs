@@ -10,7 +10,7 @@
 //! | [`live_read`], [`part`], [`limits`] | facts and arithmetic of the protocol; pure |
 //! | [`store`] | the one door to S3 |
 //! | [`retry`] | when to send a failed request again |
-//! | [`source`], [`pool`], [`upload`], [`outbox`], [`spool`], [`ledger`], [`rollover`] | the writer |
+//! | [`source`], [`pool`], [`upload`], [`tail`], [`outbox`], [`spool`], [`ledger`], [`rollover`] | the writer |
 //! | [`locate`], [`held`], [`follow`], [`prefetch`], [`rhythm`], [`sink`], [`chain`] | the reader |
 //! | [`join`], [`seek`], [`ranges`], [`examine`] | the reader in the middle of a recording |
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
@@ -56,5 +56,6 @@ pub mod sink;
 pub mod source;
 pub mod spool;
 pub mod store;
+pub mod tail;
 pub mod tool;
 pub mod upload;

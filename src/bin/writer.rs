@@ -26,6 +26,7 @@ use live_read::shutdown::{self, EndSignals};
 use live_read::source::{Source, SourceError, StopSignal};
 use live_read::spool::SpoolSettings;
 use live_read::store::{Connection, Store};
+use live_read::tail::TailSettings;
 use live_read::tool;
 use live_read::upload::{self, Ended, Plan, WriteError};
 
@@ -149,6 +150,8 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
     let retry = retry(&args);
     let part_size = held.as_ref().map(|held| held.part_size).or(args.part_size).unwrap_or(PartSize::DEFAULT);
     let (hls, ending) = playlist(&args, part_size).map(|settings| Hls::start(store.clone(), settings)).unzip();
+    let max_amplification = args.max_amplification;
+    let tail = args.max_latency.map(|max_latency| TailSettings { max_latency, max_amplification });
     let key = args.key.unwrap_or_default();
     let plan = Plan {
         content_type: args.content_type.or_else(|| content_type_of(&key).map(str::to_owned)),
@@ -158,6 +161,7 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
         retry,
         spool: Some(SpoolSettings { dir: args.spool_dir.unwrap_or_else(std::env::temp_dir), limit: args.spool_limit }),
         hls,
+        tail,
     };
     let status = progress::show(console.clone(), progress.clone(), args.common.quiet, status_line);
     let exit = if let Some(rollover) = args.rollover {
@@ -203,7 +207,7 @@ fn playlist(args: &WriterArgs, part_size: PartSize) -> Option<hls::Settings> {
         time: args.hls_time,
         window: args.hls_window,
         part_size: part_size.get(),
-        max_latency: None,
+        max_latency: args.max_latency,
         membership: args.hls_master.clone().zip(args.hls_name.clone()).map(|(master, name)| Membership { master, name }),
         remedy: format!("`writer {} --hls-rebuild`", shell_word(key)),
     })
