@@ -19,6 +19,8 @@ pub struct Progress {
     pub bytes_in: AtomicU64,
     /// Bytes handed on: to the store, or to the output.
     pub bytes_out: AtomicU64,
+    /// Bytes sent to the store, those that were sent again as part of a longer tail included.
+    pub bytes_sent: AtomicU64,
     /// Parts stored, or parts begun to be read.
     pub parts: AtomicU64,
     /// Bytes that wait on disk.
@@ -38,6 +40,7 @@ impl Default for Progress {
             started: Instant::now(),
             bytes_in: zero(),
             bytes_out: zero(),
+            bytes_sent: zero(),
             parts: zero(),
             spooled: zero(),
             news_ms: zero(),

@@ -31,6 +31,7 @@ use crate::progress::Progress;
 use crate::source::Source;
 use crate::spool::SpoolSettings;
 use crate::store::Store;
+use crate::tail::{self, TailSender};
 use crate::upload::{Cause, Plan, complete, warn_of_format, warn_without_live_read};
 
 /// Bytes read at once.
@@ -211,6 +212,7 @@ pub async fn write(
     let context = Context { store, plan, spool, progress };
     let outbox = context.outbox(&plan.key, &id);
     let outbox_pool = outbox.pool();
+    let tail = plan.tail_sender(store);
     progress.opened(&plan.key, &id);
     if let Some(hls) = &plan.hls {
         hls.begin(&plan.key, &id, outbox.readable());
@@ -220,6 +222,7 @@ pub async fn write(
         object: Object::new(1, plan.key.clone(), id, outbox),
         pool: outbox_pool,
         buffer: None,
+        tail,
         cutter: Cutter::default(),
         group: None,
         usual_group: 0,
@@ -228,6 +231,9 @@ pub async fn write(
         context,
     };
     let result = roller.run(source).await;
+    if let Some(tail) = &mut roller.tail {
+        tail.end().await;
+    }
     if let Some(warning) = source.closing_warning() {
         tracing::warn!("{warning}");
     }
@@ -282,6 +288,7 @@ struct Roller<'a> {
     pool: PartPool,
     /// The part that is being filled.
     buffer: Option<PartBuffer>,
+    tail: Option<TailSender>,
     cutter: Cutter,
     /// Bytes of the current group of pictures.
     group: Option<u64>,
@@ -347,6 +354,12 @@ impl Roller<'_> {
                     stored?;
                     continue;
                 }
+                () = tail::due(self.tail.as_ref()) => {
+                    if let (Some(tail), Some(buffer)) = (&mut self.tail, &self.buffer) {
+                        tail.send(self.object.due, buffer.filled(), &mut self.object.outbox).await;
+                    }
+                    continue;
+                }
             };
             self.context.progress.bytes_in.fetch_add(count as u64, Relaxed);
             if count > 0 {
@@ -399,6 +412,9 @@ impl Roller<'_> {
         }
         buffer.advance(count);
         self.object.size += count as u64;
+        if let Some(tail) = &mut self.tail {
+            tail.took(count as u64);
+        }
         let full = buffer.is_full();
         self.buffer = Some(buffer);
         if full {
@@ -413,6 +429,9 @@ impl Roller<'_> {
             let number = self.object.due.ok_or(Cause::Full(self.context.plan.part_size))?;
             self.object.outbox.send(number, buffer.freeze());
             self.object.due = number.next();
+            if let Some(tail) = &mut self.tail {
+                tail.handed_over();
+            }
         }
         Ok(())
     }
@@ -435,7 +454,8 @@ impl Roller<'_> {
 
     /// Goes on in the next object: after a header at a fragment, or without one in between of what there is.
     async fn roll(&mut self, header: Option<Bytes>) -> Result<(), Cause> {
-        if header.is_some() {
+        // A part that was sent early belongs to the object that it was sent to.
+        if header.is_some() || self.tail.is_some() {
             self.send()?;
         }
         let number = self.object.number + 1;

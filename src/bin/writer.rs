@@ -13,6 +13,8 @@ use live_read::check::{self, Verdict};
 use live_read::cli::common::Exit;
 use live_read::cli::units::show_bytes;
 use live_read::cli::writer::{WriterArgs, content_type_of};
+use live_read::hls::master::Membership;
+use live_read::hls::rebuild;
 use live_read::hls::{self, Hls};
 use live_read::logging::Console;
 use live_read::part::PartSize;
@@ -24,6 +26,7 @@ use live_read::shutdown::{self, EndSignals};
 use live_read::source::{Source, SourceError, StopSignal};
 use live_read::spool::SpoolSettings;
 use live_read::store::{Connection, Store};
+use live_read::tail::TailSettings;
 use live_read::tool;
 use live_read::upload::{self, Ended, Plan, WriteError};
 
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
 async fn run(args: WriterArgs, connection: Connection, console: &Console, mut signals: EndSignals) -> Exit {
     let progress = Arc::new(Progress::default());
     let (stop, stopped) = shutdown::stop_switch();
-    let changes_nothing_yet = args.check || args.abort;
+    let changes_nothing_yet = args.check || args.abort || args.hls_rebuild;
     let (key, file) = (args.key.clone().unwrap_or_default(), args.file.clone());
     let work = work(args, connection, console, stopped, progress.clone());
     tokio::pin!(work);
@@ -103,6 +106,14 @@ async fn work(
         return cancel(&store, key, args.upload_id.as_deref(), args.yes, retry(&args)).await;
     }
     let asked = args.part_size.unwrap_or(PartSize::DEFAULT);
+    let settings = playlist(&args, asked);
+    if let Some(settings) = settings.as_ref().filter(|settings| args.key.as_ref() == Some(&settings.key)) {
+        tracing::error!("{} cannot be both the object and its playlist; give another --hls-key", settings.key);
+        return Exit::Usage;
+    }
+    if let Some(settings) = settings.filter(|_| args.hls_rebuild) {
+        return rebuild(&store, args.key.as_deref().unwrap_or_default(), &settings, retry(&args)).await;
+    }
     if let Some(Err(error)) = args.rollover.map(|rollover| rollover.check(asked)) {
         tracing::error!("{error}");
         return Exit::Usage;
@@ -139,6 +150,8 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
     let retry = retry(&args);
     let part_size = held.as_ref().map(|held| held.part_size).or(args.part_size).unwrap_or(PartSize::DEFAULT);
     let (hls, ending) = playlist(&args, part_size).map(|settings| Hls::start(store.clone(), settings)).unzip();
+    let max_amplification = args.max_amplification;
+    let tail = args.max_latency.map(|max_latency| TailSettings { max_latency, max_amplification });
     let key = args.key.unwrap_or_default();
     let plan = Plan {
         content_type: args.content_type.or_else(|| content_type_of(&key).map(str::to_owned)),
@@ -148,6 +161,7 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
         retry,
         spool: Some(SpoolSettings { dir: args.spool_dir.unwrap_or_else(std::env::temp_dir), limit: args.spool_limit }),
         hls,
+        tail,
     };
     let status = progress::show(console.clone(), progress.clone(), args.common.quiet, status_line);
     let exit = if let Some(rollover) = args.rollover {
@@ -166,15 +180,35 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
     exit
 }
 
+/// `--hls-rebuild`: writes the playlist of what is there.
+async fn rebuild(store: &Store, key: &str, settings: &hls::Settings, retry: Retry) -> Exit {
+    match rebuild::rebuild(store, key, settings, retry).await {
+        Ok(rebuild::Rebuilt { segments, seconds, ended, requests }) => {
+            let state = if ended { "" } else { "; the upload is open, so that it does not end there" };
+            tracing::info!(
+                "{} is written: {segments} segments, {seconds} s{state} ({requests} requests)",
+                store.object(&settings.key)
+            );
+            Exit::Done
+        }
+        Err(error) => {
+            let error = error.to_string();
+            tracing::error!("{}. No playlist has been written", error.trim_end_matches('.'));
+            Exit::Failed
+        }
+    }
+}
+
 /// What playlist is to be written, if any.
 fn playlist(args: &WriterArgs, part_size: PartSize) -> Option<hls::Settings> {
     let key = args.key.as_deref().unwrap_or_default();
-    args.hls.then(|| hls::Settings {
+    (args.hls || args.hls_rebuild).then(|| hls::Settings {
         key: args.hls_key.clone().unwrap_or_else(|| hls::key_for(key)),
         time: args.hls_time,
         window: args.hls_window,
         part_size: part_size.get(),
-        max_latency: None,
+        max_latency: args.max_latency,
+        membership: args.hls_master.clone().zip(args.hls_name.clone()).map(|(master, name)| Membership { master, name }),
         remedy: format!("`writer {} --hls-rebuild`", shell_word(key)),
     })
 }

@@ -43,6 +43,15 @@ pub struct WriterArgs {
     #[arg(long)]
     pub no_follow: bool,
 
+    /// Send what has waited for this long although its part is not full: below one part's worth of delay, at the price of
+    /// uplink (about 4 bytes for one at 6 Mbit/s and 1s; stated at the end)
+    #[arg(long, value_name = "DURATION", value_parser = max_latency)]
+    pub max_latency: Option<Duration>,
+
+    /// With --max-latency: upload at most N bytes for a byte of input, and wait longer where it takes that
+    #[arg(long, value_name = "N", requires = "max_latency", value_parser = max_amplification)]
+    pub max_amplification: Option<f64>,
+
     /// Where input waits, in a file without a name, while the store is away [default: the system's]
     #[arg(long, value_name = "DIR")]
     pub spool_dir: Option<PathBuf>,
@@ -75,20 +84,32 @@ pub struct WriterArgs {
 
     /// Write a playlist beside the object, so that browsers can play it while it grows and every player afterwards; for
     /// fragmented MP4
-    #[arg(long, conflicts_with_all = ["abort", "check"], help_heading = "HLS")]
+    #[arg(long, group = "playlist", conflicts_with_all = ["abort", "check"], help_heading = "HLS")]
     pub hls: bool,
 
     /// The playlist's key [default: KEY with .m3u8 in place of its extension]
-    #[arg(long, value_name = "KEY", value_parser = key, requires = "hls", help_heading = "HLS")]
+    #[arg(long, value_name = "KEY", value_parser = key, requires = "playlist", help_heading = "HLS")]
     pub hls_key: Option<String>,
 
     /// About how long a segment is; it begins with a key frame
     #[arg(long, value_name = "DURATION", default_value = "2", value_parser = segment_time, help_heading = "HLS")]
     pub hls_time: Duration,
 
-    /// Show only the last of it while it is being recorded [default: all, up to some hours]
+    /// Show only the last of it while it is being recorded; KEY.dvr.m3u8 shows all [default: all, up to some hours]
     #[arg(long, value_name = "DURATION", value_parser = units::interval, requires = "hls", help_heading = "HLS")]
     pub hls_window: Option<Duration>,
+
+    /// Add this stream to a multivariant playlist, which other writers may share
+    #[arg(long, value_name = "KEY", value_parser = key, requires_all = ["hls", "hls_name"], help_heading = "HLS")]
+    pub hls_master: Option<String>,
+
+    /// Its name there, such as 720p
+    #[arg(long, value_name = "NAME", value_parser = rendition, requires = "hls_master", help_heading = "HLS")]
+    pub hls_name: Option<String>,
+
+    /// Upload nothing; write the playlist of KEY, finished or open, by reading its boxes
+    #[arg(long, group = "playlist", conflicts_with_all = ["left_open", "check", "rollover"], help_heading = "HLS")]
+    pub hls_rebuild: bool,
 
     /// Upload nothing; report whether credentials, bucket, region, clock and Live Read are in order
     #[arg(long)]
@@ -120,9 +141,29 @@ fn segment_time(text: &str) -> Result<Duration, String> {
     if fits { Ok(time) } else { Err("a segment lasts 100ms to 60s".to_owned()) }
 }
 
+/// The name of a rendition: what may stand between quotation marks in a playlist.
+fn rendition(text: &str) -> Result<String, String> {
+    let fits = !text.trim().is_empty() && text.len() <= 100 && !text.contains(|c: char| c == '"' || c.is_control());
+    if fits { Ok(text.to_owned()) } else { Err("a name has 1 to 100 characters and no quotation mark".to_owned()) }
+}
+
 /// The size of a part, within the limits.
 fn part_size(text: &str) -> Result<PartSize, String> {
     PartSize::new(units::size(text)?).map_err(|error| error.to_string())
+}
+
+/// How long a byte may wait, 0.1 s at least: each tail is a request and sends its part again.
+fn max_latency(text: &str) -> Result<Duration, String> {
+    let parsed = units::duration(text)?;
+    if parsed < Duration::from_millis(100) { Err("at least 100ms".to_owned()) } else { Ok(parsed) }
+}
+
+/// How many bytes may be uploaded for one.
+fn max_amplification(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(times) if times > 1.0 && times.is_finite() => Ok(times),
+        _ => Err(format!("{text:?} is not a number above 1")),
+    }
 }
 
 /// The content type that a key's ending stands for.

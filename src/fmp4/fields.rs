@@ -27,6 +27,8 @@ pub(super) fn long(bytes: &[u8], at: usize) -> Option<u64> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inner<'a> {
     pub(super) kind: FourCc,
+    /// Where its contents begin, in bytes from the start of the slice.
+    pub(super) at: usize,
     /// Its contents.
     pub(super) body: &'a [u8],
 }
@@ -63,8 +65,9 @@ impl<'a> Iterator for Boxes<'a> {
         };
         // A box is at least as long as its header, so each step makes some way.
         let body = rest.get(header..size)?;
+        let at = self.at.checked_add(header)?;
         self.at = self.at.checked_add(size)?;
-        Some(Inner { kind, body })
+        Some(Inner { kind, at, body })
     }
 }
 

@@ -61,6 +61,8 @@ pub struct Fragment {
     pub moof_end: u64,
     /// Where it ends, once that is known.
     pub end: Option<u64>,
+    /// Where the data of its samples end as its `moof` tells it, if that makes sense; known before `end` is.
+    pub data_end: Option<u64>,
     /// The `mfhd` sequence number.
     pub sequence: u32,
     /// What there is of each track, in the order of the `moof`.
@@ -146,8 +148,6 @@ pub struct Scanner {
 #[derive(Debug)]
 struct Pending {
     fragment: Fragment,
-    /// Where its samples' data end, where that makes sense.
-    data_end: Option<u64>,
     /// Where the last box of it ends so far.
     so_far: u64,
     has_data: bool,
@@ -206,6 +206,13 @@ impl Scanner {
     #[must_use]
     pub fn is_off(&self) -> bool {
         self.off
+    }
+
+    /// Where the media data end that the next byte belongs to, if it does: nothing is found before that.
+    #[must_use]
+    pub fn nothing_before(&self) -> Option<u64> {
+        let pending = self.pending.as_ref().filter(|pending| pending.has_data)?;
+        Some(pending.so_far).filter(|end| *end > self.walker.offset())
     }
 
     /// Takes the next bytes of the stream; gives what they complete, in order.
@@ -358,6 +365,7 @@ impl Scanner {
             moof: head.offset,
             moof_end: end,
             end: None,
+            data_end: moof.data_end,
             sequence: moof.sequence,
             key: moof.runs.iter().any(|run| Some(run.track) == main && run.sync),
             runs: moof.runs,
@@ -366,7 +374,7 @@ impl Scanner {
             wall: self.wall.take(),
         };
         found.push(Found::Begun(fragment.clone()));
-        self.pending = Some(Pending { fragment, data_end: moof.data_end, so_far: end, has_data: false });
+        self.pending = Some(Pending { fragment, so_far: end, has_data: false });
     }
 
     /// Ends the fragment if its data are all there, at the end of what was fed.
@@ -376,7 +384,7 @@ impl Scanner {
 
     fn end_if_whole_at(&mut self, offset: u64, found: &mut Vec<Found>) {
         let whole = self.pending.as_ref().is_some_and(|pending| {
-            let covered = pending.data_end.is_none_or(|end| end <= pending.so_far);
+            let covered = pending.fragment.data_end.is_none_or(|end| end <= pending.so_far);
             pending.has_data && covered && offset >= pending.so_far
         });
         if whole {

@@ -30,8 +30,11 @@ pub fn read(text: &str) -> Option<i64> {
         && (0..60).contains(&minute)
         && (0..=60).contains(&second)
         && (0..1_000).contains(&millis);
+    if !sound {
+        return None;
+    }
     let seconds = days(year, month, day) * DAY + hour * 3_600 + minute * 60 + second;
-    sound.then_some((seconds * 1_000 + millis) * 1_000)
+    Some((seconds * 1_000 + millis) * 1_000)
 }
 
 /// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms").

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::master::{self, Rendition};
 use super::playlist::{Kind, View, Written, reference};
 use super::publish::{Outlet, Step};
 use super::recording::Recording;
@@ -121,6 +122,9 @@ pub(super) struct Editor {
     live: Outlet,
     dvr: Outlet,
     dvr_target: Option<u64>,
+    /// This stream in the multivariant playlist.
+    rendition: Option<Rendition>,
+    joining: Option<JoinHandle<()>>,
     /// Nothing can be read before the end.
     hold: bool,
     /// The playlist does not show the beginning any more.
@@ -153,6 +157,8 @@ impl Editor {
             live,
             dvr,
             dvr_target: None,
+            rendition: None,
+            joining: None,
             hold: false,
             slides: settings.window.is_some(),
             lost: false,
@@ -308,6 +314,9 @@ impl Editor {
     }
 
     fn step_live(&mut self, step: &Step) {
+        if matches!(step, Step::Made) && self.rendition.is_none() {
+            self.join(None);
+        }
         if matches!(step, Step::Due) {
             let view = self.view(false);
             if view.from > 0 {
@@ -329,6 +338,28 @@ impl Editor {
         self.dvr.set_pace(Duration::from_secs(target));
         let view = View { target, kind: Kind::Event, from: 0, ended };
         self.dvr.send(self.recording.timeline.text(&view), ended);
+    }
+
+    /// Tells what is known of this stream to those who look at the multivariant playlist.
+    fn join(&mut self, ended: Option<u64>) {
+        let (Some(membership), Some(movie)) = (&self.settings.membership, &self.recording.movie) else { return };
+        let frame_rate = self.recording.frame_rate;
+        let fresh = || Rendition::of(membership, &self.settings.key, movie, frame_rate);
+        let mut rendition = self.rendition.take().unwrap_or_else(fresh);
+        rendition.frame_rate = rendition.frame_rate.and(frame_rate);
+        (rendition.bandwidth, rendition.average) = (self.recording.peak, self.recording.timeline.average_rate());
+        rendition.ended = ended;
+        self.rendition = Some(rendition.clone());
+        let (store, master, before) = (self.store.clone(), membership.master.clone(), self.joining.take());
+        self.joining = Some(tokio::spawn(async move {
+            if let Some(before) = before {
+                // It has said itself what went wrong.
+                drop(before.await);
+            }
+            if let Err(error) = master::join(&store, &master, &rendition).await {
+                tracing::warn!("{} does not know of {}: {error}", store.object(&master), rendition.name);
+            }
+        }));
     }
 
     /// Writes what there is in the end.
@@ -373,6 +404,9 @@ impl Editor {
             self.dvr.renew();
         }
         let settled = self.last_tries(view, with_dvr, deadline).await;
+        if ended {
+            self.join(Some(master::now()));
+        }
         if behind || !settled {
             self.give_up();
         } else if ended && view.kind == Kind::Sliding {
@@ -385,6 +419,11 @@ impl Editor {
             if !self.last_tries(all, false, Instant::now() + LAST_TRIES).await {
                 self.give_up();
             }
+        }
+        if let Some(joining) = self.joining.take()
+            && timeout_at(deadline, joining).await.is_err()
+        {
+            tracing::warn!("the multivariant playlist could not be written in time");
         }
     }
 

@@ -18,12 +18,16 @@
 //! | [`walk`] | finds fragments in what the store holds |
 //! | [`editor`] | which playlist shows what, and when |
 //! | [`publish`] | writes a playlist until the store has the newest version |
+//! | [`master`] | the multivariant playlist |
+//! | [`rebuild`] | the playlist of a recording that has none |
 
 pub mod clock;
 pub mod editor;
 pub mod feed;
+pub mod master;
 pub mod playlist;
 pub mod publish;
+pub mod rebuild;
 pub mod recording;
 pub mod segmenter;
 pub mod walk;
@@ -46,6 +50,8 @@ pub struct Settings {
     pub part_size: u64,
     /// The longest that input waits for a part to fill, where that is limited.
     pub max_latency: Option<Duration>,
+    /// The multivariant playlist that the stream belongs to.
+    pub membership: Option<master::Membership>,
     /// What to type to have the playlist written later.
     pub remedy: String,
 }

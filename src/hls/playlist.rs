@@ -85,7 +85,20 @@ impl Timeline {
     /// How long all of it plays, in microseconds.
     #[must_use]
     pub fn micros(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.micros).sum()
+        self.segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.micros))
+    }
+
+    /// Bytes of all of it.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.len))
+    }
+
+    /// Bits a second over all of it.
+    #[must_use]
+    pub fn average_rate(&self) -> u64 {
+        let bytes = self.bytes();
+        u64::try_from(u128::from(bytes) * 8_000_000 / u128::from(self.micros().max(1))).unwrap_or(u64::MAX)
     }
 
     /// The first segment of a window of `micros`: the segments from there on last at least as long, if there are as many.

@@ -143,15 +143,20 @@ impl Outlet {
 
     /// Starts to write this version.
     pub fn send(&mut self, text: String, finished: bool) {
-        let (store, key) = (self.store.clone(), self.key.clone());
-        let patience = PATIENCE * u32::try_from(1 + text.len() / PER).unwrap_or(u32::MAX);
-        let cache_control = if finished { FINISHED } else { LIVE };
-        tracing::debug!(bytes = text.len(), "writing {key}");
+        tracing::debug!(bytes = text.len(), "writing {}", self.key);
         self.stale = false;
-        self.in_flight = Some(Box::pin(async move {
-            store.put_object(&key, Bytes::from(text), CONTENT_TYPE, cache_control, patience).await
-        }));
+        self.in_flight = Some(Box::pin(write_once(self.store.clone(), self.key.clone(), text, finished)));
     }
+}
+
+/// Writes a playlist in one attempt.
+///
+/// # Errors
+/// [`StoreError`] for anything but success.
+pub async fn write_once(store: Store, key: String, text: String, finished: bool) -> Result<(), StoreError> {
+    let patience = PATIENCE * u32::try_from(1 + text.len() / PER).unwrap_or(u32::MAX);
+    let cache_control = if finished { FINISHED } else { LIVE };
+    store.put_object(&key, Bytes::from(text), CONTENT_TYPE, cache_control, patience).await
 }
 
 /// How long after so many failures before it.

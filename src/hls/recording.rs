@@ -78,6 +78,8 @@ pub struct Recording {
     pub timeline: Timeline,
     /// The newest header's movie.
     pub movie: Option<Arc<Movie>>,
+    /// Samples a second of the main track.
+    pub frame_rate: Option<f64>,
     /// The highest bit rate of a segment that is listed.
     pub peak: u64,
     /// A segment was longer than the target duration.
@@ -97,6 +99,7 @@ impl Recording {
             sources: VecDeque::new(),
             timeline: Timeline::default(),
             movie: None,
+            frame_rate: None,
             peak: 0,
             overlong: None,
             restored: false,
@@ -142,6 +145,24 @@ impl Recording {
         self.restored = true;
     }
 
+    /// The first sample of the newest object was recorded at about this time, in seconds since 1970.
+    pub fn set_clock(&mut self, seconds: Option<i64>) {
+        if let Some(source) = self.sources.back_mut() {
+            source.clock = seconds.and_then(|seconds| seconds.checked_mul(1_000_000)).map(|moment| (moment, 0));
+        }
+    }
+
+    /// An earlier playlist has promised this target duration.
+    pub fn promise(&mut self, target: u64) {
+        self.set_target(target);
+    }
+
+    /// The longest segment, rounded to seconds.
+    #[must_use]
+    pub fn longest(&self) -> u64 {
+        self.timeline.segments.iter().map(|segment| rounded(segment.micros)).max().unwrap_or(0)
+    }
+
     /// Something was found in the newest object; `at` is the time of day at which its last byte came in, in microseconds
     /// since 1970.
     ///
@@ -152,7 +173,15 @@ impl Recording {
         let Some(source) = self.sources.back_mut().filter(|source| !source.unfit) else { return Ok(()) };
         let result = match found {
             Found::Header(header) => source.take_header(&header, aim, target),
-            Found::Begun(fragment) => source.begin(&fragment),
+            Found::Begun(fragment) => {
+                if let Some(run) = fragment.run(source.main).filter(|run| run.duration > 0) {
+                    #[allow(clippy::cast_precision_loss, reason = "shown with three decimals")]
+                    let rate = run.samples as f64 * f64::from(run.timescale) / run.duration as f64;
+                    // The first fragment may be a little longer than its frames are.
+                    self.frame_rate = Some(self.frame_rate.map_or(rate, |before| before.max(rate)));
+                }
+                source.begin(&fragment)
+            }
             Found::Ended(fragment) => {
                 source.end(&fragment, at);
                 Ok(())
@@ -294,8 +323,8 @@ impl Recording {
 
     /// How long the input takes to fill a part, in microseconds.
     fn part_micros(&self, part_size: u64, filled: Option<Duration>) -> u64 {
-        let bytes: u64 = self.timeline.segments.iter().map(|segment| segment.len).sum();
-        let by_rate = u128::from(self.timeline.micros()) * u128::from(part_size) / u128::from(bytes.max(1));
+        let bytes = self.timeline.bytes().max(1);
+        let by_rate = u128::from(self.timeline.micros()) * u128::from(part_size) / u128::from(bytes);
         // By the clock it takes a fragment longer, unless the encoder does not keep up.
         let by_clock = filled.map_or(0, |filled| filled.as_micros());
         let burst = if by_clock > 2 * by_rate { by_clock } else { by_rate };

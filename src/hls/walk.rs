@@ -211,7 +211,8 @@ async fn restore(
         }
         let Some(bytes) = walk.bytes(object.header, object.header_len).await? else { continue };
         let Some(movie) = Movie::parse(&bytes) else { continue };
-        let header = Header { bytes, movie: Arc::new(movie), end: object.header + object.header_len };
+        let end = object.header.saturating_add(object.header_len);
+        let header = Header { bytes, movie: Arc::new(movie), end };
         return Ok(Some((written, Arc::new(header))));
     }
     Ok(None)
