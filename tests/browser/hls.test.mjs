@@ -149,4 +149,57 @@ describe('index.html with writer --hls', { timeout: 150_000 + MINUTES * 60_000 }
     assert.deepEqual(again.errors, []);
     await again.close();
   });
+
+  test('three renditions by three writers: a switch by hand, and a recording', { skip }, async (t) => {
+    const sizes = ['640x360', '480x270', '320x180'];
+    const source = lab.start('ffmpeg', [
+      '-loglevel', 'error', '-re', '-f', 'lavfi', '-i', `testsrc2=size=640x360:rate=${FPS}`,
+      '-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000',
+      '-filter_complex', `[0:v]format=yuv420p,split=3[a][b][c];[b]scale=480:270[d];[c]scale=320:180[e]`,
+      ...['[a]', '[d]', '[e]'].flatMap((video, i) => [
+        '-map', video, '-map', '1:a', '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', '30', '-keyint_min', '30',
+        '-b:v', `${1200 >> i}k`, '-maxrate', `${1200 >> i}k`, '-bufsize', `${1200 >> i}k`, '-c:a', 'aac',
+        '-movflags', '+empty_moov+frag_keyframe+default_base_moof', '-f', 'mp4', `pipe:${3 + i}`,
+      ]),
+    ], { stdio: ['pipe', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'] });
+    const writers = sizes.map((size, i) => {
+      const writer = lab.start(path.join(built, 'writer'), [
+        '--max-latency', '1.5', '--hls', '--hls-time', '1', '--hls-master', 'three.m3u8', '--hls-name', `${size.split('x')[1]}p`, `${size}.mp4`,
+      ], { env: store.env, cwd: lab.dir });
+      source.stdio[3 + i].pipe(writer.stdin);
+      return writer;
+    });
+    const master = `${store.address}three.m3u8`;
+    await until(async () => (await fetch(master).then((answer) => answer.text())).split('#EXT-X-STREAM-INF').length === 4, 30, () => writers.map((one) => one.words).join(''));
+    const page = await lab.look(master);
+    await page.until(`${state('live')} && ${position} > 0`, 'live playback', 30);
+    await page.until('document.querySelectorAll("#quality option").length === 4', 'three qualities and the choice among them');
+    for (const height of [180, 360, 270]) {
+      await page.value(`(() => {
+        const select = document.querySelector('#quality');
+        select.value = [...select.options].find((one) => one.textContent.startsWith('${height}p')).value;
+        select.dispatchEvent(new Event('change'));
+      })()`);
+      await page.until(`document.querySelector('video').videoHeight === ${height}`, `${height} lines are shown`, 20);
+      await page.value(goOn(1));
+    }
+    t.diagnostic(`after three switches: ${await page.value('document.querySelector("#delay").textContent')} behind`);
+    source.stdin.write('q');
+    assert.equal(await source.ended, 0, source.words);
+    for (const writer of writers) assert.equal(await writer.ended, 0, writer.words);
+    await page.until(state('ended'), 'it becomes a recording', 15);
+    await page.value(goOn(0.5));
+    await page.until('document.querySelector("video").ended', 'the end', 20);
+    assert.deepEqual(page.errors, []);
+    await page.close();
+  });
 });
+
+/** Waits until `met()` gives true; looks ten times a second. */
+async function until(met, seconds, why) {
+  const end = performance.now() + seconds * 1000;
+  while (!await met()) {
+    assert.ok(performance.now() < end, why());
+    await sleep(0.1);
+  }
+}
