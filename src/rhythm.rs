@@ -139,7 +139,7 @@ impl Rhythm {
         }
         // Some looks in vain between two arrivals show when they come.
         self.pace = match self.misses {
-            _ if self.due().is_some() => self.longest,
+            _ if self.looked.is_none() || self.due().is_some() => self.longest,
             0..=3 => (self.pace / 2).max(duration(CLOSEST)),
             4..=8 => self.pace,
             _ => (self.pace * 2).min(self.longest),
@@ -234,7 +234,8 @@ impl Rhythm {
             return AFTER_TAIL.saturating_mul(1 << (2 * self.misses).min(20)).min(self.longest);
         }
         let (Some(newest), Some(due)) = (self.arrivals.back(), self.due()) else {
-            return self.pace;
+            // While nothing comes there is nothing to be learned either.
+            return self.pace.saturating_mul(1 << (self.misses / 8).min(16)).min(self.longest);
         };
         let longest = self.longest.as_secs_f64();
         let (since, first, last) = (seconds(newest.early, now), due.first() - self.lead(&due), due.last());

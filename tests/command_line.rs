@@ -358,11 +358,11 @@ fn a_terminal_gets_a_status_line_unless_it_is_to_be_quiet() {
             .expect("script");
         let screen = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{screen}");
-        assert_eq!(screen.contains("last news"), drawn, "{quiet}: {screen:?}");
+        assert_eq!(screen.contains("catching up"), drawn, "{quiet}: {screen:?}");
         if drawn {
             // The end stands on a line of its own.
             let end = screen.rsplit("\r\x1b[K").next().expect("text");
-            assert!(end.contains("ended: 4 bytes") && !end.contains("last news"), "{screen:?}");
+            assert!(end.contains("ended: 4 bytes") && !end.contains("catching up"), "{screen:?}");
         }
     }
 }
