@@ -384,7 +384,7 @@ impl Source {
 
     fn end(&mut self, fragment: &Fragment, at: Option<i64>) {
         let (Some(segmenter), Some(end)) = (&mut self.segmenter, fragment.end) else { return };
-        segmenter.end(end);
+        let cut = segmenter.end(end);
         if self.clock.is_none() {
             // An encoder gives a fragment away when its last frame is there.
             let played = moment((0, self.begun), self.timescale);
@@ -393,6 +393,9 @@ impl Source {
         }
         if let Some((_, ticks)) = &mut self.clock {
             *ticks = ticks.saturating_add(self.begun);
+        }
+        if let Some(cut) = cut {
+            self.queue.push_back(Queued { cut, date: self.date.take(), header: self.header });
         }
     }
 
