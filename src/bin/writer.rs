@@ -209,7 +209,11 @@ fn playlist(args: &WriterArgs, part_size: PartSize) -> Option<hls::Settings> {
         part_size: part_size.get(),
         // Where sending early is limited, it may come as late as whole parts do.
         max_latency: args.max_latency.filter(|_| args.max_amplification.is_none()),
-        membership: args.hls_master.clone().zip(args.hls_name.clone()).map(|(master, name)| Membership { master, name }),
+        membership: args
+            .hls_master
+            .clone()
+            .zip(args.hls_name.clone())
+            .map(|(master, name)| Membership { master, name }),
         remedy: format!("`writer {} --hls-rebuild`", shell_word(key)),
     })
 }

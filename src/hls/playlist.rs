@@ -117,7 +117,8 @@ impl Timeline {
     pub fn text(&self, view: &View) -> String {
         let shown = self.segments.get(view.from..).unwrap_or_default();
         let before = self.segments.get(..view.from).unwrap_or_default();
-        let uris: usize = shown.iter().filter_map(|segment| self.objects.get(segment.object)).map(|o| o.uri.len()).sum();
+        let uris: usize =
+            shown.iter().filter_map(|segment| self.objects.get(segment.object)).map(|o| o.uri.len()).sum();
         let mut text = String::with_capacity(256 + uris + shown.len() * 60);
         // A string takes whatever is written into it: the results are of no interest.
         let out = &mut text;
@@ -140,7 +141,11 @@ impl Timeline {
                 if current.is_some() {
                     out.push_str("#EXT-X-DISCONTINUITY\n");
                 }
-                let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}\",BYTERANGE=\"{}@{}\"", object.uri, object.header_len, object.header);
+                let _ = writeln!(
+                    out,
+                    "#EXT-X-MAP:URI=\"{}\",BYTERANGE=\"{}@{}\"",
+                    object.uri, object.header_len, object.header
+                );
                 current = Some(segment.object);
             }
             if let Some(date) = segment.date.filter(|_| other || number % DATE_EVERY == 0) {
@@ -272,7 +277,11 @@ mod tests {
         let mut timeline = Timeline::default();
         let mut date = DATE;
         for (object, count) in objects.iter().enumerate() {
-            timeline.objects.push(Object { uri: format!("live-{object}.mp4?versionId=4_z1"), header: 0, header_len: 1_000 });
+            timeline.objects.push(Object {
+                uri: format!("live-{object}.mp4?versionId=4_z1"),
+                header: 0,
+                header_len: 1_000,
+            });
             for number in 0..*count as u64 {
                 let (first, micros) = (1_000 + number * 50, 2_002_000);
                 timeline.segments.push(Segment { object, first, len: 50, micros, date: Some(date) });
@@ -309,7 +318,8 @@ mod tests {
     /// The numbers in docs/hls.md.
     #[test]
     fn a_day_of_two_seconds_each() {
-        let version = "4_z27c88f1d182b150646ff0b16_f2004b1a1d7d2e5b0_d20150809_m012853_c100_v0009990_t0000_u01439083733000";
+        let version =
+            "4_z27c88f1d182b150646ff0b16_f2004b1a1d7d2e5b0_d20150809_m012853_c100_v0009990_t0000_u01439083733000";
         let mut timeline = Timeline::default();
         timeline.objects.push(Object { uri: format!("live.mp4?versionId={version}"), header: 0, header_len: 1_272 });
         for number in 0..43_200u64 {

@@ -64,7 +64,15 @@ impl Segmenter {
     /// For a main track with so many ticks in a second; segments of about `aim` microseconds.
     #[must_use]
     pub fn new(timescale: u32, aim: u64) -> Self {
-        Self { timescale: u64::from(timescale.max(1)), aim, target: None, open: None, begun: None, passed: 0, keys: Some(0) }
+        Self {
+            timescale: u64::from(timescale.max(1)),
+            aim,
+            target: None,
+            open: None,
+            begun: None,
+            passed: 0,
+            keys: Some(0),
+        }
     }
 
     /// From now on no segment may last longer than `target` seconds, rounded, if a fragment's end allows it.
