@@ -281,13 +281,12 @@ impl Editor {
                 );
                 false
             }
-            Ok(Ok(LiveRead::On)) => true,
             // A key that may only write cannot ask. Those who play can.
             Ok(Err(error)) => {
                 tracing::debug!("{error}");
                 true
             }
-            Err(_) => true,
+            Ok(Ok(LiveRead::On)) | Err(_) => true,
         }
     }
 
