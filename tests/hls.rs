@@ -119,6 +119,25 @@ fn versions(lab: &Lab, key: &str) -> Vec<Playlist> {
     ids.iter().rev().map(read).collect()
 }
 
+/// No version came sooner than half a target duration after the one before, but for the last one (6.2.1).
+#[track_caller]
+fn all_paced(lab: &Lab, key: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let request = lab.client().list_object_versions().bucket(PUBLIC_BUCKET).prefix(key).send();
+    let listed = runtime.block_on(request).expect("the versions");
+    let times: Vec<f64> = listed
+        .versions()
+        .iter()
+        .filter(|version| version.key() == Some(key))
+        .map(|version| version.last_modified().expect("a time").as_secs_f64())
+        .collect();
+    let times: Vec<f64> = times.into_iter().rev().collect();
+    for ((pair, version), next) in times.windows(2).zip(versions(lab, key)).zip(versions(lab, key).iter().skip(1)) {
+        let least = version.target as f64 / 2.0 - 0.05;
+        assert!(next.ended || pair[1] - pair[0] >= least, "{} s between two versions", pair[1] - pair[0]);
+    }
+}
+
 /// Each version keeps the rules, and so does each step from one to the next; gives the versions.
 #[track_caller]
 fn all_valid(lab: &Lab, key: &str) -> Vec<Playlist> {
@@ -204,6 +223,7 @@ fn a_live_playlist_grows_with_the_object_and_is_video_on_demand_in_the_end() {
     assert!(completed.elapsed() < Duration::from_secs(3), "{:?}", completed.elapsed());
     let versions = all_valid(&lab, LIST);
     assert!(versions.len() > 3, "{} versions", versions.len());
+    all_paced(&lab, LIST);
     let last = versions.last().expect("a version");
     assert_eq!((last.segments.len() as u64, last.kind.as_deref()), (SECONDS, Some("EVENT")));
     assert!((last.seconds() - SECONDS as f64).abs() < 0.1);

@@ -53,8 +53,8 @@ pub struct Outlet {
     pace: Duration,
     in_flight: Option<Attempt>,
     failures: u32,
-    /// Whether a version has been stored.
-    made: bool,
+    /// Whether the store may hold a version.
+    sent: bool,
     /// The end is near.
     hurried: bool,
 }
@@ -78,7 +78,7 @@ impl Outlet {
             pace,
             in_flight: None,
             failures: 0,
-            made: false,
+            sent: false,
             hurried: false,
         }
     }
@@ -118,10 +118,10 @@ impl Outlet {
         !self.stale && self.in_flight.is_none()
     }
 
-    /// Whether any version has been stored.
+    /// Whether the store may hold a version that was written here.
     #[must_use]
-    pub fn has_made(&self) -> bool {
-        self.made
+    pub fn was_sent(&self) -> bool {
+        self.sent
     }
 
     /// Waits for the next step; for ever when there is nothing to do. Dropping the future loses nothing.
@@ -135,7 +135,6 @@ impl Outlet {
                         tracing::info!("{} is written again", self.store.object(&self.key));
                     }
                     self.failures = 0;
-                    self.made = true;
                     self.not_before = Instant::now() + self.pace;
                     Step::Made
                 }
@@ -169,7 +168,7 @@ impl Outlet {
     /// Starts to write this version.
     pub fn send(&mut self, text: String, finished: bool) {
         tracing::debug!(bytes = text.len(), "writing {}", self.key);
-        self.stale = false;
+        (self.stale, self.sent) = (false, true);
         self.in_flight = Some(Box::pin(write_once(self.store.clone(), self.key.clone(), text, finished)));
     }
 }
