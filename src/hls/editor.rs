@@ -237,6 +237,10 @@ impl Editor {
     /// There are new segments.
     async fn show(&mut self) {
         if self.recording.target().is_none() {
+            if self.recording.is_complete() {
+                // It is over before anything was shown: the end will show all of it.
+                return;
+            }
             if self.hold || !self.can_be_read().await {
                 self.hold = true;
                 return;
