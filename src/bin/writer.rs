@@ -191,6 +191,30 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
     exit
 }
 
+/// The time and the requests that it took, and how often each byte was uploaded, where that is more than once.
+fn bill(store: &Store, plan: &Plan, progress: &Progress) -> String {
+    let bill = format!("{:.1} s; requests: {}", progress.elapsed().as_secs_f64(), store.requests());
+    let (sent, taken) = (progress.bytes_sent.load(Relaxed), progress.bytes_in.load(Relaxed));
+    if plan.tail.is_none() || taken == 0 {
+        return bill;
+    }
+    #[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
+    let times = sent as f64 / taken as f64;
+    format!("{bill}; uploaded {}, {times:.1} times as much as came in", show_bytes(sent))
+}
+
+/// What a line of `--stats` tells.
+fn facts(progress: &Progress) -> Value {
+    json!({
+        "bytes_taken": progress.bytes_in.load(Relaxed),
+        "bytes_stored": progress.bytes_out.load(Relaxed),
+        "bytes_uploaded": progress.bytes_sent.load(Relaxed),
+        "parts_stored": progress.parts.load(Relaxed),
+        "bytes_on_disk": progress.spooled.load(Relaxed),
+        "newest_came": stats::round(progress.silence()),
+    })
+}
+
 /// `--hls-rebuild`: writes the playlist of what is there.
 async fn rebuild(store: &Store, key: &str, settings: &hls::Settings, retry: Retry) -> Exit {
     match rebuild::rebuild(store, key, settings, retry).await {
@@ -226,30 +250,6 @@ fn playlist(args: &WriterArgs, part_size: PartSize) -> Option<hls::Settings> {
             .zip(args.hls_name.clone())
             .map(|(master, name)| Membership { master, name }),
         remedy: format!("`writer {} --hls-rebuild`", shell_word(key)),
-    })
-}
-
-/// The time and the requests that it took, and how often each byte was uploaded, where that is more than once.
-fn bill(store: &Store, plan: &Plan, progress: &Progress) -> String {
-    let bill = format!("{:.1} s; requests: {}", progress.elapsed().as_secs_f64(), store.requests());
-    let (sent, taken) = (progress.bytes_sent.load(Relaxed), progress.bytes_in.load(Relaxed));
-    if plan.tail.is_none() || taken == 0 {
-        return bill;
-    }
-    #[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
-    let times = sent as f64 / taken as f64;
-    format!("{bill}; uploaded {}, {times:.1} times as much as came in", show_bytes(sent))
-}
-
-/// What a line of `--stats` tells.
-fn facts(progress: &Progress) -> Value {
-    json!({
-        "bytes_taken": progress.bytes_in.load(Relaxed),
-        "bytes_stored": progress.bytes_out.load(Relaxed),
-        "bytes_uploaded": progress.bytes_sent.load(Relaxed),
-        "parts_stored": progress.parts.load(Relaxed),
-        "bytes_on_disk": progress.spooled.load(Relaxed),
-        "newest_came": stats::round(progress.silence()),
     })
 }
 
