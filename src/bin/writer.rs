@@ -242,7 +242,8 @@ fn playlist(args: &WriterArgs, part_size: PartSize) -> Option<hls::Settings> {
         time: args.hls_time,
         window: args.hls_window,
         part_size: part_size.get(),
-        max_latency: args.max_latency,
+        // Where sending early is limited, it may come as late as whole parts do.
+        max_latency: args.max_latency.filter(|_| args.max_amplification.is_none()),
         membership: args
             .hls_master
             .clone()
