@@ -194,6 +194,11 @@ other_recipes() {
         echo "recipe screen     SKIPPED: no Xvfb"
     fi
 
+    run hls-object; status=$?
+    judge hls-object "exit code $status, or the playlist does not end" eval "[ $status = 0 ] && fetch live.m3u8 written.m3u8 && in_file EXT-X-ENDLIST written.m3u8"
+    run hls-rebuild; status=$?
+    judge hls-rebuild "exit code $status, or another playlist" eval "[ $status = 0 ] && fetch live.m3u8 rebuilt.m3u8 && cmp written.m3u8 rebuilt.m3u8"
+
     run rollover; status=$?
     judge rollover "exit code $status" eval "[ $status = 0 ] && object match-0002.mp4 && has_frames whole.mp4 600"
 

@@ -34,6 +34,16 @@ fn video(seconds: u64, flags: &str) -> Vec<u8> {
     made.stdout
 }
 
+/// Four seconds of sound alone, a fragment each second.
+fn sound() -> Vec<u8> {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-f", "lavfi", "-i", "sine=frequency=440:duration=4", "-c:a", "aac", "-f", "mp4"]);
+    command.args(["-frag_duration", "1000000", "-movflags", "empty_moov+default_base_moof", "pipe:1"]);
+    let made = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("ffmpeg");
+    assert!(made.status.success());
+    made.stdout
+}
+
 /// MD5s of all frames, decoded.
 fn frames(input: &str) -> String {
     let mut command = Command::new("ffmpeg");
@@ -292,9 +302,8 @@ fn after_a_crash_and_resume_the_playlist_goes_on_without_a_gap() {
             run.write(&STREAM[..4 * PART + 1_000]);
         }
         await_that("segments of four parts", || {
-            list(&lab, LIST).is_some_and(|list| {
-                list.segments.last().is_some_and(|last| last.first + last.len > 3 * PART as u64)
-            })
+            list(&lab, LIST)
+                .is_some_and(|list| list.segments.last().is_some_and(|last| last.first + last.len > 3 * PART as u64))
         });
         run.signal("KILL");
         drop(run.wait());
@@ -330,7 +339,8 @@ fn objects_of_a_rollover_are_one_playlist_with_discontinuities() {
     assert_eq!(last.segments.iter().filter(|segment| segment.discontinuity).count(), uris.len() - 1);
     assert_eq!(last.segments.len() as u64, SECONDS);
     let played = frames(&format!("{}{}", lab.endpoint(), path(LIST)));
-    let pictures = |frames: &str| frames.lines().filter(|line| line.starts_with("0 ")).map(str::to_owned).collect::<Vec<_>>();
+    let pictures =
+        |frames: &str| frames.lines().filter(|line| line.starts_with("0 ")).map(str::to_owned).collect::<Vec<_>>();
     assert!(pictures(&played) == pictures(&FRAMES), "other pictures");
     launch(&lab, &[KEY, "--hls-rebuild", "--hls-time", "1"]).end().code(0);
     assert_eq!(list(&lab, LIST).expect("a playlist").text, last.text);
@@ -390,18 +400,25 @@ fn writers_of_several_renditions_share_a_multivariant_playlist() {
             run
         })
         .collect();
-    for run in runs {
+    let sound = sound();
+    let mut run = launch(&lab, &[&["live/sound.m4a", "--hls"][..], &master, &["english"]].concat());
+    run.feed(sound);
+    for run in runs.into_iter().chain([run]) {
         run.end().code(0).does_not_say("WARN");
     }
+    let alone = list(&lab, "live/sound.m3u8").expect("a playlist of sound");
+    assert!(alone.segments.len() >= 2 && (alone.seconds() - 4.0).abs() < 0.2, "{}", alone.text);
     let text = String::from_utf8(get(&lab, "live/master.m3u8").expect("a multivariant playlist")).expect("UTF-8");
     assert!(text.starts_with("#EXTM3U\n#EXT-X-VERSION:7\n"), "{text}");
     for name in renditions {
         assert!(text.contains(&format!("\n{name}.m3u8\n")), "no {name} in\n{text}");
     }
+    assert!(text.contains("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"english\","), "{text}");
     let streams: Vec<&str> = text.lines().filter(|line| line.starts_with("#EXT-X-STREAM-INF:")).collect();
     assert_eq!(streams.len(), 3, "{text}");
     for stream in streams {
-        for part in ["CODECS=\"avc1.", ",mp4a.40.2\"", "RESOLUTION=640x360", "FRAME-RATE=25.000", "AVERAGE-BANDWIDTH="] {
+        for part in ["CODECS=\"avc1.", ",mp4a.40.2\"", "RESOLUTION=640x360", "FRAME-RATE=25.000", "AVERAGE-BANDWIDTH="]
+        {
             assert!(stream.contains(part), "no {part} in {stream}");
         }
         let bandwidth = stream.split("BANDWIDTH=").nth(1).and_then(|rest| rest.split(',').next());

@@ -207,8 +207,13 @@ fn playlist(args: &WriterArgs, part_size: PartSize) -> Option<hls::Settings> {
         time: args.hls_time,
         window: args.hls_window,
         part_size: part_size.get(),
-        max_latency: args.max_latency,
-        membership: args.hls_master.clone().zip(args.hls_name.clone()).map(|(master, name)| Membership { master, name }),
+        // Where sending early is limited, it may come as late as whole parts do.
+        max_latency: args.max_latency.filter(|_| args.max_amplification.is_none()),
+        membership: args
+            .hls_master
+            .clone()
+            .zip(args.hls_name.clone())
+            .map(|(master, name)| Membership { master, name }),
         remedy: format!("`writer {} --hls-rebuild`", shell_word(key)),
     })
 }

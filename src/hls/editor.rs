@@ -194,7 +194,8 @@ impl Editor {
                     && let Some(tell) = self.tell.upgrade()
                 {
                     let (store, playlist) = (self.store.clone(), self.settings.key.clone());
-                    let resumed = walk::Resumed { key: key.clone(), upload_id: upload_id.clone(), uri: uri.clone(), playlist };
+                    let resumed =
+                        walk::Resumed { key: key.clone(), upload_id: upload_id.clone(), uri: uri.clone(), playlist };
                     tokio::spawn(walk::follow(store, resumed, readable.clone(), tell));
                 }
                 self.recording.begin_object(upload_id.clone(), uri, readable, origin == Origin::Store);
@@ -204,7 +205,11 @@ impl Editor {
             News::Found { found, at } => {
                 if let Err(unfit) = self.recording.take(found, at) {
                     self.told = true;
-                    let none = if self.recording.timeline.segments.is_empty() { "there is no playlist" } else { "the playlist ends here" };
+                    let none = if self.recording.timeline.segments.is_empty() {
+                        "there is no playlist"
+                    } else {
+                        "the playlist ends here"
+                    };
                     tracing::warn!("{none} (--hls): {unfit}");
                 }
             }

@@ -6,8 +6,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, watch};
 
-use super::editor::{Editor, Ending, News, Origin};
 use super::Settings;
+use super::editor::{Editor, Ending, News, Origin};
 use crate::fmp4::Scanner;
 use crate::store::Store;
 
@@ -44,13 +44,23 @@ impl Hls {
     /// now on belongs to it, from its first byte on.
     pub fn begin(&self, key: &str, upload_id: &str, readable: watch::Receiver<u64>) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).scanner = Some(Scanner::new());
-        self.tell(News::Object { key: key.to_owned(), upload_id: upload_id.to_owned(), readable, origin: Origin::Input });
+        self.tell(News::Object {
+            key: key.to_owned(),
+            upload_id: upload_id.to_owned(),
+            readable,
+            origin: Origin::Input,
+        });
     }
 
     /// An upload of `key` is gone on with: what it holds already can only be looked at in the store.
     pub fn resume(&self, key: &str, upload_id: &str, readable: watch::Receiver<u64>) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).scanner = None;
-        self.tell(News::Object { key: key.to_owned(), upload_id: upload_id.to_owned(), readable, origin: Origin::Store });
+        self.tell(News::Object {
+            key: key.to_owned(),
+            upload_id: upload_id.to_owned(),
+            readable,
+            origin: Origin::Store,
+        });
     }
 
     /// Takes the next bytes of the upload that was begun last.

@@ -158,7 +158,12 @@ pub fn text(renditions: &[Rendition]) -> String {
             codecs.extend(group.iter().flat_map(|sound| sound.codecs.split(',')));
         }
         let mut seen = Vec::new();
-        codecs.retain(|codec| !codec.is_empty() && !seen.contains(codec) && { seen.push(*codec); true });
+        codecs.retain(|codec| {
+            !codec.is_empty() && !seen.contains(codec) && {
+                seen.push(*codec);
+                true
+            }
+        });
         let _ = write!(
             out,
             "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={}",
@@ -266,7 +271,10 @@ mod tests {
             720p.m3u8\n";
         assert_eq!(text(&all), want);
         let alone = text(&all[2..]);
-        assert!(alone.contains("BANDWIDTH=130000") && !alone.contains("RESOLUTION") && !alone.contains("MEDIA:"), "{alone}");
+        assert!(
+            alone.contains("BANDWIDTH=130000") && !alone.contains("RESOLUTION") && !alone.contains("MEDIA:"),
+            "{alone}"
+        );
     }
 
     #[test]

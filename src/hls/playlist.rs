@@ -117,7 +117,8 @@ impl Timeline {
     pub fn text(&self, view: &View) -> String {
         let shown = self.segments.get(view.from..).unwrap_or_default();
         let before = self.segments.get(..view.from).unwrap_or_default();
-        let uris: usize = shown.iter().filter_map(|segment| self.objects.get(segment.object)).map(|o| o.uri.len()).sum();
+        let uris: usize =
+            shown.iter().filter_map(|segment| self.objects.get(segment.object)).map(|o| o.uri.len()).sum();
         let mut text = String::with_capacity(256 + uris + shown.len() * 60);
         // A string takes whatever is written into it: the results are of no interest.
         let out = &mut text;
@@ -140,7 +141,11 @@ impl Timeline {
                 if current.is_some() {
                     out.push_str("#EXT-X-DISCONTINUITY\n");
                 }
-                let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}\",BYTERANGE=\"{}@{}\"", object.uri, object.header_len, object.header);
+                let _ = writeln!(
+                    out,
+                    "#EXT-X-MAP:URI=\"{}\",BYTERANGE=\"{}@{}\"",
+                    object.uri, object.header_len, object.header
+                );
                 current = Some(segment.object);
             }
             if let Some(date) = segment.date.filter(|_| other || number % DATE_EVERY == 0) {
@@ -272,7 +277,11 @@ mod tests {
         let mut timeline = Timeline::default();
         let mut date = DATE;
         for (object, count) in objects.iter().enumerate() {
-            timeline.objects.push(Object { uri: format!("live-{object}.mp4?versionId=4_z1"), header: 0, header_len: 1_000 });
+            timeline.objects.push(Object {
+                uri: format!("live-{object}.mp4?versionId=4_z1"),
+                header: 0,
+                header_len: 1_000,
+            });
             for number in 0..*count as u64 {
                 let (first, micros) = (1_000 + number * 50, 2_002_000);
                 timeline.segments.push(Segment { object, first, len: 50, micros, date: Some(date) });
@@ -304,6 +313,26 @@ mod tests {
         assert!(text(6).contains("\n#EXT-X-DISCONTINUITY-SEQUENCE:2\n"));
         assert_eq!(text(2).matches("#EXT-X-DISCONTINUITY\n").count(), 2);
         assert_eq!((timeline.window(1), timeline.window(4_004_000), timeline.window(u64::MAX)), (8, 7, 0));
+    }
+
+    /// The numbers in docs/hls.md.
+    #[test]
+    fn a_day_of_two_seconds_each() {
+        let version =
+            "4_z27c88f1d182b150646ff0b16_f2004b1a1d7d2e5b0_d20150809_m012853_c100_v0009990_t0000_u01439083733000";
+        let mut timeline = Timeline::default();
+        timeline.objects.push(Object { uri: format!("live.mp4?versionId={version}"), header: 0, header_len: 1_272 });
+        for number in 0..43_200u64 {
+            let (first, date) = (1_272 + number * 1_500_123, Some(DATE + number.cast_signed() * 2_000_000));
+            timeline.segments.push(Segment { object: 0, first, len: 1_500_123, micros: 2_000_000, date });
+        }
+        let text = |from| timeline.text(&View { target: 9, kind: Kind::Sliding, from, ended: false });
+        let began = std::time::Instant::now();
+        let (day, three_hours) = (text(0).len(), text(43_200 - 5_400).len());
+        println!("a day: {day} bytes, three hours: {three_hours} bytes, made in {:?}", began.elapsed());
+        assert!((7_000_000..8_000_000).contains(&day), "{day}");
+        assert!((800_000..1_000_000).contains(&three_hours), "{three_hours}");
+        assert!(Written::read(&text(0)).is_some_and(|read| read.timeline == timeline));
     }
 
     #[test]

@@ -313,9 +313,9 @@ impl Recording {
         let longest = listed.chain(queued).chain(open).max().unwrap_or(0);
         let burst = self.part_micros(part_size, filled);
         let limit = max_latency.and_then(|limit| u64::try_from(limit.as_micros()).ok());
-        // Half a segment more than the longest, and parts that take almost twice as long, still fit.
+        // Segments that are longer by two fifths, and parts that take almost twice as long, still fit.
         let burst = limit.map_or(burst, |limit| burst.min(limit)).saturating_mul(6) / 5;
-        let needed = (longest.saturating_mul(3) / 2).max(burst).max(self.aim);
+        let needed = (longest.saturating_mul(7) / 5).max(burst).max(self.aim);
         let target = needed.div_ceil(SECOND).max(1);
         self.set_target(target);
         target
@@ -384,7 +384,7 @@ impl Source {
 
     fn end(&mut self, fragment: &Fragment, at: Option<i64>) {
         let (Some(segmenter), Some(end)) = (&mut self.segmenter, fragment.end) else { return };
-        segmenter.end(end);
+        let cut = segmenter.end(end);
         if self.clock.is_none() {
             // An encoder gives a fragment away when its last frame is there.
             let played = moment((0, self.begun), self.timescale);
@@ -393,6 +393,9 @@ impl Source {
         }
         if let Some((_, ticks)) = &mut self.clock {
             *ticks = ticks.saturating_add(self.begun);
+        }
+        if let Some(cut) = cut {
+            self.queue.push_back(Queued { cut, date: self.date.take(), header: self.header });
         }
     }
 
@@ -417,4 +420,27 @@ fn rate(segment: &Segment) -> u64 {
         return 0;
     }
     u64::try_from(u128::from(segment.len) * 8_000_000 / u128::from(segment.micros)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table in docs/hls.md.
+    #[test]
+    fn the_target_duration_allows_for_bursts() {
+        let decided = |megabits: u64, part_size: u64, filled: Option<u64>, max_latency: Option<u64>| {
+            let mut recording = Recording::new(Duration::from_secs(2));
+            let segment = Segment { object: 0, first: 0, len: megabits * 250_000, micros: 2_020_000, date: None };
+            recording.timeline.segments.push(segment);
+            recording.decide(part_size, filled.map(Duration::from_secs), max_latency.map(Duration::from_secs))
+        };
+        assert_eq!(decided(12, 5 << 20, None, None), 5);
+        assert_eq!(decided(6, 5 << 20, Some(8), None), 9);
+        assert_eq!(decided(1, 5 << 20, None, None), 51);
+        assert_eq!(decided(6, 5 << 20, None, Some(1)), 3);
+        // An encoder that does not keep up.
+        assert_eq!(decided(6, 5 << 20, Some(20), None), 24);
+        assert_eq!(decided(100, 5 << 20, None, None), 3);
+    }
 }

@@ -1,5 +1,8 @@
 //! Puts fragments together to media segments: cut at the first key frame once a segment is about as long as wanted. Pure.
 //!
+//! That a fragment begins with a key frame is seen when it begins, which is one fragment late for a stream whose encoder
+//! gives away whole fragments. So where all fragments so far began with one, the next is taken to do so as well.
+//!
 //! Where it cuts depends on nothing before the last cut, so that a stream that is taken up again at a segment is cut as
 //! before.
 
@@ -40,6 +43,8 @@ pub struct Segmenter {
     begun: Option<Begin>,
     /// Ticks of all segments cut so far.
     passed: u64,
+    /// Fragments that began with a key frame, as long as all did.
+    keys: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +64,15 @@ impl Segmenter {
     /// For a main track with so many ticks in a second; segments of about `aim` microseconds.
     #[must_use]
     pub fn new(timescale: u32, aim: u64) -> Self {
-        Self { timescale: u64::from(timescale.max(1)), aim, target: None, open: None, begun: None, passed: 0 }
+        Self {
+            timescale: u64::from(timescale.max(1)),
+            aim,
+            target: None,
+            open: None,
+            begun: None,
+            passed: 0,
+            keys: Some(0),
+        }
     }
 
     /// From now on no segment may last longer than `target` seconds, rounded, if a fragment's end allows it.
@@ -70,20 +83,27 @@ impl Segmenter {
     /// A fragment begins; gives the segment that ends before it.
     pub fn begin(&mut self, next: Begin) -> Option<Cut> {
         self.begun = Some(next);
+        self.keys = self.keys.filter(|_| next.key).map(|keys| keys + 1);
         let open = self.open?;
-        // A tenth less is near enough: key frames come when they come.
-        let due = micros(open.ticks, self.timescale) >= self.aim / 10 * 9;
+        let due = self.is_due(open.ticks);
         let together = micros(open.ticks.saturating_add(next.ticks), self.timescale);
         let over = self.target.is_some_and(|target| rounded(together) > target);
         if (next.key && due) || over { self.cut() } else { None }
     }
 
-    /// The fragment begun last is whole.
-    pub fn end(&mut self, end: u64) {
-        let Some(Begin { first, ticks, .. }) = self.begun.take() else { return };
+    /// The fragment begun last is whole; gives the segment that ends with it, where that is known already.
+    pub fn end(&mut self, end: u64) -> Option<Cut> {
+        let Begin { first, ticks, .. } = self.begun.take()?;
         let open = self.open.get_or_insert(Open { first, end, ticks: 0 });
         open.end = end;
         open.ticks = open.ticks.saturating_add(ticks);
+        let ticks = open.ticks;
+        if self.keys.is_some_and(|keys| keys > 1) && self.is_due(ticks) { self.cut() } else { None }
+    }
+
+    /// Whether a segment of so many ticks is long enough. A tenth less is near enough: key frames come when they come.
+    fn is_due(&self, ticks: u64) -> bool {
+        micros(ticks, self.timescale) >= self.aim / 10 * 9
     }
 
     /// The stream is over; gives the last segment.
@@ -127,7 +147,7 @@ mod tests {
         let mut cuts = Vec::new();
         for fragment in fragments {
             cuts.extend(segmenter.begin(fragment));
-            segmenter.end(fragment.first + 100);
+            cuts.extend(segmenter.end(fragment.first + 100));
         }
         cuts.extend(segmenter.finish());
         cuts
@@ -141,6 +161,20 @@ mod tests {
         let shown: Vec<_> = cuts.iter().map(|cut| (cut.first, cut.micros)).collect();
         assert_eq!(shown, [(1_000, 2_000_000), (7_000, 2_000_000), (13_000, 1_000_000)]);
         assert!(cuts.windows(2).all(|pair| pair[0].end == pair[1].first));
+    }
+
+    #[test]
+    fn where_all_fragments_begin_with_a_key_frame_it_does_not_wait_for_the_next() {
+        let mut segmenter = Segmenter::new(1_000, 2_000_000);
+        assert_eq!(segmenter.begin(fragment(0, 2_000, true)), None);
+        // Nothing is known of how this stream goes on.
+        assert_eq!(segmenter.end(1_100), None);
+        assert!(segmenter.begin(fragment(1, 2_000, true)).is_some());
+        assert!(segmenter.end(1_200).is_some());
+        assert_eq!(segmenter.begin(fragment(2, 2_000, false)), None);
+        assert_eq!(segmenter.end(1_300), None);
+        assert!(segmenter.begin(fragment(3, 2_000, true)).is_some());
+        assert_eq!(segmenter.end(1_400), None);
     }
 
     #[test]

@@ -50,7 +50,11 @@ impl Playlist {
         let (mut seen, mut map) = (Vec::<String>::new(), None);
         let (mut extinf, mut range, mut date, mut discontinuity) = (None, None, None, false);
         for line in text.lines().skip(1) {
-            rule(!line.is_empty() && line.trim() == line, "no blank lines or space around lines are written here", line);
+            rule(
+                !line.is_empty() && line.trim() == line,
+                "no blank lines or space around lines are written here",
+                line,
+            );
             let (tag, value) = line.split_once(':').unwrap_or((line, ""));
             let once = |seen: &mut Vec<String>| {
                 let first = !seen.iter().any(|other| other == tag);
@@ -114,7 +118,8 @@ impl Playlist {
                 _ if line.starts_with('#') => panic!("an unknown tag: {line}"),
                 uri => {
                     is_reference(uri);
-                    let seconds = extinf.take().unwrap_or_else(|| panic!("4.3.2.1: EXTINF is REQUIRED: {line}\n{text}"));
+                    let seconds =
+                        extinf.take().unwrap_or_else(|| panic!("4.3.2.1: EXTINF is REQUIRED: {line}\n{text}"));
                     let (len, first) = range.take().expect("a byte range");
                     let map = map.clone().expect("4.3.2.5: fragmented MP4 MUST have an EXT-X-MAP");
                     rule(map.0 == uri, "the header is in the same object", line);
@@ -147,7 +152,10 @@ impl Playlist {
         let rule = |kept: bool, rule: &str| assert!(kept, "{rule}\nbefore:\n{}\nafter:\n{}", self.text, next.text);
         if self.ended {
             // Nobody who has seen the end asks again: what comes then is another presentation of the same numbers.
-            rule(self.kind.is_none() && next.ended && next.kind.as_deref() == Some("VOD"), "a list that had ended changed");
+            rule(
+                self.kind.is_none() && next.ended && next.kind.as_deref() == Some("VOD"),
+                "a list that had ended changed",
+            );
         } else {
             rule(self.target == next.target, "6.2.1: the target duration MUST NOT change");
             rule(next.sequence >= self.sequence, "6.2.2: the media sequence number MUST NOT decrease");
@@ -166,7 +174,8 @@ impl Playlist {
             };
             let Some(other) = next.segments.get(at as usize) else { panic!("6.2.1: a segment was taken from the end") };
             rule(
-                (&segment.uri, segment.first, segment.len, &segment.map) == (&other.uri, other.first, other.len, &other.map)
+                (&segment.uri, segment.first, segment.len, &segment.map)
+                    == (&other.uri, other.first, other.len, &other.map)
                     && (segment.seconds - other.seconds).abs() < 1e-9,
                 "6.2.2: a number MUST NOT stand for another segment",
             );
