@@ -198,6 +198,8 @@ other_recipes() {
     judge hls-object "exit code $status, or the playlist does not end" eval "[ $status = 0 ] && fetch live.m3u8 written.m3u8 && in_file EXT-X-ENDLIST written.m3u8"
     run hls-rebuild; status=$?
     judge hls-rebuild "exit code $status, or another playlist" eval "[ $status = 0 ] && fetch live.m3u8 rebuilt.m3u8 && cmp written.m3u8 rebuilt.m3u8"
+    run latency; status=$?
+    judge latency "exit code $status" eval "[ $status = 0 ] && in_file 'times as much' latency.log && fetch quick.mp4 quick.mp4 && has_frames quick.mp4 300"
 
     run rollover; status=$?
     judge rollover "exit code $status" eval "[ $status = 0 ] && object match-0002.mp4 && has_frames whole.mp4 600"

@@ -16,7 +16,7 @@
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
 //! | [`hls`] | playlists beside the growing object |
 //! | [`fmp4`], [`mpeg_ts`] | what goes through: MP4 and its fragments; transport streams |
-//! | [`tool`], [`cli`], [`logging`], [`progress`], [`shutdown`] | what people type, see and send |
+//! | [`tool`], [`cli`], [`logging`], [`progress`], [`stats`], [`shutdown`] | what people type, see and send |
 
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![warn(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable, clippy::todo)]
@@ -55,6 +55,7 @@ pub mod shutdown;
 pub mod sink;
 pub mod source;
 pub mod spool;
+pub mod stats;
 pub mod store;
 pub mod tail;
 pub mod tool;

@@ -14,6 +14,7 @@ use crate::support::{PART, PUBLIC_BUCKET, http, http_full};
 
 const KEY: &str = "live/match.mp4";
 const LIST: &str = "live/match.m3u8";
+const DVR: &str = "live/match.dvr.m3u8";
 const PART_SIZE: [&str; 2] = ["--part-size", "5000000"];
 const GOOD: &str = "empty_moov+frag_keyframe+default_base_moof";
 /// Of [`STREAM`].
@@ -118,6 +119,25 @@ fn versions(lab: &Lab, key: &str) -> Vec<Playlist> {
     ids.iter().rev().map(read).collect()
 }
 
+/// No version came sooner than half a target duration after the one before, but for the last one (6.2.1).
+#[track_caller]
+fn all_paced(lab: &Lab, key: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let request = lab.client().list_object_versions().bucket(PUBLIC_BUCKET).prefix(key).send();
+    let listed = runtime.block_on(request).expect("the versions");
+    let times: Vec<f64> = listed
+        .versions()
+        .iter()
+        .filter(|version| version.key() == Some(key))
+        .map(|version| version.last_modified().expect("a time").as_secs_f64())
+        .collect();
+    let times: Vec<f64> = times.into_iter().rev().collect();
+    for ((pair, version), next) in times.windows(2).zip(versions(lab, key)).zip(versions(lab, key).iter().skip(1)) {
+        let least = version.target as f64 / 2.0 - 0.05;
+        assert!(next.ended || pair[1] - pair[0] >= least, "{} s between two versions", pair[1] - pair[0]);
+    }
+}
+
 /// Each version keeps the rules, and so does each step from one to the next; gives the versions.
 #[track_caller]
 fn all_valid(lab: &Lab, key: &str) -> Vec<Playlist> {
@@ -203,6 +223,7 @@ fn a_live_playlist_grows_with_the_object_and_is_video_on_demand_in_the_end() {
     assert!(completed.elapsed() < Duration::from_secs(3), "{:?}", completed.elapsed());
     let versions = all_valid(&lab, LIST);
     assert!(versions.len() > 3, "{} versions", versions.len());
+    all_paced(&lab, LIST);
     let last = versions.last().expect("a version");
     assert_eq!((last.segments.len() as u64, last.kind.as_deref()), (SECONDS, Some("EVENT")));
     assert!((last.seconds() - SECONDS as f64).abs() < 0.1);
@@ -247,9 +268,54 @@ fn a_window_slides_by_the_rules_and_shows_all_in_the_end() {
     assert!(ended.ended && ended.sequence > 0, "{}", ended.text);
     assert_eq!((last.kind.as_deref(), last.sequence), (Some("VOD"), 0));
     shows_all(&lab, last);
-    let dvr = all_valid(&lab, "live/match.dvr.m3u8");
+    let dvr = all_valid(&lab, DVR);
     let dvr = dvr.last().expect("a version");
     assert_eq!((dvr.kind.as_deref(), dvr.ended, dvr.segments.len()), (Some("EVENT"), true, last.segments.len()));
+}
+
+/// Ten pictures a second, each a key frame and a fragment of its own.
+fn tiny_pictures(seconds: u32) -> Vec<u8> {
+    let picture = format!("testsrc=size=64x36:rate=10:duration={seconds}");
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-f", "lavfi", "-i", &picture, "-c:v", "libx264", "-preset", "ultrafast", "-g", "1"]);
+    command.args(["-qp", "40", "-pix_fmt", "yuv420p", "-f", "mp4", "-movflags", GOOD, "pipe:1"]);
+    let made = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("ffmpeg");
+    assert!(made.status.success());
+    made.stdout
+}
+
+#[test]
+fn a_long_playlist_slides_and_a_second_one_shows_all() {
+    let lab = Lab::new();
+    let stream = tiny_pictures(600);
+    assert!(stream.len() < PART, "{} bytes", stream.len());
+    let mut run = launch(&lab, &[KEY, "--hls", "--hls-time", "100ms", "--max-latency", "200ms"]);
+    let shown = || list(&lab, LIST).map_or(0, |list| list.sequence as usize + list.segments.len());
+    run.write(&stream[..stream.len() / 2]);
+    await_that("half of the segments", || shown() >= 2_900);
+    assert_eq!(list(&lab, LIST).expect("a playlist").kind.as_deref(), Some("EVENT"));
+    run.write(&stream[stream.len() / 2..stream.len() / 100 * 97]);
+    await_that("nearly all segments", || shown() >= 5_700);
+    let slid = list(&lab, LIST).expect("a playlist");
+    assert_eq!((slid.kind.as_deref(), slid.segments.len()), (None, 5_400));
+    await_that("the list of all", || list(&lab, DVR).is_some());
+    run.write(&stream[stream.len() / 100 * 97..]);
+    run.end().code(0).says("is long: from now on");
+    let versions = versions(&lab, LIST);
+    for pair in versions.windows(2) {
+        // The one step that is allowed here and not there: it gives up its type.
+        let mut before = pair[0].clone();
+        if before.kind.is_some() && pair[1].kind.is_none() {
+            before.kind = None;
+        }
+        before.may_become(&pair[1]);
+    }
+    let last = versions.last().expect("a version");
+    assert_eq!((last.kind.as_deref(), last.sequence, last.segments.len()), (Some("VOD"), 0, 6_000));
+    let dvr = all_valid(&lab, DVR);
+    let dvr = dvr.last().expect("a version");
+    assert_eq!((dvr.kind.as_deref(), dvr.ended, dvr.segments.len()), (Some("EVENT"), true, 6_000));
+    assert!(dvr.target >= 30);
 }
 
 #[test]

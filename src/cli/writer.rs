@@ -125,6 +125,9 @@ pub struct WriterArgs {
 }
 
 impl Arguments for WriterArgs {
+    // Hashing takes most of the time: two parts can be hashed at once.
+    const WORKERS: usize = 2;
+
     fn common(&self) -> &CommonArgs {
         &self.common
     }

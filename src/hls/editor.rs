@@ -259,7 +259,6 @@ impl Editor {
     fn decide(&mut self) {
         let Settings { part_size, max_latency, .. } = self.settings;
         let target = self.recording.decide(part_size, self.filled, max_latency);
-        self.live.set_pace(Duration::from_secs(target) / 2);
         tracing::info!("viewers can play {} (target duration {target} s)", self.store.object(&self.settings.key));
         if target > LONG_TARGET {
             let smaller = if part_size > crate::part::PartSize::DEFAULT.get() { "a smaller --part-size, " } else { "" };
@@ -281,13 +280,12 @@ impl Editor {
                 );
                 false
             }
-            Ok(Ok(LiveRead::On)) => true,
             // A key that may only write cannot ask. Those who play can.
             Ok(Err(error)) => {
                 tracing::debug!("{error}");
                 true
             }
-            Err(_) => true,
+            Ok(Ok(LiveRead::On)) | Err(_) => true,
         }
     }
 
@@ -327,6 +325,7 @@ impl Editor {
             if view.from > 0 {
                 self.dvr.renew();
             }
+            self.live.set_pace(Duration::from_secs(view.target) / 2);
             self.live.send(self.recording.timeline.text(&view), false);
         }
     }
@@ -386,22 +385,24 @@ impl Editor {
             }
             return;
         }
-        if self.recording.target().is_none() {
-            self.decide();
+        // What nobody has seen yet needs not be one that grew.
+        let fresh = ended && !self.live.was_sent() && !self.recording.was_restored();
+        if self.hold && !ended {
+            return;
         }
         if self.hold {
-            if !ended {
-                return;
-            }
             self.unpin().await;
+        }
+        match self.recording.target() {
+            Some(_) => {}
+            None if fresh => self.recording.promise(self.recording.longest().max(1)),
+            None => self.decide(),
         }
         if ended || news {
             self.live.renew();
         }
-        // What nobody has seen yet needs not be one that grew.
-        let fresh = !self.live.has_made() && !self.recording.was_restored();
         let mut view = self.view(ended);
-        if ended && (self.hold || fresh) {
+        if fresh {
             view = View { kind: Kind::Vod, from: 0, ..view };
         }
         let with_dvr = view.from > 0;
@@ -414,7 +415,7 @@ impl Editor {
         }
         if behind || !settled {
             self.give_up();
-        } else if ended && view.kind == Kind::Sliding {
+        } else if ended && view.from > 0 {
             // Whoever follows it has time to see its end. Then it can show all.
             let wait = Duration::from_secs(view.target).min(LAST_TRIES);
             tracing::info!("{} shows all of the recording in {} s", self.store.object(self.live.key()), wait.as_secs());

@@ -82,7 +82,9 @@ impl Hls {
         if !found.is_empty() {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
             let at = now.and_then(|now| i64::try_from(now.as_micros()).ok());
-            found.into_iter().for_each(|found| self.tell(News::Found { found, at }));
+            for found in found {
+                self.tell(News::Found { found, at });
+            }
         }
     }
 

@@ -16,6 +16,11 @@ use crate::store::{Kind, Store, StoreError};
 const PATIENCE: Duration = Duration::from_secs(5);
 const PER: usize = 1 << 20;
 
+/// The longest wait after a failed attempt, in seconds: usually, where the store refused, and in the end.
+const MOST: u64 = 4;
+const MOST_REFUSED: u64 = 16;
+const MOST_AT_THE_END: u64 = 2;
+
 /// The content type of a playlist (RFC 8216, 4).
 const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 
@@ -48,8 +53,10 @@ pub struct Outlet {
     pace: Duration,
     in_flight: Option<Attempt>,
     failures: u32,
-    /// Whether a version has been stored.
-    made: bool,
+    /// Whether the store may hold a version.
+    sent: bool,
+    /// The end is near.
+    hurried: bool,
 }
 
 impl std::fmt::Debug for Outlet {
@@ -63,7 +70,17 @@ impl Outlet {
     #[must_use]
     pub fn new(store: Store, key: String) -> Self {
         let (now, pace) = (Instant::now(), Duration::ZERO);
-        Self { store, key, stale: false, not_before: now, pace, in_flight: None, failures: 0, made: false }
+        Self {
+            store,
+            key,
+            stale: false,
+            not_before: now,
+            pace,
+            in_flight: None,
+            failures: 0,
+            sent: false,
+            hurried: false,
+        }
     }
 
     /// The object's key.
@@ -85,6 +102,7 @@ impl Outlet {
     /// From now on the next version waits for nothing but the attempt that is under way, and for that no longer than this.
     pub fn hurry(&mut self, most: Duration) {
         self.pace = Duration::ZERO;
+        self.hurried = true;
         self.not_before = Instant::now();
         if let Some(attempt) = self.in_flight.take() {
             self.in_flight = Some(Box::pin(async move {
@@ -100,10 +118,10 @@ impl Outlet {
         !self.stale && self.in_flight.is_none()
     }
 
-    /// Whether any version has been stored.
+    /// Whether the store may hold a version that was written here.
     #[must_use]
-    pub fn has_made(&self) -> bool {
-        self.made
+    pub fn was_sent(&self) -> bool {
+        self.sent
     }
 
     /// Waits for the next step; for ever when there is nothing to do. Dropping the future loses nothing.
@@ -117,13 +135,19 @@ impl Outlet {
                         tracing::info!("{} is written again", self.store.object(&self.key));
                     }
                     self.failures = 0;
-                    self.made = true;
                     self.not_before = Instant::now() + self.pace;
                     Step::Made
                 }
                 Err(error) => {
                     self.stale = true;
-                    self.not_before = Instant::now() + wait(self.failures, &error);
+                    let most = if self.hurried {
+                        MOST_AT_THE_END
+                    } else if error.kind == Kind::Passing {
+                        MOST
+                    } else {
+                        MOST_REFUSED
+                    };
+                    self.not_before = Instant::now() + wait(self.failures, most);
                     if self.failures == 0 {
                         tracing::warn!("{error} The upload goes on, and the playlist is tried again");
                     } else {
@@ -144,7 +168,7 @@ impl Outlet {
     /// Starts to write this version.
     pub fn send(&mut self, text: String, finished: bool) {
         tracing::debug!(bytes = text.len(), "writing {}", self.key);
-        self.stale = false;
+        (self.stale, self.sent) = (false, true);
         self.in_flight = Some(Box::pin(write_once(self.store.clone(), self.key.clone(), text, finished)));
     }
 }
@@ -159,8 +183,7 @@ pub async fn write_once(store: Store, key: String, text: String, finished: bool)
     store.put_object(&key, Bytes::from(text), CONTENT_TYPE, cache_control, patience).await
 }
 
-/// How long after so many failures before it.
-fn wait(failures: u32, error: &StoreError) -> Duration {
-    let most = if error.kind == Kind::Passing { 4 } else { 16 };
+/// How long after so many failures before it: jittered doubling from a second.
+fn wait(failures: u32, most: u64) -> Duration {
     Duration::from_secs((1 << failures.min(5)).min(most)).mul_f64(0.5 + fastrand::f64() / 2.0)
 }

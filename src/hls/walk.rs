@@ -23,7 +23,7 @@ const MOST: u64 = 1 << 20;
 const PLAYLIST_MAX: u64 = 64 << 20;
 
 /// How long one request may keep failing.
-const RETRY: Retry = Retry { give_up_after: std::time::Duration::from_secs(600) };
+const RETRY: Retry = Retry { give_up_after: std::time::Duration::from_secs(3_600) };
 
 /// Fed in place of what is passed over.
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
