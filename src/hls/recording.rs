@@ -257,7 +257,7 @@ impl Recording {
         {
             return;
         }
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     }
 
     /// Lists what can be read by now; whether there was anything.
