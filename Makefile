@@ -11,16 +11,20 @@ DEMO_OUT ?= demo-out
 PORT ?= 8000
 MINUTES ?= 5
 SEED ?=
+BENCH ?=
 export DEMO_SECONDS DEMO_OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-page test-recipes soak lint build install page
+.PHONY: help demo test test-rust test-page test-recipes soak bench microbench lint build install page
 
 help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
 	@echo '               (DEMO_SECONDS=30, DEMO_OUT=demo-out)'
 	@echo 'make test      all tests'
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
+	@echo 'make bench     measures both tools beside others, and writes docs/performance.md'
+	@echo '               (ten minutes; BENCH=quick: two, and only prints)'
+	@echo 'make microbench   the ways through memory alone (criterion)'
 	@echo 'make lint      formatting, clippy, documentation, shell scripts'
 	@echo 'make build     writer and reader in target/release'
 	@echo 'make install   writer and reader into ~/.cargo/bin'
@@ -52,6 +56,15 @@ soak:
 	@cargo build --quiet --release --locked --bins --example local_store
 	SOAK_MINUTES='$(MINUTES)' SOAK_SEED='$(SEED)' \
 		cargo test --quiet --release --locked --test tools -- --ignored --nocapture a_long_soak
+
+bench:
+	@./scripts/install-deps.sh build bench
+	cargo build --release --locked --bins --example local_store
+	@BENCH='$(BENCH)' python3 bench/run.py
+
+microbench:
+	@./scripts/install-deps.sh build
+	cargo bench --locked --bench queues
 
 lint:
 	@./scripts/install-deps.sh lint

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what a make target needs beyond Rust, git, make and a C compiler.
 #
-#   scripts/install-deps.sh PROFILE...      PROFILE: build demo page test watch
+#   scripts/install-deps.sh PROFILE...      PROFILE: build demo page test watch bench
 #
 # Does nothing, at once, when everything is there. Uses the system's package
 # manager where it may (root, passwordless sudo, or Homebrew); elsewhere it
@@ -11,6 +11,7 @@ set -eu
 
 cd "$(dirname "$0")/.."
 aws_venv=target/tools/awscli
+bench_venv=target/tools/bench
 PATH="$PWD/$aws_venv/bin:$PATH"
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }
@@ -41,6 +42,10 @@ present() {
     node) have node ;;
     npm) have npm ;;
     jq) have jq ;;
+    rclone) have rclone ;;
+    curl) have curl ;;
+    openssl) have openssl ;;
+    python) have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null ;;
     browser) have_browser ;;
     shellcheck) have shellcheck ;;
     esac
@@ -62,6 +67,9 @@ package() {
     brew:npm) echo node ;;
     brew:browser) echo "--cask chromium" ;;
     *:browser) echo chromium ;;
+    apt:python) echo "python3 python3-venv" ;;
+    pacman:python) echo python ;;
+    *:python) echo python3 ;;
     dnf:shellcheck) echo ShellCheck ;;
     *) echo "$2" ;;
     esac
@@ -129,7 +137,8 @@ install_aws_from_pypi() {
 needs=''
 wants=''
 modules=''
-[ $# -gt 0 ] || { say "usage: scripts/install-deps.sh build|demo|page|test|watch|lint..."; exit 2; }
+boto3=''
+[ $# -gt 0 ] || { say "usage: scripts/install-deps.sh build|demo|page|test|watch|bench|lint..."; exit 2; }
 for profile; do
     case $profile in
     build) needs="$needs cc" ;;
@@ -137,6 +146,7 @@ for profile; do
     page) needs="$needs node npm" modules=yes ;;
     test) needs="$needs cc ffmpeg aws jq node npm" wants="$wants browser" modules=yes ;;
     watch) needs="$needs aws jq" ;;
+    bench) needs="$needs cc ffmpeg aws rclone curl openssl python" boto3=yes ;;
     lint) needs="$needs cc" wants="$wants shellcheck" ;;
     *) say "no such profile: $profile"; exit 2 ;;
     esac
@@ -186,4 +196,12 @@ if [ -n "$modules" ] && ! cmp -s package-lock.json node_modules/installed-lock.j
     say "installing hls.js into node_modules"
     npm ci --no-audit --no-fund --loglevel=error >&2 </dev/null
     cp package-lock.json node_modules/installed-lock.json
+fi
+
+# boto3 for the bench, in an environment of its own.
+if [ -n "$boto3" ] && ! "$bench_venv/bin/python" -c 'import boto3' 2>/dev/null; then
+    say "installing boto3 into $bench_venv"
+    rm -rf "$bench_venv"
+    python3 -m venv "$bench_venv" >&2
+    "$bench_venv/bin/pip" install -q --disable-pip-version-check boto3 >&2 </dev/null
 fi

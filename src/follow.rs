@@ -350,11 +350,14 @@ impl<'a> Follower<'a> {
                 }
                 Event::Bytes(bytes) => {
                     self.cursor += bytes.len() as u64;
-                    self.progress.bytes_in.fetch_add(bytes.len() as u64, Relaxed);
+                    if self.mover.is_none() {
+                        self.progress.bytes_in.fetch_add(bytes.len() as u64, Relaxed);
+                    }
                     match (&mut self.stitch, &mut self.mover) {
                         (None, None) => sink.write(bytes).await?,
                         (None, Some(mover)) => {
                             for piece in mover.pass(&bytes) {
+                                self.progress.bytes_in.fetch_add(piece.len() as u64, Relaxed);
                                 sink.write(piece).await?;
                             }
                             if mover.is_done() {
@@ -378,7 +381,7 @@ impl<'a> Follower<'a> {
                     self.back_to_edge();
                     self.at_edge(true, sent, sink).await?;
                 }
-                Event::End(End::Whole) => self.advance(),
+                Event::End(End::Whole) => self.advance(sent),
                 Event::End(End::Edge { length }) => {
                     self.back_to_edge();
                     if self.at_edge(length > 0, sent, sink).await? {
@@ -454,19 +457,20 @@ impl<'a> Follower<'a> {
     }
 
     /// The first fetch was read to its end: the next one takes its place, and there may be one more.
-    fn advance(&mut self) {
+    fn advance(&mut self, sent: Instant) {
         self.window.pop_front();
         self.progress.parts.fetch_add(1, Relaxed);
         if self.by_part {
             self.part = (self.part.0.and_then(PartNumber::next), self.cursor);
             if std::mem::take(&mut self.waited) {
                 // One part came when it was due. Whether the next is there already is seen by asking for it.
-                self.rhythm.arrived(self.answered, false);
+                self.rhythm.arrived(sent, self.answered, false);
                 return;
             }
         }
         // More came than was due: the reader is behind, and fetches ahead until it is not.
         self.at_edge = false;
+        self.progress.at_edge.store(false, Relaxed);
         self.rhythm.lost_track();
         self.width = (self.width * 2).min(self.plan.queue_size);
     }
@@ -480,6 +484,7 @@ impl<'a> Follower<'a> {
     fn back_to_edge(&mut self) {
         self.window.clear();
         self.width = 1;
+        self.progress.at_edge.store(true, Relaxed);
         if !std::mem::replace(&mut self.at_edge, true) {
             self.rhythm.lost_track();
         }
@@ -489,7 +494,7 @@ impl<'a> Follower<'a> {
     /// read to its end.
     async fn at_edge(&mut self, news: bool, sent: Instant, sink: &Sink) -> Result<bool, ReadError> {
         if news {
-            self.rhythm.arrived(self.answered, self.is_in_part());
+            self.rhythm.arrived(sent, self.answered, self.is_in_part());
             if self.over == Over::No {
                 self.wait(sink).await?;
             }

@@ -98,6 +98,7 @@ async fn copy(
 ) -> Result<(), ReadError> {
     let Prepared { located, opening, begin } = prepared;
     progress.news();
+    progress.bytes_in.fetch_add(opening.len() as u64, Relaxed);
     sink.write(opening).await?;
     follow::copy_from(store, plan, located, begin, sink, progress).await
 }

@@ -10,12 +10,12 @@
 //! | [`live_read`], [`part`], [`limits`] | facts and arithmetic of the protocol; pure |
 //! | [`store`] | the one door to S3 |
 //! | [`retry`] | when to send a failed request again |
-//! | [`source`], [`pool`], [`upload`], [`outbox`], [`spool`], [`ledger`], [`rollover`] | the writer |
+//! | [`source`], [`pool`], [`upload`], [`tail`], [`outbox`], [`spool`], [`ledger`], [`rollover`] | the writer |
 //! | [`locate`], [`held`], [`follow`], [`prefetch`], [`rhythm`], [`sink`], [`chain`] | the reader |
 //! | [`join`], [`seek`], [`ranges`], [`examine`] | the reader in the middle of a recording |
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
 //! | [`fmp4`], [`mpeg_ts`] | what goes through: MP4 and its fragments; transport streams |
-//! | [`tool`], [`cli`], [`logging`], [`progress`], [`shutdown`] | what people type, see and send |
+//! | [`tool`], [`cli`], [`logging`], [`progress`], [`stats`], [`shutdown`] | what people type, see and send |
 
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![warn(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable, clippy::todo)]
@@ -29,6 +29,7 @@ pub mod cli;
 pub mod examine;
 pub mod fmp4;
 pub mod follow;
+mod format;
 pub mod held;
 pub mod join;
 pub mod ledger;
@@ -53,6 +54,8 @@ pub mod shutdown;
 pub mod sink;
 pub mod source;
 pub mod spool;
+pub mod stats;
 pub mod store;
+pub mod tail;
 pub mod tool;
 pub mod upload;

@@ -3,6 +3,10 @@
 //!
 //! Memory holds at most as many parts as the pool has buffers: those in flight, one that waits and one that is being
 //! filled. When all are taken the input waits, unless the store is away and there is a spool.
+//!
+//! The part that is being filled can be sent early, as the tail part ([`Outbox::send_tail`]): one version at a time, and
+//! the next version, the full one included, only when the store has answered to the one before, so that none can land in
+//! the wrong order. Where an answer was lost, the longer version is looked at after it was stored.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +14,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use crate::cli::units::show_bytes;
@@ -20,7 +24,7 @@ use crate::pool::{NoMemory, PartBuffer, PartPool};
 use crate::progress::Progress;
 use crate::retry::Retry;
 use crate::spool::{Spool, SpoolSettings, Spooled};
-use crate::store::{ETag, Store, StoreError};
+use crate::store::{ETag, Kind, Store, StoreError};
 
 /// The store counts as away when no part has been stored for this long, even if no request has failed yet ...
 const AWAY: Duration = Duration::from_secs(5);
@@ -79,6 +83,34 @@ enum Waiting {
     Disk(Spooled),
 }
 
+/// What became of a tail part that was to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is on its way.
+    Yes,
+    /// Not now: the version before it is still on its way, or all buffers and slots are in use.
+    NotNow,
+    /// Not in this upload: the store has refused one.
+    Never,
+}
+
+/// What is known of the early versions of a part.
+#[derive(Debug, Clone, Copy)]
+struct Early {
+    number: PartNumber,
+    /// The size of the longest one that the store has.
+    stored: u64,
+    /// Whether the answer to one was lost, so that it may still land.
+    uncertain: bool,
+}
+
+/// The tail part on its way.
+#[derive(Debug)]
+struct Tail {
+    number: PartNumber,
+    task: JoinHandle<Result<Stored, StoreError>>,
+}
+
 /// A part that has been stored.
 #[derive(Debug)]
 struct Stored {
@@ -96,6 +128,12 @@ pub struct Outbox {
     pool: PartPool,
     waiting: VecDeque<(PartNumber, Waiting)>,
     in_flight: JoinSet<Result<Stored, OutboxError>>,
+    tail: Option<Tail>,
+    early: Option<Early>,
+    /// The highest part that was sent.
+    highest: Option<PartNumber>,
+    /// Whether the store has refused a tail.
+    tail_refused: bool,
     /// Parts in flight whose last attempt failed.
     failing: Arc<AtomicUsize>,
     spool: Option<Spool>,
@@ -132,6 +170,10 @@ impl Outbox {
             pool: PartPool::new(concurrency + 2, part_size.as_len()),
             waiting: VecDeque::new(),
             in_flight: JoinSet::new(),
+            tail: None,
+            early: None,
+            highest: None,
+            tail_refused: false,
             failing: Arc::default(),
             spool,
             moved: Instant::now(),
@@ -175,16 +217,17 @@ impl Outbox {
                     continue;
                 }
                 let look_again = Instant::now() + LOOK_AGAIN;
+                let spools = self.spool.is_some();
                 tokio::select! {
-                    Some(joined) = self.in_flight.join_next() => self.note(joined)?,
-                    () = sleep_until(look_again), if self.spool.is_some() => {}
+                    stored = self.stored() => stored?,
+                    () = sleep_until(look_again), if spools => {}
                 }
                 continue;
             }
             let pool = self.pool.clone();
             tokio::select! {
                 buffer = pool.acquire() => return Ok(buffer?),
-                Some(joined) = self.in_flight.join_next() => self.note(joined)?,
+                stored = self.stored() => stored?,
             }
         }
     }
@@ -195,19 +238,45 @@ impl Outbox {
         self.launch();
     }
 
+    /// Sends the first bytes of the part that is being filled, in a buffer of their own if one is free.
+    pub fn send_tail(&mut self, number: PartNumber, filled: &[u8]) -> Taken {
+        if self.tail_refused {
+            return Taken::Never;
+        }
+        // A part that waits for its turn must find what is known of its own early versions.
+        let busy = self.tail.is_some() || self.early.is_some_and(|early| early.number != number || early.uncertain);
+        if busy || !self.waiting.is_empty() || self.in_flight.len() >= self.concurrency {
+            return Taken::NotNow;
+        }
+        let Some(mut buffer) = self.pool.try_acquire() else { return Taken::NotNow };
+        let Some(room) = buffer.room().get_mut(..filled.len()) else { return Taken::NotNow };
+        room.copy_from_slice(filled);
+        buffer.advance(filled.len());
+        let (address, body, began) = (self.address.clone(), buffer.freeze(), Instant::now());
+        let task = tokio::spawn(async move {
+            let size = body.len() as u64;
+            // One attempt: the next version comes soon.
+            let patience = address.store.patience().part(size, 0);
+            let etag = address.store.put_part(&address.key, &address.upload_id, number, body, patience).await?;
+            Ok(Stored { number, etag, size, took: began.elapsed() })
+        });
+        tracing::debug!(part = number.get(), bytes = filled.len(), "sending the tail so far");
+        self.early.get_or_insert(Early { number, stored: 0, uncertain: false });
+        self.tail = Some(Tail { number, task });
+        Taken::Yes
+    }
+
     /// Waits until a part on its way is stored; for ever if none is. Dropping the future loses nothing.
     ///
     /// # Errors
     /// [`OutboxError`] when it has failed for good.
     pub async fn stored(&mut self) -> Result<(), OutboxError> {
-        match self.in_flight.join_next().await {
-            Some(joined) => {
-                self.note(joined)?;
-                self.launch();
-                Ok(())
-            }
-            None => std::future::pending().await,
+        tokio::select! {
+            Some(joined) = self.in_flight.join_next() => self.note(joined)?,
+            answer = answered(&mut self.tail) => self.note_tail(answer),
         }
+        self.launch();
+        Ok(())
     }
 
     /// Waits until all parts are stored.
@@ -217,15 +286,19 @@ impl Outbox {
     pub async fn drain(&mut self) -> Result<(), OutboxError> {
         loop {
             self.launch();
-            match self.in_flight.join_next().await {
-                Some(joined) => self.note(joined)?,
-                None => return Ok(()),
+            if self.in_flight.is_empty() && self.tail.is_none() {
+                return Ok(());
             }
+            self.stored().await?;
         }
     }
 
     /// After a failure: lets what is in flight end by itself, whatever the results.
     pub async fn settle(&mut self) {
+        if self.tail.is_some() {
+            let answer = answered(&mut self.tail).await;
+            self.note_tail(answer);
+        }
         while let Some(joined) = self.in_flight.join_next().await {
             if let Err(error) = self.note(joined) {
                 tracing::debug!("{error}");
@@ -238,9 +311,16 @@ impl Outbox {
         if self.in_flight.is_empty() {
             self.moved = Instant::now();
         }
-        while self.in_flight.len() < self.concurrency
-            && let Some((number, part)) = self.waiting.pop_front()
+        while self.in_flight.len() + usize::from(self.tail.is_some()) < self.concurrency
+            && let Some((number, part)) = self.next_waiting()
         {
+            let early = self.early.take_if(|early| early.number == number);
+            let uncertain = early.is_some_and(|early| early.uncertain);
+            if !uncertain && early.is_some_and(|early| early.stored == part.len()) {
+                // The store has it as it is.
+                continue;
+            }
+            self.highest = self.highest.max(Some(number));
             let (address, failing, pool) = (self.address.clone(), Failing::new(&self.failing), self.pool.clone());
             self.in_flight.spawn(async move {
                 let body = match part {
@@ -251,7 +331,7 @@ impl Outbox {
                         buffer.freeze()
                     }
                 };
-                put(&address, number, body, failing).await
+                put(&address, number, body, uncertain, failing).await
             });
         }
         let on_disk: usize = self.waiting.iter().map(|(_, part)| part.disk_len()).sum();
@@ -263,6 +343,13 @@ impl Outbox {
             self.spooling = false;
             tracing::info!("all parts have left the disk");
         }
+    }
+
+    /// The oldest part that waits and is not kept by an early version of itself that is still on its way.
+    fn next_waiting(&mut self) -> Option<(PartNumber, Waiting)> {
+        let held = self.tail.as_ref().map(|tail| tail.number);
+        let at = self.waiting.iter().position(|(number, _)| Some(*number) != held)?;
+        self.waiting.remove(at)
     }
 
     /// Moves the newest part that waits in memory to disk; false when that is not possible.
@@ -299,18 +386,78 @@ impl Outbox {
     }
 
     fn note(&mut self, joined: Result<Result<Stored, OutboxError>, JoinError>) -> Result<(), OutboxError> {
-        let Stored { number, etag, size, took } = joined??;
-        tracing::debug!(part = number.get(), bytes = size, "stored");
-        self.moved = Instant::now();
-        self.usual = Some(self.usual.map_or(took, |usual| took.max(usual * 7 / 8)));
-        self.ledger.note(number, etag, size);
-        self.progress.bytes_out.fetch_add(size, Relaxed);
-        self.progress.parts.fetch_add(1, Relaxed);
+        let stored = joined??;
+        tracing::debug!(part = stored.number.get(), bytes = stored.size, "stored");
+        self.usual = Some(self.usual.map_or(stored.took, |usual| stored.took.max(usual * 7 / 8)));
+        self.enter(stored);
         Ok(())
+    }
+
+    /// Notes what became of a tail part. None is worth an error: the longer version is still to come.
+    fn note_tail(&mut self, answer: Result<Result<Stored, StoreError>, JoinError>) {
+        // Behind a higher part, a short one is refused as it should be.
+        let outrun = self.early.is_some_and(|early| self.highest > Some(early.number));
+        let error = match answer {
+            Ok(Ok(stored)) => {
+                tracing::debug!(part = stored.number.get(), bytes = stored.size, "stored as the tail so far");
+                if let Some(early) = &mut self.early {
+                    early.stored = early.stored.max(stored.size);
+                }
+                return self.enter(stored);
+            }
+            Ok(Err(error)) => error,
+            Err(error) => StoreError::local(
+                "uploading the tail part",
+                self.address.store.object(&self.address.key),
+                Kind::Passing,
+                error.to_string(),
+            ),
+        };
+        match error.kind {
+            // Without a clear no, it may have been taken, or still be taken later.
+            Kind::Passing if !matches!(error.status, Some(429 | 503)) => {
+                if let Some(early) = &mut self.early {
+                    early.uncertain = true;
+                }
+                tracing::debug!("{error}");
+            }
+            Kind::Refused if !outrun => {
+                self.tail_refused = true;
+                tracing::warn!("{error} Only full parts are sent from here on; nothing is lost.");
+            }
+            _ => tracing::debug!("{error}"),
+        }
+    }
+
+    /// Notes what the store holds.
+    fn enter(&mut self, Stored { number, etag, size, .. }: Stored) {
+        self.moved = Instant::now();
+        let before = self.ledger.size_of(number);
+        self.ledger.note(number, etag, size);
+        self.progress.bytes_out.fetch_add(size.saturating_sub(before.unwrap_or(0)), Relaxed);
+        self.progress.bytes_sent.fetch_add(size, Relaxed);
+        if before.is_none() {
+            self.progress.parts.fetch_add(1, Relaxed);
+        }
     }
 }
 
+/// Waits for the answer to the tail part on its way; for ever if there is none. Dropping the future loses nothing.
+async fn answered(tail: &mut Option<Tail>) -> Result<Result<Stored, StoreError>, JoinError> {
+    let Some(Tail { task, .. }) = tail else { return std::future::pending().await };
+    let answer = task.await;
+    *tail = None;
+    answer
+}
+
 impl Waiting {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Memory(body) => body.len() as u64,
+            Self::Disk(spooled) => spooled.len() as u64,
+        }
+    }
+
     fn disk_len(&self) -> usize {
         match self {
             Self::Memory(_) => 0,
@@ -346,12 +493,29 @@ impl Drop for Failing {
     }
 }
 
-/// Sends one part until the store has it.
-async fn put(address: &Address, number: PartNumber, body: Bytes, mut failing: Failing) -> Result<Stored, OutboxError> {
+/// Sends one part until the store has it; if an earlier version of it may still land, until the store is seen to have it.
+async fn put(
+    address: &Address,
+    number: PartNumber,
+    body: Bytes,
+    uncertain: bool,
+    mut failing: Failing,
+) -> Result<Stored, OutboxError> {
     let (size, began) = (body.len() as u64, Instant::now());
+    loop {
+        let etag = send(address, number, &body, &mut failing).await?;
+        if !uncertain || holds(address, number, &etag).await? {
+            return Ok(Stored { etag, took: began.elapsed(), number, size });
+        }
+        tracing::debug!(part = number.get(), "an earlier version landed late; sending it again");
+    }
+}
+
+/// Sends one part until the store says that it has it.
+async fn send(address: &Address, number: PartNumber, body: &Bytes, failing: &mut Failing) -> Result<ETag, StoreError> {
     // Only silence shows that more patience is needed: a part that was refused five times is not a slow one.
     let silences = AtomicU32::new(0);
-    let silences = &silences;
+    let (silences, size) = (&silences, body.len() as u64);
     let etag = address.retry.run(|failed| {
         if failed > 0 {
             failing.failed();
@@ -367,5 +531,12 @@ async fn put(address: &Address, number: PartNumber, body: Bytes, mut failing: Fa
             result
         }
     });
-    Ok(Stored { etag: etag.await?, took: began.elapsed(), number, size })
+    etag.await
+}
+
+/// Whether the store holds this version of a part.
+async fn holds(address: &Address, number: PartNumber, etag: &ETag) -> Result<bool, StoreError> {
+    let parts = address.retry.run(|_| address.store.parts(&address.key, &address.upload_id)).await?;
+    let held = parts.iter().find(|part| part.number == number);
+    Ok(held.is_some_and(|part| part.etag == etag.0.trim_matches('"')))
 }

@@ -34,9 +34,21 @@ impl PartPool {
     /// # Errors
     /// [`NoMemory`] when the system refuses the memory.
     pub async fn acquire(&self) -> Result<PartBuffer, NoMemory> {
-        let refused = || NoMemory(self.part_len);
+        let refused = |_| NoMemory(self.part_len);
         // The semaphore is never closed.
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| refused())?;
+        let permit = self.permits.clone().acquire_owned().await.map_err(refused)?;
+        self.buffer(permit)
+    }
+
+    /// A buffer, if one is not in use and there is memory for it.
+    #[must_use]
+    pub fn try_acquire(&self) -> Option<PartBuffer> {
+        let permit = self.permits.clone().try_acquire_owned().ok()?;
+        self.buffer(permit).ok()
+    }
+
+    fn buffer(&self, permit: OwnedSemaphorePermit) -> Result<PartBuffer, NoMemory> {
+        let refused = || NoMemory(self.part_len);
         let kept = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let bytes = if let Some(bytes) = kept {
             bytes

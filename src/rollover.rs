@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::abort;
 use crate::cli::units;
 use crate::fmp4::cut::{Cutter, Kind, UNDECIDED_MAX, shift};
-use crate::fmp4::inspect::Inspector;
+use crate::format::Format;
 use crate::live_read::MAX_PARTS;
 use crate::outbox::Outbox;
 use crate::part::{PartNumber, PartSize};
@@ -31,7 +31,8 @@ use crate::progress::Progress;
 use crate::source::Source;
 use crate::spool::SpoolSettings;
 use crate::store::Store;
-use crate::upload::{Cause, Plan, complete, warn_of_format, warn_without_live_read};
+use crate::tail::{self, TailSender};
+use crate::upload::{Cause, Plan, complete, warn_without_live_read};
 
 /// Bytes read at once.
 const READ: usize = 256 << 10;
@@ -211,12 +212,14 @@ pub async fn write(
     let context = Context { store, plan, spool, progress };
     let outbox = context.outbox(&plan.key, &id);
     let outbox_pool = outbox.pool();
+    let tail = plan.tail_sender(store);
     progress.opened(&plan.key, &id);
     let mut roller = Roller {
         policy: Policy::new(rollover, plan.part_size, MAX_PARTS),
         object: Object::new(1, plan.key.clone(), id, outbox),
         pool: outbox_pool,
         buffer: None,
+        tail,
         cutter: Cutter::default(),
         group: None,
         usual_group: 0,
@@ -225,6 +228,9 @@ pub async fn write(
         context,
     };
     let result = roller.run(source).await;
+    if let Some(tail) = &mut roller.tail {
+        tail.end().await;
+    }
     if let Some(warning) = source.closing_warning() {
         tracing::warn!("{warning}");
     }
@@ -279,6 +285,7 @@ struct Roller<'a> {
     pool: PartPool,
     /// The part that is being filled.
     buffer: Option<PartBuffer>,
+    tail: Option<TailSender>,
     cutter: Cutter,
     /// Bytes of the current group of pictures.
     group: Option<u64>,
@@ -293,7 +300,7 @@ struct Roller<'a> {
 impl Roller<'_> {
     /// Reads the input to its end and hands everything to an outbox.
     async fn run(&mut self, source: &mut Source) -> Result<(), Cause> {
-        let mut inspector = Some(Inspector::default());
+        let mut format = Format::new(self.plan.part_size);
         let mut staging = vec![0; READ + UNDECIDED_MAX + READ];
         // Bytes in `staging`, the first of which is at `base` in the stream.
         let (mut held, mut base) = (0, 0);
@@ -305,7 +312,7 @@ impl Roller<'_> {
             if count == 0 {
                 return self.push(staging.get(..held).unwrap_or_default()).await;
             }
-            warn_of_format(&mut inspector, news);
+            format.see(news);
             let boundaries = self.cutter.feed(news);
             held += count;
             if let Some(reason) = self.cutter.reason() {
@@ -342,6 +349,12 @@ impl Roller<'_> {
                 count = source.read(room) => count?,
                 stored = self.object.outbox.stored() => {
                     stored?;
+                    continue;
+                }
+                () = tail::due(self.tail.as_ref()) => {
+                    if let (Some(tail), Some(buffer)) = (&mut self.tail, &self.buffer) {
+                        tail.send(self.object.due, buffer.filled(), &mut self.object.outbox).await;
+                    }
                     continue;
                 }
             };
@@ -393,6 +406,9 @@ impl Roller<'_> {
         }
         buffer.advance(count);
         self.object.size += count as u64;
+        if let Some(tail) = &mut self.tail {
+            tail.took(count as u64);
+        }
         let full = buffer.is_full();
         self.buffer = Some(buffer);
         if full {
@@ -407,6 +423,9 @@ impl Roller<'_> {
             let number = self.object.due.ok_or(Cause::Full(self.context.plan.part_size))?;
             self.object.outbox.send(number, buffer.freeze());
             self.object.due = number.next();
+            if let Some(tail) = &mut self.tail {
+                tail.handed_over();
+            }
         }
         Ok(())
     }
@@ -429,7 +448,8 @@ impl Roller<'_> {
 
     /// Goes on in the next object: after a header at a fragment, or without one in between of what there is.
     async fn roll(&mut self, header: Option<Bytes>) -> Result<(), Cause> {
-        if header.is_some() {
+        // A part that was sent early belongs to the object that it was sent to.
+        if header.is_some() || self.tail.is_some() {
             self.send()?;
         }
         let number = self.object.number + 1;

@@ -11,15 +11,16 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, poll};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::progress::Progress;
 
-/// Pieces that may wait for the thread; a piece is what came off the wire in one read, a few hundred KiB at most.
-const QUEUE: usize = 8;
+/// Bytes that may wait for the thread or be on their way into the output: enough to fill a pipe in one go. A piece is what
+/// came off the wire in one read, a few hundred KiB at most; over TLS it is a record of at most 16 KiB.
+const QUEUE: u32 = 1 << 20;
 
 /// Pieces written by one system call.
-const BATCH: usize = 8;
+const BATCH: usize = 64;
 
 /// Bytes that a pipe holds, where the system lets us ask for it: fewer and larger writes.
 const PIPE_CAPACITY: usize = 1 << 20;
@@ -54,10 +55,19 @@ pub enum SinkError {
     },
 }
 
+/// Bytes in the queue, and the room that they take in it.
+#[derive(Debug)]
+struct Piece {
+    bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
 /// An output that is being written.
 #[derive(Debug)]
 pub struct Sink {
-    queue: Option<mpsc::Sender<Bytes>>,
+    queue: Option<mpsc::UnboundedSender<Piece>>,
+    /// A permit for each byte of room in the queue.
+    room: Arc<Semaphore>,
     /// How the thread ended; `None` while it runs.
     ended: watch::Receiver<Option<Result<(), SinkError>>>,
     closed: watch::Receiver<bool>,
@@ -110,7 +120,7 @@ impl Sink {
     }
 
     fn start(file: File, watched: Option<File>, output: &str, progress: Arc<Progress>) -> Result<Self, SinkError> {
-        let (queue, pieces) = mpsc::channel(QUEUE);
+        let (queue, pieces) = mpsc::unbounded_channel();
         let (tell_ended, ended) = watch::channel(None);
         let (tell_closed, closed) = watch::channel(false);
         let spawned = |cause| SinkError::Write { output: output.to_owned(), cause: Arc::new(cause) };
@@ -136,7 +146,7 @@ impl Sink {
                 })
                 .map_err(spawned)?;
         }
-        Ok(Self { queue: Some(queue), ended, closed })
+        Ok(Self { queue: Some(queue), room: Arc::new(Semaphore::new(QUEUE as usize)), ended, closed })
     }
 
     /// Queues bytes; waits while the queue is full.
@@ -144,9 +154,13 @@ impl Sink {
     /// # Errors
     /// [`SinkError`] once the output cannot be written any more.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), SinkError> {
-        let sent = match &self.queue {
-            Some(queue) => queue.send(bytes).await.is_ok(),
-            None => false,
+        // A piece larger than the queue takes all of it.
+        let wanted = u32::try_from(bytes.len()).unwrap_or(QUEUE).min(QUEUE);
+        // The semaphore is never closed; a thread that ended lets go of all that it was to write.
+        let room = self.room.clone().acquire_many_owned(wanted).await.ok();
+        let sent = match (&self.queue, room) {
+            (Some(queue), Some(room)) => queue.send(Piece { bytes, _room: room }).is_ok(),
+            _ => false,
         };
         if sent { Ok(()) } else { self.finish().await }
     }
@@ -174,8 +188,8 @@ impl Sink {
 }
 
 /// Writes pieces in order until the queue ends.
-fn drain(mut file: File, mut pieces: mpsc::Receiver<Bytes>, progress: &Progress) -> io::Result<()> {
-    let mut batch: Vec<Bytes> = Vec::with_capacity(BATCH);
+fn drain(mut file: File, mut pieces: mpsc::UnboundedReceiver<Piece>, progress: &Progress) -> io::Result<()> {
+    let mut batch: Vec<Piece> = Vec::with_capacity(BATCH);
     while let Some(piece) = pieces.blocking_recv() {
         batch.push(piece);
         while batch.len() < BATCH
@@ -189,8 +203,8 @@ fn drain(mut file: File, mut pieces: mpsc::Receiver<Bytes>, progress: &Progress)
     Ok(())
 }
 
-fn write_batch(file: &mut File, batch: &[Bytes], progress: &Progress) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = batch.iter().map(|bytes| IoSlice::new(bytes)).collect();
+fn write_batch(file: &mut File, batch: &[Piece], progress: &Progress) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = batch.iter().map(|piece| IoSlice::new(&piece.bytes)).collect();
     let mut rest = slices.as_mut_slice();
     IoSlice::advance_slices(&mut rest, 0);
     while !rest.is_empty() {

@@ -11,6 +11,9 @@ use crate::store::{Access, Connection};
 
 /// The command line of a tool.
 pub trait Arguments: Parser {
+    /// Threads that send and receive, beside the one that runs the tool's own work: each further one costs memory.
+    const WORKERS: usize;
+
     /// The options that both tools take.
     fn common(&self) -> &CommonArgs;
 
@@ -42,7 +45,7 @@ where
             return Exit::Usage.into();
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(A::WORKERS).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!("cannot start: {error}");

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use crate::abort;
-use crate::fmp4::Inspector;
+use crate::format::Format;
 use crate::ledger::Gap;
 use crate::limits;
 use crate::live_check::{self, LiveRead};
@@ -33,6 +33,7 @@ use crate::retry::Retry;
 use crate::source::{Source, SourceError};
 use crate::spool::SpoolSettings;
 use crate::store::{Kind, Store, StoreError};
+use crate::tail::{self, TailSender, TailSettings};
 
 /// How long the end may wait for the word about other open uploads.
 const LIST_PATIENCE: Duration = Duration::from_secs(1);
@@ -52,12 +53,19 @@ pub struct Plan {
     pub retry: Retry,
     /// Where input waits while the store is away.
     pub spool: Option<SpoolSettings>,
+    /// When to send the tail part before it is full.
+    pub tail: Option<TailSettings>,
 }
 
 impl Plan {
     /// Starts an upload of `key`; its id.
     pub(crate) async fn create(&self, store: &Store, key: &str) -> Result<String, StoreError> {
         self.retry.run(|_| store.create_upload(key, self.part_size, self.content_type.as_deref())).await
+    }
+
+    /// What sends the tail part early, where that is asked for.
+    pub(crate) fn tail_sender(&self, store: &Store) -> Option<TailSender> {
+        self.tail.map(|settings| TailSender::start(settings, store, &self.key, self.part_size, self.retry))
     }
 
     /// Where input of `source` may wait on disk. A file can wait for the store by itself: only what comes through a pipe
@@ -78,16 +86,6 @@ impl Plan {
         let (key, upload_id) = (key.to_owned(), upload_id.to_owned());
         let address = Address { store: store.clone(), key, upload_id, retry: self.retry };
         Outbox::new(address, self.part_size, self.concurrency, spool, progress.clone())
-    }
-}
-
-/// Shows the inspector what came in, and passes on what it has to say, once.
-pub(crate) fn warn_of_format(inspector: &mut Option<Inspector>, news: &[u8]) {
-    if let Some(found) = inspector.as_mut().and_then(|inspector| inspector.feed(news)) {
-        if let Some(warning) = found.warning() {
-            tracing::warn!("{warning}");
-        }
-        *inspector = None;
     }
 }
 
@@ -194,6 +192,9 @@ pub async fn write(
         // A short input may be through before the list has come.
         drop(tokio::time::timeout(LIST_PATIENCE, others).await);
     }
+    if let Some(tail) = &mut uploader.tail {
+        tail.end().await;
+    }
     if let Some(warning) = source.closing_warning() {
         tracing::warn!("{warning}");
     }
@@ -243,6 +244,7 @@ struct Uploader<'a> {
     upload_id: &'a str,
     progress: &'a Arc<Progress>,
     outbox: Outbox,
+    tail: Option<TailSender>,
     /// Finds out whether Live Read is on.
     look: JoinHandle<()>,
     looked_ahead: bool,
@@ -267,7 +269,8 @@ impl<'a> Uploader<'a> {
         look: JoinHandle<()>,
     ) -> Self {
         let outbox = plan.outbox(store, &plan.key, upload_id, spool, progress);
-        Self { store, plan, upload_id, progress, outbox, look, looked_ahead: false, held_back: None }
+        let tail = plan.tail_sender(store);
+        Self { store, plan, upload_id, progress, outbox, tail, look, looked_ahead: false, held_back: None }
     }
 
     /// Reads the input to its end, uploads it, and completes or aborts.
@@ -277,11 +280,11 @@ impl<'a> Uploader<'a> {
         if let Some(held) = held {
             (self.outbox.ledger, tail, highest, stale) = (held.ledger, held.tail, held.highest, held.stale);
         }
-        let mut inspector = Some(Inspector::default());
+        let mut format = Format::new(self.plan.part_size);
         loop {
             if self.pass_over(&mut due, source)? || tail.is_some() {
                 // What goes on in the middle cannot be told to be an MP4.
-                inspector = None;
+                format.give_up();
             }
             let mut buffer = self.outbox.buffer().await?;
             self.release();
@@ -290,7 +293,10 @@ impl<'a> Uploader<'a> {
                 resume::read_back(self.store, &plan.key, self.upload_id, &tail, plan.retry, &mut buffer).await?;
             }
             let kept = buffer.filled().len();
-            let ended = self.fill(source, &mut buffer, &mut inspector).await?;
+            // Only the highest part may be short.
+            let may_be_short = self.held_back.is_none() && highest.is_none_or(|highest| due >= Some(highest));
+            let number = due.filter(|_| may_be_short);
+            let ended = self.fill(source, number, &mut buffer, &mut format).await?;
             let filled = buffer.filled().len();
             let reached = |highest| due.is_none_or(|due| due > highest || (due == highest && filled > 0));
             // Only the highest part may be short.
@@ -301,7 +307,6 @@ impl<'a> Uploader<'a> {
             }
             if filled > kept {
                 let number = due.ok_or(Cause::Full(self.plan.part_size))?;
-                self.progress.bytes_in.fetch_add(kept as u64, Relaxed);
                 if let Some(stale) = stale.take().filter(|stale| number < *stale) {
                     // A copy: the buffers belong to the parts that this one waits for.
                     let body = Bytes::copy_from_slice(buffer.filled());
@@ -375,13 +380,18 @@ impl<'a> Uploader<'a> {
         }
     }
 
-    /// Fills `buffer` until it is full or the input ends (then true), and notices meanwhile when an upload fails.
+    /// Fills `buffer` until it is full or the input ends (then true), and notices meanwhile when an upload fails. Where its
+    /// part may be short, it can be sent before it is full.
     async fn fill(
         &mut self,
         source: &mut Source,
+        may_be_short: Option<PartNumber>,
         buffer: &mut PartBuffer,
-        inspector: &mut Option<Inspector>,
+        format: &mut Format,
     ) -> Result<bool, Cause> {
+        if let Some(tail) = &mut self.tail {
+            tail.begin_part(buffer.filled().len() as u64);
+        }
         while !buffer.is_full() {
             let count = tokio::select! {
                 count = source.read(buffer.room()) => count?,
@@ -390,17 +400,29 @@ impl<'a> Uploader<'a> {
                     self.release();
                     continue;
                 }
+                () = tail::due(self.tail.as_ref()) => {
+                    if let Some(tail) = &mut self.tail {
+                        tail.send(may_be_short, buffer.filled(), &mut self.outbox).await;
+                    }
+                    continue;
+                }
             };
             if count == 0 {
-                return Ok(true);
+                break;
             }
             let news = buffer.room().get(..count).unwrap_or_default();
-            warn_of_format(inspector, news);
+            format.see(news);
             buffer.advance(count);
             self.progress.bytes_in.fetch_add(count as u64, Relaxed);
             self.progress.news();
+            if let Some(tail) = &mut self.tail {
+                tail.took(count as u64);
+            }
         }
-        Ok(false)
+        if let Some(tail) = &mut self.tail {
+            tail.handed_over();
+        }
+        Ok(!buffer.is_full())
     }
 
     /// Waits for all parts under way, then completes; the size and the number of parts of the object.
