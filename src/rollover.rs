@@ -300,7 +300,7 @@ struct Roller<'a> {
 impl Roller<'_> {
     /// Reads the input to its end and hands everything to an outbox.
     async fn run(&mut self, source: &mut Source) -> Result<(), Cause> {
-        let mut format = Format::new(self.plan.part_size);
+        let mut format = Format::new(self.context.plan.part_size);
         let mut staging = vec![0; READ + UNDECIDED_MAX + READ];
         // Bytes in `staging`, the first of which is at `base` in the stream.
         let (mut held, mut base) = (0, 0);
