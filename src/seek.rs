@@ -2,8 +2,8 @@
 //!
 //! One range from the start gives the header, the first fragment and how far the stream reaches. Then the place is found
 //! by bisection: a range from somewhere in the middle is read until a `moof` in it tells its time. Places in between are
-//! guessed by the times at either end, so that a steady stream takes a handful of looks, and one step in two at least
-//! halves the rest, so that no stream takes more than twice the logarithm of its length.
+//! guessed by the times at either end, so that a steady stream takes a handful of looks, and one step in three at
+//! least halves the rest, so that no stream takes more than three times the logarithm of its length.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -363,7 +363,8 @@ impl Seeker<'_> {
                 None => {}
             }
         }
-        let mut halve = false;
+        // Steps in a row that left more than half.
+        let mut lazy = 0;
         let mut above = false;
         loop {
             let begin = low.data_end.unwrap_or(0).max(low.moof_end);
@@ -377,7 +378,8 @@ impl Seeker<'_> {
             let guess = if gap <= self.span().saturating_mul(2) {
                 // The next fragment begins there, so that this costs its index alone.
                 Some(0)
-            } else if halve {
+            } else if lazy >= 2 {
+                lazy = 0;
                 None
             } else {
                 self.guess(&low, high.1, target, gap, above)
@@ -399,7 +401,7 @@ impl Seeker<'_> {
                 }
             };
             let left = high.0.saturating_sub(low.data_end.unwrap_or(0).max(low.moof_end));
-            halve = left > gap / 2 && !halve && !above;
+            lazy = if left > gap / 2 { lazy + 1 } else { 0 };
         }
     }
 
