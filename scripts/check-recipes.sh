@@ -194,6 +194,9 @@ other_recipes() {
         echo "recipe screen     SKIPPED: no Xvfb"
     fi
 
+    run latency; status=$?
+    judge latency "exit code $status" eval "[ $status = 0 ] && in_file 'times as much' latency.log && fetch quick.mp4 quick.mp4 && has_frames quick.mp4 300"
+
     run rollover; status=$?
     judge rollover "exit code $status" eval "[ $status = 0 ] && object match-0002.mp4 && has_frames whole.mp4 600"
 

@@ -402,6 +402,7 @@ impl<'a> Follower<'a> {
         }
         // More came than was due: the reader is behind, and fetches ahead until it is not.
         self.at_edge = false;
+        self.progress.at_edge.store(false, Relaxed);
         self.rhythm.lost_track();
         self.width = (self.width * 2).min(self.plan.queue_size);
     }
@@ -415,6 +416,7 @@ impl<'a> Follower<'a> {
     fn back_to_edge(&mut self) {
         self.window.clear();
         self.width = 1;
+        self.progress.at_edge.store(true, Relaxed);
         if !std::mem::replace(&mut self.at_edge, true) {
             self.rhythm.lost_track();
         }

@@ -14,7 +14,7 @@
 //! | [`locate`], [`held`], [`follow`], [`prefetch`], [`rhythm`], [`sink`], [`chain`] | the reader |
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
 //! | [`fmp4`] | what kind of MP4 goes through |
-//! | [`tool`], [`cli`], [`logging`], [`progress`], [`shutdown`] | what people type, see and send |
+//! | [`tool`], [`cli`], [`logging`], [`progress`], [`stats`], [`shutdown`] | what people type, see and send |
 
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![warn(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable, clippy::todo)]
@@ -47,6 +47,7 @@ pub mod shutdown;
 pub mod sink;
 pub mod source;
 pub mod spool;
+pub mod stats;
 pub mod store;
 pub mod tail;
 pub mod tool;

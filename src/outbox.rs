@@ -130,6 +130,8 @@ pub struct Outbox {
     in_flight: JoinSet<Result<Stored, OutboxError>>,
     tail: Option<Tail>,
     early: Option<Early>,
+    /// The highest part that was sent.
+    highest: Option<PartNumber>,
     /// Whether the store has refused a tail.
     tail_refused: bool,
     /// Parts in flight whose last attempt failed.
@@ -170,6 +172,7 @@ impl Outbox {
             in_flight: JoinSet::new(),
             tail: None,
             early: None,
+            highest: None,
             tail_refused: false,
             failing: Arc::default(),
             spool,
@@ -257,6 +260,7 @@ impl Outbox {
             let etag = address.store.put_part(&address.key, &address.upload_id, number, body, patience).await?;
             Ok(Stored { number, etag, size, took: began.elapsed() })
         });
+        tracing::debug!(part = number.get(), bytes = filled.len(), "sending the tail so far");
         self.early.get_or_insert(Early { number, stored: 0, uncertain: false });
         self.tail = Some(Tail { number, task });
         Taken::Yes
@@ -316,6 +320,7 @@ impl Outbox {
                 // The store has it as it is.
                 continue;
             }
+            self.highest = self.highest.max(Some(number));
             let (address, failing, pool) = (self.address.clone(), Failing::new(&self.failing), self.pool.clone());
             self.in_flight.spawn(async move {
                 let body = match part {
@@ -390,6 +395,8 @@ impl Outbox {
 
     /// Notes what became of a tail part. None is worth an error: the longer version is still to come.
     fn note_tail(&mut self, answer: Result<Result<Stored, StoreError>, JoinError>) {
+        // Behind a higher part, a short one is refused as it should be.
+        let outrun = self.early.is_some_and(|early| self.highest > Some(early.number));
         let error = match answer {
             Ok(Ok(stored)) => {
                 tracing::debug!(part = stored.number.get(), bytes = stored.size, "stored as the tail so far");
@@ -414,7 +421,7 @@ impl Outbox {
                 }
                 tracing::debug!("{error}");
             }
-            Kind::Refused => {
+            Kind::Refused if !outrun => {
                 self.tail_refused = true;
                 tracing::warn!("{error} Only full parts are sent from here on; nothing is lost.");
             }

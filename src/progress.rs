@@ -1,7 +1,7 @@
 //! Counters of a running tool, and the status line that shows them on a terminal.
 
 use std::io::{self, IsTerminal};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ pub struct Progress {
     pub parts: AtomicU64,
     /// Bytes that wait on disk.
     pub spooled: AtomicU64,
+    /// Whether all that the store was seen to hold has been fetched.
+    pub at_edge: AtomicBool,
     /// Milliseconds after the start at which something new last came.
     news_ms: AtomicU64,
     /// The upload being written or read.
@@ -43,6 +45,7 @@ impl Default for Progress {
             bytes_sent: zero(),
             parts: zero(),
             spooled: zero(),
+            at_edge: AtomicBool::new(false),
             news_ms: zero(),
             upload: OnceLock::new(),
             open: Mutex::default(),
@@ -77,6 +80,12 @@ impl Progress {
     #[must_use]
     pub fn silence(&self) -> Duration {
         self.started.elapsed().saturating_sub(Duration::from_millis(self.news_ms.load(Relaxed)))
+    }
+
+    /// Bytes taken in and not handed on yet.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.bytes_in.load(Relaxed).saturating_sub(self.bytes_out.load(Relaxed))
     }
 
     /// How long the tool has been running.

@@ -221,6 +221,9 @@ impl Round {
         let input = if self.followed { FOLLOWED } else { "-" };
         let mut args = vec![&self.key, input, "-s", "5000000", "-c", &concurrency, "--endpoint-url", endpoint];
         args.extend(["--stall-timeout", "400ms"]);
+        if self.random.bool() {
+            args.extend(["--max-latency", "100ms"]);
+        }
         if resume {
             args.push("--resume");
         }

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use live_read::chain;
 use live_read::cli::common::Exit;
 use live_read::cli::reader::{By, POLL_INTERVAL, ReaderArgs};
+use live_read::cli::units::show_bytes;
 use live_read::follow::{self, Plan, ReadError};
 use live_read::held::Held;
 use live_read::locate::Wanted;
@@ -18,8 +19,10 @@ use live_read::progress::{self, Progress};
 use live_read::retry::Retry;
 use live_read::shutdown::EndSignals;
 use live_read::sink::{Sink, SinkError};
+use live_read::stats::{self, Stats};
 use live_read::store::{Connection, Store};
 use live_read::tool;
+use serde_json::{Value, json};
 
 fn main() -> ExitCode {
     tool::run::<ReaderArgs, _>("reader", run)
@@ -85,9 +88,16 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
         strict_poll: args.poll_interval.is_some(),
         timeout: args.timeout,
     };
+    let figures = args.common.stats.as_deref().map(|path| Stats::start(path, &store, &progress, facts));
+    let _figures = match figures.transpose() {
+        Ok(figures) => figures,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Failed;
+        }
+    };
     let status = progress::show(console.clone(), progress.clone(), args.common.quiet, |progress, rate| {
-        let held = progress.bytes_in.load(Relaxed).saturating_sub(progress.bytes_out.load(Relaxed));
-        format!("{rate}, {held} bytes queued, last news {:.0} s ago", progress.silence().as_secs_f64())
+        format!("{rate}, {}", behind_live(progress))
     });
     let result = if args.follow_rollover {
         chain::read(&store, &plan, &mut sink, &progress).await.map(|walked| (walked.bytes, walked.objects))
@@ -101,7 +111,8 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
         Ok((bytes, objects)) => {
             let object = store.object(&plan.wanted.key);
             let more = if objects > 1 { format!(" in {objects} objects") } else { String::new() };
-            tracing::info!("{object} ended: {bytes} bytes{more}, {:.1} s", progress.elapsed().as_secs_f64());
+            let (seconds, requests) = (progress.elapsed().as_secs_f64(), store.requests());
+            tracing::info!("{object} ended: {bytes} bytes{more}, {seconds:.1} s; requests: {requests}");
             Exit::Done
         }
         // Whoever reads our output has had enough: that is an end, not a failure.
@@ -111,6 +122,27 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
             Exit::Failed
         }
     }
+}
+
+/// How far behind live, as far as the store's answers tell without its clock.
+fn behind_live(progress: &Progress) -> String {
+    let newest = progress.silence().as_secs_f64();
+    match (progress.at_edge.load(Relaxed), progress.held()) {
+        (true, 0) => format!("live; the newest came {newest:.0} s ago"),
+        (true, held) => format!("{} behind live; the newest came {newest:.0} s ago", show_bytes(held)),
+        (false, held) => format!("catching up, {} queued", show_bytes(held)),
+    }
+}
+
+/// What a line of `--stats` tells.
+fn facts(progress: &Progress) -> Value {
+    json!({
+        "bytes_read": progress.bytes_in.load(Relaxed),
+        "bytes_written": progress.bytes_out.load(Relaxed),
+        "at_live_edge": progress.at_edge.load(Relaxed),
+        "bytes_behind": progress.held(),
+        "newest_came": stats::round(progress.silence()),
+    })
 }
 
 /// What there is to go on after in the file of `--resume`; says so where there is nothing.

@@ -22,10 +22,12 @@ use live_read::rollover::{self, RollError, Rolled};
 use live_read::shutdown::{self, EndSignals};
 use live_read::source::{Source, SourceError, StopSignal};
 use live_read::spool::SpoolSettings;
+use live_read::stats::{self, Stats};
 use live_read::store::{Connection, Store};
 use live_read::tail::TailSettings;
 use live_read::tool;
 use live_read::upload::{self, Ended, Plan, WriteError};
+use serde_json::{Value, json};
 
 fn main() -> ExitCode {
     tool::run::<WriterArgs, _>("writer", run)
@@ -136,6 +138,14 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
             return Exit::Failed;
         }
     };
+    let figures = args.common.stats.as_deref().map(|path| Stats::start(path, store, progress, facts));
+    let _figures = match figures.transpose() {
+        Ok(figures) => figures,
+        Err(error) => {
+            tracing::error!("{error}; nothing has been uploaded");
+            return Exit::Failed;
+        }
+    };
     let retry = retry(&args);
     let max_amplification = args.max_amplification;
     let tail = args.max_latency.map(|max_latency| TailSettings { max_latency, max_amplification });
@@ -152,15 +162,40 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
     let status = progress::show(console.clone(), progress.clone(), args.common.quiet, status_line);
     let exit = if let Some(rollover) = args.rollover {
         let result = rollover::write(store, &plan, rollover, &mut source, progress).await;
-        tell_rolled(store, &plan, result, progress)
+        tell_rolled(store, &plan, result, &bill(store, &plan, progress), progress)
     } else {
         let result = upload::write(store, &plan, held, &mut source, progress).await;
-        tell(&store.object(&plan.key), &plan.key, &args.file, result, progress)
+        let bill = bill(store, &plan, progress);
+        tell(&store.object(&plan.key), &plan.key, &args.file, result, &bill)
     };
     if let Some(status) = status {
         status.abort();
     }
     exit
+}
+
+/// The time and the requests that it took, and how often each byte was uploaded, where that is more than once.
+fn bill(store: &Store, plan: &Plan, progress: &Progress) -> String {
+    let bill = format!("{:.1} s; requests: {}", progress.elapsed().as_secs_f64(), store.requests());
+    let (sent, taken) = (progress.bytes_sent.load(Relaxed), progress.bytes_in.load(Relaxed));
+    if plan.tail.is_none() || taken == 0 {
+        return bill;
+    }
+    #[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
+    let times = sent as f64 / taken as f64;
+    format!("{bill}; uploaded {}, {times:.1} times as much as came in", show_bytes(sent))
+}
+
+/// What a line of `--stats` tells.
+fn facts(progress: &Progress) -> Value {
+    json!({
+        "bytes_taken": progress.bytes_in.load(Relaxed),
+        "bytes_stored": progress.bytes_out.load(Relaxed),
+        "bytes_uploaded": progress.bytes_sent.load(Relaxed),
+        "parts_stored": progress.parts.load(Relaxed),
+        "bytes_on_disk": progress.spooled.load(Relaxed),
+        "newest_came": stats::round(progress.silence()),
+    })
 }
 
 fn retry(args: &WriterArgs) -> Retry {
@@ -195,14 +230,11 @@ fn status_line(progress: &Progress, rate: &str) -> String {
 }
 
 /// Says how an upload ended.
-fn tell(object: &str, key: &str, file: &Path, result: Result<Ended, WriteError>, progress: &Progress) -> Exit {
+fn tell(object: &str, key: &str, file: &Path, result: Result<Ended, WriteError>, bill: &str) -> Exit {
     match result {
         Ok(Ended::Completed { bytes, parts }) => {
-            tracing::info!(
-                "{object} is complete: {bytes} bytes in {parts} {}, {:.1} s",
-                if parts == 1 { "part" } else { "parts" },
-                progress.elapsed().as_secs_f64()
-            );
+            let plural = if parts == 1 { "part" } else { "parts" };
+            tracing::info!("{object} is complete: {bytes} bytes in {parts} {plural}, {bill}");
             Exit::Done
         }
         Ok(Ended::Empty) => {
@@ -217,19 +249,18 @@ fn tell(object: &str, key: &str, file: &Path, result: Result<Ended, WriteError>,
 }
 
 /// Says how an input ended that may have gone into several objects.
-fn tell_rolled(store: &Store, plan: &Plan, result: Result<Rolled, RollError>, progress: &Progress) -> Exit {
+fn tell_rolled(store: &Store, plan: &Plan, result: Result<Rolled, RollError>, bill: &str, progress: &Progress) -> Exit {
     match result {
         Ok(Rolled { objects }) => {
-            let seconds = progress.elapsed().as_secs_f64();
             let bytes: u64 = objects.iter().map(|object| object.bytes).sum();
             match (objects.len(), objects.first(), objects.last()) {
                 (0, ..) => tracing::warn!(
                     "there was no input at all, and an S3 upload cannot be empty: {} was not made",
                     store.object(&plan.key)
                 ),
-                (1, ..) => tracing::info!("all is in one object; {seconds:.1} s"),
+                (1, ..) => tracing::info!("all is in one object; {bill}"),
                 (count, Some(first), Some(last)) => tracing::info!(
-                    "all is in {count} objects, {} to {}: {bytes} bytes, {seconds:.1} s",
+                    "all is in {count} objects, {} to {}: {bytes} bytes, {bill}",
                     store.object(&first.key),
                     last.key
                 ),

@@ -35,6 +35,10 @@ pub struct CommonArgs {
     #[arg(short, long, help_heading = "Messages")]
     pub quiet: bool,
 
+    /// Write a line of JSON to FILE each second: bytes, freshness, requests so far
+    #[arg(long, value_name = "FILE", help_heading = "Messages")]
+    pub stats: Option<std::path::PathBuf>,
+
     /// A line for each part and each wait
     #[arg(long, help_heading = "Messages")]
     pub debug: bool,

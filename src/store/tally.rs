@@ -1,5 +1,6 @@
 //! Counts the requests by the kinds that stores bill apart.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Running counts; shared by all clones of one store.
@@ -22,6 +23,20 @@ pub struct Totals {
     pub lists: u64,
     /// Everything else: start, complete, abort.
     pub others: u64,
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = [(self.uploads, "upload"), (self.reads, "read"), (self.lists, "list"), (self.others, "other")];
+        let some = kinds.into_iter().filter(|(count, _)| *count > 0);
+        let words: Vec<String> = some
+            .map(|(count, kind)| match (count, kind) {
+                (_, "other") | (1, _) => format!("{count} {kind}"),
+                _ => format!("{count} {kind}s"),
+            })
+            .collect();
+        write!(f, "{}", if words.is_empty() { "none".to_owned() } else { words.join(", ") })
+    }
 }
 
 impl Tally {

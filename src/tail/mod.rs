@@ -80,12 +80,6 @@ impl TailSender {
         }
     }
 
-    /// Bytes stored over bytes of input; `None` before there is any.
-    #[must_use]
-    pub fn amplification(&self) -> Option<f64> {
-        self.clock.amplification()
-    }
-
     /// Waits until the probe has cleaned up after itself, as long as that is reasonable.
     pub async fn end(&mut self) {
         if let Some(probe) = self.probe.take()
