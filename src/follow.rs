@@ -18,12 +18,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::chain::Stitch;
+use crate::fmp4::Mover;
 use crate::held::{self, Found, Held, HeldError};
 use crate::locate::{LocateError, Located, Wanted, locate, may_not_list};
 use crate::part::{PartNumber, PartSize};
 use crate::prefetch::{End, Event, Fetch, Stretch, Target};
 use crate::progress::Progress;
 use crate::rhythm::Rhythm;
+use crate::seek::SeekError;
 use crate::sink::{Sink, SinkError};
 use crate::store::{OpenUpload, Store, StoreError};
 
@@ -35,6 +37,9 @@ const EMPTY_SILENCE: Duration = Duration::from_secs(5);
 
 /// A finished upload that does not show its last bytes is asked for them this often.
 const LAST_LOOKS: u32 = 20;
+
+/// Bytes asked for at a time where the end of what is wanted may come any moment.
+const LITTLE: u64 = 1 << 20;
 
 /// What to read, and how.
 #[derive(Debug, Clone)]
@@ -64,6 +69,9 @@ pub enum ReadError {
     /// The file to go on after is not the beginning of what there is to read.
     #[error(transparent)]
     Held(#[from] HeldError),
+    /// The place to begin at cannot be found.
+    #[error(transparent)]
+    Seek(#[from] SeekError),
     /// The store refused, or could not be reached for too long.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -152,6 +160,43 @@ pub(crate) async fn copy(
     Ok(follower.target.version)
 }
 
+/// Where to begin in the middle of an object.
+#[derive(Debug, Default)]
+pub(crate) struct Begin {
+    /// The first byte.
+    pub(crate) at: u64,
+    /// The part size, where the store named it.
+    pub(crate) part_size: Option<u64>,
+    /// Up to where all will be wanted; what comes after that is read a little at a time.
+    pub(crate) sure: Option<u64>,
+    /// Fits what is read to its new place, and knows when there is enough.
+    pub(crate) mover: Option<Mover>,
+}
+
+/// Copies from the middle of an object, which has been found already, and leaves `sink` open.
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) async fn copy_from(
+    store: &Store,
+    plan: &Plan,
+    located: Located,
+    begin: Begin,
+    sink: &mut Sink,
+    progress: &Arc<Progress>,
+) -> Result<(), ReadError> {
+    announce(store, plan, &located, progress);
+    let mut follower = Follower::new(store, plan, located, progress);
+    if begin.at > 0 {
+        follower.go_on_at(begin.at, begin.part_size);
+    }
+    // By part more would be read than is wanted.
+    follower.by_part &= begin.sure.is_none();
+    follower.sure = begin.sure;
+    follower.mover = begin.mover;
+    follower.run(sink).await
+}
+
 /// Says what is going to be read.
 fn announce(store: &Store, plan: &Plan, located: &Located, progress: &Progress) {
     let object = store.object(&plan.wanted.key);
@@ -219,6 +264,10 @@ struct Follower<'a> {
     stitch: Option<&'a mut Stitch>,
     /// Whether a list has been asked for a newer upload in place of one without a byte.
     looked_for_newer: bool,
+    /// Up to where all will be wanted, where that is less than everything.
+    sure: Option<u64>,
+    /// Fits what is read to its new place.
+    mover: Option<Mover>,
 }
 
 impl<'a> Follower<'a> {
@@ -253,6 +302,8 @@ impl<'a> Follower<'a> {
             listed: Instant::now(),
             stitch: None,
             looked_for_newer: false,
+            sure: None,
+            mover: None,
         }
     }
 
@@ -300,9 +351,17 @@ impl<'a> Follower<'a> {
                 Event::Bytes(bytes) => {
                     self.cursor += bytes.len() as u64;
                     self.progress.bytes_in.fetch_add(bytes.len() as u64, Relaxed);
-                    match &mut self.stitch {
-                        None => sink.write(bytes).await?,
-                        Some(stitch) => {
+                    match (&mut self.stitch, &mut self.mover) {
+                        (None, None) => sink.write(bytes).await?,
+                        (None, Some(mover)) => {
+                            for piece in mover.pass(&bytes) {
+                                sink.write(piece).await?;
+                            }
+                            if mover.is_done() {
+                                return Ok(());
+                            }
+                        }
+                        (Some(stitch), _) => {
                             for piece in stitch.pass(bytes).into_iter().filter(|piece| !piece.is_empty()) {
                                 sink.write(piece).await?;
                             }
@@ -372,6 +431,12 @@ impl<'a> Follower<'a> {
             // At the edge one more chunk is asked for than is due: an answer that falls short of it shows that there is no
             // more, without another request.
             let chunk = if self.at_edge && ahead == 0 { chunk.saturating_mul(2) } else { chunk };
+            let chunk = match self.sure.map(|sure| sure.saturating_sub(first)) {
+                None => chunk,
+                Some(0) if ahead > 0 => return None,
+                Some(0) => chunk.min(LITTLE),
+                Some(left) => chunk.min(left),
+            };
             let beyond = self.located.finished.is_some_and(|size| ahead > 0 && first >= size);
             return (!beyond).then_some(Stretch::Range { first, last: first + chunk - 1 });
         }

@@ -12,8 +12,10 @@
 //! | [`retry`] | when to send a failed request again |
 //! | [`source`], [`pool`], [`upload`], [`tail`], [`outbox`], [`spool`], [`ledger`], [`rollover`] | the writer |
 //! | [`locate`], [`held`], [`follow`], [`prefetch`], [`rhythm`], [`sink`], [`chain`] | the reader |
+//! | [`join`], [`seek`], [`ranges`], [`examine`] | the reader in the middle of a recording |
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
-//! | [`fmp4`] | what kind of MP4 goes through |
+//! | [`hls`] | playlists beside the growing object |
+//! | [`fmp4`], [`mpeg_ts`] | what goes through: MP4 and its fragments; transport streams |
 //! | [`tool`], [`cli`], [`logging`], [`progress`], [`stats`], [`shutdown`] | what people type, see and send |
 
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
@@ -25,24 +27,30 @@ pub mod abort;
 pub mod chain;
 pub mod check;
 pub mod cli;
+pub mod examine;
 pub mod fmp4;
 pub mod follow;
 pub mod held;
+pub mod hls;
+pub mod join;
 pub mod ledger;
 pub mod limits;
 pub mod live_check;
 pub mod live_read;
 pub mod locate;
 pub mod logging;
+pub mod mpeg_ts;
 pub mod outbox;
 pub mod part;
 pub mod pool;
 pub mod prefetch;
 pub mod progress;
+pub mod ranges;
 pub mod resume;
 pub mod retry;
 pub mod rhythm;
 pub mod rollover;
+pub mod seek;
 pub mod shutdown;
 pub mod sink;
 pub mod source;

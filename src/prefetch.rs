@@ -260,7 +260,7 @@ impl Packer {
 }
 
 /// The first and last byte that an answer promises, checked against what was asked for.
-fn promised(body: &Body, asked: Piece, at: u64) -> Result<(u64, u64), String> {
+pub(crate) fn promised(body: &Body, asked: Piece, at: u64) -> Result<(u64, u64), String> {
     let by_length = body.length.filter(|length| *length > 0);
     let (first, last) = match (body.range, by_length) {
         (Some(range), Some(length)) if range.len() != length => {

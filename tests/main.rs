@@ -9,6 +9,7 @@ mod credentials;
 mod faults;
 mod following;
 mod hangup;
+mod hls;
 mod live_read_off;
 mod max_latency;
 mod outages;

@@ -2,6 +2,7 @@
 
 #![warn(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,8 +12,10 @@ use live_read::chain;
 use live_read::cli::common::Exit;
 use live_read::cli::reader::{By, POLL_INTERVAL, ReaderArgs};
 use live_read::cli::units::show_bytes;
+use live_read::examine;
 use live_read::follow::{self, Plan, ReadError};
 use live_read::held::Held;
+use live_read::join;
 use live_read::locate::Wanted;
 use live_read::logging::Console;
 use live_read::progress::{self, Progress};
@@ -45,6 +48,11 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
         }
     };
     console.hide(resolved.secrets);
+    let wanted = wanted(&args);
+    if args.probe {
+        return probe(&store, &wanted, args.json).await;
+    }
+    let excerpt = args.excerpt();
     let progress = Arc::new(Progress::default());
     let mut held = None;
     let sink = if args.file == Path::new("-") {
@@ -73,14 +81,7 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
         }
     };
     let plan = Plan {
-        wanted: Wanted {
-            key: args.key,
-            upload_id: args.upload_id,
-            wait: !args.no_wait,
-            poll_interval: args.poll_interval.unwrap_or(POLL_INTERVAL),
-            timeout: args.timeout,
-            retry: Retry { give_up_after: args.common.retry_timeout },
-        },
+        wanted,
         held,
         by_part: args.by == By::Part,
         chunk_size: args.chunk_size,
@@ -99,7 +100,9 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
     let status = progress::show(console.clone(), progress.clone(), args.common.quiet, |progress, rate| {
         format!("{rate}, {}", behind_live(progress))
     });
-    let result = if args.follow_rollover {
+    let result = if let Some(excerpt) = &excerpt {
+        join::read(&store, &plan, excerpt, &mut sink, &progress).await.map(|bytes| (bytes, 1))
+    } else if args.follow_rollover {
         chain::read(&store, &plan, &mut sink, &progress).await.map(|walked| (walked.bytes, walked.objects))
     } else {
         follow::read(&store, &plan, &mut sink, &progress).await.map(|bytes| (bytes, 1))
@@ -111,8 +114,9 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
         Ok((bytes, objects)) => {
             let object = store.object(&plan.wanted.key);
             let more = if objects > 1 { format!(" in {objects} objects") } else { String::new() };
+            let ended = if excerpt.is_some() { ": the excerpt ended" } else { " ended" };
             let (seconds, requests) = (progress.elapsed().as_secs_f64(), store.requests());
-            tracing::info!("{object} ended: {bytes} bytes{more}, {seconds:.1} s; requests: {requests}");
+            tracing::info!("{object}{ended}: {bytes} bytes{more}, {seconds:.1} s; requests: {requests}");
             Exit::Done
         }
         // Whoever reads our output has had enough: that is an end, not a failure.
@@ -143,6 +147,37 @@ fn facts(progress: &Progress) -> Value {
         "bytes_behind": progress.held(),
         "newest_came": stats::round(progress.silence()),
     })
+}
+
+/// What to look for.
+fn wanted(args: &ReaderArgs) -> Wanted {
+    Wanted {
+        key: args.key.clone(),
+        upload_id: args.upload_id.clone(),
+        wait: !args.no_wait,
+        poll_interval: args.poll_interval.unwrap_or(POLL_INTERVAL),
+        timeout: args.timeout,
+        retry: Retry { give_up_after: args.common.retry_timeout },
+    }
+}
+
+/// Tells what is in the recording.
+async fn probe(store: &Store, wanted: &Wanted, json: bool) -> Exit {
+    let report = match examine::examine(store, wanted).await {
+        Ok(report) => report,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Failed;
+        }
+    };
+    let text = if json { format!("{:#}\n", report.json) } else { report.text };
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            tracing::error!("cannot write to standard output: {error}");
+            Exit::Failed
+        }
+        _ => Exit::Done,
+    }
 }
 
 /// What there is to go on after in the file of `--resume`; says so where there is nothing.

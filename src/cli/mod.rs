@@ -2,5 +2,6 @@
 
 pub mod common;
 pub mod reader;
+pub mod times;
 pub mod units;
 pub mod writer;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 
 use super::common::{CommonArgs, key};
-use super::units;
+use super::{times, units};
+use crate::join::{Excerpt, Place, When};
 use crate::store::Access;
 use crate::tool::Arguments;
 
@@ -58,6 +59,32 @@ pub struct ReaderArgs {
     #[arg(long, conflicts_with = "resume")]
     pub follow_rollover: bool,
 
+    /// Begin in the middle of a fragmented MP4: at its newest key frame (`live`, also of an MPEG transport stream), so much
+    /// before that (`live-30s`), or at the key frame before a time (`00:10:00`, `90s`, `2026-01-31T12:00:00Z`). Implies
+    /// --no-wait, as do --to and --probe
+    #[arg(long, value_name = "PLACE", value_parser = times::place, conflicts_with_all = ["resume", "follow_rollover"], help_heading = "Excerpts")]
+    pub from: Option<Place>,
+
+    /// End at the key frame after a time in a fragmented MP4; a time to come is waited for
+    #[arg(long, value_name = "TIME", value_parser = times::when, conflicts_with_all = ["resume", "follow_rollover"], help_heading = "Excerpts")]
+    pub to: Option<When>,
+
+    /// With --from: move times so that they begin at zero [default where FILE is a file]
+    #[arg(long, conflicts_with = "no_rebase", help_heading = "Excerpts")]
+    pub rebase: bool,
+
+    /// With --from: leave times as they are [default for standard output]
+    #[arg(long, help_heading = "Excerpts")]
+    pub no_rebase: bool,
+
+    /// Tell what is in a fragmented MP4, on standard output, without downloading it
+    #[arg(long, conflicts_with_all = ["from", "to", "resume", "follow_rollover", "file"], help_heading = "Excerpts")]
+    pub probe: bool,
+
+    /// With --probe: as JSON
+    #[arg(long, requires = "probe", help_heading = "Excerpts")]
+    pub json: bool,
+
     /// Without credentials: a public bucket
     #[arg(long)]
     pub anon: bool,
@@ -92,7 +119,33 @@ impl Arguments for ReaderArgs {
         if self.resume && self.file == Path::new("-") {
             return Err("--resume goes on after the bytes that a FILE holds; name the FILE".to_owned());
         }
+        let after = |when| match when {
+            When::After(nanos) => (0, nanos),
+            When::OfDay(nanos) => (1, nanos),
+        };
+        if let (Some(Place::At(from)), Some(to)) = (self.from, self.to)
+            && after(from).0 == after(to).0
+            && after(from) >= after(to)
+        {
+            return Err("--to must be later than --from".to_owned());
+        }
+        if matches!(self.to, Some(When::After(0))) {
+            return Err("--to must be later than the start".to_owned());
+        }
+        if (self.rebase || self.no_rebase) && self.excerpt().is_none() {
+            return Err("--rebase and --no-rebase are about what --from or --to cut out".to_owned());
+        }
         Ok(if self.anon { Access::Anonymous } else { Access::Credentials })
+    }
+}
+
+impl ReaderArgs {
+    /// What to copy, if that is not all.
+    #[must_use]
+    pub fn excerpt(&self) -> Option<Excerpt> {
+        let asked = self.from.is_some() || self.to.is_some();
+        let rebase = self.rebase || (!self.no_rebase && self.file != Path::new("-"));
+        asked.then_some(Excerpt { from: self.from, to: self.to, rebase })
     }
 }
 

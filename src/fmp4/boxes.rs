@@ -1,9 +1,9 @@
 //! An incremental walk over the boxes of an ISO base media (MP4, QuickTime) stream.
 //!
 //! Only box headers are read (ISO/IEC 14496-12, 4.2); contents are passed over unread, unless the [`Wish`]
-//! for a box asks to keep the beginning of its contents or to walk the boxes inside it. Whatever sizes a
-//! stream claims, the walker holds a header of at most 16 bytes and one kept prefix of at most [`KEEP_MAX`]
-//! bytes, and uses at least eight bytes of input for each box it reports.
+//! for a box asks to keep the beginning of its contents, or all of them, or to walk the boxes inside it. Whatever
+//! sizes a stream claims, the walker holds a header of at most 16 bytes and one kept prefix of at most [`KEEP_MAX`]
+//! bytes (or one whole box of at most [`WHOLE_MAX`]), and uses at least eight bytes of input for each box it reports.
 //!
 //! A stream that breaks the rules turns the walker off: it says so once, with the reason, and then takes
 //! any further bytes at no cost.
@@ -18,6 +18,9 @@ pub const KEEP_MAX: usize = 4096;
 /// How many boxes can be open inside one another; a [`Wish::Enter`] deeper than this is taken as
 /// [`Wish::Skip`].
 pub const DEPTH_MAX: usize = 8;
+
+/// The most bytes of a box that is kept whole; a longer one is passed over unread.
+pub const WHOLE_MAX: usize = 4 << 20;
 
 /// Bytes of a header without a 64-bit size: `u32` size, then the type.
 const SHORT_HEADER: u8 = 8;
@@ -136,6 +139,9 @@ pub enum Wish {
     Enter,
     /// Keep this many bytes from their beginning (as many as there are, and at most [`KEEP_MAX`]).
     Keep(usize),
+    /// Keep all of them, if they have an end and are at most [`WHOLE_MAX`]; else pass over them. Memory is taken as they
+    /// come, not as the box claims.
+    Whole,
 }
 
 /// Why a walk ended.
@@ -242,6 +248,12 @@ impl BoxWalker {
         }
     }
 
+    /// The same where the next byte is not the first one of the stream, but a box begins there.
+    #[must_use]
+    pub fn starting_at(wish: fn(&BoxHead) -> Wish, offset: u64) -> Self {
+        Self { offset, ..Self::new(wish) }
+    }
+
     /// Takes the next bytes of the stream and gives what they complete.
     ///
     /// The bytes count as taken even if the iterator is dropped before its end.
@@ -253,6 +265,15 @@ impl BoxWalker {
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// How many of the next bytes it passes over whatever they are.
+    #[must_use]
+    pub fn passes_over(&self) -> u64 {
+        match self.state {
+            State::Skip(left) => left,
+            _ => 0,
+        }
     }
 
     /// Whether the stream turned out to be invalid.
@@ -395,6 +416,10 @@ impl BoxWalker {
                 let there = len.map_or(usize::MAX, |len| usize::try_from(len).unwrap_or(usize::MAX));
                 State::Keep { head, want: want.min(KEEP_MAX).min(there), got: BytesMut::new() }
             }
+            Wish::Whole => match len.and_then(|len| usize::try_from(len).ok()).filter(|len| *len <= WHOLE_MAX) {
+                Some(want) => State::Keep { head, want, got: BytesMut::new() },
+                None => pass,
+            },
             Wish::Enter => match self.ends.get_mut(usize::from(self.depth)) {
                 Some(end) => {
                     *end = head.end().unwrap_or(u64::MAX);

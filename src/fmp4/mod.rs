@@ -2,18 +2,29 @@
 //!
 //! Pure code without I/O: [`boxes`] walks the boxes of a stream as it comes in, in slices cut anywhere, and
 //! [`inspect`] uses that to tell, from the first few boxes, whether the stream is one that can be followed
-//! while it grows, and [`cut`] to tell where a fragmented stream can be cut.
+//! while it grows, and [`cut`] to tell where a fragmented stream can be cut. [`movie`] reads the header of a stream, and
+//! [`fragments`] finds its fragments and their times ([`moof`]), which [`mover`] brings to another place and time.
 //!
 //! Box layouts are those of ISO/IEC 14496-12 (ISO base media file format); section numbers in this module
 //! family are of its 2015 edition.
 
 pub mod boxes;
+mod codec;
 pub mod cut;
+mod fields;
+pub mod fragments;
 pub mod inspect;
+pub mod moof;
+pub mod mover;
+pub mod movie;
 
 pub use boxes::{BoxHead, BoxWalker, Event, Events, FourCc, OffReason, Wish};
 pub use cut::{Boundary, Cutter};
+pub use fragments::{Found, Fragment, Header, NotFragments, Scanner, WallClock};
 pub use inspect::{Finding, Inspector};
+pub use moof::{Base, Run};
+pub use mover::Mover;
+pub use movie::{Movie, Track, TrackKind};
 
 /// A box out of its parts, for tests.
 #[cfg(test)]

@@ -1,0 +1,344 @@
+//! What a `moof` says of its samples (ISO/IEC 14496-12, 8.8.4 to 8.8.12).
+
+use super::boxes::FourCc;
+use super::fields::{Boxes, find, long, word};
+use super::movie::Movie;
+
+/// `tfhd` flags: base-data-offset, sample-description-index, default duration, size and flags are present; offsets count
+/// from the `moof` (8.8.7.1).
+pub(super) const BASE_DATA_OFFSET: u32 = 0x01;
+const SAMPLE_DESCRIPTION: u32 = 0x02;
+const DEFAULT_DURATION: u32 = 0x08;
+const DEFAULT_SIZE: u32 = 0x10;
+const DEFAULT_FLAGS: u32 = 0x20;
+const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
+
+/// `trun` flags: data-offset, first-sample-flags, and per sample duration, size, flags and composition offset (8.8.8.1).
+const DATA_OFFSET: u32 = 0x001;
+const FIRST_FLAGS: u32 = 0x004;
+const EACH_DURATION: u32 = 0x100;
+const EACH_SIZE: u32 = 0x200;
+const EACH_FLAGS: u32 = 0x400;
+const EACH_COMPOSITION: u32 = 0x800;
+
+/// Sample flags: the sample is no sync sample (8.8.3.1).
+const NON_SYNC: u32 = 0x01_0000;
+
+/// One track's samples in a fragment. Times are in ticks of the track's timescale; presentation times have the edit list
+/// in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The track's id.
+    pub track: u32,
+    /// Ticks a second, at least one.
+    pub timescale: u32,
+    /// When the first sample is decoded.
+    pub decode: u64,
+    /// When the first sample is shown.
+    pub first: i64,
+    /// When the earliest of the samples is shown.
+    pub earliest: i64,
+    /// When the latest of the samples ends.
+    pub latest: i64,
+    /// How long the samples are together.
+    pub duration: u64,
+    /// How many samples there are, at least one.
+    pub samples: u64,
+    /// How many of them are sync samples.
+    pub syncs: u64,
+    /// Whether the first one is a sync sample.
+    pub sync: bool,
+    /// Bytes of all samples.
+    pub bytes: u64,
+}
+
+impl Run {
+    /// Ticks of this track as nanoseconds, rounded down.
+    #[must_use]
+    pub fn nanos(&self, ticks: i64) -> i64 {
+        nanos(ticks, self.timescale)
+    }
+}
+
+/// Ticks as nanoseconds, rounded down; for times out of reach, the furthest there is.
+#[must_use]
+pub fn nanos(ticks: i64, timescale: u32) -> i64 {
+    let nanos = (i128::from(ticks) * 1_000_000_000).div_euclid(i128::from(timescale.max(1)));
+    i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// Nanoseconds as ticks, rounded down; for times out of reach, the furthest there is.
+#[must_use]
+pub fn ticks(nanos: i64, timescale: u32) -> i64 {
+    let ticks = (i128::from(nanos) * i128::from(timescale)).div_euclid(1_000_000_000);
+    i64::try_from(ticks).unwrap_or(if ticks < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// What the places of samples are counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Base {
+    /// The `moof`, said so for all tracks (default-base-is-moof): what browsers demand.
+    Moof,
+    /// The start of the whole stream, for some track at least (base-data-offset): to be changed when the fragment moves.
+    Stream,
+    /// The `moof` for the first track, the data of the track before for the others.
+    Chained,
+}
+
+/// What a `moof` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Moof {
+    /// What there is of each track; tracks without a sample are left out, and so are unknown ones.
+    pub(super) runs: Vec<Run>,
+    pub(super) base: Base,
+    pub(super) sequence: u32,
+    /// Where the last byte of the last sample ends, if the places make sense.
+    pub(super) data_end: Option<u64>,
+    /// Whether all tracks tell their decode times.
+    pub(super) timed: bool,
+}
+
+/// Tracks' parts of one fragment past this many are not looked at.
+const TRAFS_MAX: usize = 128;
+
+impl Moof {
+    /// Reads the contents of a `moof` that begins at `offset` and ends at `end`. `next` gives the decode time of a track's
+    /// next sample where the fragment does not. `None` if it is none of this movie's, or broken.
+    pub(super) fn parse(
+        body: &[u8],
+        offset: u64,
+        end: u64,
+        movie: &Movie,
+        next: impl Fn(u32) -> Option<u64>,
+    ) -> Option<Self> {
+        if !Boxes::new(body).fit() {
+            return None;
+        }
+        let sequence = word(find(body, *b"mfhd")?, 4)?;
+        let mut moof = Self { runs: Vec::new(), base: Base::Moof, sequence, data_end: None, timed: true };
+        // The end of the data of the track before.
+        let mut data = offset;
+        let mut sound = true;
+        for traf in Boxes::new(body).filter(|inner| inner.kind == FourCc::TRAF).take(TRAFS_MAX) {
+            let tfhd = Tfhd::parse(find(traf.body, *b"tfhd")?)?;
+            match tfhd.base {
+                Some(base) => {
+                    moof.base = Base::Stream;
+                    data = base;
+                }
+                None if tfhd.moof_based => data = offset,
+                None if moof.base == Base::Moof => moof.base = Base::Chained,
+                None => {}
+            }
+            let (run, stated, last) = parse_traf(traf.body, &tfhd, movie, &next, data)?;
+            sound &= last.is_some();
+            data = last.unwrap_or(data);
+            moof.data_end = moof.data_end.max(last);
+            if let Some(run) = run {
+                moof.timed &= stated;
+                moof.runs.push(run);
+            }
+        }
+        moof.data_end = moof.data_end.filter(|data| sound && *data >= end);
+        Some(moof)
+    }
+}
+
+/// What a `tfhd` says (8.8.7).
+struct Tfhd {
+    track: u32,
+    base: Option<u64>,
+    moof_based: bool,
+    duration: Option<u32>,
+    size: Option<u32>,
+    flags: Option<u32>,
+}
+
+impl Tfhd {
+    fn parse(body: &[u8]) -> Option<Self> {
+        let flags = word(body, 0)?;
+        let track = word(body, 4)?;
+        let has = |flag: u32| flags & flag != 0;
+        let mut at = 8;
+        let base = if has(BASE_DATA_OFFSET) {
+            at += 8;
+            Some(long(body, 8)?)
+        } else {
+            None
+        };
+        if has(SAMPLE_DESCRIPTION) {
+            at += 4;
+        }
+        let mut field = |flag: u32| -> Option<Option<u32>> {
+            if !has(flag) {
+                return Some(None);
+            }
+            let value = word(body, at)?;
+            at += 4;
+            Some(Some(value))
+        };
+        let (duration, size, sample_flags) = (field(DEFAULT_DURATION)?, field(DEFAULT_SIZE)?, field(DEFAULT_FLAGS)?);
+        Some(Self { track, base, moof_based: has(DEFAULT_BASE_IS_MOOF), duration, size, flags: sample_flags })
+    }
+}
+
+/// What a sample is like for which a `trun` says nothing else.
+struct Defaults {
+    duration: u32,
+    size: u32,
+    flags: u32,
+}
+
+/// A track's samples; whether they tell their decode time; and where their data end, if that makes sense. `None` where
+/// the boxes are broken.
+fn parse_traf(
+    traf: &[u8],
+    tfhd: &Tfhd,
+    movie: &Movie,
+    next: &impl Fn(u32) -> Option<u64>,
+    base: u64,
+) -> Option<(Option<Run>, bool, Option<u64>)> {
+    let track = movie.track(tfhd.track);
+    let default = |own: Option<u32>, of_track: u32| own.unwrap_or(of_track);
+    let defaults = Defaults {
+        duration: default(tfhd.duration, track.map_or(0, |track| track.default_duration)),
+        size: default(tfhd.size, track.map_or(0, |track| track.default_size)),
+        flags: default(tfhd.flags, track.map_or(0, |track| track.default_flags)),
+    };
+    let tfdt = match find(traf, *b"tfdt") {
+        None => None,
+        Some(tfdt) if tfdt.first() == Some(&1) => Some(long(tfdt, 4)?),
+        Some(tfdt) => Some(u64::from(word(tfdt, 4)?)),
+    };
+    let decode = tfdt.or_else(|| next(tfhd.track));
+    // Decode times come from people's clocks at most, so half of what the field can hold is enough.
+    let start = i64::try_from(decode.unwrap_or(0)).ok()?;
+    let mut sum = Sum { at: start, place: Some(base), ..Sum::default() };
+    for trun in Boxes::new(traf).filter(|inner| &inner.kind.0 == b"trun") {
+        sum.add(trun.body, &defaults, base)?;
+    }
+    let run = track.filter(|_| sum.samples > 0).map(|track| {
+        let shown = |time: i64| time.saturating_add(track.edit_offset);
+        Run {
+            track: track.id,
+            timescale: track.timescale,
+            decode: start.unsigned_abs(),
+            first: shown(sum.first),
+            earliest: shown(sum.earliest),
+            latest: shown(sum.latest),
+            duration: sum.at.abs_diff(start),
+            samples: sum.samples,
+            syncs: sum.syncs,
+            sync: sum.sync,
+            bytes: sum.bytes,
+        }
+    });
+    Some((run, decode.is_some(), sum.place))
+}
+
+/// The samples of a track so far.
+#[derive(Default)]
+struct Sum {
+    /// When the next sample is decoded.
+    at: i64,
+    first: i64,
+    earliest: i64,
+    latest: i64,
+    samples: u64,
+    syncs: u64,
+    sync: bool,
+    bytes: u64,
+    /// Where the next sample's data begin; `None` once that made no sense.
+    place: Option<u64>,
+}
+
+impl Sum {
+    /// Adds the samples of one `trun` (8.8.8); `None` if it claims more of them than it holds.
+    fn add(&mut self, trun: &[u8], defaults: &Defaults, base: u64) -> Option<()> {
+        let flags = word(trun, 0)?;
+        let count = word(trun, 4)?;
+        let has = |flag: u32| flags & flag != 0;
+        let mut at = 8;
+        if has(DATA_OFFSET) {
+            self.place = base.checked_add_signed(i64::from(word(trun, at)?.cast_signed()));
+            at += 4;
+        }
+        let first_flags = if has(FIRST_FLAGS) {
+            at += 4;
+            Some(word(trun, at - 4)?)
+        } else {
+            None
+        };
+        let signed = trun.first() == Some(&1);
+        let fields = [EACH_DURATION, EACH_SIZE, EACH_FLAGS, EACH_COMPOSITION];
+        let each = 4 * fields.into_iter().filter(|flag| has(*flag)).count();
+        if each == 0 {
+            self.uniform(count, first_flags, defaults);
+            return Some(());
+        }
+        let count = usize::try_from(count).ok()?;
+        let table = trun.get(at..)?;
+        if count > table.len() / each {
+            return None;
+        }
+        for (index, entry) in table.chunks_exact(each).take(count).enumerate() {
+            let mut at = 0;
+            let mut field = |flag: u32| -> Option<u32> {
+                if !has(flag) {
+                    return None;
+                }
+                at += 4;
+                word(entry, at - 4)
+            };
+            let duration = field(EACH_DURATION).unwrap_or(defaults.duration);
+            let size = field(EACH_SIZE).unwrap_or(defaults.size);
+            let own = field(EACH_FLAGS).unwrap_or(defaults.flags);
+            let flags = first_flags.filter(|_| index == 0).unwrap_or(own);
+            let composition = field(EACH_COMPOSITION).unwrap_or(0);
+            let composition = if signed { i64::from(composition.cast_signed()) } else { i64::from(composition) };
+            self.sample(duration, size, flags, composition);
+        }
+        Some(())
+    }
+
+    fn sample(&mut self, duration: u32, size: u32, flags: u32, composition: i64) {
+        let shown = self.at.saturating_add(composition);
+        let ends = shown.saturating_add(i64::from(duration));
+        let sync = flags & NON_SYNC == 0;
+        self.note(shown, shown, ends, sync);
+        self.at = self.at.saturating_add(i64::from(duration));
+        self.samples = self.samples.saturating_add(1);
+        self.syncs = self.syncs.saturating_add(u64::from(sync));
+        self.grow(u64::from(size));
+    }
+
+    /// Samples that are all alike but the first: however many are claimed, they cost one step.
+    fn uniform(&mut self, count: u32, first_flags: Option<u32>, defaults: &Defaults) {
+        if count == 0 {
+            return;
+        }
+        let is_sync = |flags: u32| flags & NON_SYNC == 0;
+        let sync = is_sync(first_flags.unwrap_or(defaults.flags));
+        let ends = self.at.saturating_add(i64::from(count).saturating_mul(i64::from(defaults.duration)));
+        self.note(self.at, self.at, ends, sync);
+        self.at = ends;
+        self.samples = self.samples.saturating_add(u64::from(count));
+        let others = if is_sync(defaults.flags) { u64::from(count) - 1 } else { 0 };
+        self.syncs = self.syncs.saturating_add(u64::from(sync) + others);
+        self.grow(u64::from(count).saturating_mul(u64::from(defaults.size)));
+    }
+
+    fn note(&mut self, first: i64, earliest: i64, latest: i64, sync: bool) {
+        if self.samples == 0 {
+            (self.first, self.earliest, self.latest, self.sync) = (first, earliest, latest, sync);
+        } else {
+            self.earliest = self.earliest.min(earliest);
+            self.latest = self.latest.max(latest);
+        }
+    }
+
+    fn grow(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.place = self.place.and_then(|place| place.checked_add(bytes));
+    }
+}
