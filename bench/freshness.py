@@ -47,6 +47,7 @@ class Measured:
     latency: list = field(default_factory=list)  # (seconds since the start, latency) of each block
     stored: list = field(default_factory=list)  # latency from the store to the output, of each part
     stored_warm: list = field(default_factory=list)  # the same once there is a rhythm
+    filled_warm: list = field(default_factory=list)  # of the last byte of each full part, from the input on
     requests: dict = field(default_factory=dict)
     reads_per_part: float = 0.0  # once there is a rhythm
     uploaded: int = 0
@@ -178,6 +179,8 @@ def ended(process, measured, name):
 def evaluate(store, measured):
     stream, sent, came = measured.stream, measured.sent, measured.came
     offsets = [offset for offset, _ in came]
+    ends = [offset for offset, _ in sent]
+    entered = lambda offset: sent[bisect.bisect_left(ends, offset)][1]
     arrival = lambda offset: came[bisect.bisect_left(offsets, offset)][1]
     began, total = sent[0][1], sent[-1][0]
     # The end of the input sends what is left of a part at once, which says nothing of a live stream.
@@ -197,6 +200,8 @@ def evaluate(store, measured):
             measured.stored.append(took)
             if entry["part_number"] > stream.warm_up:
                 measured.stored_warm.append(took)
+                if entry["bytes_in"] == PART:
+                    measured.filled_warm.append(arrival(end) - entered(end))
     for entry in entries:
         measured.requests[kind(entry["operation"])] = measured.requests.get(kind(entry["operation"]), 0) + 1
     # Reads from the moment when the store held the last part of the warm-up to that of the last full part.

@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
@@ -28,7 +30,8 @@ class Watched:
     def __init__(self, command, env, limit, **pipes):
         self.began = time.monotonic()
         self.began_wall = time.time()
-        self.process = subprocess.Popen(command, env=env, **pipes)
+        self._said = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(command, env=env, stderr=self._said, **pipes)
         self.pid = self.process.pid
         self.peak, self.trace = 0, []
         self._deadline = self.began + limit
@@ -64,6 +67,10 @@ class Watched:
         self.process.returncode = os.waitstatus_to_exitcode(status)
         self._over.set()
         self._watch.join()
+        if self.process.returncode > 0:
+            self._said.seek(0)
+            sys.stderr.buffer.write(self._said.read()[-2000:])
+        self._said.close()
         peak = self.peak or usage.ru_maxrss * 1024
         return Run(self.process.returncode, wall, usage.ru_utime + usage.ru_stime, peak, 0, self.trace)
 

@@ -29,7 +29,7 @@ def main():
         large, small = os.path.join(WORK, "large"), os.path.join(WORK, "small")
         throughput.make_file(large, (256 if quick else 1024) * MIB)
         throughput.make_file(small, 16 * MIB)
-        results = {"quick": quick, "throughput": throughput.run(store, large, 2 if quick else 5)}
+        results = {"quick": quick, "throughput": throughput.run(store, large, 2 if quick else 4)}
         say("start-up")
         results["start"] = memory.start_up(store, small, 2 if quick else 5)
         say("memory")

@@ -60,7 +60,8 @@ def run(store, file, rounds):
 
 def check(store, key, file):
     """What `reader` gives is what went into `writer`, to the byte."""
-    reader = subprocess.Popen([peers.binary("reader"), "-q", "--no-wait", key], env=store.env, stdout=subprocess.PIPE)
+    reader = subprocess.Popen([peers.binary("reader"), "-q", "--no-wait", key], env=store.env, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL)
     same = subprocess.run(["cmp", "-", file], stdin=reader.stdout, check=False).returncode
     reader.stdout.close()
     if reader.wait() != 0 or same != 0:

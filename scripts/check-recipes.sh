@@ -146,6 +146,12 @@ live_recipes() {
     if run remux && has_frames vod.mp4 900; then ok remux; else wrong remux "$(frames vod.mp4) frames"; fi
     mv copy.mp4 live-copy.mp4
     if run finished && cmp copy.mp4 live-copy.mp4 && cmp another-copy.mp4 live-copy.mp4; then ok finished; else wrong finished "the finished object differs"; fi
+    if run clip && in_file 'Mbit/s' clip.log; then
+        local count; count=$(frames clip.mp4)
+        judge clip "$count frames" eval "[ $count -ge 300 ] && [ $count -le 420 ] && [ $(frames from-now-on.mp4) -ge 1 ]"
+    else
+        wrong clip "$(tail -n 3 clip.log)"
+    fi
     wait "$play"; status=$?
     judge play "exit code $status" test $status = 0
 }

@@ -44,6 +44,7 @@ pub async fn examine(store: &Store, wanted: &Wanted) -> Result<Report, ReadError
         Opened::Fragments(seeker) => *seeker,
         Opened::TransportStream { ranges, .. } => return Err(SeekError::TransportStream(ranges.object()).into()),
     };
+    seeker.is_timed()?;
     let edge = seeker.edge;
     let newest = seeker.key_before(edge, i64::MAX).await?;
     if !seeker.lead_is_whole_group() {
@@ -159,9 +160,8 @@ fn lengths(seeker: &Seeker<'_>) -> Lengths {
         let slack = one.duration.max(next.duration);
         one.decode.saturating_add(one.duration).abs_diff(next.decode) <= slack
     };
-    let (mut whole, mut frames) = (0.0, 0.0);
-    let (mut groups, mut keys) = (0.0, 0.0);
     let length = |run: &Run, ticks: u64| number(ticks) / f64::from(run.timescale);
+    let mut longest = 0.0;
     for stretch in runs.chunk_by(follows) {
         let (Some(first), Some(last)) = (stretch.first(), stretch.last()) else { continue };
         for run in stretch {
@@ -170,22 +170,24 @@ fn lengths(seeker: &Seeker<'_>) -> Lengths {
             all.most = all.most.max(length);
             all.fragments = all.fragments.saturating_add(1);
         }
-        let end = last.decode.saturating_add(last.duration);
-        whole += length(first, end.saturating_sub(first.decode));
-        frames += stretch.iter().map(|run| number(run.samples)).sum::<f64>();
-        // From a key frame to the last one; to the end where every fragment begins with one.
-        let every = stretch.iter().all(|run| run.sync);
+        let whole = length(first, last.decode.saturating_add(last.duration).saturating_sub(first.decode));
+        if whole <= longest {
+            continue;
+        }
+        longest = whole;
+        all.mean = whole / number(stretch.len() as u64);
+        all.frame_rate = Some(stretch.iter().map(|run| number(run.samples)).sum::<f64>() / whole);
+        // From a key frame to the last one; to the end where every fragment is a group of pictures.
+        let every = stretch.iter().all(|run| run.sync && run.samples > 1);
         let from = stretch.iter().position(|run| run.sync);
         let to = if every { Some(stretch.len()) } else { stretch.iter().rposition(|run| run.sync) };
         let group = from.zip(to).and_then(|(from, to)| stretch.get(from..to)).unwrap_or_default();
         if let (Some(first), Some(last)) = (group.first(), group.last()) {
-            groups += length(first, last.decode.saturating_add(last.duration).saturating_sub(first.decode));
-            keys += group.iter().map(|run| number(run.syncs)).sum::<f64>();
+            let groups = length(first, last.decode.saturating_add(last.duration).saturating_sub(first.decode));
+            let keys: u64 = group.iter().map(|run| run.syncs).sum();
+            all.key_distance = (keys > 0).then(|| groups / number(keys));
         }
     }
-    all.mean = whole / number(all.fragments.max(1));
-    all.frame_rate = (whole > 0.0).then(|| frames / whole);
-    all.key_distance = (keys > 0.0).then(|| groups / keys);
     all
 }
 

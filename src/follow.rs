@@ -350,11 +350,14 @@ impl<'a> Follower<'a> {
                 }
                 Event::Bytes(bytes) => {
                     self.cursor += bytes.len() as u64;
-                    self.progress.bytes_in.fetch_add(bytes.len() as u64, Relaxed);
+                    if self.mover.is_none() {
+                        self.progress.bytes_in.fetch_add(bytes.len() as u64, Relaxed);
+                    }
                     match (&mut self.stitch, &mut self.mover) {
                         (None, None) => sink.write(bytes).await?,
                         (None, Some(mover)) => {
                             for piece in mover.pass(&bytes) {
+                                self.progress.bytes_in.fetch_add(piece.len() as u64, Relaxed);
                                 sink.write(piece).await?;
                             }
                             if mover.is_done() {

@@ -98,6 +98,7 @@ async fn copy(
 ) -> Result<(), ReadError> {
     let Prepared { located, opening, begin } = prepared;
     progress.news();
+    progress.bytes_in.fetch_add(opening.len() as u64, Relaxed);
     sink.write(opening).await?;
     follow::copy_from(store, plan, located, begin, sink, progress).await
 }
@@ -147,6 +148,10 @@ async fn prepare(store: &Store, plan: &Plan, excerpt: &Excerpt) -> Result<Prepar
 }
 
 async fn fragments(located: Located, mut seeker: Seeker<'_>, excerpt: &Excerpt) -> Result<Prepared, ReadError> {
+    let live = matches!(excerpt.from, Some(Place::Live { back: Duration::ZERO })) && excerpt.to.is_none();
+    if !live {
+        seeker.is_timed()?;
+    }
     let zero = seeker.zero();
     // The newest fragments tell how far the stream reaches, and are where to join it live.
     let edge = seeker.edge;
@@ -181,7 +186,7 @@ async fn fragments(located: Located, mut seeker: Seeker<'_>, excerpt: &Excerpt) 
         None => None,
     };
     let first = if excerpt.from.is_some() { seeker.with_company(&start) } else { seeker.header.end };
-    let back = if excerpt.rebase { seeker.earliest_from(first).await? } else { 0 };
+    let back = if excerpt.rebase && seeker.lead.timed { seeker.earliest_from(first).await? } else { 0 };
     let shown = seeker.main_run(&start).map_or(0, |run| run.nanos(run.first)).saturating_sub(zero);
     tracing::info!("beginning at {}, byte {first}", show(shown));
     tracing::debug!(

@@ -30,6 +30,7 @@ pub mod cli;
 pub mod examine;
 pub mod fmp4;
 pub mod follow;
+mod format;
 pub mod held;
 pub mod hls;
 pub mod join;

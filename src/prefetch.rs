@@ -3,6 +3,8 @@
 //! A stretch goes on by itself from the last byte received when its connection breaks or stalls, so whoever takes the
 //! bytes never sees one twice. Bytes that were not asked for are never passed on.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -97,6 +99,8 @@ pub struct Fetch {
     /// When it was first asked for.
     pub sent: Instant,
     events: mpsc::UnboundedReceiver<Event>,
+    /// Pieces among the events that nobody has taken.
+    waiting: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -105,19 +109,24 @@ impl Fetch {
     #[must_use]
     pub fn start(store: &Store, target: &Target, stretch: Stretch) -> Self {
         let (tell, events) = mpsc::unbounded_channel();
-        let (store, target) = (store.clone(), target.clone());
+        let (store, target, waiting) = (store.clone(), target.clone(), Arc::<AtomicUsize>::default());
+        let mut packer = Packer { tell, waiting: waiting.clone(), block: BytesMut::new() };
         let task = tokio::spawn(async move {
-            let end = read(&store, &target, stretch, &tell).await;
-            // Nobody listens any more when the reader has changed its mind about this stretch.
-            drop(tell.send(Event::End(end)));
+            let end = read(&store, &target, stretch, &mut packer).await;
+            packer.tell(Event::End(end));
         });
-        Self { first: stretch.first(), sent: Instant::now(), events, task }
+        Self { first: stretch.first(), sent: Instant::now(), events, waiting, task }
     }
 
     /// The next event. After the end there is none; asking again waits for ever.
     pub async fn next(&mut self) -> Event {
         match self.events.recv().await {
-            Some(event) => event,
+            Some(event) => {
+                if matches!(event, Event::Bytes(_)) {
+                    self.waiting.fetch_sub(1, Relaxed);
+                }
+                event
+            }
             None => std::future::pending().await,
         }
     }
@@ -130,7 +139,7 @@ impl Drop for Fetch {
 }
 
 /// Reads the stretch to its end.
-async fn read(store: &Store, target: &Target, stretch: Stretch, tell: &mpsc::UnboundedSender<Event>) -> End {
+async fn read(store: &Store, target: &Target, stretch: Stretch, packer: &mut Packer) -> End {
     let start = stretch.first();
     let mut at = start;
     // For a part, the last byte is known from its first answer on; from then on it is a range.
@@ -149,7 +158,7 @@ async fn read(store: &Store, target: &Target, stretch: Stretch, tell: &mpsc::Unb
             Ok(Fetched::NotYet) => return End::Edge { length: at - start },
             Ok(Fetched::Absent) => return End::Absent,
             Ok(Fetched::Data(body)) => {
-                match pass_on(*body, piece, store.patience().body, &mut at, tell, &mut failures).await {
+                match pass_on(*body, piece, store.patience().body, &mut at, packer, &mut failures).await {
                     Ok(answer_last) => {
                         // A range that is cut short by the live edge ends before its last byte, a part with its own.
                         let wanted = *last.get_or_insert(answer_last);
@@ -180,14 +189,12 @@ async fn pass_on(
     // A body that brings no byte for this long is cut and asked for again from where it stopped.
     stall: Duration,
     at: &mut u64,
-    tell: &mpsc::UnboundedSender<Event>,
+    packer: &mut Packer,
     failures: &mut Failures,
 ) -> Result<u64, (String, Option<u64>)> {
     let (first, last) = promised(&body, asked, *at).map_err(|cause| (cause, None))?;
-    let mut packer = Packer { tell, block: BytesMut::new() };
     let facts = Event::Facts { version: body.version.take(), part_size: body.part_size };
-    // Sends fail when the reader is no longer interested; the task is about to be aborted then.
-    drop(tell.send(facts));
+    packer.tell(facts);
     debug_assert_eq!(first, *at, "checked by promised()");
     loop {
         let bytes = match timeout(stall, body.next()).await {
@@ -204,33 +211,51 @@ async fn pass_on(
         if !bytes.is_empty() {
             failures.passed();
             *at += bytes.len() as u64;
-            packer.pass(&bytes);
+            packer.pass(bytes);
         }
     }
 }
 
-/// Moves bytes out of the buffers of the HTTP client, and passes them on at once.
+/// Passes bytes on at once, and moves those that have to wait out of the buffers of the HTTP client.
 ///
 /// Those buffers have 400 KiB each and stay in memory whole for as long as a byte of what was read into them waits, however
 /// little that was: a window of four chunks took twice its bytes. Blocks of one size are filled to their last byte and used
-/// again, and the copy costs no more than the fresh pages that it saves.
-struct Packer<'a> {
-    tell: &'a mpsc::UnboundedSender<Event>,
+/// again.
+struct Packer {
+    tell: mpsc::UnboundedSender<Event>,
+    waiting: Arc<AtomicUsize>,
     /// The room that is left in the newest block.
     block: BytesMut,
 }
 
-impl Packer<'_> {
-    fn pass(&mut self, mut bytes: &[u8]) {
+impl Packer {
+    fn tell(&self, event: Event) {
+        // Fails when the reader is no longer interested in this stretch; the task is about to be aborted then.
+        drop(self.tell.send(event));
+    }
+
+    fn pass(&mut self, bytes: Bytes) {
+        // What is taken at once need not be copied.
+        if self.waiting.load(Relaxed) == 0 {
+            self.pass_piece(bytes);
+            return;
+        }
+        let mut bytes = &bytes[..];
         while !bytes.is_empty() {
             if self.block.capacity() == 0 {
                 self.block = BytesMut::with_capacity(BLOCK);
             }
             let (now, later) = bytes.split_at(bytes.len().min(self.block.capacity()));
             self.block.extend_from_slice(now);
-            drop(self.tell.send(Event::Bytes(self.block.split().freeze())));
+            let piece = self.block.split().freeze();
+            self.pass_piece(piece);
             bytes = later;
         }
+    }
+
+    fn pass_piece(&self, piece: Bytes) {
+        self.waiting.fetch_add(1, Relaxed);
+        self.tell(Event::Bytes(piece));
     }
 }
 
@@ -252,5 +277,72 @@ pub(crate) fn promised(body: &Body, asked: Piece, at: u64) -> Result<(u64, u64),
             Err(format!("the answer ends at byte {last} where at most {asked} was asked for"))
         }
         _ => Ok((first, last)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packer() -> (Packer, mpsc::UnboundedReceiver<Event>) {
+        let (tell, events) = mpsc::unbounded_channel();
+        (Packer { tell, waiting: Arc::default(), block: BytesMut::new() }, events)
+    }
+
+    fn take(packer: &Packer, events: &mut mpsc::UnboundedReceiver<Event>) -> Option<Bytes> {
+        match events.try_recv() {
+            Ok(Event::Bytes(piece)) => {
+                packer.waiting.fetch_sub(1, Relaxed);
+                Some(piece)
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn only_what_is_taken_at_once_keeps_the_buffer_that_it_came_in() {
+        let (mut packer, mut events) = packer();
+        let buffer = Arc::new(vec![1; 1000]);
+        let piece = || Bytes::from_owner(Owned(buffer.clone()));
+        packer.pass(piece());
+        assert_eq!(Arc::strong_count(&buffer), 2, "nothing waits yet: passed on as it is");
+        packer.pass(piece());
+        assert_eq!(Arc::strong_count(&buffer), 2, "copied, because the first one still waits");
+        assert_eq!(take(&packer, &mut events).map(|piece| piece.len()), Some(1000));
+        assert_eq!(take(&packer, &mut events).map(|piece| piece.len()), Some(1000));
+        assert_eq!(Arc::strong_count(&buffer), 1);
+        packer.pass(piece());
+        assert_eq!(Arc::strong_count(&buffer), 2, "nothing waits any more");
+    }
+
+    struct Owned(Arc<Vec<u8>>);
+
+    impl AsRef<[u8]> for Owned {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_come_out_as_they_went_in(steps in vec((1..3 * BLOCK, 0..4usize), 1..12)) {
+            let (mut packer, mut events) = packer();
+            let (mut went_in, mut came_out) = (Vec::new(), Vec::new());
+            for (number, (len, takes)) in steps.into_iter().enumerate() {
+                let piece: Vec<u8> = (0..251).cycle().skip(number).take(len).collect();
+                went_in.extend_from_slice(&piece);
+                packer.pass(piece.into());
+                for _ in 0..takes {
+                    came_out.extend(take(&packer, &mut events).into_iter().flatten());
+                }
+            }
+            while let Some(piece) = take(&packer, &mut events) {
+                came_out.extend(piece);
+            }
+            prop_assert!(went_in == came_out);
+        }
     }
 }

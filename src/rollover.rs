@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::abort;
 use crate::cli::units;
 use crate::fmp4::cut::{Cutter, Kind, UNDECIDED_MAX, shift};
-use crate::fmp4::inspect::Inspector;
+use crate::format::Format;
 use crate::live_read::MAX_PARTS;
 use crate::outbox::Outbox;
 use crate::part::{PartNumber, PartSize};
@@ -32,7 +32,7 @@ use crate::source::Source;
 use crate::spool::SpoolSettings;
 use crate::store::Store;
 use crate::tail::{self, TailSender};
-use crate::upload::{Cause, Plan, complete, warn_of_format, warn_without_live_read};
+use crate::upload::{Cause, Plan, complete, warn_without_live_read};
 
 /// Bytes read at once.
 const READ: usize = 256 << 10;
@@ -303,7 +303,7 @@ struct Roller<'a> {
 impl Roller<'_> {
     /// Reads the input to its end and hands everything to an outbox.
     async fn run(&mut self, source: &mut Source) -> Result<(), Cause> {
-        let mut inspector = Some(Inspector::default());
+        let mut format = Format::new(self.context.plan.part_size);
         let mut staging = vec![0; READ + UNDECIDED_MAX + READ];
         // Bytes in `staging`, the first of which is at `base` in the stream.
         let (mut held, mut base) = (0, 0);
@@ -315,7 +315,7 @@ impl Roller<'_> {
             if count == 0 {
                 return self.push(staging.get(..held).unwrap_or_default()).await;
             }
-            warn_of_format(&mut inspector, news);
+            format.see(news);
             let boundaries = self.cutter.feed(news);
             held += count;
             if let Some(reason) = self.cutter.reason() {

@@ -2,8 +2,8 @@
 //!
 //! One range from the start gives the header, the first fragment and how far the stream reaches. Then the place is found
 //! by bisection: a range from somewhere in the middle is read until a `moof` in it tells its time. Places in between are
-//! guessed by the times at either end, so that a steady stream takes a handful of looks, and one step in two at least
-//! halves the rest, so that no stream takes more than twice the logarithm of its length.
+//! guessed by the times at either end, so that a steady stream takes a handful of looks, and one step in three at
+//! least halves the rest, so that no stream takes more than three times the logarithm of its length.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub enum SeekError {
     TooEarly(String),
     /// The fragments have no `tfdt`.
     #[error(
-        "{0}: its fragments do not tell their times (no tfdt), so that none can be found; read it from the start, without --from"
+        "{0}: its fragments do not tell their times (no tfdt), so that none can be found; only --from live is possible, or all of it without --from"
     )]
     Untimed(String),
     /// No key frame for a long way.
@@ -174,9 +174,6 @@ pub async fn open<'a>(store: &'a Store, target: Target, finished: Option<u64>) -
         (_, _, Some(why)) => return Err(SeekError::NotFragments { object, why }),
         _ => return Err(SeekError::TooEarly(object)),
     };
-    if !lead.timed {
-        return Err(SeekError::Untimed(object));
-    }
     let Some(main) = header.movie.main().cloned() else { return Err(SeekError::TooEarly(object)) };
     let edge = edge_of(&mut ranges, finished, known).await?;
     Ok(Opened::Fragments(Box::new(Seeker { ranges, header, main, lead, edge, seen, broken: false, between_keys: 0 })))
@@ -200,6 +197,14 @@ impl Seeker<'_> {
     #[must_use]
     pub fn zero(&self) -> i64 {
         self.main_run(&self.lead).map_or(0, |run| run.nanos(run.earliest))
+    }
+
+    /// Whether times can be found in it.
+    ///
+    /// # Errors
+    /// [`SeekError::Untimed`].
+    pub fn is_timed(&self) -> Result<(), SeekError> {
+        if self.lead.timed { Ok(()) } else { Err(SeekError::Untimed(self.ranges.object())) }
     }
 
     /// Whether the first fragment is that of a stream which has a whole group of pictures, or several, in each: it begins
@@ -299,7 +304,9 @@ impl Seeker<'_> {
         let start = self.header.end;
         let mut high = limit;
         let usual = self.span().saturating_mul(2).max(self.between_keys.saturating_add(self.between_keys / 4));
-        let mut step = usual.clamp(LOOK_MIN, LOOK_MAX);
+        // Where a group of pictures is in many fragments, nobody knows how long it is.
+        let least = if self.lead_is_whole_group() { LOOK_MIN } else { LOOK_MIN * 4 };
+        let mut step = usual.clamp(least, LOOK_MAX);
         while high > start {
             let low = high.saturating_sub(step).max(start);
             let mut newest: Option<Fragment> = None;
@@ -356,7 +363,8 @@ impl Seeker<'_> {
                 None => {}
             }
         }
-        let mut halve = false;
+        // Steps in a row that left more than half.
+        let mut lazy = 0;
         let mut above = false;
         loop {
             let begin = low.data_end.unwrap_or(0).max(low.moof_end);
@@ -367,7 +375,15 @@ impl Seeker<'_> {
             if gap <= LOOK_MIN {
                 return self.walk(begin, high.0, target, low).await;
             }
-            let guess = if halve { None } else { self.guess(&low, high.1, target, gap, above) };
+            let guess = if gap <= self.span().saturating_mul(2) {
+                // The next fragment begins there, so that this costs its index alone.
+                Some(0)
+            } else if lazy >= 2 {
+                lazy = 0;
+                None
+            } else {
+                self.guess(&low, high.1, target, gap, above)
+            };
             let middle = begin.saturating_add(guess.unwrap_or(gap / 2));
             let found = self.first_in(middle, high.0).await?;
             above = match found.map(|found| (self.order(&found), found)) {
@@ -385,7 +401,7 @@ impl Seeker<'_> {
                 }
             };
             let left = high.0.saturating_sub(low.data_end.unwrap_or(0).max(low.moof_end));
-            halve = left > gap / 2 && !halve && !above;
+            lazy = if left > gap / 2 { lazy + 1 } else { 0 };
         }
     }
 

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use crate::abort;
-use crate::fmp4::Inspector;
+use crate::format::Format;
 use crate::hls::Hls;
 use crate::ledger::Gap;
 use crate::limits;
@@ -89,16 +89,6 @@ impl Plan {
         let (key, upload_id) = (key.to_owned(), upload_id.to_owned());
         let address = Address { store: store.clone(), key, upload_id, retry: self.retry };
         Outbox::new(address, self.part_size, self.concurrency, spool, progress.clone())
-    }
-}
-
-/// Shows the inspector what came in, and passes on what it has to say, once.
-pub(crate) fn warn_of_format(inspector: &mut Option<Inspector>, news: &[u8]) {
-    if let Some(found) = inspector.as_mut().and_then(|inspector| inspector.feed(news)) {
-        if let Some(warning) = found.warning() {
-            tracing::warn!("{warning}");
-        }
-        *inspector = None;
     }
 }
 
@@ -298,11 +288,11 @@ impl<'a> Uploader<'a> {
             (self.outbox.ledger, tail, highest, stale) = (held.ledger, held.tail, held.highest, held.stale);
             self.outbox.tell_readable();
         }
-        let mut inspector = Some(Inspector::default());
+        let mut format = Format::new(self.plan.part_size);
         loop {
             if self.pass_over(&mut due, source)? || tail.is_some() {
                 // What goes on in the middle cannot be told to be an MP4.
-                inspector = None;
+                format.give_up();
             }
             let mut buffer = self.outbox.buffer().await?;
             self.release();
@@ -314,7 +304,7 @@ impl<'a> Uploader<'a> {
             // Only the highest part may be short.
             let may_be_short = self.held_back.is_none() && highest.is_none_or(|highest| due >= Some(highest));
             let number = due.filter(|_| may_be_short);
-            let ended = self.fill(source, number, &mut buffer, &mut inspector).await?;
+            let ended = self.fill(source, number, &mut buffer, &mut format).await?;
             let filled = buffer.filled().len();
             let reached = |highest| due.is_none_or(|due| due > highest || (due == highest && filled > 0));
             // Only the highest part may be short.
@@ -405,7 +395,7 @@ impl<'a> Uploader<'a> {
         source: &mut Source,
         may_be_short: Option<PartNumber>,
         buffer: &mut PartBuffer,
-        inspector: &mut Option<Inspector>,
+        format: &mut Format,
     ) -> Result<bool, Cause> {
         if let Some(tail) = &mut self.tail {
             tail.begin_part(buffer.filled().len() as u64);
@@ -429,7 +419,7 @@ impl<'a> Uploader<'a> {
                 break;
             }
             let news = buffer.room().get(..count).unwrap_or_default();
-            warn_of_format(inspector, news);
+            format.see(news);
             if let Some(hls) = &self.plan.hls {
                 hls.took(news);
             }

@@ -454,4 +454,4 @@ fn is_moof(bytes: &[u8], offset: u64, movie: &Movie) -> bool {
 
 #[cfg(test)]
 #[path = "fragments_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -4,14 +4,14 @@ use super::*;
 use crate::fmp4::bx;
 use crate::fmp4::movie::TrackKind;
 
-fn words(kind: [u8; 4], words: &[u32]) -> Vec<u8> {
+pub(crate) fn words(kind: [u8; 4], words: &[u32]) -> Vec<u8> {
     bx(kind, &words.iter().map(|word| word.to_be_bytes().to_vec()).collect::<Vec<_>>())
 }
 
-const KEY: u32 = 0x0200_0000;
-const OTHER: u32 = 0x0101_0000;
-const VIDEO: u32 = 1;
-const AUDIO: u32 = 2;
+pub(crate) const KEY: u32 = 0x0200_0000;
+pub(crate) const OTHER: u32 = 0x0101_0000;
+pub(crate) const VIDEO: u32 = 1;
+pub(crate) const AUDIO: u32 = 2;
 
 fn trak(id: u32, handler: [u8; 4], timescale: u32, entry: &[u8], edits: &[Vec<u8>]) -> Vec<u8> {
     let hdlr = bx(*b"hdlr", &[vec![0; 8], handler.to_vec(), vec![0; 13]]);
@@ -34,7 +34,7 @@ fn opus() -> Vec<u8> {
 }
 
 /// A picture of 100 ticks a second with an edit list that leaves out two of them, and sound of 48,000.
-fn header() -> Vec<u8> {
+pub(crate) fn header() -> Vec<u8> {
     let edits = bx(*b"edts", &[words(*b"elst", &[0, 2, 500, u32::MAX, 0x1_0000, 0, 52, 0x1_0000])]);
     let trex = |id, flags| words(*b"trex", &[0, id, 1, 4, 3, flags]);
     let moov = [
@@ -47,29 +47,29 @@ fn header() -> Vec<u8> {
 }
 
 /// Two pictures shown in turn, the first a key frame or not.
-fn picture(decode: u32, key: bool) -> Vec<u8> {
+pub(crate) fn picture(decode: u32, key: bool) -> Vec<u8> {
     let first = if key { KEY } else { OTHER };
     let trun = words(*b"trun", &[0x0000_0f01, 3, 100, 4, 10, first, 2, 4, 11, OTHER, 12, 4, 12, OTHER, 0]);
     bx(*b"traf", &[words(*b"tfhd", &[0x02_0000, VIDEO]), words(*b"tfdt", &[0, decode]), trun])
 }
 
 /// As many samples as are claimed, with nothing said of any.
-fn sound(decode: u64, count: u32) -> Vec<u8> {
+pub(crate) fn sound(decode: u64, count: u32) -> Vec<u8> {
     let (high, low) = ((decode >> 32) as u32, decode as u32);
     let tfdt = words(*b"tfdt", &[0x0100_0000, high, low]);
     let trun = words(*b"trun", &[1, count, 133]);
     bx(*b"traf", &[words(*b"tfhd", &[0x02_0008, AUDIO, 1024]), tfdt, trun])
 }
 
-fn moof(trafs: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn moof(trafs: &[Vec<u8>]) -> Vec<u8> {
     bx(*b"moof", &[vec![words(*b"mfhd", &[0, 7])], trafs.to_vec()].concat())
 }
 
-fn mdat(len: usize) -> Vec<u8> {
+pub(crate) fn mdat(len: usize) -> Vec<u8> {
     bx(*b"mdat", &[vec![0xab; len]])
 }
 
-fn sample() -> Vec<u8> {
+pub(crate) fn sample() -> Vec<u8> {
     let prft = words(*b"prft", &[0x0100_0000, VIDEO, 3_900_000_000, 0x8000_0000, 0, 50]);
     let lead = [bx(*b"styp", &[b"msdh\0\0\0\0msix".to_vec()]), words(*b"sidx", &[0; 11]), prft].concat();
     let long = [&1u32.to_be_bytes()[..], b"mdat", &116u64.to_be_bytes(), &[0xcd; 100]].concat();
@@ -88,14 +88,14 @@ fn sample() -> Vec<u8> {
     .concat()
 }
 
-fn scan<'a>(slices: impl IntoIterator<Item = &'a [u8]>) -> Vec<Found> {
+pub(crate) fn scan<'a>(slices: impl IntoIterator<Item = &'a [u8]>) -> Vec<Found> {
     let mut scanner = Scanner::new();
     let found: Vec<Found> = slices.into_iter().flat_map(|slice| scanner.feed(slice)).collect();
     assert_eq!(scanner.is_off(), matches!(found.last(), Some(Found::Off(_))));
     found
 }
 
-fn fragments(found: &[Found]) -> Vec<&Fragment> {
+pub(crate) fn fragments(found: &[Found]) -> Vec<&Fragment> {
     let ended = |found| if let &Found::Ended(ref fragment) = found { Some(fragment) } else { None };
     found.iter().filter_map(ended).collect()
 }

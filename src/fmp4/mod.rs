@@ -4,6 +4,7 @@
 //! [`inspect`] uses that to tell, from the first few boxes, whether the stream is one that can be followed
 //! while it grows, and [`cut`] to tell where a fragmented stream can be cut. [`movie`] reads the header of a stream, and
 //! [`fragments`] finds its fragments and their times ([`moof`]), which [`mover`] brings to another place and time.
+//! [`review`] says which fragments will disappoint.
 //!
 //! Box layouts are those of ISO/IEC 14496-12 (ISO base media file format); section numbers in this module
 //! family are of its 2015 edition.
@@ -17,6 +18,7 @@ pub mod inspect;
 pub mod moof;
 pub mod mover;
 pub mod movie;
+pub mod review;
 
 pub use boxes::{BoxHead, BoxWalker, Event, Events, FourCc, OffReason, Wish};
 pub use cut::{Boundary, Cutter};

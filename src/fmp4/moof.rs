@@ -233,7 +233,7 @@ fn parse_traf(
             bytes: sum.bytes,
         }
     });
-    Some((run, decode.is_some(), sum.place))
+    Some((run, tfdt.is_some(), sum.place))
 }
 
 /// The samples of a track so far.

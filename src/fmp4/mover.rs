@@ -323,3 +323,118 @@ fn header_bytes(head: &BoxHead) -> Vec<u8> {
     }
     [&u32::try_from(size).unwrap_or(0).to_be_bytes()[..], &head.kind.0].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fmp4::bx;
+    use crate::fmp4::fragments::tests::{
+        AUDIO, VIDEO, fragments, header, mdat, moof, picture, sample, scan, sound, words,
+    };
+
+    fn mover(at: u64) -> Mover {
+        let movie = Movie::parse(&header()).unwrap();
+        Mover::new(Arc::new(movie), at, header().len() as u64)
+    }
+
+    /// What follows the header, moved, in slices.
+    fn moved(mut mover: Mover, bytes: &[u8], slice: usize) -> Vec<u8> {
+        let bytes = Bytes::copy_from_slice(bytes);
+        let mut out = header();
+        for from in (0..bytes.len()).step_by(slice) {
+            let piece = bytes.slice(from..bytes.len().min(from + slice));
+            mover.pass(&piece).iter().for_each(|given| out.extend_from_slice(given));
+        }
+        assert_eq!(mover.given(), out.len() as u64);
+        out
+    }
+
+    #[test]
+    fn without_a_new_time_or_place_all_but_the_indexes_stays_as_it_is() {
+        let stream = sample();
+        let at = header().len();
+        let sidx = words(*b"sidx", &[0; 11]);
+        let place = stream.windows(sidx.len()).position(|window| window == sidx).unwrap();
+        let wanted = [&stream[..place], &stream[place + sidx.len()..stream.len() - 48]].concat();
+        for slice in 1..stream.len() {
+            assert_eq!(moved(mover(at as u64), &stream[at..], slice), wanted, "slices of {slice}");
+        }
+    }
+
+    #[test]
+    fn times_are_moved_back_and_none_below_zero() {
+        let stream = sample();
+        let whole = scan([&stream[..]]);
+        let second = fragments(&whole)[1].first;
+        let from = usize::try_from(second).unwrap();
+        let back = moved(mover(second).back(200_000_000), &stream[from..], 7);
+        let found = scan([&back[..]]);
+        let [two, three] = &fragments(&found)[..] else { panic!("{found:?}") };
+        assert_eq!((two.run(VIDEO).unwrap().decode, three.run(VIDEO).unwrap().decode), (2, 14));
+        assert_eq!(two.run(AUDIO).unwrap().decode, (1 << 33) - 9600);
+        assert_eq!(two.wall.unwrap().media_time, 30);
+        let far = moved(mover(second).back(i64::MAX), &stream[from..], 7);
+        assert_eq!(fragments(&scan([&far[..]]))[1].run(VIDEO).unwrap().decode, 0);
+    }
+
+    #[test]
+    fn places_in_the_whole_stream_are_put_right() {
+        let absolute = |place: u32| {
+            let trun = words(*b"trun", &[0x201, 1, 88, 9]);
+            let traf = [words(*b"tfhd", &[1, VIDEO, 0, place]), words(*b"tfdt", &[0, 9]), trun];
+            [moof(&[bx(*b"traf", &traf)]), mdat(9)].concat()
+        };
+        let (head, sidx) = (u32::try_from(header().len()).unwrap(), words(*b"sidx", &[0; 11]));
+        let length = u32::try_from(absolute(0).len()).unwrap();
+        let stream = [absolute(head), absolute(head + length), sidx, absolute(head + 2 * length + 52)].concat();
+        let from = length as usize;
+        let wanted = [header(), absolute(head), absolute(head + length)].concat();
+        for slice in 1..stream.len() {
+            let at = u64::from(head + length);
+            assert_eq!(moved(mover(at), &stream[from..], slice), wanted, "slices of {slice}");
+        }
+    }
+
+    #[test]
+    fn a_clip_ends_before_a_key_frame_once_sound_is_there_too() {
+        // Pictures of 120 ms; sound that lags behind.
+        let group = |decode: u32, sound_to: u64| {
+            let samples = u32::try_from(sound_to / 1024 + 1).unwrap();
+            [moof(&[picture(decode, true), sound(0, samples)]), mdat(4)].concat()
+        };
+        let length = |count: usize, sound_to: [u64; 4]| {
+            let groups = (0..).step_by(12).zip(sound_to).map(|(decode, to)| group(decode, to));
+            let groups: Vec<Vec<u8>> = groups.collect();
+            let at = header().len() as u64;
+            let mut mover = mover(at).until(Some(200_000_000));
+            let all = Bytes::from(groups.concat());
+            let out: usize = mover.pass(&all).iter().map(Bytes::len).sum();
+            assert!(mover.is_done());
+            assert_eq!(out, groups[..count].concat().len());
+        };
+        // 200 ms are 9,600 ticks.
+        length(2, [5000, 10_000, 20_000, 30_000]);
+        length(3, [5000, 9000, 20_000, 30_000]);
+        length(3, [5000, 5000, 5000, 30_000]);
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_streams_do_no_harm(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+            slice in 1usize..300,
+            until in proptest::option::of(0i64..1_000_000_000),
+        ) {
+            let mut bytes = sample()[header().len()..].to_vec();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let at = header().len() as u64;
+            let out = moved(mover(at).back(50_000_000).until(until), &bytes, slice);
+            prop_assert!(out.len() <= header().len() + bytes.len());
+        }
+    }
+}
