@@ -29,6 +29,10 @@ const EVENT_MAX: usize = 5_400;
 /// The least target duration of the playlist that shows all of a long recording, in seconds.
 const DVR_TARGET: u64 = 30;
 
+/// The first version waits for this long: what is readable may be the last part of a recording that is over in a moment, and
+/// then shows all of it, without a promise about what comes in bursts.
+const FIRST: Duration = Duration::from_millis(300);
+
 /// How long the end may take.
 const LAST_TRIES: Duration = Duration::from_secs(15);
 
@@ -125,6 +129,8 @@ pub(super) struct Editor {
     /// This stream in the multivariant playlist.
     rendition: Option<Rendition>,
     joining: Option<JoinHandle<()>>,
+    /// Whether the store was asked if open uploads can be read.
+    asked: bool,
     /// Nothing can be read before the end.
     hold: bool,
     /// The playlist does not show the beginning any more.
@@ -159,6 +165,7 @@ impl Editor {
             dvr_target: None,
             rendition: None,
             joining: None,
+            asked: false,
             hold: false,
             slides: settings.window.is_some(),
             lost: false,
@@ -236,16 +243,10 @@ impl Editor {
 
     /// There are new segments.
     async fn show(&mut self) {
-        if self.recording.target().is_none() {
-            if self.recording.is_complete() {
-                // It is over before anything was shown: the end will show all of it.
-                return;
-            }
-            if self.hold || !self.can_be_read().await {
-                self.hold = true;
-                return;
-            }
-            self.decide();
+        if !self.asked {
+            self.asked = true;
+            self.hold = !self.can_be_read().await;
+            self.live.wait(FIRST);
         }
         if let (Some(micros), Some(target)) = (self.recording.overlong(), self.recording.target()) {
             tracing::warn!(
@@ -325,6 +326,9 @@ impl Editor {
             self.join(None);
         }
         if matches!(step, Step::Due) {
+            if self.recording.target().is_none() {
+                self.decide();
+            }
             let view = self.view(false);
             if view.from > 0 {
                 self.dvr.renew();

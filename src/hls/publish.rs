@@ -94,6 +94,11 @@ impl Outlet {
         self.pace = pace;
     }
 
+    /// The next version comes no sooner than after this time.
+    pub fn wait(&mut self, least: Duration) {
+        self.not_before = self.not_before.max(Instant::now() + least);
+    }
+
     /// There is something new to be written.
     pub fn renew(&mut self) {
         self.stale = true;
