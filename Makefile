@@ -49,7 +49,7 @@ test-recipes:
 test-page:
 	@./scripts/install-deps.sh build test
 	@cargo build --quiet --release --locked --bins --example local_store
-	node --test tests/browser/page.test.mjs
+	node --test --test-concurrency=2 tests/browser/*.test.mjs
 
 soak:
 	@./scripts/install-deps.sh build

@@ -14,6 +14,7 @@
 //! | [`locate`], [`held`], [`follow`], [`prefetch`], [`rhythm`], [`sink`], [`chain`] | the reader |
 //! | [`join`], [`seek`], [`ranges`], [`examine`] | the reader in the middle of a recording |
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
+//! | [`hls`] | playlists beside the growing object |
 //! | [`fmp4`], [`mpeg_ts`] | what goes through: MP4 and its fragments; transport streams |
 //! | [`tool`], [`cli`], [`logging`], [`progress`], [`stats`], [`shutdown`] | what people type, see and send |
 
@@ -31,6 +32,7 @@ pub mod fmp4;
 pub mod follow;
 mod format;
 pub mod held;
+pub mod hls;
 pub mod join;
 pub mod ledger;
 pub mod limits;

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
@@ -149,6 +150,8 @@ pub struct Outbox {
     progress: Arc<Progress>,
     /// Bytes on disk as the progress knows them.
     told_on_disk: u64,
+    part_size: PartSize,
+    readable: watch::Sender<u64>,
     /// What the store holds.
     pub ledger: Ledger,
 }
@@ -183,6 +186,8 @@ impl Outbox {
             spooling: false,
             progress,
             told_on_disk: 0,
+            part_size,
+            readable: watch::channel(0).0,
             ledger: Ledger::default(),
         }
     }
@@ -198,6 +203,19 @@ impl Outbox {
     #[must_use]
     pub fn pool(&self) -> PartPool {
         self.pool.clone()
+    }
+
+    /// How many bytes the store holds without a gap, and each change of that.
+    #[must_use]
+    pub fn readable(&self) -> watch::Receiver<u64> {
+        self.readable.subscribe()
+    }
+
+    /// Tells what the [`ledger`](Self::ledger) says now to those who watch [`readable`](Self::readable).
+    pub fn tell_readable(&self) {
+        if self.readable.receiver_count() > 0 {
+            self.readable.send_replace(self.ledger.readable(self.part_size));
+        }
     }
 
     /// Waits for a buffer to fill, and makes room on disk if the store is away.
@@ -434,6 +452,7 @@ impl Outbox {
         self.moved = Instant::now();
         let before = self.ledger.size_of(number);
         self.ledger.note(number, etag, size);
+        self.tell_readable();
         self.progress.bytes_out.fetch_add(size.saturating_sub(before.unwrap_or(0)), Relaxed);
         self.progress.bytes_sent.fetch_add(size, Relaxed);
         if before.is_none() {

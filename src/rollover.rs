@@ -214,6 +214,9 @@ pub async fn write(
     let outbox_pool = outbox.pool();
     let tail = plan.tail_sender(store);
     progress.opened(&plan.key, &id);
+    if let Some(hls) = &plan.hls {
+        hls.begin(&plan.key, &id, outbox.readable());
+    }
     let mut roller = Roller {
         policy: Policy::new(rollover, plan.part_size, MAX_PARTS),
         object: Object::new(1, plan.key.clone(), id, outbox),
@@ -403,6 +406,9 @@ impl Roller<'_> {
         let count = room.len().min(bytes.len());
         if let (Some(to), Some(from)) = (room.get_mut(..count), bytes.get(..count)) {
             to.copy_from_slice(from);
+            if let Some(hls) = &self.context.plan.hls {
+                hls.took(from);
+            }
         }
         buffer.advance(count);
         self.object.size += count as u64;
@@ -469,6 +475,9 @@ impl Roller<'_> {
         tracing::info!("going on in {}, upload id {id}", store.object(&key));
         self.context.progress.opened(&key, &id);
         let outbox = self.context.outbox(&key, &id).sharing(self.pool.clone());
+        if let Some(hls) = &plan.hls {
+            hls.begin(&key, &id, outbox.readable());
+        }
         let old = std::mem::replace(&mut self.object, Object::new(number, key, id, outbox));
         self.close(old);
         if let Some(buffer) = &self.buffer {

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::abort;
 use crate::format::Format;
+use crate::hls::Hls;
 use crate::ledger::Gap;
 use crate::limits;
 use crate::live_check::{self, LiveRead};
@@ -53,6 +54,8 @@ pub struct Plan {
     pub retry: Retry,
     /// Where input waits while the store is away.
     pub spool: Option<SpoolSettings>,
+    /// Playlists to be written beside the object.
+    pub hls: Option<Hls>,
     /// When to send the tail part before it is full.
     pub tail: Option<TailSettings>,
 }
@@ -187,6 +190,10 @@ pub async fn write(
 
     let spool = plan.spool_for(source);
     let mut uploader = Uploader::new(store, plan, &upload_id, spool, progress, look);
+    if let Some(hls) = &plan.hls {
+        let (readable, fresh) = (uploader.outbox.readable(), held.as_ref().is_none_or(|held| held.ledger.is_empty()));
+        if fresh { hls.begin(&plan.key, &upload_id, readable) } else { hls.resume(&plan.key, &upload_id, readable) }
+    }
     let result = uploader.run(source, held).await;
     if let Some(others) = others {
         // A short input may be through before the list has come.
@@ -279,6 +286,7 @@ impl<'a> Uploader<'a> {
         let (mut tail, mut highest, mut stale) = (None, None, None);
         if let Some(held) = held {
             (self.outbox.ledger, tail, highest, stale) = (held.ledger, held.tail, held.highest, held.stale);
+            self.outbox.tell_readable();
         }
         let mut format = Format::new(self.plan.part_size);
         loop {
@@ -412,6 +420,9 @@ impl<'a> Uploader<'a> {
             }
             let news = buffer.room().get(..count).unwrap_or_default();
             format.see(news);
+            if let Some(hls) = &self.plan.hls {
+                hls.took(news);
+            }
             buffer.advance(count);
             self.progress.bytes_in.fetch_add(count as u64, Relaxed);
             self.progress.news();
@@ -453,5 +464,8 @@ pub(crate) async fn complete(
         other => other,
     });
     completed.await?;
+    if let Some(hls) = &plan.hls {
+        hls.completed(upload_id);
+    }
     Ok((bytes, parts.len()))
 }

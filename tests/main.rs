@@ -10,6 +10,7 @@ mod excerpts;
 mod faults;
 mod following;
 mod hangup;
+mod hls;
 mod live_read_off;
 mod max_latency;
 mod outages;

@@ -114,8 +114,8 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
         Ok((bytes, objects)) => {
             let object = store.object(&plan.wanted.key);
             let more = if objects > 1 { format!(" in {objects} objects") } else { String::new() };
-            let (seconds, requests) = (progress.elapsed().as_secs_f64(), store.requests());
             let ended = if excerpt.is_some() { ": the excerpt ended" } else { " ended" };
+            let (seconds, requests) = (progress.elapsed().as_secs_f64(), store.requests());
             tracing::info!("{object}{ended}: {bytes} bytes{more}, {seconds:.1} s; requests: {requests}");
             Exit::Done
         }
@@ -126,6 +126,27 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
             Exit::Failed
         }
     }
+}
+
+/// How far behind live, as far as the store's answers tell without its clock.
+fn behind_live(progress: &Progress) -> String {
+    let newest = progress.silence().as_secs_f64();
+    match (progress.at_edge.load(Relaxed), progress.held()) {
+        (true, 0) => format!("live; the newest came {newest:.0} s ago"),
+        (true, held) => format!("{} behind live; the newest came {newest:.0} s ago", show_bytes(held)),
+        (false, held) => format!("catching up, {} queued", show_bytes(held)),
+    }
+}
+
+/// What a line of `--stats` tells.
+fn facts(progress: &Progress) -> Value {
+    json!({
+        "bytes_read": progress.bytes_in.load(Relaxed),
+        "bytes_written": progress.bytes_out.load(Relaxed),
+        "at_live_edge": progress.at_edge.load(Relaxed),
+        "bytes_behind": progress.held(),
+        "newest_came": stats::round(progress.silence()),
+    })
 }
 
 /// What to look for.
@@ -157,27 +178,6 @@ async fn probe(store: &Store, wanted: &Wanted, json: bool) -> Exit {
         }
         _ => Exit::Done,
     }
-}
-
-/// How far behind live, as far as the store's answers tell without its clock.
-fn behind_live(progress: &Progress) -> String {
-    let newest = progress.silence().as_secs_f64();
-    match (progress.at_edge.load(Relaxed), progress.held()) {
-        (true, 0) => format!("live; the newest came {newest:.0} s ago"),
-        (true, held) => format!("{} behind live; the newest came {newest:.0} s ago", show_bytes(held)),
-        (false, held) => format!("catching up, {} queued", show_bytes(held)),
-    }
-}
-
-/// What a line of `--stats` tells.
-fn facts(progress: &Progress) -> Value {
-    json!({
-        "bytes_read": progress.bytes_in.load(Relaxed),
-        "bytes_written": progress.bytes_out.load(Relaxed),
-        "at_live_edge": progress.at_edge.load(Relaxed),
-        "bytes_behind": progress.held(),
-        "newest_came": stats::round(progress.silence()),
-    })
 }
 
 /// What there is to go on after in the file of `--resume`; says so where there is nothing.

@@ -13,6 +13,9 @@ use live_read::check::{self, Verdict};
 use live_read::cli::common::Exit;
 use live_read::cli::units::show_bytes;
 use live_read::cli::writer::{WriterArgs, content_type_of};
+use live_read::hls::master::Membership;
+use live_read::hls::rebuild;
+use live_read::hls::{self, Hls};
 use live_read::logging::Console;
 use live_read::part::PartSize;
 use live_read::progress::{self, Progress};
@@ -37,7 +40,7 @@ fn main() -> ExitCode {
 async fn run(args: WriterArgs, connection: Connection, console: &Console, mut signals: EndSignals) -> Exit {
     let progress = Arc::new(Progress::default());
     let (stop, stopped) = shutdown::stop_switch();
-    let changes_nothing_yet = args.check || args.abort;
+    let changes_nothing_yet = args.check || args.abort || args.hls_rebuild;
     let (key, file) = (args.key.clone().unwrap_or_default(), args.file.clone());
     let work = work(args, connection, console, stopped, progress.clone());
     tokio::pin!(work);
@@ -105,6 +108,14 @@ async fn work(
         return cancel(&store, key, args.upload_id.as_deref(), args.yes, retry(&args)).await;
     }
     let asked = args.part_size.unwrap_or(PartSize::DEFAULT);
+    let settings = playlist(&args, asked);
+    if let Some(settings) = settings.as_ref().filter(|settings| args.key.as_ref() == Some(&settings.key)) {
+        tracing::error!("{} cannot be both the object and its playlist; give another --hls-key", settings.key);
+        return Exit::Usage;
+    }
+    if let Some(settings) = settings.filter(|_| args.hls_rebuild) {
+        return rebuild(&store, args.key.as_deref().unwrap_or_default(), &settings, retry(&args)).await;
+    }
     if let Some(Err(error)) = args.rollover.map(|rollover| rollover.check(asked)) {
         tracing::error!("{error}");
         return Exit::Usage;
@@ -147,16 +158,19 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
         }
     };
     let retry = retry(&args);
+    let part_size = held.as_ref().map(|held| held.part_size).or(args.part_size).unwrap_or(PartSize::DEFAULT);
+    let (hls, ending) = playlist(&args, part_size).map(|settings| Hls::start(store.clone(), settings)).unzip();
     let max_amplification = args.max_amplification;
     let tail = args.max_latency.map(|max_latency| TailSettings { max_latency, max_amplification });
     let key = args.key.unwrap_or_default();
     let plan = Plan {
         content_type: args.content_type.or_else(|| content_type_of(&key).map(str::to_owned)),
         key,
-        part_size: held.as_ref().map(|held| held.part_size).or(args.part_size).unwrap_or(PartSize::DEFAULT),
+        part_size,
         concurrency: usize::from(args.concurrency),
         retry,
         spool: Some(SpoolSettings { dir: args.spool_dir.unwrap_or_else(std::env::temp_dir), limit: args.spool_limit }),
+        hls,
         tail,
     };
     let status = progress::show(console.clone(), progress.clone(), args.common.quiet, status_line);
@@ -168,6 +182,9 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
         let bill = bill(store, &plan, progress);
         tell(&store.object(&plan.key), &plan.key, &args.file, result, &bill)
     };
+    if let Some(ending) = ending {
+        ending.end().await;
+    }
     if let Some(status) = status {
         status.abort();
     }
@@ -195,6 +212,43 @@ fn facts(progress: &Progress) -> Value {
         "parts_stored": progress.parts.load(Relaxed),
         "bytes_on_disk": progress.spooled.load(Relaxed),
         "newest_came": stats::round(progress.silence()),
+    })
+}
+
+/// `--hls-rebuild`: writes the playlist of what is there.
+async fn rebuild(store: &Store, key: &str, settings: &hls::Settings, retry: Retry) -> Exit {
+    match rebuild::rebuild(store, key, settings, retry).await {
+        Ok(rebuild::Rebuilt { segments, seconds, ended, requests }) => {
+            let state = if ended { "" } else { "; the upload is open, so that it does not end there" };
+            tracing::info!(
+                "{} is written: {segments} segments, {seconds} s{state} ({requests} requests)",
+                store.object(&settings.key)
+            );
+            Exit::Done
+        }
+        Err(error) => {
+            let error = error.to_string();
+            tracing::error!("{}. No playlist has been written", error.trim_end_matches('.'));
+            Exit::Failed
+        }
+    }
+}
+
+/// What playlist is to be written, if any.
+fn playlist(args: &WriterArgs, part_size: PartSize) -> Option<hls::Settings> {
+    let key = args.key.as_deref().unwrap_or_default();
+    (args.hls || args.hls_rebuild).then(|| hls::Settings {
+        key: args.hls_key.clone().unwrap_or_else(|| hls::key_for(key)),
+        time: args.hls_time,
+        window: args.hls_window,
+        part_size: part_size.get(),
+        max_latency: args.max_latency,
+        membership: args
+            .hls_master
+            .clone()
+            .zip(args.hls_name.clone())
+            .map(|(master, name)| Membership { master, name }),
+        remedy: format!("`writer {} --hls-rebuild`", shell_word(key)),
     })
 }
 

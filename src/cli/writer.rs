@@ -82,6 +82,35 @@ pub struct WriterArgs {
     #[arg(long, value_name = "SIZE|DURATION|auto", value_parser = Rollover::parse, conflicts_with_all = ["left_open", "check"])]
     pub rollover: Option<Rollover>,
 
+    /// Write a playlist beside the object, so that browsers can play it while it grows and every player afterwards; for
+    /// fragmented MP4
+    #[arg(long, group = "playlist", conflicts_with_all = ["abort", "check"], help_heading = "HLS")]
+    pub hls: bool,
+
+    /// The playlist's key [default: KEY with .m3u8 in place of its extension]
+    #[arg(long, value_name = "KEY", value_parser = key, requires = "playlist", help_heading = "HLS")]
+    pub hls_key: Option<String>,
+
+    /// About how long a segment is; it begins with a key frame
+    #[arg(long, value_name = "DURATION", default_value = "2", value_parser = segment_time, help_heading = "HLS")]
+    pub hls_time: Duration,
+
+    /// Show only the last of it while it is being recorded; KEY.dvr.m3u8 shows all [default: all, up to some hours]
+    #[arg(long, value_name = "DURATION", value_parser = units::interval, requires = "hls", help_heading = "HLS")]
+    pub hls_window: Option<Duration>,
+
+    /// Add this stream to a multivariant playlist, which other writers may share
+    #[arg(long, value_name = "KEY", value_parser = key, requires_all = ["hls", "hls_name"], help_heading = "HLS")]
+    pub hls_master: Option<String>,
+
+    /// Its name there, such as 720p
+    #[arg(long, value_name = "NAME", value_parser = rendition, requires = "hls_master", help_heading = "HLS")]
+    pub hls_name: Option<String>,
+
+    /// Upload nothing; write the playlist of KEY, finished or open, by reading its boxes
+    #[arg(long, group = "playlist", conflicts_with_all = ["left_open", "check", "rollover"], help_heading = "HLS")]
+    pub hls_rebuild: bool,
+
     /// Upload nothing; report whether credentials, bucket, region, clock and Live Read are in order
     #[arg(long)]
     pub check: bool,
@@ -106,6 +135,19 @@ impl Arguments for WriterArgs {
     fn access(&self) -> Result<Access, String> {
         Ok(Access::Credentials)
     }
+}
+
+/// The length of a segment.
+fn segment_time(text: &str) -> Result<Duration, String> {
+    let time = units::duration(text)?;
+    let fits = (Duration::from_millis(100)..=Duration::from_secs(60)).contains(&time);
+    if fits { Ok(time) } else { Err("a segment lasts 100ms to 60s".to_owned()) }
+}
+
+/// The name of a rendition: what may stand between quotation marks in a playlist.
+fn rendition(text: &str) -> Result<String, String> {
+    let fits = !text.trim().is_empty() && text.len() <= 100 && !text.contains(|c: char| c == '"' || c.is_control());
+    if fits { Ok(text.to_owned()) } else { Err("a name has 1 to 100 characters and no quotation mark".to_owned()) }
 }
 
 /// The size of a part, within the limits.

@@ -267,6 +267,15 @@ impl BoxWalker {
         self.offset
     }
 
+    /// How many of the next bytes it passes over whatever they are.
+    #[must_use]
+    pub fn passes_over(&self) -> u64 {
+        match self.state {
+            State::Skip(left) => left,
+            _ => 0,
+        }
+    }
+
     /// Whether the stream turned out to be invalid.
     #[must_use]
     pub fn is_off(&self) -> bool {

@@ -196,6 +196,12 @@ impl Scanner {
         self.walker.offset()
     }
 
+    /// How many of the next bytes it passes over whatever they are: those of pictures and sound.
+    #[must_use]
+    pub fn passes_over(&self) -> u64 {
+        if self.collecting.is_some() { 0 } else { self.walker.passes_over() }
+    }
+
     /// Whether nothing follows any more.
     #[must_use]
     pub fn is_off(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Requests that list: the open uploads of one key, the parts of one upload, and whether the bucket answers at all.
+//! Requests that list: the open uploads of one key, the parts of one upload, objects, and whether the bucket answers at all.
 
 use std::time::SystemTime;
 
@@ -114,6 +114,32 @@ impl Store {
             marker = next;
         }
         Err(StoreError::local(doing, self.object(key), Kind::Refused, "the list has no end"))
+    }
+
+    /// The keys of all objects that begin with `prefix`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`Kind::Denied`] when the key may not list.
+    pub async fn objects(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let doing = "listing the objects";
+        let mut found: Vec<String> = Vec::new();
+        let mut token: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let request = self
+                .client()
+                .list_objects_v2()
+                .bucket(&self.bucket)
+                .prefix(prefix)
+                .set_continuation_token(token.clone());
+            let page = send!(self, list, doing, self.object(prefix), self.patience.answer, request.send())?;
+            found.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
+            let next = page.next_continuation_token;
+            if !page.is_truncated.unwrap_or(false) || next == token || next.is_none() {
+                return Ok(found);
+            }
+            token = next;
+        }
+        Err(StoreError::local(doing, self.object(prefix), Kind::Refused, "the list has no end"))
     }
 
     /// Asks whether the bucket answers to these credentials. Also tells how far the store's clock is ahead of this

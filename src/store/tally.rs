@@ -15,7 +15,7 @@ pub struct Tally {
 /// The counts at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
-    /// Parts sent, repeated ones included (free on Backblaze B2).
+    /// Parts and small objects sent, repeated ones included (free on Backblaze B2).
     pub uploads: u64,
     /// GET and HEAD of objects.
     pub reads: u64,

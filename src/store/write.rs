@@ -104,6 +104,30 @@ impl Store {
         Ok(())
     }
 
+    /// Writes a small object in one request, over what is there, and waits at most `patience` for the answer.
+    ///
+    /// # Errors
+    /// [`StoreError`] for anything but success.
+    pub async fn put_object(
+        &self,
+        key: &str,
+        body: Bytes,
+        content_type: &str,
+        cache_control: &str,
+        patience: Duration,
+    ) -> Result<(), StoreError> {
+        let request = self
+            .client()
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type(content_type)
+            .cache_control(cache_control)
+            .body(ByteStream::from(body));
+        send!(self, upload, "writing the object", self.object(key), patience, request.send())?;
+        Ok(())
+    }
+
     /// Aborts the upload; its parts are gone. An upload that no longer exists counts as aborted.
     ///
     /// # Errors

@@ -95,7 +95,8 @@ export class Chromium {
 
   /** A new tab at `url`. What goes wrong in the page is gathered in `errors`. */
   async open(url, size = null) {
-    const { targetId } = await this.send('Target.createTarget', { url: 'about:blank' });
+    // A window of its own: what is in a tab behind another is not loaded.
+    const { targetId } = await this.send('Target.createTarget', { url: 'about:blank', newWindow: true });
     const { sessionId } = await this.send('Target.attachToTarget', { targetId, flatten: true });
     const page = new Page(this, sessionId, targetId);
     await page.send('Page.enable');

@@ -5,6 +5,7 @@
 
 pub mod lab;
 pub mod media;
+pub mod playlist;
 pub mod proxy;
 pub mod run;
 pub mod s3;

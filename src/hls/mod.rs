@@ -1,0 +1,89 @@
+//! `writer --hls`: a playlist beside the growing object that points into it by byte range, so that browsers can play it
+//! while it grows and every player afterwards, without a second copy.
+//!
+//! ```text
+//! bytes on their way to the store -> feed (fragments) --+
+//! what the store holds (after --resume) -> walk --------+-> editor: recording -> playlists -> publish
+//! bytes that the store holds without a gap -------------+
+//! ```
+//!
+//! The upload never waits for any of this: it hands over what it took and what is stored, and goes on.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`playlist`], [`clock`] | playlists as text and back; pure |
+//! | [`segmenter`] | fragments to segments; pure |
+//! | [`recording`] | what has been recorded, and how much of it can be listed; pure |
+//! | [`feed`] | the writer's side: takes the bytes |
+//! | [`walk`] | finds fragments in what the store holds |
+//! | [`editor`] | which playlist shows what, and when |
+//! | [`publish`] | writes a playlist until the store has the newest version |
+//! | [`master`] | the multivariant playlist |
+//! | [`rebuild`] | the playlist of a recording that has none |
+
+pub mod clock;
+pub mod editor;
+pub mod feed;
+pub mod master;
+pub mod playlist;
+pub mod publish;
+pub mod rebuild;
+pub mod recording;
+pub mod segmenter;
+pub mod walk;
+
+use std::time::Duration;
+
+pub use editor::Ending;
+pub use feed::Hls;
+
+/// What playlists to write, and how.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The playlist's key.
+    pub key: String,
+    /// About how long a segment is.
+    pub time: Duration,
+    /// Show no more than this while the recording goes on.
+    pub window: Option<Duration>,
+    /// The part size of the upload, in bytes.
+    pub part_size: u64,
+    /// The longest that input waits for a part to fill, where that is limited.
+    pub max_latency: Option<Duration>,
+    /// The multivariant playlist that the stream belongs to.
+    pub membership: Option<master::Membership>,
+    /// What to type to have the playlist written later.
+    pub remedy: String,
+}
+
+/// `KEY` with `.m3u8` in place of its extension.
+#[must_use]
+pub fn key_for(key: &str) -> String {
+    with_ending(key, ".m3u8")
+}
+
+/// The key of the playlist of a whole long recording, beside the one that slides: `live.dvr.m3u8` for `live.m3u8`.
+#[must_use]
+pub fn dvr_key_for(playlist: &str) -> String {
+    with_ending(playlist, ".dvr.m3u8")
+}
+
+fn with_ending(key: &str, ending: &str) -> String {
+    let name = key.rfind('/').map_or(0, |slash| slash + 1);
+    // A dot that a name begins with starts no extension.
+    let dot = key.rfind('.').filter(|dot| *dot > name).unwrap_or(key.len());
+    format!("{}{ending}", key.get(..dot).unwrap_or(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_playlist_is_beside_the_object() {
+        assert_eq!(key_for("a/live.mp4"), "a/live.m3u8");
+        assert_eq!(key_for("a.b/live"), "a.b/live.m3u8");
+        assert_eq!(key_for(".live"), ".live.m3u8");
+        assert_eq!(dvr_key_for("a/live.m3u8"), "a/live.dvr.m3u8");
+    }
+}

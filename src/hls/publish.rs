@@ -1,0 +1,166 @@
+//! Writes one small object again and again: one request at a time, the newest version only, and another try when one
+//! fails or gets no answer.
+//!
+//! It holds nobody up: whoever has something new says so, is asked for the text when it is time, and goes on meanwhile.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+
+use crate::store::{Kind, Store, StoreError};
+
+/// How long one attempt may take, and as much again for each [`PER`] bytes.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PER: usize = 1 << 20;
+
+/// The content type of a playlist (RFC 8216, 4).
+const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
+
+/// A playlist that will change: caches may keep it for a second.
+const LIVE: &str = "public, max-age=1";
+/// One that will not: but the same key may be written again on another day.
+const FINISHED: &str = "public, max-age=60";
+
+type Attempt = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+
+/// What is to be done next.
+#[derive(Debug)]
+pub enum Step {
+    /// It is time for [`Outlet::send`].
+    Due,
+    /// The store holds what was sent last.
+    Made,
+    /// It does not; another try will be due.
+    Failed(StoreError),
+}
+
+/// One object that is written again and again.
+pub struct Outlet {
+    store: Store,
+    key: String,
+    /// What the store holds is not the newest.
+    stale: bool,
+    not_before: Instant,
+    /// Between a version and the next.
+    pace: Duration,
+    in_flight: Option<Attempt>,
+    failures: u32,
+    /// Whether a version has been stored.
+    made: bool,
+}
+
+impl std::fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outlet").field("key", &self.key).field("stale", &self.stale).finish_non_exhaustive()
+    }
+}
+
+impl Outlet {
+    /// For the object `key`, which may be there already.
+    #[must_use]
+    pub fn new(store: Store, key: String) -> Self {
+        let (now, pace) = (Instant::now(), Duration::ZERO);
+        Self { store, key, stale: false, not_before: now, pace, in_flight: None, failures: 0, made: false }
+    }
+
+    /// The object's key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Sets the least time between a version and the next.
+    pub fn set_pace(&mut self, pace: Duration) {
+        self.pace = pace;
+    }
+
+    /// There is something new to be written.
+    pub fn renew(&mut self) {
+        self.stale = true;
+    }
+
+    /// From now on the next version waits for nothing but the attempt that is under way, and for that no longer than this.
+    pub fn hurry(&mut self, most: Duration) {
+        self.pace = Duration::ZERO;
+        self.not_before = Instant::now();
+        if let Some(attempt) = self.in_flight.take() {
+            self.in_flight = Some(Box::pin(async move {
+                let late = StoreError::local("writing the playlist", String::new(), Kind::Passing, "no answer in time");
+                tokio::time::timeout(most, attempt).await.unwrap_or(Err(late))
+            }));
+        }
+    }
+
+    /// Whether the store holds the newest version.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !self.stale && self.in_flight.is_none()
+    }
+
+    /// Whether any version has been stored.
+    #[must_use]
+    pub fn has_made(&self) -> bool {
+        self.made
+    }
+
+    /// Waits for the next step; for ever when there is nothing to do. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Step {
+        if let Some(attempt) = &mut self.in_flight {
+            let result = attempt.await;
+            self.in_flight = None;
+            return match result {
+                Ok(()) => {
+                    if self.failures > 0 {
+                        tracing::info!("{} is written again", self.store.object(&self.key));
+                    }
+                    self.failures = 0;
+                    self.made = true;
+                    self.not_before = Instant::now() + self.pace;
+                    Step::Made
+                }
+                Err(error) => {
+                    self.stale = true;
+                    self.not_before = Instant::now() + wait(self.failures, &error);
+                    if self.failures == 0 {
+                        tracing::warn!("{error} The upload goes on, and the playlist is tried again");
+                    } else {
+                        tracing::debug!("{error}");
+                    }
+                    self.failures = self.failures.saturating_add(1);
+                    Step::Failed(error)
+                }
+            };
+        }
+        if !self.stale {
+            return std::future::pending().await;
+        }
+        sleep_until(self.not_before).await;
+        Step::Due
+    }
+
+    /// Starts to write this version.
+    pub fn send(&mut self, text: String, finished: bool) {
+        tracing::debug!(bytes = text.len(), "writing {}", self.key);
+        self.stale = false;
+        self.in_flight = Some(Box::pin(write_once(self.store.clone(), self.key.clone(), text, finished)));
+    }
+}
+
+/// Writes a playlist in one attempt.
+///
+/// # Errors
+/// [`StoreError`] for anything but success.
+pub async fn write_once(store: Store, key: String, text: String, finished: bool) -> Result<(), StoreError> {
+    let patience = PATIENCE * u32::try_from(1 + text.len() / PER).unwrap_or(u32::MAX);
+    let cache_control = if finished { FINISHED } else { LIVE };
+    store.put_object(&key, Bytes::from(text), CONTENT_TYPE, cache_control, patience).await
+}
+
+/// How long after so many failures before it.
+fn wait(failures: u32, error: &StoreError) -> Duration {
+    let most = if error.kind == Kind::Passing { 4 } else { 16 };
+    Duration::from_secs((1 << failures.min(5)).min(most)).mul_f64(0.5 + fastrand::f64() / 2.0)
+}

@@ -1,0 +1,178 @@
+//! `writer --hls-rebuild`: the playlist of a recording that has none, or an old one, out of the boxes of its objects.
+//!
+//! Times of day that an older playlist tells are kept, and so is its target duration, which must not change (RFC 8216,
+//! 6.2.1). Without one the time of day is counted from the start of the upload, which is a few seconds early.
+
+use std::collections::HashMap;
+
+use tokio::sync::watch;
+
+use super::playlist::{Kind, Timeline, View, Written, reference};
+use super::recording::{Recording, Unfit};
+use super::walk::{self, Reach, Walk};
+use super::{Settings, publish};
+use crate::live_read::MAX_PARTS;
+use crate::locate::may_not_list;
+use crate::retry::Retry;
+use crate::rollover::name;
+use crate::store::{Store, StoreError};
+
+/// Why there is no playlist.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// The store refused, or was away for too long.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is nothing to be played.
+    #[error("{0}: there is neither a finished object nor an open upload of this key")]
+    Nothing(String),
+    /// It cannot be played by a playlist.
+    #[error("{object} cannot be played by HLS: {unfit}")]
+    Unfit {
+        /// The object.
+        object: String,
+        /// Why.
+        unfit: Unfit,
+    },
+    /// No segment is whole.
+    #[error("{0}: no segment of it is whole yet")]
+    Empty(String),
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Segments in the playlist.
+    pub segments: usize,
+    /// How long it plays, in seconds.
+    pub seconds: u64,
+    /// Whether nothing will be added.
+    pub ended: bool,
+    /// Requests that it took to read the objects.
+    pub requests: u64,
+}
+
+/// An object of the recording, open or finished.
+#[derive(Debug)]
+struct Place {
+    version: Option<String>,
+    /// Its size if it is finished.
+    size: Option<u64>,
+    /// When its upload began, in seconds since 1970.
+    began: Option<i64>,
+}
+
+/// Writes the playlist of `key` and of the objects that it was continued in.
+///
+/// # Errors
+/// [`RebuildError`]; the playlist that was there before stays.
+pub async fn rebuild(store: &Store, key: &str, settings: &Settings, retry: Retry) -> Result<Rebuilt, RebuildError> {
+    let before = walk::read(store, &settings.key).await?;
+    let mut recording = Recording::new(settings.time);
+    let (mut requests, mut ended, mut since) = (0, true, None);
+    for number in 1..=MAX_PARTS {
+        let key = name(key, number);
+        let Some(place) = find(store, &key, since, retry).await? else { break };
+        since = place.began;
+        let uri = reference(&settings.key, &key, place.version.as_deref());
+        if let Some(before) = before.as_ref().filter(|before| number == 1 && shows(before, &uri)) {
+            recording.promise(before.view.target);
+        }
+        let (tell, readable) = watch::channel(0);
+        recording.begin_object(uri.clone(), uri.clone(), readable, true);
+        recording.set_clock(place.began);
+        let mut walk = Walk::new(store.clone(), key.clone(), place.version);
+        let mut unfit = None;
+        let take = |found| unfit = recording.take(found, None).err().or(unfit.take());
+        let reach = walk.go_on(place.size.unwrap_or(u64::MAX), take).await?;
+        requests += walk.requests;
+        ended = place.size.is_some();
+        tell.send_replace(match (reach, place.size) {
+            (Reach::All, size) => size.unwrap_or(0),
+            (Reach::Edge(edge), _) => edge,
+        });
+        recording.scanned(&uri);
+        recording.complete(&uri);
+        recording.list();
+        if let Some(unfit) = unfit {
+            let object = store.object(&key);
+            if recording.timeline.segments.is_empty() {
+                return Err(RebuildError::Unfit { object, unfit });
+            }
+            tracing::warn!("{object}: {unfit}");
+        }
+        if !ended {
+            break;
+        }
+    }
+    if since.is_none() && requests == 0 {
+        return Err(RebuildError::Nothing(store.object(key)));
+    }
+    if recording.timeline.segments.is_empty() {
+        return Err(RebuildError::Empty(store.object(key)));
+    }
+    let view = view(&mut recording, before.as_ref(), settings, ended);
+    let text = recording.timeline.text(&view);
+    retry.run(|_| publish::write_once(store.clone(), settings.key.clone(), text.clone(), ended)).await?;
+    let timeline = &recording.timeline;
+    Ok(Rebuilt { segments: timeline.segments.len(), seconds: timeline.micros() / 1_000_000, ended, requests })
+}
+
+/// Whether a playlist shows this object.
+fn shows(written: &Written, uri: &str) -> bool {
+    written.timeline.objects.iter().any(|object| object.uri == uri)
+}
+
+/// How to show it: as it was begun, if it was.
+fn view(recording: &mut Recording, before: Option<&Written>, settings: &Settings, ended: bool) -> View {
+    let first = recording.timeline.objects.first().map(|object| object.uri.clone()).unwrap_or_default();
+    let Some(before) = before.filter(|before| shows(before, &first)) else {
+        // Nothing will be longer than what is there.
+        let target = if ended { recording.longest() } else { recording.decide(settings.part_size, None, None) };
+        return View { target: target.max(1), kind: if ended { Kind::Vod } else { Kind::Event }, from: 0, ended };
+    };
+    take_dates(&mut recording.timeline, &before.timeline);
+    let target = before.view.target.max(recording.longest());
+    let kind = match before.view.kind {
+        Kind::Event => Kind::Event,
+        _ if ended => Kind::Vod,
+        // All of it, from the first segment on, with the numbers that it had.
+        _ => Kind::Sliding,
+    };
+    View { target, kind, from: 0, ended }
+}
+
+/// Takes over what an older playlist tells of the time of day.
+fn take_dates(timeline: &mut Timeline, before: &Timeline) {
+    let mut dates = HashMap::new();
+    for segment in &before.segments {
+        if let (Some(object), Some(date)) = (before.objects.get(segment.object), segment.date) {
+            dates.insert((object.uri.as_str(), segment.first), date);
+        }
+    }
+    let mut due: Option<(usize, i64)> = None;
+    for segment in &mut timeline.segments {
+        let uri = timeline.objects.get(segment.object).map_or("", |object| object.uri.as_str());
+        let known = dates.get(&(uri, segment.first)).copied();
+        let goes_on = due.filter(|(object, _)| *object == segment.object).map(|(_, date)| date);
+        segment.date = known.or(goes_on).or(segment.date);
+        due = segment.date.map(|date| (segment.object, date.saturating_add_unsigned(segment.micros)));
+    }
+}
+
+/// The newest upload of `key`, open or finished, that began no earlier than `since`.
+async fn find(store: &Store, key: &str, since: Option<i64>, retry: Retry) -> Result<Option<Place>, StoreError> {
+    let young = |time: Option<i64>| since.is_none() || time >= since;
+    let uploads = match retry.run(|_| store.open_uploads(key)).await {
+        Err(error) if may_not_list(&error) => Vec::new(),
+        other => other?,
+    };
+    let head = retry.run(|_| store.head(key, None)).await?.filter(|head| young(head.modified));
+    let open = uploads.into_iter().rev().find(|upload| young(upload.started));
+    if let Some(open) = open
+        && head.as_ref().is_none_or(|head| head.modified <= open.started)
+    {
+        return Ok(Some(Place { version: Some(open.id), size: None, began: open.started }));
+    }
+    Ok(head.map(|head| Place { version: head.version, size: Some(head.size), began: head.modified }))
+}

@@ -1,0 +1,236 @@
+//! Finds the fragments in what the store holds: by small requests for the boxes, past the pictures and the sound.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+
+use super::dvr_key_for;
+use super::editor::News;
+use super::playlist::{Kind, Written};
+use crate::fmp4::{Found, Header, Movie, Scanner};
+use crate::prefetch::{End, Event, Fetch, Stretch, Target};
+use crate::retry::Retry;
+use crate::store::{Fetched, Piece, Store, StoreError};
+
+/// What one request asks for at least: a `moof` of two seconds and the header of the `mdat` after it fit.
+const LEAST: u64 = 16 << 10;
+
+/// What one request asks for at most, where fragments are small.
+const MOST: u64 = 1 << 20;
+
+/// The largest playlist that is read back: more than a week's.
+const PLAYLIST_MAX: u64 = 64 << 20;
+
+/// How long one request may keep failing.
+const RETRY: Retry = Retry { give_up_after: std::time::Duration::from_secs(600) };
+
+/// Fed in place of what is passed over.
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+
+/// Looks at one object from the beginning, or from a fragment on.
+#[derive(Debug)]
+pub struct Walk {
+    store: Store,
+    target: Target,
+    scanner: Scanner,
+    window: u64,
+    /// Requests sent so far.
+    pub requests: u64,
+}
+
+/// How far a [`Walk`] came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// As far as was asked for.
+    All,
+    /// The store holds no more than these bytes.
+    Edge(u64),
+}
+
+impl Walk {
+    /// From the first byte of `key` on.
+    #[must_use]
+    pub fn new(store: Store, key: String, version: Option<String>) -> Self {
+        let target = Target { key, version, live: true, retry: RETRY };
+        Self { store, target, scanner: Scanner::new(), window: LEAST, requests: 0 }
+    }
+
+    /// Goes on at byte `at`, where a fragment of `movie` begins.
+    pub fn go_on_at(&mut self, movie: Arc<Movie>, at: u64) {
+        self.scanner = Scanner::starting_at(movie, at);
+    }
+
+    /// Goes on to byte `to` (exclusive), or as far as the store has bytes, and hands over what it finds.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store refuses or is away for long.
+    pub async fn go_on(&mut self, to: u64, mut found: impl FnMut(Found)) -> Result<Reach, StoreError> {
+        let mut passed = 0;
+        while self.scanner.offset() < to && !self.scanner.is_off() {
+            let at = self.scanner.offset();
+            let pass = self.scanner.passes_over().min(to - at).min(ZEROS.len() as u64);
+            if pass > 0 {
+                let zeros = usize::try_from(pass).ok().and_then(|pass| ZEROS.get(..pass)).unwrap_or_default();
+                self.scanner.feed(zeros).into_iter().for_each(&mut found);
+                passed += pass;
+                continue;
+            }
+            self.window = if passed > 4 * self.window { LEAST } else { (self.window * 2).min(MOST) };
+            let last = (at + self.window).min(to) - 1;
+            let bytes = self.fetch(at, last).await?;
+            if bytes.is_empty() {
+                return self.edge(at, passed).await;
+            }
+            passed = 0;
+            self.scanner.feed(&bytes).into_iter().for_each(&mut found);
+        }
+        Ok(Reach::All)
+    }
+
+    /// Nothing is there at `at`; where does what is there end, given that as much was passed over unseen?
+    async fn edge(&mut self, at: u64, passed: u64) -> Result<Reach, StoreError> {
+        let (mut there, mut missing) = (at - passed, at);
+        while there < missing {
+            let middle = there + (missing - there) / 2;
+            if self.fetch(middle, middle).await?.is_empty() {
+                missing = middle;
+            } else {
+                there = middle + 1;
+            }
+        }
+        Ok(Reach::Edge(there))
+    }
+
+    /// What there is of these bytes.
+    async fn fetch(&mut self, first: u64, last: u64) -> Result<Bytes, StoreError> {
+        self.requests += 1;
+        let bytes = fetch(&self.store, &self.target, first, last).await?;
+        if bytes.is_empty() && self.target.live {
+            // A finished object that was never a Live Read upload, on a store that minds the header.
+            let plain = Target { live: false, ..self.target.clone() };
+            let bytes = fetch(&self.store, &plain, first, last).await?;
+            if !bytes.is_empty() {
+                self.target = plain;
+            }
+            return Ok(bytes);
+        }
+        Ok(bytes)
+    }
+
+    /// These bytes of the object, all of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store refuses or is away for long; `None` when they are not all there.
+    pub async fn bytes(&mut self, first: u64, len: u64) -> Result<Option<Bytes>, StoreError> {
+        let Some(last) = first.checked_add(len).and_then(|end| end.checked_sub(1)) else { return Ok(None) };
+        let bytes = self.fetch(first, last).await?;
+        Ok(Some(bytes).filter(|bytes| bytes.len() as u64 == len))
+    }
+}
+
+async fn fetch(store: &Store, target: &Target, first: u64, last: u64) -> Result<Bytes, StoreError> {
+    let mut fetch = Fetch::start(store, target, Stretch::Range { first, last });
+    let mut bytes = Vec::new();
+    loop {
+        match fetch.next().await {
+            Event::Facts { .. } => {}
+            Event::Bytes(more) => bytes.extend_from_slice(&more),
+            Event::End(End::Failed(error)) => return Err(error),
+            Event::End(_) => return Ok(Bytes::from(bytes)),
+        }
+    }
+}
+
+/// An upload that is gone on with.
+#[derive(Debug)]
+pub(super) struct Resumed {
+    pub(super) key: String,
+    pub(super) upload_id: String,
+    /// How the playlist refers to it.
+    pub(super) uri: String,
+    /// The playlist's key.
+    pub(super) playlist: String,
+}
+
+/// Follows an upload in the store as it grows, from where the playlist of it ends.
+pub(super) async fn follow(
+    store: Store,
+    resumed: Resumed,
+    mut readable: watch::Receiver<u64>,
+    tell: mpsc::UnboundedSender<News>,
+) {
+    let walk = Walk::new(store.clone(), resumed.key.clone(), Some(resumed.upload_id.clone()));
+    let news = match follow_to_end(&store, &resumed, walk, &mut readable, &tell).await {
+        Ok(()) => News::Scanned(resumed.upload_id),
+        Err(error) => News::Lost(error.to_string()),
+    };
+    // Nobody minds any more when the writer has ended.
+    drop(tell.send(news));
+}
+
+async fn follow_to_end(
+    store: &Store,
+    resumed: &Resumed,
+    mut walk: Walk,
+    readable: &mut watch::Receiver<u64>,
+    tell: &mpsc::UnboundedSender<News>,
+) -> Result<(), StoreError> {
+    if let Some((written, header)) = restore(store, resumed, &mut walk).await? {
+        walk.go_on_at(header.movie.clone(), written.timeline.segments.last().map_or(0, super::playlist::Segment::end));
+        drop(tell.send(News::Restored { written: Box::new(written), header }));
+    }
+    loop {
+        let to = *readable.borrow_and_update();
+        walk.go_on(to, |found| drop(tell.send(News::Found { found, at: None }))).await?;
+        tracing::debug!(bytes = to, requests = walk.requests, "looked for fragments in the store");
+        if readable.changed().await.is_err() {
+            // The last change may have come with the end.
+            let to = *readable.borrow();
+            walk.go_on(to, |found| drop(tell.send(News::Found { found, at: None }))).await?;
+            return Ok(());
+        }
+    }
+}
+
+/// What a playlist shows of the upload from its beginning on, and the upload's header.
+async fn restore(
+    store: &Store,
+    resumed: &Resumed,
+    walk: &mut Walk,
+) -> Result<Option<(Written, Arc<Header>)>, StoreError> {
+    for key in [dvr_key_for(&resumed.playlist), resumed.playlist.clone()] {
+        let Some(written) = read(store, &key).await? else { continue };
+        let of_this = written.timeline.objects.last().is_some_and(|object| object.uri == resumed.uri);
+        if !of_this || written.view.from > 0 || written.view.ended || written.view.kind == Kind::Vod {
+            continue;
+        }
+        let Some(object) = written.timeline.objects.last().cloned() else { continue };
+        if object.header_len > crate::fmp4::cut::HEADER_MAX as u64 {
+            continue;
+        }
+        let Some(bytes) = walk.bytes(object.header, object.header_len).await? else { continue };
+        let Some(movie) = Movie::parse(&bytes) else { continue };
+        let end = object.header.saturating_add(object.header_len);
+        let header = Header { bytes, movie: Arc::new(movie), end };
+        return Ok(Some((written, Arc::new(header))));
+    }
+    Ok(None)
+}
+
+/// A playlist that this program has written, if there is one.
+///
+/// # Errors
+/// [`StoreError`] when the store refuses or is away for long.
+pub async fn read(store: &Store, key: &str) -> Result<Option<Written>, StoreError> {
+    let piece = Piece::Range { first: 0, last: PLAYLIST_MAX - 1 };
+    let fetched = RETRY.run(|_| store.fetch(key, None, piece, false)).await?;
+    let Fetched::Data(mut body) = fetched else { return Ok(None) };
+    let mut text = Vec::new();
+    while let Ok(Some(bytes)) = body.next().await {
+        text.extend_from_slice(&bytes);
+    }
+    // A list that was cut off on its way has no whole last line.
+    let text = String::from_utf8(text).unwrap_or_default();
+    Ok(Written::read(&text).filter(|_| text.ends_with('\n')))
+}

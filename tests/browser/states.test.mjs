@@ -1,0 +1,249 @@
+// Every state of index.html, with a store that does as it is told (fixture.mjs), from another origin than the page's.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { GrowingStore, makeVideo } from './fixture.mjs';
+import { Lab, assertPictures, goOn, position, press, shows, skip, state } from './lab.mjs';
+
+const click = (id) => `document.querySelector('#${id}').click()`;
+const sleep = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
+
+describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () => {
+  let lab, video;
+  const stores = [];
+  before(async () => {
+    if (skip) return;
+    lab = await Lab.open();
+    video = makeVideo(lab.dir, { seconds: 60, segment: 1 });
+  });
+  after(async () => {
+    await lab?.close();
+    for (const store of stores) store.close();
+  });
+  async function grow(files = { 'live.mp4': video }, options = {}) {
+    const store = await GrowingStore.open(files, options);
+    stores.push(store);
+    return store;
+  }
+  const media = (store) => store.requests.filter((one) => one.path.endsWith('.mp4') && one.method === 'GET');
+
+  test('takes http and https addresses only, and says what is not a playlist', { skip }, async () => {
+    writeFileSync(path.join(lab.site, 'other.m3u8'), '<!doctype html><title>not a playlist</title>');
+    for (const [src, words] of [
+      ['other.m3u8', 'not an HLS playlist'],
+      ['javascript:alert(1)', 'not an address of a playlist'],
+      ['file:///etc/passwd', 'not an address of a playlist'],
+      ['http://name:secret@127.0.0.1/live.m3u8', 'not an address of a playlist'],
+      ['data:application/vnd.apple.mpegurl,%23EXTM3U', 'not an address of a playlist'],
+    ]) {
+      const page = await lab.look(src);
+      await page.until(state('error'), `the error is shown for ${src}`);
+      assert.ok(await page.value(shows(words)), `${src}: ${await page.value('document.body.innerText')}`);
+      assert.deepEqual(page.errors, []);
+      await page.close();
+    }
+  });
+
+  test('live out of one object: begins, goes back, returns, becomes a recording', { skip }, async () => {
+    const store = await grow();
+    const page = await lab.look(`${store.address}live.m3u8`);
+    await page.until(state('waiting'), 'the page waits');
+    assert.ok(await page.value(shows('has not begun')));
+    store.begin();
+    await page.until(state('live'), 'live playback', 20);
+    await page.value(goOn(2));
+    await assertPictures(page);
+    const delay = await page.value('Number.parseFloat(document.querySelector("#delay").textContent)');
+    const lag = store.elapsed - await page.value(position);
+    assert.ok(lag < 12, `${lag} s behind the encoder`); // how near is measured with the real thing
+    assert.ok(Math.abs(delay - lag) < 1, `the page says ${delay} s, it is ${lag} s`);
+    for (const one of media(store)) {
+      assert.ok(one.live && /^bytes=\d+-\d+$/.test(one.range) && one.query === '?versionId=v1', JSON.stringify(one));
+      assert.equal(one.status, 206, JSON.stringify(one));
+    }
+    assert.ok(store.requests.filter((one) => one.method === 'OPTIONS').length <= 2, 'the browser asks for permission once, not each time');
+
+    // Back, and to live again.
+    await press(page, 'ArrowLeft');
+    await page.until(state('behind'), 'the page says that it is behind');
+    assert.match(await page.value('document.querySelector("#state").textContent'), /^\d+ s behind live$/);
+    assert.ok(await page.value('!document.querySelector("#golive").hidden'));
+    await page.value(goOn(0.5));
+    await page.value(click('golive'));
+    await page.until(state('live'), 'live again');
+    await page.value(goOn(1));
+    assert.ok(store.elapsed - await page.value(position) < 9, 'near live again');
+
+    store.end();
+    await page.until(state('ended'), 'it becomes a recording', 15);
+    const before = media(store).length;
+    await press(page, 'Home');
+    await page.value(goOn(1));
+    await press(page, 'End');
+    await page.until('document.querySelector("video").ended', 'the end');
+    assert.ok(Math.abs(await page.value('document.querySelector("video").duration') - Math.floor(store.elapsed)) < 1.1);
+    for (const one of media(store).slice(before)) assert.ok(!one.live, `a finished object needs no header: ${JSON.stringify(one)}`);
+    assert.deepEqual(page.errors, []);
+    await page.close();
+  });
+
+  test('a recording plays from a server that knows nothing of Live Read', { skip }, async () => {
+    const store = await grow();
+    store.finish();
+    store.cors = 'plain';
+    const page = await lab.look(`${store.address}live.m3u8`);
+    await page.until(state('ended'), 'a recording');
+    await page.value(goOn(1));
+    assert.ok(await page.value(position) < 5, 'from the beginning');
+    assert.ok(media(store).length > 1);
+    for (const one of media(store)) assert.ok(!one.live && one.range);
+    assert.equal(store.requests.filter((one) => one.method === 'OPTIONS').length, 0, 'nothing to ask permission for');
+    assert.deepEqual(page.errors, []);
+    await page.close();
+  });
+
+  test('says what is wrong with the store, and goes on when it is mended', { skip }, async () => {
+    const cases = [
+      ['no CORS rule', (store) => { store.cors = false; }, 'error', 'has no CORS rule that allows a page at'],
+      ['a CORS rule without the header', (store) => { store.cors = 'plain'; }, 'error', 'does not allow a page at'],
+      ['a private bucket', (store) => { store.answer = { playlist: 403, media: 403 }; }, 'error', 'Is the bucket private?'],
+      ['no Live Read', (store) => { store.answer = { media: 404 }; }, 'waiting', 'Live Read is not enabled for the bucket'],
+      ['a server in trouble', (store) => { store.answer = { playlist: 503 }; }, 'waiting', 'answers 503'],
+      ['no store', (store) => { store.away = true; }, 'waiting', 'cannot be reached'],
+    ];
+    await Promise.all(cases.map(async ([what, spoil, name, words]) => {
+      const store = await grow();
+      store.begin();
+      spoil(store);
+      const page = await lab.look(`${store.address}live.m3u8`);
+      await page.until(`${state(name)} && ${shows(words)}`, `${what}: the page says so`, 20);
+      Object.assign(store, { cors: true, answer: null, away: false });
+      await page.value(click('retry'));
+      await page.until(`${position} > 0.2`, `${what}: it plays when that is mended`, 20);
+      assert.deepEqual(page.errors, [], what);
+      await page.close();
+    }));
+  });
+
+  test('says that the video cannot be decoded', { skip }, async () => {
+    const old = makeVideo(lab.dir, { name: 'old', seconds: 4, codec: ['-c:v', 'mpeg4', '-g', '30', '-b:v', '1M'] });
+    const store = await grow({ 'live.mp4': old });
+    store.finish();
+    const page = await lab.look(`${store.address}live.m3u8`);
+    await page.until(`${state('error')} && ${shows('cannot decode the video')}`, 'the codec is named');
+    assert.ok(await page.value(shows('mp4v')), await page.value('document.body.innerText'));
+    await page.close();
+  });
+
+  test('says that the sender is silent, and goes on when it is not', { skip }, async () => {
+    const store = await grow();
+    store.begin();
+    const page = await lab.look(`${store.address}live.m3u8`);
+    await page.until(state('live'), 'live playback', 25);
+    store.halt();
+    await page.until(`${state('waiting')} && ${shows('Waiting for the sender')}`, 'the page says so', 40);
+    store.go();
+    await page.value(goOn(1));
+    assert.ok(await page.value('document.querySelector("#message").hidden'), 'no message any more');
+    assert.deepEqual(page.errors, []);
+    await page.close();
+  });
+
+  test('three renditions: a choice, and a switch by hand', { skip }, async () => {
+    const files = Object.fromEntries(['640x360', '480x270', '320x180'].map((size, i) => [
+      `${size}.mp4`, makeVideo(lab.dir, { name: size, seconds: 30, size, bitrate: `${1600 >> i}k` }),
+    ]));
+    const store = await grow(files);
+    store.begin();
+    const page = await lab.look(`${store.address}master.m3u8`, { width: 360, height: 740 });
+    await page.until(state('live'), 'live playback', 20);
+    await page.value('document.querySelector("#golive").hidden = false');
+    assert.ok(await page.value('document.documentElement.scrollWidth <= 360'), 'nothing sticks out of a phone');
+    assert.deepEqual(
+      (await page.value('[...document.querySelectorAll("#quality option")].map((one) => one.textContent)')).map((text) => text.replace(/ \(.*/, '')),
+      ['Auto', '360p', '270p', '180p'],
+    );
+    for (const height of [180, 360, 270]) {
+      await page.value(`(() => {
+        const select = document.querySelector('#quality');
+        select.value = [...select.options].find((one) => one.textContent === '${height}p').value;
+        select.dispatchEvent(new Event('change'));
+      })()`);
+      await page.until(`document.querySelector('video').videoHeight === ${height}`, `${height} lines are shown`, 15);
+      await page.value(goOn(1));
+    }
+    assert.ok(await page.value(state('live')), 'still live');
+    assert.deepEqual(page.errors, []);
+    await page.close();
+  });
+
+  test('a playlist that slides, and the whole recording beside it', { skip }, async () => {
+    const store = await grow(undefined, { window: 6 });
+    store.begin();
+    const page = await lab.look(`${store.address}live.m3u8`);
+    await page.until(`${state('live')} && !document.querySelector('#whole').hidden`, 'live, and not all of it', 25);
+    await page.value(click('whole'));
+    await page.until(`${state('behind')} && ${position} > 0.2 && ${position} < 5`, 'from the beginning', 15);
+    await page.value(goOn(1));
+    await page.value(click('golive'));
+    await page.until(state('live'), 'live again', 15);
+    await page.value(goOn(1));
+    assert.deepEqual(page.errors, []);
+    await page.close();
+  });
+
+  test('another stream under the same name is begun with', { skip }, async () => {
+    const store = await grow();
+    store.begin();
+    const page = await lab.look(`${store.address}live.m3u8`);
+    await page.until(`${state('live')} && ${position} > 3`, 'live playback', 25);
+    store.version = 'v2';
+    store.begin();
+    await page.until(`${state('live')} && ${position} > 0.5 && ${position} < 3`, 'the new one, from its beginning', 20);
+    assert.ok(media(store).at(-1).query.endsWith('v2'));
+    assert.deepEqual(page.errors, []);
+    await page.close();
+  });
+
+  test('on a phone nothing sticks out, and what is to be touched is large enough', { skip }, async () => {
+    const store = await grow();
+    store.finish();
+    const page = await lab.look(`${store.address}live.m3u8`, { width: 360, height: 740 });
+    await page.until(state('ended'), 'a recording');
+    await page.value(goOn(0.5));
+    assert.ok(await page.value('document.documentElement.scrollWidth <= 360'), 'nothing sticks out');
+    const small = await page.value(`[...document.querySelectorAll('button, select, [role=slider]')]
+      .filter((one) => one.offsetParent && (one.offsetHeight < 36 || one.offsetWidth < 44)).map((one) => one.id)`);
+    assert.deepEqual(small, []);
+    const nameless = await page.value(`[...document.querySelectorAll('button, select, input, [role=slider]')]
+      .filter((one) => !(one.getAttribute('aria-label') || one.textContent.trim())).map((one) => one.id)`);
+    assert.deepEqual(nameless, []);
+    // A finger on the scrubber.
+    const box = await page.value('(({ x, y, width, height }) => ({ x, y, width, height }))(document.querySelector("#scrub").getBoundingClientRect())');
+    const at = { x: box.x + box.width / 2, y: box.y + box.height / 2, button: 'left', clickCount: 1 };
+    await page.send('Input.dispatchMouseEvent', { type: 'mousePressed', ...at });
+    await page.send('Input.dispatchMouseEvent', { type: 'mouseReleased', ...at });
+    await page.until(`Math.abs(${position} - document.querySelector('video').duration / 2) < 4`, 'it goes to the middle');
+    assert.deepEqual(page.errors, []);
+    await page.close();
+  });
+
+  test('the browser’s own player has the recording, and waits for it while it is live', { skip }, async (t) => {
+    const store = await grow();
+    store.begin();
+    const page = await lab.browser.open(`${lab.address}?player=native&src=${store.address}live.m3u8`);
+    if (!await page.value('document.createElement("video").canPlayType("application/vnd.apple.mpegurl")')) {
+      t.skip('this Chromium has no HLS player of its own');
+      return page.close();
+    }
+    await page.until(shows('cannot read an object that is still being written'), 'the page says so', 15);
+    await sleep(3);
+    store.end();
+    // Safari plays it now. Chromium's player, which is new, does not know EXT-X-BYTERANGE.
+    await page.until(`${state('ended')} && ${position} > 0.5 || ${state('error')} && ${shows('own player cannot play')}`, 'it plays, or says that it cannot', 20);
+    assert.deepEqual(page.errors, []);
+    return page.close();
+  });
+});
