@@ -193,7 +193,8 @@ fn each_object_plays(flags: &str) {
     live.wait_for("while it is written");
     writer.write(&data[PART..]);
     let written = writer.end().code(0);
-    let warnings = usize::from(!flags.contains("default_base_moof"));
+    // At this bit rate a fragment is longer than a part, which is one warning.
+    let warnings = 1 + usize::from(!flags.contains("default_base_moof"));
     assert_eq!((written.count("WARN"), written.count("ERROR")), (warnings, 0), "{}", written.state());
     live.wait().code(0).gave(&data);
     for mode in ["range", "part"] {
