@@ -302,7 +302,7 @@ fn a_transport_stream_is_joined_live() {
     let live = live.wait().code(0);
     let (all, joined) = (frames(&source, "the source"), frames(&live.out, "the live join"));
     let at = place(&all, &joined, "the live join");
-    assert!(at > 0 && at % 25 == 0 && at + joined.len() == all.len(), "{at}");
+    assert!(at > 0 && at.is_multiple_of(25) && at + joined.len() == all.len(), "{at}");
     for args in [&["--from", "1"][..], &["--to", "1"], &["--probe"], &["--from", "live-1s"]] {
         let refused = lab.reader(&[&[KEY], args].concat()).wait();
         refused.failed_with_one_message(OBJECT).says("transport stream").gave(b"");

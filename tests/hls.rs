@@ -470,7 +470,11 @@ fn writers_of_several_renditions_share_a_multivariant_playlist() {
     let mut run = launch(&lab, &[&["live/sound.m4a", "--hls"][..], &master, &["english"]].concat());
     run.feed(sound);
     for run in runs.into_iter().chain([run]) {
-        run.end().code(0).does_not_say("WARN");
+        let run = run.end().code(0);
+        // The fragments of this test are longer than a part, which is one warning.
+        let others =
+            run.words().lines().filter(|line| line.contains("WARN") && !line.contains("a fragment of this MP4"));
+        assert_eq!(others.count(), 0, "{}", run.state());
     }
     let alone = list(&lab, "live/sound.m3u8").expect("a playlist of sound");
     assert!(alone.segments.len() >= 2 && (alone.seconds() - 4.0).abs() < 0.2, "{}", alone.text);

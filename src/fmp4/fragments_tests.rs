@@ -55,7 +55,7 @@ pub(crate) fn picture(decode: u32, key: bool) -> Vec<u8> {
 
 /// As many samples as are claimed, with nothing said of any.
 pub(crate) fn sound(decode: u64, count: u32) -> Vec<u8> {
-    let (high, low) = ((decode >> 32) as u32, decode as u32);
+    let (high, low) = (u32::try_from(decode >> 32).unwrap(), u32::try_from(decode & 0xffff_ffff).unwrap());
     let tfdt = words(*b"tfdt", &[0x0100_0000, high, low]);
     let trun = words(*b"trun", &[1, count, 133]);
     bx(*b"traf", &[words(*b"tfhd", &[0x02_0008, AUDIO, 1024]), tfdt, trun])
@@ -96,7 +96,9 @@ pub(crate) fn scan<'a>(slices: impl IntoIterator<Item = &'a [u8]>) -> Vec<Found>
 }
 
 pub(crate) fn fragments(found: &[Found]) -> Vec<&Fragment> {
-    let ended = |found| if let &Found::Ended(ref fragment) = found { Some(fragment) } else { None };
+    fn ended(found: &Found) -> Option<&Fragment> {
+        if let Found::Ended(fragment) = found { Some(fragment) } else { None }
+    }
     found.iter().filter_map(ended).collect()
 }
 
@@ -239,7 +241,7 @@ fn times_are_rounded_down_and_never_wrap() {
     // Four milliard samples that nothing is said of cost one step.
     let bytes = [header(), moof(&[sound(u64::from(u32::MAX), u32::MAX)]), mdat(0), mdat(0), bx(*b"free", &[])].concat();
     let found = scan([&bytes[..]]);
-    let run = fragments(&found)[0].run(AUDIO).unwrap().clone();
+    let run = *fragments(&found)[0].run(AUDIO).unwrap();
     assert_eq!((run.samples, run.duration), (u64::from(u32::MAX), u64::from(u32::MAX) * 1024));
 }
 
@@ -270,9 +272,9 @@ proptest! {
     ) {
         let bytes = [header(), data.clone()].concat();
         prop_assert_eq!(scan(bytes.chunks(slice)), scan([&bytes[..]]));
-        let inside = [header(), bx(*b"moof", &[words(*b"mfhd", &[0, 1]), bx(*b"traf", &[data.clone()])])].concat();
+        let inside = [header(), bx(*b"moof", &[words(*b"mfhd", &[0, 1]), bx(*b"traf", std::slice::from_ref(&data))])].concat();
         prop_assert_eq!(scan(inside.chunks(slice)), scan([&inside[..]]));
-        let moov = [bx(*b"ftyp", &[]), bx(*b"moov", &[bx(*b"trak", &[data.clone()]), bx(*b"mvex", &[])])].concat();
+        let moov = [bx(*b"ftyp", &[]), bx(*b"moov", &[bx(*b"trak", std::slice::from_ref(&data)), bx(*b"mvex", &[])])].concat();
         drop(scan([&moov[..]]));
         if let Some(movie) = Movie::parse(&header()) {
             let place = find_moof(&data, 0, &movie);
