@@ -126,7 +126,7 @@ pub struct Seeker<'a> {
 ///
 /// # Errors
 /// [`SeekError`]; above all when it is neither a fragmented MP4 nor a transport stream.
-pub async fn open<'a>(store: &'a Store, target: Target, finished: Option<u64>) -> Result<Opened<'a>, SeekError> {
+pub async fn open(store: &Store, target: Target, finished: Option<u64>) -> Result<Opened<'_>, SeekError> {
     let mut ranges = Ranges::new(store, target);
     let mut scanner = Scanner::new();
     let mut beginning = Vec::new();

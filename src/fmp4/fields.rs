@@ -72,6 +72,6 @@ impl<'a> Iterator for Boxes<'a> {
 }
 
 /// The contents of the first box of this kind.
-pub(super) fn find<'a>(bytes: &'a [u8], kind: [u8; 4]) -> Option<&'a [u8]> {
+pub(super) fn find(bytes: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
     Boxes::new(bytes).find(|inner| inner.kind.0 == kind).map(|inner| inner.body)
 }

@@ -140,7 +140,7 @@ fn parse_track(trak: &[u8], movie_timescale: u32) -> Option<(Track, bool)> {
     let samples = find(stbl, *b"stsz").or_else(|| find(stbl, *b"stz2")).and_then(|sizes| word(sizes, 8));
     let elst = find(trak, *b"edts").and_then(|edts| find(edts, *b"elst"));
     let edit_offset = elst.map_or(0, |elst| edit_offset(elst, timescale, movie_timescale));
-    let track = Track {
+    let parsed = Track {
         id,
         kind,
         timescale,
@@ -154,7 +154,7 @@ fn parse_track(trak: &[u8], movie_timescale: u32) -> Option<(Track, bool)> {
         default_size: 0,
         default_flags: 0,
     };
-    Some((track, samples.is_some_and(|count| count > 0)))
+    Some((parsed, samples.is_some_and(|count| count > 0)))
 }
 
 /// What an edit list adds to composition times: empty time in front, less what is left out (8.6.6).
