@@ -263,7 +263,9 @@ impl Outbox {
         }
         // A part that waits for its turn must find what is known of its own early versions.
         let busy = self.tail.is_some() || self.early.is_some_and(|early| early.number != number || early.uncertain);
-        if busy || !self.waiting.is_empty() || self.in_flight.len() >= self.concurrency {
+        // Nor in place of a longer one that an earlier run has left.
+        let shorter = self.ledger.size_of(number).is_some_and(|held| held >= filled.len() as u64);
+        if busy || shorter || !self.waiting.is_empty() || self.in_flight.len() >= self.concurrency {
             return Taken::NotNow;
         }
         let Some(mut buffer) = self.pool.try_acquire() else { return Taken::NotNow };

@@ -237,8 +237,8 @@ async fn rebuild(store: &Store, key: &str, settings: &hls::Settings, retry: Retr
 /// What playlist is to be written, if any.
 fn playlist(args: &WriterArgs, part_size: PartSize) -> Option<hls::Settings> {
     let key = args.key.as_deref().unwrap_or_default();
-    (args.hls || args.hls_rebuild).then(|| hls::Settings {
-        key: args.hls_key.clone().unwrap_or_else(|| hls::key_for(key)),
+    args.playlist_key().map(|playlist| hls::Settings {
+        key: playlist,
         time: args.hls_time,
         window: args.hls_window,
         part_size: part_size.get(),

@@ -7,6 +7,7 @@ use clap::Parser;
 
 use super::common::{CommonArgs, key};
 use super::units;
+use crate::hls;
 use crate::part::PartSize;
 use crate::rollover::Rollover;
 use crate::store::Access;
@@ -133,7 +134,32 @@ impl Arguments for WriterArgs {
     }
 
     fn access(&self) -> Result<Access, String> {
+        self.names_are_apart()?;
         Ok(Access::Credentials)
+    }
+}
+
+impl WriterArgs {
+    /// The key of the playlist, if one is to be written.
+    #[must_use]
+    pub fn playlist_key(&self) -> Option<String> {
+        let key = self.key.as_deref().filter(|_| self.hls || self.hls_rebuild)?;
+        Some(self.hls_key.clone().unwrap_or_else(|| hls::key_for(key)))
+    }
+
+    /// No object may be written over by another.
+    fn names_are_apart(&self) -> Result<(), String> {
+        let (Some(key), Some(playlist)) = (&self.key, self.playlist_key()) else { return Ok(()) };
+        let whole = hls::dvr_key_for(&playlist);
+        let named = [("the object", key), ("its playlist", &playlist), ("the playlist of all of it", &whole)];
+        let named: Vec<_> =
+            named.into_iter().chain(self.hls_master.iter().map(|key| ("the multivariant one", key))).collect();
+        for (at, (one, key)) in named.iter().enumerate() {
+            if let Some((other, _)) = named.iter().skip(at + 1).find(|(_, other)| other == key) {
+                return Err(format!("{key} cannot be both {one} and {other}; give another --hls-key"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -212,6 +238,24 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         WriterArgs::command().debug_assert();
+    }
+
+    #[test]
+    fn no_object_is_written_over_by_another() {
+        let access = |more: &[&str]| {
+            let line = [&["writer", "live.mp4", "--hls"][..], more].concat();
+            WriterArgs::try_parse_from(line).expect("it parses").access().map(drop)
+        };
+        assert_eq!(access(&["--hls-master", "master.m3u8", "--hls-name", "720p"]), Ok(()));
+        for more in [
+            &["--hls-key", "live.mp4"][..],
+            &["--hls-master", "live.m3u8", "--hls-name", "720p"],
+            &["--hls-master", "live.dvr.m3u8", "--hls-name", "720p"],
+            &["--hls-master", "live.mp4", "--hls-name", "720p"],
+        ] {
+            let refused = access(more).expect_err("two of one name");
+            assert!(refused.contains("cannot be both"), "{refused}");
+        }
     }
 
     #[test]
