@@ -1,6 +1,6 @@
 //! Joins a recording late, and cuts clips out of it: what to send first, where to begin, and where to end.
 //!
-//! The looking is done by [`seek`](crate::seek), the copying from there on by [`follow`](crate::follow) as for a whole
+//! The looking is done by [`seek`], the copying from there on by [`follow`] as for a whole
 //! object, with a [`Mover`] in between that fits the fragments to their new place.
 
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 //! A fragment is a `moof` with the `mdat` after it, and the boxes before it that belong to it (`styp`, `sidx`, `prft`,
 //! `emsg`). It is told of twice: as soon as its `moof` is whole, which is when its times are known, and when its last byte
 //! is there. What is found depends only on the bytes, not on how they were sliced. Memory is bounded by
-//! [`HEADER_MAX`](super::cut::HEADER_MAX) while there is no header yet, and by the longest `moof` after that
-//! ([`WHOLE_MAX`](super::boxes::WHOLE_MAX)).
+//! [`HEADER_MAX`] while there is no header yet, and by the longest `moof` after that
+//! ([`WHOLE_MAX`]).
 
 use std::sync::Arc;
 
