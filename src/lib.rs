@@ -7,7 +7,7 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | [`live_read`], [`part`], [`limits`] | facts and arithmetic of the protocol; pure |
+//! | [`live_read`], [`part`], [`limits`], [`key`] | facts and arithmetic of the protocol, and of keys; pure |
 //! | [`store`] | the one door to S3 |
 //! | [`retry`] | when to send a failed request again |
 //! | [`source`], [`pool`], [`upload`], [`tail`], [`outbox`], [`spool`], [`ledger`], [`rollover`] | the writer |
@@ -34,6 +34,7 @@ mod format;
 pub mod held;
 pub mod hls;
 pub mod join;
+pub mod key;
 pub mod ledger;
 pub mod limits;
 pub mod live_check;

@@ -23,6 +23,7 @@ use crate::abort;
 use crate::cli::units;
 use crate::fmp4::cut::{Cutter, Kind, UNDECIDED_MAX, shift};
 use crate::format::Format;
+use crate::key::split_extension;
 use crate::live_read::MAX_PARTS;
 use crate::outbox::Outbox;
 use crate::part::{PartNumber, PartSize};
@@ -88,10 +89,7 @@ pub fn name(key: &str, number: u32) -> String {
     if number <= 1 {
         return key.to_owned();
     }
-    let segment = key.rfind('/').map_or(0, |slash| slash + 1);
-    // A dot that a name begins with starts no extension.
-    let dot = key.rfind('.').filter(|dot| *dot > segment).unwrap_or(key.len());
-    let (stem, extension) = key.split_at(dot);
+    let (stem, extension) = split_extension(key);
     format!("{stem}-{number:04}{extension}")
 }
 

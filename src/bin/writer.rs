@@ -108,12 +108,7 @@ async fn work(
         return cancel(&store, key, args.upload_id.as_deref(), args.yes, retry(&args)).await;
     }
     let asked = args.part_size.unwrap_or(PartSize::DEFAULT);
-    let settings = playlist(&args, asked);
-    if let Some(settings) = settings.as_ref().filter(|settings| args.key.as_ref() == Some(&settings.key)) {
-        tracing::error!("{} cannot be both the object and its playlist; give another --hls-key", settings.key);
-        return Exit::Usage;
-    }
-    if let Some(settings) = settings.filter(|_| args.hls_rebuild) {
+    if let Some(settings) = playlist(&args, asked).filter(|_| args.hls_rebuild) {
         return rebuild(&store, args.key.as_deref().unwrap_or_default(), &settings, retry(&args)).await;
     }
     if let Some(Err(error)) = args.rollover.map(|rollover| rollover.check(asked)) {
@@ -275,13 +270,12 @@ async fn take_up(args: &WriterArgs, store: &Store, source: &Source) -> Result<Op
 
 /// What the status line says beside the rate.
 fn status_line(progress: &Progress, rate: &str) -> String {
-    let (taken, stored) = (progress.bytes_in.load(Relaxed), progress.bytes_out.load(Relaxed));
     let parts = progress.parts.load(Relaxed);
     let spooled = match progress.spooled.load(Relaxed) {
         0 => String::new(),
         bytes => format!(", {} of it on disk", show_bytes(bytes)),
     };
-    format!("{rate}, {parts} parts stored, {} not yet stored{spooled}", show_bytes(taken.saturating_sub(stored)))
+    format!("{rate}, {parts} parts stored, {} not yet stored{spooled}", show_bytes(progress.held()))
 }
 
 /// Says how an upload ended.

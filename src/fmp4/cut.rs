@@ -13,6 +13,7 @@
 use bytes::Bytes;
 
 use super::boxes::{BoxHead, BoxWalker, Event, FourCc, Wish};
+use super::fields::word;
 
 /// The longest header that is kept, in bytes.
 pub const HEADER_MAX: usize = 4 << 20;
@@ -256,7 +257,7 @@ impl Cutter {
             Event::Kept(head, bytes) => match &head.kind.0 {
                 b"tkhd" => {
                     let at = if bytes.first() == Some(&1) { 20 } else { 12 };
-                    if let Some(id) = number(&bytes, at) {
+                    if let Some(id) = word(&bytes, at) {
                         self.movie.tracks.push((id, false));
                     }
                 }
@@ -266,13 +267,13 @@ impl Cutter {
                     }
                 }
                 b"trex" => {
-                    if let (Some(id), Some(flags)) = (number(&bytes, 4), number(&bytes, 20)) {
+                    if let (Some(id), Some(flags)) = (word(&bytes, 4), word(&bytes, 20)) {
                         self.movie.defaults.push((id, flags));
                     }
                 }
                 b"tfhd" => {
                     self.tfhd = None;
-                    let field = number(&bytes, 0).is_some_and(|flags| flags & BASE_DATA_OFFSET != 0);
+                    let field = word(&bytes, 0).is_some_and(|flags| flags & BASE_DATA_OFFSET != 0);
                     if field && bytes.len() >= 16 && self.kind == Kind::Fragmented {
                         self.fields.push(head.offset + u64::from(head.header_len) + 8);
                     }
@@ -338,9 +339,9 @@ impl Cutter {
     }
 
     fn take_tfhd(&mut self, bytes: &Bytes, found: &mut Vec<Boundary>) {
-        let (Some(flags), Some(id)) = (number(bytes, 0), number(bytes, 4)) else { return };
+        let (Some(flags), Some(id)) = (word(bytes, 0), word(bytes, 4)) else { return };
         let Some(moof) = &mut self.moof else { return };
-        let own = number(bytes, default_flags_at(flags)).filter(|_| flags & DEFAULT_FLAGS != 0);
+        let own = word(bytes, default_flags_at(flags)).filter(|_| flags & DEFAULT_FLAGS != 0);
         let default = || self.movie.defaults.iter().find(|(track, _)| *track == id).map_or(0, |(_, flags)| *flags);
         let video = self.movie.tracks.iter().any(|(track, video)| *track == id && *video);
         moof.track = Some(Fragment { video, flags: own.unwrap_or_else(default) });
@@ -350,7 +351,7 @@ impl Cutter {
     }
 
     fn take_trun(&mut self, bytes: &Bytes, found: &mut Vec<Boundary>) {
-        let (Some(flags), Some(count)) = (number(bytes, 0), number(bytes, 4)) else { return };
+        let (Some(flags), Some(count)) = (word(bytes, 0), word(bytes, 4)) else { return };
         let Some(track) = self.moof.as_ref().and_then(|moof| moof.track) else { return };
         if !track.video || count == 0 {
             return;
@@ -358,9 +359,9 @@ impl Cutter {
         let present = |flag: u32| if flags & flag != 0 { 4 } else { 0 };
         let first = 8 + present(DATA_OFFSET);
         let sample = if flags & FIRST_FLAGS != 0 {
-            number(bytes, first)
+            word(bytes, first)
         } else if flags & EACH_FLAGS != 0 {
-            number(bytes, first + present(EACH_DURATION) + present(EACH_SIZE))
+            word(bytes, first + present(EACH_DURATION) + present(EACH_SIZE))
         } else {
             Some(track.flags)
         };
@@ -417,20 +418,12 @@ fn default_flags_at(flags: u32) -> usize {
         + present(DEFAULT_SIZE, 4)
 }
 
-fn number(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fmp4::bx;
-
-    fn words(kind: [u8; 4], words: &[u32]) -> Vec<u8> {
-        bx(kind, &words.iter().map(|word| word.to_be_bytes().to_vec()).collect::<Vec<_>>())
-    }
+    use crate::fmp4::{bx, words};
 
     const KEY: u32 = 0x0200_0000;
     const OTHER: u32 = 0x0101_0000;

@@ -1,12 +1,10 @@
+//! Streams of fragments made by hand for the tests of this family of modules, and the tests of the scanner itself.
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::fmp4::bx;
 use crate::fmp4::movie::TrackKind;
-
-pub(crate) fn words(kind: [u8; 4], words: &[u32]) -> Vec<u8> {
-    bx(kind, &words.iter().map(|word| word.to_be_bytes().to_vec()).collect::<Vec<_>>())
-}
+use crate::fmp4::{bx, words};
 
 pub(crate) const KEY: u32 = 0x0200_0000;
 pub(crate) const OTHER: u32 = 0x0101_0000;

@@ -35,3 +35,9 @@ fn bx(kind: [u8; 4], parts: &[Vec<u8>]) -> Vec<u8> {
     let size = u32::try_from(body.len() + 8).expect("a small box");
     [&size.to_be_bytes()[..], &kind, &body].concat()
 }
+
+/// A box of 32-bit numbers, for tests.
+#[cfg(test)]
+pub(crate) fn words(kind: [u8; 4], words: &[u32]) -> Vec<u8> {
+    bx(kind, &words.iter().map(|word| word.to_be_bytes().to_vec()).collect::<Vec<_>>())
+}

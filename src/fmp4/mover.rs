@@ -330,9 +330,8 @@ mod tests {
 
     use super::*;
     use crate::fmp4::bx;
-    use crate::fmp4::fragments::tests::{
-        AUDIO, VIDEO, fragments, header, mdat, moof, picture, sample, scan, sound, words,
-    };
+    use crate::fmp4::fragments::tests::{AUDIO, VIDEO, fragments, header, mdat, moof, picture, sample, scan, sound};
+    use crate::fmp4::words;
 
     fn mover(at: u64) -> Mover {
         let movie = Movie::parse(&header()).unwrap();

@@ -34,6 +34,8 @@ pub mod walk;
 
 use std::time::Duration;
 
+use crate::key::split_extension;
+
 pub use editor::Ending;
 pub use feed::Hls;
 
@@ -59,20 +61,13 @@ pub struct Settings {
 /// `KEY` with `.m3u8` in place of its extension.
 #[must_use]
 pub fn key_for(key: &str) -> String {
-    with_ending(key, ".m3u8")
+    format!("{}.m3u8", split_extension(key).0)
 }
 
 /// The key of the playlist of a whole long recording, beside the one that slides: `live.dvr.m3u8` for `live.m3u8`.
 #[must_use]
 pub fn dvr_key_for(playlist: &str) -> String {
-    with_ending(playlist, ".dvr.m3u8")
-}
-
-fn with_ending(key: &str, ending: &str) -> String {
-    let name = key.rfind('/').map_or(0, |slash| slash + 1);
-    // A dot that a name begins with starts no extension.
-    let dot = key.rfind('.').filter(|dot| *dot > name).unwrap_or(key.len());
-    format!("{}{ending}", key.get(..dot).unwrap_or(key))
+    format!("{}.dvr.m3u8", split_extension(playlist).0)
 }
 
 #[cfg(test)]
