@@ -42,6 +42,9 @@ pub struct Body {
     pub length: Option<u64>,
     /// The version that answered, where the store names it.
     pub version: Option<String>,
+    /// The entity tag of what answered, without quotation marks, where the store names it. A finished object has one for
+    /// all its bytes; an open upload may have another for each answer.
+    pub etag: Option<String>,
     /// The part size of the Live Read upload, where the store names it.
     pub part_size: Option<u64>,
     /// `Last-Modified`, in seconds since 1970-01-01T00:00:00Z: when the upload was started.
@@ -70,6 +73,8 @@ pub struct Head {
     pub size: u64,
     /// The version that answered, where the store names it.
     pub version: Option<String>,
+    /// The entity tag, without quotation marks, where the store names it.
+    pub etag: Option<String>,
     /// `Last-Modified`, in seconds since 1970-01-01T00:00:00Z: of an upload in parts, when it was started.
     pub modified: Option<i64>,
 }
@@ -106,6 +111,7 @@ impl Store {
                 range: answer.content_range.as_deref().and_then(ContentRange::parse),
                 length: answer.content_length.and_then(|length| u64::try_from(length).ok()),
                 version: answer.version_id.filter(|version| version != "null"),
+                etag: answer.e_tag.as_deref().and_then(bare),
                 part_size: seen.value().and_then(|size| size.parse().ok()),
                 modified: answer.last_modified.map(|time| time.secs()),
                 stream: answer.body,
@@ -136,6 +142,7 @@ impl Store {
             Ok(answer) => Ok(Some(Head {
                 size: answer.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
                 version: answer.version_id.filter(|version| version != "null"),
+                etag: answer.e_tag.as_deref().and_then(bare),
                 modified: answer.last_modified.map(|time| time.secs()),
             })),
             // 405: the version is a delete marker. 400: not a version id of this store's, so no finished object.
@@ -143,6 +150,11 @@ impl Store {
             Err(error) => Err(error),
         }
     }
+}
+
+/// An entity tag without its quotation marks.
+fn bare(etag: &str) -> Option<String> {
+    Some(etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty())
 }
 
 /// An error with its causes, in one line.

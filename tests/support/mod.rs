@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod lab;
+pub mod liar;
 pub mod media;
 pub mod playlist;
 pub mod proxy;
