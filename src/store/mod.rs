@@ -8,6 +8,9 @@ mod connect;
 mod error;
 mod list;
 mod read;
+#[cfg(test)]
+#[allow(dead_code, reason = "a test takes of it what it needs")]
+pub(crate) mod scripted;
 mod seen;
 mod tally;
 mod write;

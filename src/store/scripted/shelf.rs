@@ -1,0 +1,264 @@
+//! What lies in the store in memory, and the answers of a store that follows the documentation.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat as Format};
+use bytes::{Bytes, BytesMut};
+use md5::{Digest, Md5};
+use tokio::time::Instant;
+
+use super::{Asked, Op};
+use crate::live_read::PART_SIZE_HEADER;
+
+/// When the store's clock begins: 2026-01-01T00:00:00Z, in seconds since 1970.
+const EPOCH: i64 = 1_767_225_600;
+
+/// A status, headers, and a body.
+pub(super) type Answer = (u16, Vec<(&'static str, String)>, Bytes);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Complete,
+}
+
+/// An upload, or the object that became of it.
+#[derive(Debug)]
+pub(super) struct Version {
+    id: String,
+    key: String,
+    state: State,
+    live: bool,
+    part_size: Option<u64>,
+    parts: BTreeMap<u32, Bytes>,
+    started: i64,
+    etag: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Shelves {
+    versions: Vec<Version>,
+    count: u32,
+    pub(super) live_read: bool,
+    began: Instant,
+}
+
+impl Default for Shelves {
+    fn default() -> Self {
+        Self { versions: Vec::new(), count: 0, live_read: true, began: Instant::now() }
+    }
+}
+
+pub(super) fn refusal(status: u16, code: &str) -> Answer {
+    let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>as the test asked</Message></Error>");
+    (status, vec![("content-type", "application/xml".to_owned())], body.into())
+}
+
+fn xml(name: &str, inside: &str) -> Answer {
+    let body = format!("<?xml version=\"1.0\"?><{name}>{inside}</{name}>");
+    (200, vec![("content-type", "application/xml".to_owned())], body.into())
+}
+
+fn etag(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in Md5::digest(bytes) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+impl Version {
+    /// All bytes up to the first gap.
+    pub(super) fn bytes(&self) -> Bytes {
+        let mut all = BytesMut::new();
+        for number in 1.. {
+            let Some(part) = self.parts.get(&number) else { break };
+            all.extend_from_slice(part);
+            // What follows a short part cannot be read before that is whole.
+            if self.state == State::Open && self.part_size.is_some_and(|size| (part.len() as u64) < size) {
+                break;
+            }
+        }
+        all.freeze()
+    }
+}
+
+impl Shelves {
+    fn now(&self) -> i64 {
+        EPOCH + i64::try_from(self.began.elapsed().as_secs()).unwrap_or(0)
+    }
+
+    pub(super) fn begin(&mut self, key: &str, part_size: Option<u64>, live: bool) -> String {
+        self.count += 1;
+        let id = format!("upload-{:04}", self.count);
+        let (key, started) = (key.to_owned(), self.now());
+        let parts = BTreeMap::new();
+        let etag = String::new();
+        self.versions.push(Version { id: id.clone(), key, state: State::Open, live, part_size, parts, started, etag });
+        id
+    }
+
+    pub(super) fn put(&mut self, id: &str, number: u32, bytes: Bytes) {
+        if let Some(version) = self.find(id) {
+            version.parts.insert(number, bytes);
+        }
+    }
+
+    pub(super) fn complete(&mut self, id: &str) {
+        if let Some(at) = self.versions.iter().position(|version| version.id == id) {
+            let mut version = self.versions.remove(at);
+            version.state = State::Complete;
+            version.etag = format!("{}-{}", etag(&version.bytes()), version.parts.len());
+            // What was finished last is the newest.
+            self.versions.push(version);
+        }
+    }
+
+    pub(super) fn abort(&mut self, id: &str) {
+        self.versions.retain(|version| version.id != id);
+    }
+
+    pub(super) fn newest(&self, key: &str) -> Option<&Version> {
+        self.versions.iter().rev().find(|version| version.key == key && version.state == State::Complete)
+    }
+
+    pub(super) fn open(&self, key: &str) -> Vec<String> {
+        let open = |version: &&Version| version.key == key && version.state == State::Open;
+        self.versions.iter().filter(open).map(|version| version.id.clone()).collect()
+    }
+
+    fn find(&mut self, id: &str) -> Option<&mut Version> {
+        self.versions.iter_mut().find(|version| version.id == id)
+    }
+
+    fn open_of(&mut self, asked: &Asked) -> Option<&mut Version> {
+        let id = asked.version.clone()?;
+        self.find(&id).filter(|version| version.state == State::Open && version.key == asked.key)
+    }
+
+    pub(super) fn answer(&mut self, asked: &Asked) -> Answer {
+        let key = &asked.key;
+        match asked.op {
+            Op::Create => {
+                let id = self.begin(key, asked.declared_part_size, asked.live);
+                let inside = format!("<Bucket>bucket</Bucket><Key>{key}</Key><UploadId>{id}</UploadId>");
+                xml("InitiateMultipartUploadResult", &inside)
+            }
+            Op::PutPart => match (self.open_of(asked), asked.part) {
+                (Some(version), Some(number)) => {
+                    version.parts.insert(number, asked.body.clone());
+                    (200, vec![("etag", format!("\"{}\"", etag(&asked.body)))], Bytes::new())
+                }
+                _ => refusal(404, "NoSuchUpload"),
+            },
+            Op::Complete => match self.open_of(asked).map(|version| version.id.clone()) {
+                Some(id) => {
+                    self.complete(&id);
+                    xml("CompleteMultipartUploadResult", &format!("<Key>{key}</Key><ETag>&quot;x&quot;</ETag>"))
+                }
+                None => refusal(404, "NoSuchUpload"),
+            },
+            Op::Abort => match self.open_of(asked).map(|version| version.id.clone()) {
+                Some(id) => {
+                    self.abort(&id);
+                    (204, Vec::new(), Bytes::new())
+                }
+                None => refusal(404, "NoSuchUpload"),
+            },
+            Op::Uploads => self.list_uploads(key),
+            Op::Parts => match self.open_of(asked) {
+                Some(version) => {
+                    let mut inside = "<IsTruncated>false</IsTruncated>".to_owned();
+                    for (number, part) in &version.parts {
+                        let (size, tag) = (part.len(), etag(part));
+                        let _ = write!(
+                            inside,
+                            "<Part><PartNumber>{number}</PartNumber><ETag>&quot;{tag}&quot;</ETag><Size>{size}</Size></Part>"
+                        );
+                    }
+                    xml("ListPartsResult", &inside)
+                }
+                None => refusal(404, "NoSuchUpload"),
+            },
+            Op::Objects => {
+                let keys = self.versions.iter().filter(|version| version.state == State::Complete);
+                let mut keys: Vec<_> =
+                    keys.map(|version| &version.key).filter(|found| found.starts_with(key)).collect();
+                keys.sort();
+                keys.dedup();
+                let mut inside = "<IsTruncated>false</IsTruncated>".to_owned();
+                for key in keys {
+                    let _ = write!(inside, "<Contents><Key>{key}</Key></Contents>");
+                }
+                xml("ListBucketResult", &inside)
+            }
+            Op::Put => {
+                let id = self.begin(key, None, false);
+                self.put(&id, 1, asked.body.clone());
+                self.complete(&id);
+                (200, vec![("etag", format!("\"{}\"", etag(&asked.body)))], Bytes::new())
+            }
+            Op::Get | Op::Head => self.read(asked),
+        }
+    }
+
+    fn list_uploads(&self, prefix: &str) -> Answer {
+        let mut inside = "<IsTruncated>false</IsTruncated>".to_owned();
+        let mut open: Vec<_> = self.versions.iter().filter(|version| version.state == State::Open).collect();
+        open.sort_by(|a, b| a.key.cmp(&b.key));
+        for version in open.into_iter().filter(|version| version.key.starts_with(prefix)) {
+            let started = DateTime::from_secs(version.started).fmt(Format::DateTime).unwrap_or_default();
+            let _ = write!(
+                inside,
+                "<Upload><Key>{}</Key><UploadId>{}</UploadId><Initiated>{started}</Initiated></Upload>",
+                version.key, version.id
+            );
+        }
+        xml("ListMultipartUploadsResult", &inside)
+    }
+
+    /// GET and HEAD, live and plain.
+    fn read(&mut self, asked: &Asked) -> Answer {
+        let live_read = self.live_read;
+        let date = DateTime::from_secs(self.now()).fmt(Format::HttpDate).unwrap_or_default();
+        let seen = |version: &&Version| {
+            version.key == asked.key
+                && asked.version.as_ref().is_none_or(|id| *id == version.id)
+                && (version.state == State::Complete || (asked.live && version.live && live_read))
+        };
+        // The newest by start for a live read, the newest by completion otherwise.
+        let found = self.versions.iter().filter(seen);
+        let found = if asked.live { found.max_by_key(|version| version.id.clone()) } else { found.last() };
+        let Some(version) = found else {
+            let code = if asked.version.is_some() && !asked.live { "NoSuchVersion" } else { "NoSuchKey" };
+            return refusal(404, code);
+        };
+        let all = version.bytes();
+        let modified = DateTime::from_secs(version.started).fmt(Format::HttpDate).unwrap_or_default();
+        let mut headers = vec![("date", date), ("last-modified", modified), ("x-amz-version-id", version.id.clone())];
+        if version.state == State::Complete {
+            headers.push(("etag", format!("\"{}\"", version.etag)));
+        }
+        if asked.live && version.live {
+            headers.extend(version.part_size.map(|size| (PART_SIZE_HEADER, size.to_string())));
+        }
+        let range = match asked.part {
+            Some(number) => {
+                let before: u64 = (1..number).filter_map(|n| version.parts.get(&n)).map(|part| part.len() as u64).sum();
+                let len = version.parts.get(&number).map_or(0, |part| part.len() as u64);
+                Some((before, before + len.max(1) - 1)).filter(|_| len > 0).or(Some((u64::MAX, u64::MAX)))
+            }
+            None => asked.range,
+        };
+        let Some((first, last)) = range else { return (200, headers, all) };
+        if first >= all.len() as u64 {
+            return refusal(416, "InvalidRange");
+        }
+        let last = last.min(all.len() as u64 - 1);
+        let total = if version.state == State::Complete { all.len().to_string() } else { "*".to_owned() };
+        headers.push(("content-range", format!("bytes {first}-{last}/{total}")));
+        let (from, to) = (usize::try_from(first).unwrap_or(0), usize::try_from(last).unwrap_or(0) + 1);
+        (206, headers, all.slice(from..to))
+    }
+}
