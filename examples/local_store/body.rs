@@ -116,14 +116,25 @@ impl Body for RequestBody {
     }
 }
 
+/// Where an answer's body ends too early.
+#[derive(Debug, Clone, Copy)]
+pub struct Stop {
+    /// After so many bytes.
+    pub after: u64,
+    /// Whether the connection stays open, with nothing coming.
+    pub silent: bool,
+}
+
 /// An answer's body.
 #[derive(Debug)]
 pub struct AnswerBody {
     inner: s3s::Body,
     /// Come from `inner`, and not yet sent.
     held: Bytes,
-    /// Bytes until the connection breaks.
+    /// Bytes until nothing more comes.
     left: Option<u64>,
+    /// Whether the connection stays open after that.
+    silent: bool,
     /// About to break the connection.
     cutting: Option<Pin<Box<Sleep>>>,
     pace: Pace,
@@ -131,10 +142,10 @@ pub struct AnswerBody {
 }
 
 impl AnswerBody {
-    /// `cut_after` so many bytes the connection breaks; `rate` is in bytes a second; `record` counts and is logged at
-    /// the end.
-    pub fn new(inner: s3s::Body, cut_after: Option<u64>, rate: Option<u64>, record: Option<Record>) -> Self {
-        Self { inner, held: Bytes::new(), left: cut_after, cutting: None, pace: Pace::new(rate), record }
+    /// `rate` is in bytes a second; `record` counts and is logged at the end.
+    pub fn new(inner: s3s::Body, stop: Option<Stop>, rate: Option<u64>, record: Option<Record>) -> Self {
+        let (left, silent) = (stop.map(|stop| stop.after), stop.is_some_and(|stop| stop.silent));
+        Self { inner, held: Bytes::new(), left, silent, cutting: None, pace: Pace::new(rate), record }
     }
 }
 
@@ -148,6 +159,9 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = &mut *self;
         if this.left == Some(0) {
+            if this.silent {
+                return Poll::Pending;
+            }
             let cutting = this.cutting.get_or_insert_with(|| Box::pin(sleep(FLUSH)));
             ready!(cutting.as_mut().poll(cx));
             return Poll::Ready(Some(Err(io::Error::other("cut by a fault").into())));

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
@@ -17,6 +17,7 @@ use crate::disk::{self, BUCKET_FILE, VERSION_FILE, VersionDir};
 use crate::errors;
 use crate::load;
 use crate::model::{Bucket, BucketRecord, ContentHeaders, State, Version};
+use crate::past::Past;
 
 /// All that the store holds.
 #[derive(Debug)]
@@ -24,6 +25,36 @@ pub struct Catalog {
     dir: PathBuf,
     buckets: RwLock<Buckets>,
     last_id: AtomicU64,
+    /// What it held before.
+    pub past: Past,
+}
+
+/// How a request sees the catalog; goes with the request in its extensions. Without it: as it is.
+#[derive(Debug, Clone, Copy)]
+pub enum Sight {
+    /// As it was so long ago.
+    Before(Duration),
+    /// As if its buckets held nothing.
+    Nothing,
+}
+
+/// The catalog as a request sees it.
+pub enum Seen<'a> {
+    /// As it is.
+    Now(RwLockReadGuard<'a, Buckets>),
+    /// As it was.
+    Copy(Arc<Buckets>),
+}
+
+impl std::ops::Deref for Seen<'_> {
+    type Target = Buckets;
+
+    fn deref(&self) -> &Buckets {
+        match self {
+            Self::Now(buckets) => buckets,
+            Self::Copy(buckets) => buckets,
+        }
+    }
 }
 
 /// Buckets by name.
@@ -36,7 +67,12 @@ impl Catalog {
         let buckets = load::buckets(dir)?;
         let ids = buckets.values().flat_map(|bucket| bucket.keys.values()).flat_map(BTreeMap::keys);
         let last = ids.filter_map(|id| id_time(id)).max().unwrap_or(0);
-        Ok(Self { dir: dir.to_owned(), buckets: RwLock::new(buckets), last_id: AtomicU64::new(last) })
+        Ok(Self {
+            dir: dir.to_owned(),
+            buckets: RwLock::new(buckets),
+            last_id: AtomicU64::new(last),
+            past: Past::default(),
+        })
     }
 
     /// For looking.
@@ -44,9 +80,24 @@ impl Catalog {
         self.buckets.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// For answering a request with these extensions.
+    pub fn seen(&self, extensions: &http::Extensions) -> Seen<'_> {
+        match extensions.get() {
+            None => Seen::Now(self.read()),
+            Some(Sight::Before(age)) => self.past.before(*age).map_or_else(|| Seen::Now(self.read()), Seen::Copy),
+            Some(Sight::Nothing) => {
+                let bare = |bucket: &Bucket| Bucket { record: bucket.record.clone(), keys: BTreeMap::new() };
+                let buckets = self.read().iter().map(|(name, bucket)| (name.clone(), bare(bucket))).collect();
+                Seen::Copy(Arc::new(buckets))
+            }
+        }
+    }
+
     /// For changing.
     pub fn write(&self) -> RwLockWriteGuard<'_, Buckets> {
-        self.buckets.write().unwrap_or_else(PoisonError::into_inner)
+        let buckets = self.buckets.write().unwrap_or_else(PoisonError::into_inner);
+        self.past.remember(&buckets);
+        buckets
     }
 
     /// An id that sorts after all before it, for a version and for the upload that makes it.
@@ -63,6 +114,11 @@ impl Catalog {
     /// A directory and an id for a new version; it counts once it is recorded.
     pub fn new_version(&self, bucket: &str) -> S3Result<(String, Arc<VersionDir>)> {
         find(&self.read(), bucket)?;
+        self.new_dir(bucket)
+    }
+
+    /// The same for a bucket that is known to be there.
+    pub fn new_dir(&self, bucket: &str) -> S3Result<(String, Arc<VersionDir>)> {
         let id = self.new_id();
         let dir = VersionDir::create(self.dir.join(bucket).join(&id))
             .map_err(|error| errors::disk("making a directory", &error))?;

@@ -1,4 +1,5 @@
-//! The control API for tests: `PUT /faults`, `DELETE /faults`, `GET /requests`, `DELETE /requests`, all JSON.
+//! The control API for tests, all JSON: `/faults` with `PUT`, `POST`, `DELETE` and `GET` (see `faults.rs`), and `/requests`
+//! with `GET` (answers so far, by operation and status) and `DELETE` (counts from zero).
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
 
+use crate::catalog::Catalog;
 use crate::faults::{Faults, Rule};
 use crate::request_log::RequestLog;
 
@@ -20,6 +22,8 @@ pub struct Control {
     pub faults: Arc<Faults>,
     /// What has been asked.
     pub log: Arc<RequestLog>,
+    /// Keeps its past while a rule asks for it.
+    pub catalog: Arc<Catalog>,
 }
 
 impl Control {
@@ -27,14 +31,23 @@ impl Control {
     pub async fn handle(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         match (&head.method, head.uri.path()) {
-            (&Method::PUT, "/faults") => {
+            (method @ (&Method::PUT | &Method::POST), "/faults") => {
                 let body = match Limited::new(body, MAX_BODY).collect().await {
                     Ok(body) => body.to_bytes(),
                     Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
                 };
                 match serde_json::from_slice::<Vec<Rule>>(&body) {
                     Ok(rules) => {
-                        self.faults.set(rules);
+                        let replace = method == Method::PUT;
+                        let lags = rules.iter().any(|rule| rule.effect.lag_ms.is_some());
+                        if replace || lags {
+                            self.catalog.past.keep(lags);
+                        }
+                        if replace {
+                            self.faults.set(rules);
+                        } else {
+                            self.faults.add(rules);
+                        }
                         answer(StatusCode::OK, &json!({}))
                     }
                     Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
@@ -42,14 +55,18 @@ impl Control {
             }
             (&Method::DELETE, "/faults") => {
                 self.faults.set(Vec::new());
+                self.catalog.past.keep(false);
                 answer(StatusCode::OK, &json!({}))
             }
+            (&Method::GET, "/faults") => answer(StatusCode::OK, &self.faults.told()),
             (&Method::GET, "/requests") => answer(StatusCode::OK, &self.log.counts()),
             (&Method::DELETE, "/requests") => {
                 self.log.reset();
                 answer(StatusCode::OK, &json!({}))
             }
-            _ => refuse(StatusCode::NOT_FOUND, "there are /faults (PUT, DELETE) and /requests (GET, DELETE)"),
+            _ => {
+                refuse(StatusCode::NOT_FOUND, "there are /faults (PUT, POST, DELETE, GET) and /requests (GET, DELETE)")
+            }
         }
     }
 }

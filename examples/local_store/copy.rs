@@ -59,7 +59,7 @@ pub async fn object(catalog: &Catalog, input: CopyObjectInput) -> S3Result<CopyO
     });
     let place = Place { bucket: &input.bucket, key: &input.key };
     let conditions = WriteConditions::default();
-    uploads::put(catalog, place, (id.clone(), dir), headers, manifest, &conditions)?;
+    let id = uploads::put(catalog, place, (id, dir), headers, manifest, &conditions)?;
     Ok(CopyObjectOutput {
         copy_object_result,
         copy_source_version_id: Some(source_id),

@@ -56,3 +56,8 @@ pub fn invalid_range(message: &'static str) -> S3Error {
 pub fn precondition_failed() -> S3Error {
     S3Error::with_message(S3ErrorCode::PreconditionFailed, "At least one of the preconditions did not hold.")
 }
+
+/// An error that has no form in XML.
+pub fn unsendable(error: &s3s::S3Error) -> crate::body::Error {
+    io::Error::other(error.to_string()).into()
+}

@@ -7,16 +7,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use s3s::S3Error;
 use s3s::service::S3Service;
 use tokio::time::{sleep, timeout};
 
-use crate::body::{AnswerBody, Error, RequestBody};
+use crate::body::{AnswerBody, Error, RequestBody, Stop};
 use crate::cors;
+use crate::effects;
 use crate::errors;
-use crate::faults::{Effect, Faults};
+use crate::faults::Faults;
 use crate::operation::Operation;
 use crate::request_log::{Record, RequestLog};
 use crate::service::Status;
@@ -44,35 +45,42 @@ impl Front {
     pub async fn handle(&self, request: Request<Incoming>) -> Result<Response<AnswerBody>, Error> {
         let (head, body) = request.into_parts();
         let operation = Operation::of(&head.method, &head.uri, &head.headers);
-        let effect = self.faults.strike(&operation);
+        let mut effect = self.faults.strike(&operation);
         let body = RequestBody::new(body, effect.throttle_upload);
         let mut record = Record::new(Arc::clone(&self.log), operation, Arc::clone(&body.count));
 
-        if effect.delay_ms > 0 {
-            sleep(Duration::from_millis(effect.delay_ms)).await;
-        }
+        effect.wait().await;
         if effect.refuse {
             record.answered(None, None);
             return Err(closed("the request was refused by a fault"));
         }
         let awaits_continue = head.headers.contains_key(header::EXPECT);
-        let mut response = if self.cors && cors::is_preflight(&head.method, &head.headers) {
-            cors::preflight(&head.headers)
-        } else if let Some(error) = failure(&effect).or_else(|| refused_header(&head.headers)) {
-            render(error)?
+        let answer = if self.cors && cors::is_preflight(&head.method, &head.headers) {
+            Ok(cors::preflight(&head.headers))
+        } else if effect.status.is_none()
+            && let Some(error) = refused_header(&head.headers)
+        {
+            render(error)
         } else {
-            let request = Request::from_parts(head, s3s::Body::http_body(body.clone()));
-            match self.s3.call(request).await {
-                Ok(response) => response,
-                Err(error) => {
-                    record.answered(None, None);
-                    return Err(error.into());
-                }
+            let work = effects::work(&effect, self.s3.clone(), head, body.clone());
+            match effect.white_space_ms {
+                Some(time) => effects::white_space(work, Duration::from_millis(time)),
+                None => work.await,
+            }
+        };
+        let mut response = match answer {
+            Ok(response) => effects::edit(&effect, response).await?,
+            Err(error) => {
+                record.answered(None, None);
+                return Err(error);
             }
         };
         // A client that waits for "100 Continue" has not begun to send.
-        if !(awaits_continue && body.count.load(Ordering::Relaxed) == 0) {
+        if effect.white_space_ms.is_none() && !(awaits_continue && body.count.load(Ordering::Relaxed) == 0) {
             let _ = timeout(DRAIN_TIME, body.drain(DRAIN)).await;
+        }
+        if effect.late_ms > 0 {
+            sleep(Duration::from_millis(effect.late_ms)).await;
         }
         if effect.lose_answer {
             record.answered(None, None);
@@ -89,7 +97,11 @@ impl Front {
             response.headers_mut().insert("x-amz-request-id", id);
         }
         record.answered(Some(response.status().as_u16()), error_code(&response));
-        Ok(response.map(|body| AnswerBody::new(body, effect.cut_after, effect.throttle, Some(record))))
+        let stop = match (effect.cut_after, effect.stall_after) {
+            (Some(after), _) => Some(Stop { after, silent: false }),
+            (None, after) => after.map(|after| Stop { after, silent: true }),
+        };
+        Ok(response.map(|body| AnswerBody::new(body, stop, effect.throttle, Some(record))))
     }
 }
 
@@ -98,19 +110,7 @@ fn closed(why: &str) -> Error {
 }
 
 fn render(error: S3Error) -> Result<Response<s3s::Body>, Error> {
-    error.to_http_response().map_err(|error| Error::from(io::Error::other(error.to_string())))
-}
-
-/// The answer that a fault gives.
-fn failure(effect: &Effect) -> Option<S3Error> {
-    let status = StatusCode::from_u16(effect.status?).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let code = effect.code.as_deref().unwrap_or(match status {
-        StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailable",
-        StatusCode::FORBIDDEN => "AccessDenied",
-        StatusCode::BAD_REQUEST => "InvalidRequest",
-        _ => "InternalError",
-    });
-    Some(errors::custom(status, code, effect.message.as_deref().unwrap_or("A fault to order.")))
+    error.to_http_response().map_err(|error| errors::unsendable(&error))
 }
 
 /// Backblaze B2 takes none of the integrity headers that AWS SDKs send unless they are told otherwise.

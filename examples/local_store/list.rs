@@ -3,7 +3,7 @@
 use s3s::dto::*;
 use s3s::{S3ErrorCode, S3Result};
 
-use crate::catalog::{self, Catalog};
+use crate::catalog::{self, Buckets};
 use crate::errors::invalid_argument;
 use crate::model::State;
 use crate::text::{percent_encode, timestamp};
@@ -61,9 +61,8 @@ struct PageQuery<'a> {
     encode: fn(&str) -> String,
 }
 
-fn page(catalog: &Catalog, query: &PageQuery<'_>) -> S3Result<Page> {
-    let buckets = catalog.read();
-    let keys = &catalog::find(&buckets, query.bucket)?.keys;
+fn page(buckets: &Buckets, query: &PageQuery<'_>) -> S3Result<Page> {
+    let keys = &catalog::find(buckets, query.bucket)?.keys;
     let mut page = Page { objects: Vec::new(), prefixes: Vec::new(), next: None };
     if query.max == 0 {
         return Ok(page);
@@ -103,10 +102,10 @@ fn page(catalog: &Catalog, query: &PageQuery<'_>) -> S3Result<Page> {
 }
 
 /// ListObjects.
-pub fn objects(catalog: &Catalog, input: ListObjectsInput) -> S3Result<ListObjectsOutput> {
+pub fn objects(buckets: &Buckets, input: ListObjectsInput) -> S3Result<ListObjectsOutput> {
     let encode = encoder(input.encoding_type.as_ref());
     let page = page(
-        catalog,
+        buckets,
         &PageQuery {
             bucket: &input.bucket,
             prefix: input.prefix.as_deref().unwrap_or_default(),
@@ -132,11 +131,11 @@ pub fn objects(catalog: &Catalog, input: ListObjectsInput) -> S3Result<ListObjec
 }
 
 /// ListObjectsV2.
-pub fn objects_v2(catalog: &Catalog, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
+pub fn objects_v2(buckets: &Buckets, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
     let encode = encoder(input.encoding_type.as_ref());
     let token = input.continuation_token.as_deref().map(decode_token).transpose()?;
     let mut page = page(
-        catalog,
+        buckets,
         &PageQuery {
             bucket: &input.bucket,
             prefix: input.prefix.as_deref().unwrap_or_default(),
@@ -172,15 +171,14 @@ fn decode_token(token: &str) -> S3Result<String> {
 }
 
 /// ListObjectVersions, without roll-up by delimiter. The newest version of a key comes first.
-pub fn versions(catalog: &Catalog, input: ListObjectVersionsInput) -> S3Result<ListObjectVersionsOutput> {
+pub fn versions(buckets: &Buckets, input: ListObjectVersionsInput) -> S3Result<ListObjectVersionsOutput> {
     let encode = encoder(input.encoding_type.as_ref());
     let max = page_size(input.max_keys, "max-keys")?;
     let prefix = input.prefix.as_deref().unwrap_or_default();
     let key_marker = input.key_marker.as_deref().unwrap_or_default();
     let mut output = ListObjectVersionsOutput::default();
     let (mut versions, mut marks, mut next) = (Vec::new(), Vec::new(), None);
-    let buckets = catalog.read();
-    let keys = &catalog::find(&buckets, &input.bucket)?.keys;
+    let keys = &catalog::find(buckets, &input.bucket)?.keys;
     let from = prefix.max(key_marker).to_owned();
     'keys: for (key, all) in keys.range(from..).take_while(|(key, _)| key.starts_with(prefix)) {
         let finished = all.iter().rev().filter(|(_, version)| !matches!(version.state, State::Open(_)));
@@ -233,7 +231,7 @@ pub fn versions(catalog: &Catalog, input: ListObjectVersionsInput) -> S3Result<L
 
 /// ListMultipartUploads: by key, then by start. The markers are inclusive, as on Backblaze B2, so the next markers name
 /// the first entry that is not on the page.
-pub fn uploads(catalog: &Catalog, input: ListMultipartUploadsInput) -> S3Result<ListMultipartUploadsOutput> {
+pub fn uploads(buckets: &Buckets, input: ListMultipartUploadsInput) -> S3Result<ListMultipartUploadsOutput> {
     let encode = encoder(input.encoding_type.as_ref());
     let max = page_size(input.max_uploads, "max-uploads")?;
     let prefix = input.prefix.as_deref().unwrap_or_default();
@@ -241,8 +239,7 @@ pub fn uploads(catalog: &Catalog, input: ListMultipartUploadsInput) -> S3Result<
     // Without a key the other marker means nothing.
     let id_marker = input.upload_id_marker.as_deref().filter(|_| !key_marker.is_empty());
     let (mut uploads, mut rolled, mut next) = (Vec::new(), Vec::<String>::new(), None);
-    let buckets = catalog.read();
-    let keys = &catalog::find(&buckets, &input.bucket)?.keys;
+    let keys = &catalog::find(buckets, &input.bucket)?.keys;
     let from = prefix.max(key_marker).to_owned();
     'keys: for (key, versions) in keys.range(from..).take_while(|(key, _)| key.starts_with(prefix)) {
         for (id, version) in versions.iter().filter(|(_, version)| matches!(version.state, State::Open(_))) {
@@ -291,12 +288,11 @@ pub fn uploads(catalog: &Catalog, input: ListMultipartUploadsInput) -> S3Result<
 }
 
 /// ListParts.
-pub fn parts(catalog: &Catalog, input: ListPartsInput) -> S3Result<ListPartsOutput> {
+pub fn parts(buckets: &Buckets, input: ListPartsInput) -> S3Result<ListPartsOutput> {
     let max = page_size(input.max_parts, "max-parts")?;
     let after = u32::try_from(input.part_number_marker.unwrap_or(0)).map_err(|_| S3ErrorCode::InvalidArgument)?;
-    let buckets = catalog.read();
     let place = Place { bucket: &input.bucket, key: &input.key };
-    let (_, upload) = uploads::find(&buckets, place, &input.upload_id)?;
+    let (_, upload) = uploads::find(buckets, place, &input.upload_id)?;
     let mut rest = upload.parts.range(after.saturating_add(1)..).map(|(_, part)| part);
     let listed: Vec<_> = rest.by_ref().take(max).collect();
     let more = rest.next().is_some();

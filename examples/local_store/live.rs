@@ -56,7 +56,7 @@ pub fn wrong_part_size(part_size: u64) -> S3Error {
 }
 
 /// The parts of an open Live Read upload.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct LiveParts {
     /// Declared, or the size of the part that came first.
     pub part_size: Option<u64>,

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use s3s::dto::{ETagCondition, Range, Timestamp};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
-use crate::catalog::{self, Catalog};
+use crate::catalog::{self, Buckets};
 use crate::errors::{self, invalid_argument};
 use crate::model::{ContentHeaders, Manifest, State, Upload, Version};
 use crate::read::Segment;
@@ -61,10 +61,9 @@ pub struct View {
 }
 
 /// Finds what `query` asks for. `live_read`: whether the store has Live Read.
-pub fn look(catalog: &Catalog, query: &Query, live_read: bool) -> S3Result<View> {
+pub fn look(buckets: &Buckets, query: &Query, live_read: bool) -> S3Result<View> {
     let live = query.live && live_read;
-    let buckets = catalog.read();
-    let versions = catalog::find(&buckets, &query.bucket)?.keys.get(&query.key);
+    let versions = catalog::find(buckets, &query.bucket)?.keys.get(&query.key);
     let found = match &query.version_id {
         Some(id) => {
             let missing = if query.live { errors::no_such_key } else { errors::no_such_version };

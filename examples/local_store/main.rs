@@ -38,6 +38,7 @@ mod convert;
 mod copy;
 mod cors;
 mod disk;
+mod effects;
 mod errors;
 mod faults;
 mod front;
@@ -47,6 +48,7 @@ mod load;
 mod look;
 mod model;
 mod operation;
+mod past;
 mod read;
 mod receive;
 mod request_log;
@@ -93,7 +95,8 @@ async fn run(args: Args) -> anyhow::Result<()> {
     if let Some(wanted) = args.control {
         anyhow::ensure!(wanted.ip().is_loopback(), "the control API has no password, so it is for the loopback only");
         let (listener, address) = serve::bind(wanted).await.with_context(|| format!("listening on {wanted}"))?;
-        let control = Arc::new(Control { faults: Arc::clone(&faults), log: Arc::clone(&log) });
+        let (faults, log, catalog) = (Arc::clone(&faults), Arc::clone(&log), Arc::clone(&catalog));
+        let control = Arc::new(Control { faults, log, catalog });
         tokio::spawn(serve::serve(listener, move |request| {
             let control = Arc::clone(&control);
             async move { Ok::<_, Infallible>(control.handle(request).await) }

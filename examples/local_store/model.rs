@@ -11,7 +11,7 @@ use crate::live::LiveParts;
 use crate::read::Segment;
 
 /// A bucket. The versions of a key are ordered by their ids, which is the order in which they were started.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Bucket {
     /// As on the disk.
     pub record: BucketRecord,
@@ -29,7 +29,7 @@ pub struct BucketRecord {
 }
 
 /// One version of a key: an object, an upload that is still open, or a mark that hides the ones before.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Version {
     /// Where it lies.
     pub dir: Arc<VersionDir>,
@@ -42,7 +42,7 @@ pub struct Version {
 }
 
 /// See [`Version`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum State {
     /// Parts are coming in.
     Open(Upload),
@@ -53,7 +53,7 @@ pub enum State {
 }
 
 /// An open upload.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Upload {
     /// By part number.
     pub parts: BTreeMap<u32, Arc<PartFile>>,

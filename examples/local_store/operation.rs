@@ -16,6 +16,8 @@ pub struct Operation {
     pub bucket: Option<String>,
     /// Key.
     pub key: Option<String>,
+    /// `prefix` of a list.
+    pub prefix: Option<String>,
     /// `partNumber`.
     pub part_number: Option<u32>,
     /// `uploadId`.
@@ -47,6 +49,7 @@ impl Operation {
             method: method.to_string(),
             bucket,
             key,
+            prefix: query.get("prefix"),
             part_number: query.get("partNumber").and_then(|number| number.parse().ok()),
             upload_id: query.get("uploadId"),
             version_id: query.get("versionId"),
@@ -88,6 +91,10 @@ fn name(method: &Method, level: &Level, query: &Query<'_>, copy: bool) -> &'stat
         (Level::Bucket, "GET") if query.has("location") => "GetBucketLocation",
         (Level::Bucket, "GET") if query.has("versioning") => "GetBucketVersioning",
         (Level::Bucket, "GET") if query.has("cors") => "GetBucketCors",
+        (Level::Bucket, "PUT") if query.has("cors") => "PutBucketCors",
+        (Level::Bucket, "DELETE") if query.has("cors") => "DeleteBucketCors",
+        (Level::Bucket, "GET") if query.has("lifecycle") => "GetBucketLifecycleConfiguration",
+        (Level::Bucket, "PUT") if query.has("lifecycle") => "PutBucketLifecycleConfiguration",
         (Level::Bucket, "GET") if query.has("list-type") => "ListObjectsV2",
         (Level::Bucket, "GET") => "ListObjects",
         (Level::Object, "GET") if query.has("uploadId") => "ListParts",

@@ -119,19 +119,21 @@ impl S3 for Service {
         let manifest = Manifest::new(vec![part], false, None);
         let e_tag = Some(quoted(&manifest.etag));
         let place = Place { bucket: &input.bucket, key: &input.key };
-        uploads::put(&self.catalog, place, (id.clone(), dir), content_headers!(input), manifest, &conditions)?;
+        let id = uploads::put(&self.catalog, place, (id, dir), content_headers!(input), manifest, &conditions)?;
         Ok(S3Response::new(PutObjectOutput { e_tag, version_id: Some(id), ..Default::default() }))
     }
 
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        let mut view = look::look(&self.catalog, &query!(req), self.live_read)?;
+        let seen = self.catalog.seen(&req.extensions);
+        let mut view = look::look(&seen, &query!(req), self.live_read)?;
+        drop(seen);
         let mut output = object_output!(GetObjectOutput, view);
         output.body = Some(StreamingBlob::wrap(read::stream(std::mem::take(&mut view.segments))));
         Ok(S3Response::with_headers(output, extra_headers(&view)))
     }
 
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        let view = look::look(&self.catalog, &query!(req), self.live_read)?;
+        let view = look::look(&self.catalog.seen(&req.extensions), &query!(req), self.live_read)?;
         let mut response = S3Response::with_headers(object_output!(HeadObjectOutput, view), extra_headers(&view));
         if view.content_range.is_some() {
             response.extensions.insert(Status(http::StatusCode::PARTIAL_CONTENT));
@@ -259,28 +261,28 @@ impl S3 for Service {
     }
 
     async fn list_objects(&self, req: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
-        crate::list::objects(&self.catalog, req.input).map(S3Response::new)
+        crate::list::objects(&self.catalog.seen(&req.extensions), req.input).map(S3Response::new)
     }
 
     async fn list_objects_v2(&self, req: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
-        crate::list::objects_v2(&self.catalog, req.input).map(S3Response::new)
+        crate::list::objects_v2(&self.catalog.seen(&req.extensions), req.input).map(S3Response::new)
     }
 
     async fn list_object_versions(
         &self,
         req: S3Request<ListObjectVersionsInput>,
     ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
-        crate::list::versions(&self.catalog, req.input).map(S3Response::new)
+        crate::list::versions(&self.catalog.seen(&req.extensions), req.input).map(S3Response::new)
     }
 
     async fn list_multipart_uploads(
         &self,
         req: S3Request<ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
-        crate::list::uploads(&self.catalog, req.input).map(S3Response::new)
+        crate::list::uploads(&self.catalog.seen(&req.extensions), req.input).map(S3Response::new)
     }
 
     async fn list_parts(&self, req: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
-        crate::list::parts(&self.catalog, req.input).map(S3Response::new)
+        crate::list::parts(&self.catalog.seen(&req.extensions), req.input).map(S3Response::new)
     }
 }

@@ -60,7 +60,8 @@ pub struct Place<'a> {
     pub key: &'a str,
 }
 
-/// Makes a version out of parts that lie in `dir` already.
+/// Makes a version out of parts that lie in `dir` already; gives its id. The last to come is the newest, whatever began
+/// before what.
 pub fn put(
     catalog: &Catalog,
     place: Place<'_>,
@@ -68,13 +69,24 @@ pub fn put(
     headers: ContentHeaders,
     manifest: Manifest,
     conditions: &WriteConditions,
-) -> S3Result<()> {
-    let headers = Arc::new(headers);
-    let state = State::Object(Arc::new(manifest));
-    let version = Version { dir, created_ms: disk::now_ms(), headers, state };
+) -> S3Result<String> {
     let mut buckets = catalog.write();
     conditions.check(&buckets, place.bucket, place.key)?;
-    catalog::insert(&mut buckets, place.bucket, place.key, id, version)
+    let versions = catalog::find(&buckets, place.bucket)?.keys.get(place.key);
+    let overtaken = versions.and_then(|versions| versions.last_key_value()).is_some_and(|(newest, _)| *newest > id);
+    let (id, dir, manifest) = if overtaken {
+        // The files become those of a version that begins now; the directory that was for them goes.
+        let (id, later) = catalog.new_dir(place.bucket)?;
+        let moved = manifest.parts.iter().map(|(_, part)| later.link(part)).collect::<std::io::Result<_>>();
+        let parts = moved.map_err(|error| errors::disk("storing an object", &error))?;
+        (id, later, Manifest::new(parts, manifest.multipart, manifest.live_part_size))
+    } else {
+        (id, dir, manifest)
+    };
+    let state = State::Object(Arc::new(manifest));
+    let version = Version { dir, created_ms: disk::now_ms(), headers: Arc::new(headers), state };
+    catalog::insert(&mut buckets, place.bucket, place.key, id.clone(), version)?;
+    Ok(id)
 }
 
 /// Starts an upload. `live`: as a Live Read upload, with the part size if that is declared.

@@ -157,6 +157,43 @@ impl Store {
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
     }
 
+    /// Puts more rules in force, behind those that are.
+    pub fn add_faults(&self, rules: &Value) {
+        let (status, answer) = http(&self.control, "POST", "/faults", &[], rules.to_string().as_bytes());
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+    }
+
+    /// A count of the rule with this index.
+    fn told(&self, rule: usize, count: &str) -> u64 {
+        let (status, answer) = http(&self.control, "GET", "/faults", &[], &[]);
+        assert_eq!(status, 200);
+        let told: Value = serde_json::from_slice(&answer).expect("what became of the rules");
+        told[rule][count].as_u64().expect("a rule with this index")
+    }
+
+    /// How often the rule with this index has acted.
+    pub fn acted(&self, rule: usize) -> u64 {
+        self.told(rule, "acted")
+    }
+
+    /// Waits until the rule with this index has acted so often.
+    #[track_caller]
+    pub fn wait_acted(&self, rule: usize, times: u64) {
+        run::await_that("a fault that acts", || self.acted(rule) >= times);
+    }
+
+    /// Waits until so many requests on which the rule acted are with the store whole, to be worked on later.
+    #[track_caller]
+    pub fn wait_taken(&self, rule: usize, times: u64) {
+        run::await_that("a body that is taken", || self.told(rule, "taken") >= times);
+    }
+
+    /// Waits until the work of so many of the requests on which the rule has acted is done.
+    #[track_caller]
+    pub fn wait_done(&self, rule: usize, times: u64) {
+        run::await_that("work that is done in spite of a fault", || self.told(rule, "done") >= times);
+    }
+
     /// No faults any more.
     pub fn clear_faults(&self) {
         let (status, _) = http(&self.control, "DELETE", "/faults", &[], &[]);
