@@ -1,7 +1,8 @@
 //! The reader's walk from object to object, where the writer goes on in another (`writer --rollover`).
 //!
 //! The writer opens the next upload before it completes the one before, so whoever has read an object to its end finds
-//! the next one, open or complete. One that is older than the object just read was left by somebody else.
+//! the next one, open or complete. Its metadata say whether it is of the same recording; where a store does not tell them,
+//! one that is older than the object just read was left by somebody else.
 //!
 //! The objects of a fragmented MP4 begin with the header of the whole stream again; it is left out, so that the output is
 //! the stream that the writer was given.
@@ -18,7 +19,7 @@ use crate::locate::{LocateError, Located, locate, may_not_list};
 use crate::progress::Progress;
 use crate::rollover::name;
 use crate::sink::{Sink, SinkError};
-use crate::store::{Fetched, Head, OpenUpload, Piece, Store};
+use crate::store::{Body, Fetched, Head, OpenUpload, Piece, Store};
 
 /// How often the next object is looked for: lists may be a moment behind.
 const LOOKS: u32 = 3;
@@ -72,12 +73,12 @@ async fn walk(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progre
         if !rest.is_empty() {
             sink.write(rest).await?;
         }
-        let began = began(store, &plan, version.as_deref(), next.began).await?;
+        let read = origin(store, &plan, version.as_deref(), next.began).await?;
         number += 1;
         plan.wanted.key = name(&base, number);
         progress.news();
         let found = tokio::select! {
-            found = find(store, &plan, began, &mut may_list) => found?,
+            found = find(store, &plan, &read, &mut may_list) => found?,
             () = sink.closed() => return Err(SinkError::Closed.into()),
         };
         match found {
@@ -93,26 +94,65 @@ struct Next {
     located: Located,
 }
 
-/// When the upload of the object just read began, in seconds since 1970, as far as that can be known.
+/// The recording that an object says it is a piece of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Recording {
+    /// It was not asked, or the store does not tell before it is complete.
+    Unknown,
+    /// Of none that goes into several objects, or the store keeps no metadata.
+    None,
+    /// This one.
+    Named(String),
+}
+
+impl Recording {
+    /// As metadata tell it of an object that is complete.
+    fn told(name: Option<&String>) -> Self {
+        name.map_or(Self::None, |name| Self::Named(name.clone()))
+    }
+}
+
+/// Where an object comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Origin {
+    /// When its upload began, in seconds since 1970, as far as that can be known.
+    began: Option<i64>,
+    recording: Recording,
+}
+
+impl Origin {
+    /// Whether what was read goes on in `next`. Names decide; without them it may not be older.
+    fn goes_on_in(&self, next: &Self) -> bool {
+        match (&self.recording, &next.recording) {
+            (Recording::Named(read), Recording::Named(next)) => read == next,
+            (Recording::Named(_), Recording::None) | (Recording::None, Recording::Named(_)) => false,
+            _ => self.began.zip(next.began).is_some_and(|(read, next)| next >= read),
+        }
+    }
+
+    /// Whether their names say that both are of one recording.
+    fn is_of_one_with(&self, other: &Self) -> bool {
+        matches!(&self.recording, Recording::Named(_)) && self.recording == other.recording
+    }
+}
+
+/// Where the object just read comes from.
 ///
 /// `Last-Modified` of what was uploaded in parts is when that began; should a store mean the end, the list knew better.
-async fn began(
-    store: &Store,
-    plan: &Plan,
-    version: Option<&str>,
-    listed: Option<i64>,
-) -> Result<Option<i64>, ReadError> {
+async fn origin(store: &Store, plan: &Plan, version: Option<&str>, listed: Option<i64>) -> Result<Origin, ReadError> {
     let (key, retry) = (&plan.wanted.key, plan.wanted.retry);
     let mut head = retry.run(|_| store.head(key, version)).await?;
     if head.is_none() && version.is_some() {
         // On stores whose upload ids are not version ids.
         head = retry.run(|_| store.head(key, None)).await?;
     }
+    let recording = head.as_ref().map_or(Recording::Unknown, |head| Recording::told(head.recording.as_ref()));
     let modified = head.and_then(|head| head.modified);
-    Ok(match (listed, modified) {
+    let began = match (listed, modified) {
         (Some(listed), Some(modified)) => Some(listed.min(modified)),
         (listed, modified) => listed.or(modified),
-    })
+    };
+    Ok(Origin { began, recording })
 }
 
 /// The open uploads of the plan's key; none where they may not be listed.
@@ -130,17 +170,16 @@ async fn open_uploads(store: &Store, plan: &Plan, may_list: &mut bool) -> Result
     }
 }
 
-/// The newest upload of the plan's key that began no earlier than `began`, open or complete.
-async fn find(store: &Store, plan: &Plan, began: Option<i64>, may_list: &mut bool) -> Result<Option<Next>, ReadError> {
+/// The newest upload of the plan's key in which what was read goes on, open or complete.
+async fn find(store: &Store, plan: &Plan, read: &Origin, may_list: &mut bool) -> Result<Option<Next>, ReadError> {
     let (key, retry) = (&plan.wanted.key, plan.wanted.retry);
     let object = store.object(key);
-    let Some(began) = began else {
+    if read.began.is_none() && !matches!(read.recording, Recording::Named(_)) {
         tracing::warn!(
             "the store does not say when the upload began, so that {object} cannot be told from an older one"
         );
         return Ok(None);
-    };
-    let young = |time: Option<i64>| time.is_some_and(|time| time >= began);
+    }
     let mut stale = false;
     for look in 0..LOOKS {
         if look > 0 {
@@ -149,47 +188,77 @@ async fn find(store: &Store, plan: &Plan, began: Option<i64>, may_list: &mut boo
         let uploads = open_uploads(store, plan, may_list).await?;
         let head = retry.run(|_| store.head(key, None)).await?;
         stale |= head.is_some() || !uploads.is_empty();
-        let open = uploads.into_iter().rev().find(|upload| young(upload.started));
-        let finished = head.clone().filter(|head| young(head.modified));
+        let finished = head.clone().map(|head| (of_finished(&head), head)).filter(|(next, _)| read.goes_on_in(next));
+        // What is open beside the finished piece of the same recording was left behind by a start whose answer was lost.
+        let sure = finished.as_ref().is_some_and(|(next, _)| read.is_of_one_with(next));
+        let open = if sure { None } else { newest_open(store, plan, read, uploads).await? };
         if let Some(upload) = open
-            && finished.as_ref().is_none_or(|head| head.modified <= upload.started)
+            && finished.as_ref().is_none_or(|(_, head)| head.modified <= upload.started)
         {
             let located = Located { version: Some(upload.id), finished: None, may_list: true, before: head };
             return Ok(Some(Next { began: upload.started, located }));
         }
-        if let Some(head) = finished {
+        if let Some((_, head)) = finished {
             let began = head.modified;
             let located =
                 Located { version: head.version, finished: Some(head.size), may_list: *may_list, before: None };
             return Ok(Some(Next { began, located }));
         }
-        if !*may_list && let Some(next) = glance(store, plan, head, young).await? {
+        if !*may_list && let Some(next) = glance(store, plan, head, read).await? {
             return Ok(Some(next));
         }
     }
     if stale {
-        tracing::info!("{object} is older than what was read, so it is no continuation of it");
+        tracing::info!("{object} is older than what was read, or of another recording, so it is no continuation of it");
+    }
+    Ok(None)
+}
+
+fn of_finished(head: &Head) -> Origin {
+    Origin { began: head.modified, recording: Recording::told(head.recording.as_ref()) }
+}
+
+/// The newest of these uploads in which what was read goes on.
+async fn newest_open(
+    store: &Store,
+    plan: &Plan,
+    read: &Origin,
+    uploads: Vec<OpenUpload>,
+) -> Result<Option<OpenUpload>, ReadError> {
+    let (key, piece) = (&plan.wanted.key, Piece::Range { first: 0, last: 0 });
+    for upload in uploads.into_iter().rev() {
+        let mut next = Origin { began: upload.started, recording: Recording::Unknown };
+        if matches!(read.recording, Recording::Named(_)) {
+            // A list tells no metadata. What is read of an upload that is open may.
+            let fetched = plan.wanted.retry.run(|_| store.fetch(key, Some(&upload.id), piece, true)).await;
+            if let Fetched::Data(body) = fetched.map_err(LocateError::from)? {
+                next.recording = of_body(&body).recording;
+            }
+        }
+        if read.goes_on_in(&next) {
+            return Ok(Some(upload));
+        }
     }
     Ok(None)
 }
 
 /// Looks for an open upload by a live read of one byte.
-async fn glance(
-    store: &Store,
-    plan: &Plan,
-    before: Option<Head>,
-    young: impl Fn(Option<i64>) -> bool,
-) -> Result<Option<Next>, ReadError> {
+async fn glance(store: &Store, plan: &Plan, before: Option<Head>, read: &Origin) -> Result<Option<Next>, ReadError> {
     let (key, piece) = (&plan.wanted.key, Piece::Range { first: 0, last: 0 });
     let fetched = plan.wanted.retry.run(|_| store.fetch(key, None, piece, true)).await.map_err(LocateError::from)?;
     let (version, began) = match fetched {
-        Fetched::Data(body) if young(body.modified) => (body.version, body.modified),
+        Fetched::Data(body) if read.goes_on_in(&of_body(&body)) => (body.version, body.modified),
         // Nothing can be read of it yet: it has just been opened.
         Fetched::NotYet => (None, None),
         Fetched::Data(_) | Fetched::Absent => return Ok(None),
     };
     let located = Located { version, finished: None, may_list: false, before };
     Ok(Some(Next { began, located }))
+}
+
+fn of_body(body: &Body) -> Origin {
+    let recording = body.recording.clone().map_or(Recording::Unknown, Recording::Named);
+    Origin { began: body.modified, recording }
 }
 
 /// Makes one stream of what the objects hold: leaves out the header with which an object repeats what came before, and
@@ -271,5 +340,41 @@ impl Stitch {
         self.matching = !self.header.is_empty();
         self.shift = 0;
         Bytes::from(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_decide_and_dates_where_there_are_none() {
+        use Recording::{None as Nameless, Unknown};
+        let named = |name: &str| Recording::Named(name.to_owned());
+        let cases = [
+            // The object read, the next one, when that began (the first at 100), and whether it is the continuation.
+            (named("a"), named("a"), Some(100), true),
+            (named("a"), named("a"), Some(90), true),
+            (named("a"), named("a"), None, true),
+            (named("a"), named("b"), Some(100), false),
+            (named("a"), named("b"), Some(200), false),
+            (named("a"), Nameless, Some(100), false),
+            (Nameless, named("a"), Some(100), false),
+            // An upload that is open, of a store that tells no metadata before the end.
+            (named("a"), Unknown, Some(100), true),
+            (named("a"), Unknown, Some(99), false),
+            (named("a"), Unknown, None, false),
+            // Objects of other writers, and stores that keep no metadata.
+            (Nameless, Nameless, Some(100), true),
+            (Nameless, Nameless, Some(99), false),
+            (Nameless, Unknown, Some(101), true),
+            (Unknown, named("a"), Some(101), true),
+            (Unknown, Unknown, None, false),
+        ];
+        for (read, next, began, expected) in cases {
+            let read = Origin { began: Some(100), recording: read };
+            let next = Origin { began, recording: next };
+            assert_eq!(read.goes_on_in(&next), expected, "{read:?} {next:?}");
+        }
     }
 }

@@ -112,7 +112,7 @@ pub async fn check(store: &Store, resolved: &Resolved, key: Option<&str>, report
 async fn live_read(store: &Store, beside: &str, say: &mut dyn FnMut(Verdict, &'static str, String)) {
     let key = format!("{}.check-{:08x}", beside.chars().take(200).collect::<String>(), fastrand::u32(..));
     let Ok(part_size) = PartSize::new(MIN_PART_SIZE) else { return };
-    let upload_id = match store.create_upload(&key, part_size, None).await {
+    let upload_id = match store.create_upload(&key, part_size, None, None).await {
         Ok(upload_id) => {
             say(Verdict::Good, "write", "the key may start uploads".to_owned());
             upload_id

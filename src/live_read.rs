@@ -9,6 +9,10 @@ pub const ENABLED_HEADER: &str = "x-backblaze-live-read-enabled";
 /// Request header that declares the part size of an upload; answers to live reads carry it too.
 pub const PART_SIZE_HEADER: &str = "x-backblaze-live-read-part-size";
 
+/// Metadata (`x-amz-meta-…`) that the objects of one input have in common where it goes into several (`--rollover`), and no
+/// others.
+pub const RECORDING_METADATA: &str = "live-read-recording";
+
 /// The smallest part size in bytes: 5 MB, decimal.
 pub const MIN_PART_SIZE: u64 = 5_000_000;
 

@@ -13,6 +13,13 @@ use crate::store::{Kind, StoreError};
 /// The longest wait between two attempts.
 const MOST_BACKOFF: Duration = Duration::from_secs(5);
 
+/// How long a refusal may last of a key that was allowed the same thing before: stores and proxies answer 403 in error,
+/// and a change of a key's rights takes a moment to be known everywhere.
+const DENIED_FOR: Duration = Duration::from_secs(30);
+
+/// How often credentials that have expired are asked for again.
+const RENEWALS: u32 = 3;
+
 /// How long one request may keep failing before its error is final.
 #[derive(Debug, Clone, Copy)]
 pub struct Retry {
@@ -20,12 +27,17 @@ pub struct Retry {
     pub give_up_after: Duration,
 }
 
-/// The failures of one request so far.
+/// The failures of one request so far, each sort of them counted by itself: a request that failed for one reason has all
+/// its patience left for another.
 #[derive(Debug)]
 pub struct Failures {
     retry: Retry,
     first: Option<Instant>,
     count: u32,
+    passing: u32,
+    expired: u32,
+    denied: u32,
+    denied_since: Option<Instant>,
     skewed_before: bool,
     warned: Option<Instant>,
 }
@@ -34,7 +46,17 @@ impl Retry {
     /// Begins to count the failures of one request.
     #[must_use]
     pub fn start(self) -> Failures {
-        Failures { retry: self, first: None, count: 0, skewed_before: false, warned: None }
+        Failures {
+            retry: self,
+            first: None,
+            count: 0,
+            passing: 0,
+            expired: 0,
+            denied: 0,
+            denied_since: None,
+            skewed_before: false,
+            warned: None,
+        }
     }
 
     /// Sends a request until it succeeds, fails for good, or has been failing for too long. `attempt` is told how many
@@ -69,15 +91,32 @@ impl Failures {
         let now = Instant::now();
         let first = *self.first.get_or_insert(now);
         self.count += 1;
+        let mut patience = self.retry.give_up_after;
         let wait = match error.kind {
-            Kind::Passing => backoff(self.count, error.status),
+            Kind::Passing => {
+                self.passing += 1;
+                backoff(self.passing, error.status)
+            }
             // The client has learned the store's clock from the answer: once more, and only once.
             Kind::Skewed if !self.skewed_before => {
                 self.skewed_before = true;
                 Duration::ZERO
             }
-            Kind::Expired if self.count <= 3 => Duration::from_secs(1),
+            Kind::Expired if self.expired < RENEWALS => {
+                self.expired += 1;
+                Duration::from_secs(1)
+            }
             Kind::Capped => jitter(Duration::from_secs(10), Duration::from_secs(30)),
+            Kind::Denied if error.allowed_before => {
+                self.denied += 1;
+                let since = *self.denied_since.get_or_insert(now);
+                let wait = backoff(self.denied, Some(503));
+                if now.duration_since(since) + wait > DENIED_FOR {
+                    return Err(error);
+                }
+                patience = patience.min(DENIED_FOR);
+                wait
+            }
             _ => return Err(error),
         };
         if now.duration_since(first) + wait > self.retry.give_up_after {
@@ -86,7 +125,7 @@ impl Failures {
         let told = self.warned.is_some_and(|at| now.duration_since(at) < Duration::from_secs(30));
         if !told && !wait.is_zero() {
             self.warned = Some(now);
-            tracing::warn!("{error} Trying again for up to {} s.", self.retry.give_up_after.as_secs());
+            tracing::warn!("{error} Trying again for up to {} s.", patience.as_secs());
         } else {
             tracing::debug!(attempt = self.count, "{error}");
         }
@@ -143,6 +182,62 @@ mod tests {
             assert_eq!(result.expect_err("it never succeeds").kind, kind);
         }
         assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    /// Fails with each of these in turn, then succeeds; how many attempts failed and how long it took.
+    async fn through(failures: Vec<StoreError>) -> (Result<(), StoreError>, usize, Duration) {
+        let (start, mut failed) = (Instant::now(), 0);
+        let mut left = failures.into_iter();
+        let retry = Retry { give_up_after: Duration::from_secs(3600) };
+        let result = retry
+            .run(|_| {
+                let next = left.next();
+                failed += usize::from(next.is_some());
+                async { next.map_or(Ok(()), Err) }
+            })
+            .await;
+        (result, failed, start.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_sort_of_failure_is_counted_by_itself() {
+        let (passing, expired) = (|| failing(Kind::Passing, Some(503)), || failing(Kind::Expired, Some(400)));
+        // Whatever failed before, there are three renewals ...
+        let mut mixed: Vec<_> = std::iter::repeat_with(passing).take(8).collect();
+        mixed.extend([expired(), passing(), expired(), failing(Kind::Skewed, Some(403)), expired()]);
+        let (result, failed, _) = through(mixed).await;
+        assert!(result.is_ok(), "{result:?} after {failed}");
+        // ... and no more.
+        let (result, failed, took) = through(std::iter::repeat_with(expired).take(9).collect()).await;
+        assert_eq!((result.expect_err("a fourth").kind, failed, took), (Kind::Expired, 4, Duration::from_secs(3)));
+        // Renewals do not lengthen the pauses of what may pass.
+        let (result, _, took) = through(vec![expired(), expired(), expired(), failing(Kind::Passing, None)]).await;
+        assert!(result.is_ok() && took <= Duration::from_millis(3100), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_was_allowed_before_is_believed_refused_after_half_a_minute() {
+        let denied = || {
+            let mut error = failing(Kind::Denied, Some(403));
+            error.allowed_before = true;
+            error
+        };
+        for count in [1, 3, 5] {
+            let (result, ..) = through(std::iter::repeat_with(denied).take(count).collect()).await;
+            assert!(result.is_ok(), "{count} refusals: {result:?}");
+        }
+        let (result, _, took) = through(std::iter::repeat_with(denied).take(1000).collect()).await;
+        let error = result.expect_err("it never passes");
+        assert!((Duration::from_secs(24)..=Duration::from_secs(30)).contains(&took), "{took:?}");
+        assert!(error.to_string().contains("was allowed this before"), "{error}");
+        // Counted from the first refusal, not from the first failure.
+        let passing = || failing(Kind::Passing, Some(503));
+        let mut late: Vec<_> = std::iter::repeat_with(passing).take(30).collect();
+        late.push(denied());
+        assert!(through(late).await.0.is_ok());
+        // A key that never was is refused at once.
+        let (result, failed, took) = through(vec![failing(Kind::Denied, Some(403))]).await;
+        assert_eq!((result.is_err(), failed, took), (true, 1, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]

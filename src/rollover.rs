@@ -199,7 +199,8 @@ pub async fn write(
 ) -> Result<Rolled, RollError> {
     let spool = plan.spool_for(source);
     let fresh = |cause: Cause| RollError { cause: Some(cause), unfinished: Vec::new(), complete: 0 };
-    let id = plan.create(store, &plan.key).await.map_err(|error| fresh(error.into()))?;
+    let recording = format!("{:032x}", fastrand::u128(..));
+    let id = plan.create(store, &plan.key, Some(&recording)).await.map_err(|error| fresh(error.into()))?;
     let object = store.object(&plan.key);
     tracing::info!("uploading to {object} in parts of {} bytes, upload id {id}", plan.part_size);
     // The cell is empty: this is the only place that sets it.
@@ -207,7 +208,7 @@ pub async fn write(
     let look = tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), id.clone()));
     tokio::spawn(abort::warn_of_others(store.clone(), plan.key.clone(), id.clone()));
 
-    let context = Context { store, plan, spool, progress };
+    let context = Context { store, plan, spool, progress, recording };
     let outbox = context.outbox(&plan.key, &id);
     let outbox_pool = outbox.pool();
     let tail = plan.tail_sender(store);
@@ -243,6 +244,8 @@ struct Context<'a> {
     plan: &'a Plan,
     spool: Option<SpoolSettings>,
     progress: &'a Arc<Progress>,
+    /// The name that all objects have in common.
+    recording: String,
 }
 
 impl Context<'_> {
@@ -460,7 +463,7 @@ impl Roller<'_> {
         let key = name(&self.context.plan.key, number);
         let (store, plan) = (self.context.store, self.context.plan);
         let id = {
-            let created = plan.create(store, &key);
+            let created = plan.create(store, &key, Some(&self.context.recording));
             tokio::pin!(created);
             loop {
                 tokio::select! {

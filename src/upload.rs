@@ -61,9 +61,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Starts an upload of `key`; its id.
-    pub(crate) async fn create(&self, store: &Store, key: &str) -> Result<String, StoreError> {
-        self.retry.run(|_| store.create_upload(key, self.part_size, self.content_type.as_deref())).await
+    /// Starts an upload of `key`, of a recording that goes into several where it has a name; its id.
+    pub(crate) async fn create(&self, store: &Store, key: &str, recording: Option<&str>) -> Result<String, StoreError> {
+        self.retry.run(|_| store.create_upload(key, self.part_size, self.content_type.as_deref(), recording)).await
     }
 
     /// What sends the tail part early, where that is asked for.
@@ -179,7 +179,7 @@ pub async fn write(
         );
         id
     } else {
-        let id = plan.create(store, &plan.key).await.map_err(|error| fresh(error.into()))?;
+        let id = plan.create(store, &plan.key, None).await.map_err(|error| fresh(error.into()))?;
         tracing::info!("uploading to {object} in parts of {part_size} bytes, upload id {id}");
         others = Some(tokio::spawn(abort::warn_of_others(store.clone(), plan.key.clone(), id.clone())));
         id

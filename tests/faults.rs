@@ -160,6 +160,14 @@ fn a_daily_cap_is_waited_for_and_not_taken_for_a_wrong_key() {
 }
 
 #[test]
+fn a_refusal_in_mid_upload_is_tried_again_because_the_key_was_allowed_before() {
+    let lab = writes_under(&json!([
+        { "operation": "UploadPart", "parts": [2, 3], "status": 403, "code": "AccessDenied", "times": 2 },
+    ]));
+    assert_eq!(lab.count(false, "UploadPart", "403"), 2);
+}
+
+#[test]
 fn a_store_that_restarts_is_written_to_and_read_from_as_if_nothing_had_been() {
     let mut store = crate::support::Store::start();
     let data = bytes(4, 3 * PART + 5);

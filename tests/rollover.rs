@@ -268,7 +268,9 @@ fn a_reader_that_may_not_list_goes_by_live_reads() {
 #[test]
 fn an_object_that_cannot_be_completed_is_an_error_in_the_end_that_names_it() {
     let lab = Lab::new();
-    lab.faults(&json!([{ "operation": "CompleteMultipartUpload", "key": KEY, "status": 403, "code": "AccessDenied" }]));
+    lab.faults(
+        &json!([{ "operation": "CompleteMultipartUpload", "key": KEY, "status": 400, "code": "InvalidRequest" }]),
+    );
     let data = bytes(10, 2 * PART + 10);
     let written = lab.writer(&args(&["--rollover", "5000000"])).end_with(&data).code(1);
     let last = written.err.lines().last().expect("a message").to_owned();
@@ -321,4 +323,31 @@ fn parts_that_waited_on_disk_end_up_in_their_objects() {
     writer.end().code(0).says("waits on disk").says("3 objects");
     assert_same(&objects(&lab).concat(), &data, "the objects");
     lab.reader(&[KEY, "--follow-rollover", "--no-wait"]).wait().code(0).gave(&data);
+}
+
+#[test]
+fn what_is_of_another_recording_is_no_continuation_however_young() {
+    let lab = Lab::new();
+    let data = bytes(14, PART + 10);
+    lab.writer(&args(&["--rollover", "auto"])).end_with(&data).code(0);
+    lab.put(&key(2), b"of another writer");
+    lab.reader(&[KEY, "--follow-rollover", "--no-wait"]).wait().code(0).says("another recording").gave(&data);
+    let mut other = lab.writer(&[&key(2), "--rollover", "auto", "-s", "5000000"]);
+    let id = lab.wait_open(&key(2));
+    other.write(&bytes(15, PART));
+    lab.wait_parts(&key(2), &id, 1);
+    lab.reader(&[KEY, "--follow-rollover", "--no-wait"]).wait().code(0).says("another recording").gave(&data);
+    other.end().code(0);
+    lab.reader(&[KEY, "--follow-rollover", "--no-wait"]).wait().code(0).says("another recording").gave(&data);
+}
+
+#[test]
+fn an_upload_that_a_lost_answer_left_behind_is_no_continuation() {
+    let lab = Lab::new();
+    let lost = json!({ "operation": "CreateMultipartUpload", "key": key(2), "lose_answer": true, "times": 1 });
+    lab.faults(&json!([lost]));
+    let data = bytes(16, 2 * PART + 10);
+    lab.writer(&args(&["--rollover", "5000000"])).end_with(&data).code(0).says("3 objects");
+    assert_eq!(lab.open(&key(2)).len(), 1);
+    lab.reader(&[KEY, "--follow-rollover", "--no-wait", "--timeout", "10s"]).wait().code(0).gave(&data);
 }

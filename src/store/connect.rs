@@ -132,6 +132,7 @@ impl Store {
             client: Arc::new(RwLock::new(aws_sdk_s3::Client::from_conf(config))),
             bucket: connection.bucket.clone(),
             tally: Arc::new(Tally::default()),
+            granted: Arc::default(),
             patience: Patience::new(connection.stall_timeout),
             content_md5: !plain && !hashes_sha256_fast(),
         };

@@ -47,6 +47,8 @@ pub struct StoreError {
     pub code: Option<String>,
     /// The cause in words.
     pub cause: String,
+    /// The store has done the like for these credentials before.
+    pub allowed_before: bool,
 }
 
 impl StoreError {
@@ -70,24 +72,35 @@ impl StoreError {
             (Some(status), None, _) => format!("the store answered {status}"),
             (None, ..) => innermost(error),
         };
-        Self { doing: doing.into(), object, kind, status, code, cause }
+        Self { doing: doing.into(), object, kind, status, code, cause, allowed_before: false }
     }
 
     /// A request without an answer in time; always worth another try.
     pub(super) fn timed_out(doing: impl Into<String>, object: String, after: Duration) -> Self {
         let cause = format!("no answer within {} s", after.as_secs_f64());
-        Self { doing: doing.into(), object, kind: Kind::Passing, status: None, code: None, cause }
+        Self {
+            doing: doing.into(),
+            object,
+            kind: Kind::Passing,
+            status: None,
+            code: None,
+            cause,
+            allowed_before: false,
+        }
     }
 
     /// A failure found on this side of the wire.
     pub(crate) fn local(doing: impl Into<String>, object: String, kind: Kind, cause: impl Into<String>) -> Self {
-        Self { doing: doing.into(), object, kind, status: None, code: None, cause: cause.into() }
+        Self { doing: doing.into(), object, kind, status: None, code: None, cause: cause.into(), allowed_before: false }
     }
 
     /// What the person can do, as a sentence; empty where the cause says it all.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match (self.kind, self.code.as_deref()) {
+            (Kind::Denied, _) if self.allowed_before => {
+                "The same key was allowed this before: it may have been deleted, or its rights changed."
+            }
             (Kind::Denied, Some("SignatureDoesNotMatch")) => {
                 "Check AWS_SECRET_ACCESS_KEY: it does not belong to AWS_ACCESS_KEY_ID."
             }

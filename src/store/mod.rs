@@ -6,6 +6,7 @@
 
 mod connect;
 mod error;
+mod granted;
 mod list;
 mod read;
 #[cfg(test)]
@@ -68,6 +69,7 @@ pub struct Store {
     client: Arc<RwLock<Client>>,
     bucket: String,
     tally: Arc<Tally>,
+    granted: Arc<granted::Granted>,
     patience: Patience,
     /// Whether parts carry `Content-MD5` over TLS in place of the signed SHA-256; see [`connect`].
     content_md5: bool,
@@ -83,6 +85,7 @@ impl Store {
         let mut client = self.client.write().unwrap_or_else(PoisonError::into_inner);
         let cache = aws_sdk_s3::config::IdentityCache::lazy().build();
         *client = Client::from_conf(client.config().to_builder().identity_cache(cache).build());
+        self.granted.forget();
     }
 
     /// The bucket's name.
@@ -115,11 +118,15 @@ impl Store {
 /// A macro because the SDK gives each operation an error type of its own.
 macro_rules! send {
     ($store:expr, $kind:ident, $doing:expr, $object:expr, $patience:expr, $request:expr) => {{
-        $store.tally.$kind();
+        let right = $store.tally.$kind();
         match tokio::time::timeout($patience, $request).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                $store.granted.note(right, &$object);
+                Ok(answer)
+            }
             Ok(Err(error)) => {
-                let error = $crate::store::StoreError::from_sdk($doing, $object, &error);
+                let mut error = $crate::store::StoreError::from_sdk($doing, $object, &error);
+                error.allowed_before = $store.granted.before(right, &error.object);
                 if error.kind == $crate::store::Kind::Expired {
                     $store.renew_credentials();
                 }

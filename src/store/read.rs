@@ -1,11 +1,13 @@
 //! Requests that read: live and plain GETs with their outcomes, and HEAD.
 
+use std::collections::HashMap;
+
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
 use super::seen::SeenHeader;
 use super::{Kind, Store, StoreError, send};
-use crate::live_read::{ContentRange, ENABLED_HEADER, PART_SIZE_HEADER};
+use crate::live_read::{ContentRange, ENABLED_HEADER, PART_SIZE_HEADER, RECORDING_METADATA};
 use crate::part::PartNumber;
 
 /// What to ask for: a Live Read GET names both ends of a range, or a part.
@@ -49,6 +51,8 @@ pub struct Body {
     pub part_size: Option<u64>,
     /// `Last-Modified`, in seconds since 1970-01-01T00:00:00Z: when the upload was started.
     pub modified: Option<i64>,
+    /// What the objects of one input that went into several have in common; see [`RECORDING_METADATA`].
+    pub recording: Option<String>,
     stream: ByteStream,
 }
 
@@ -77,6 +81,8 @@ pub struct Head {
     pub etag: Option<String>,
     /// `Last-Modified`, in seconds since 1970-01-01T00:00:00Z: of an upload in parts, when it was started.
     pub modified: Option<i64>,
+    /// What the objects of one input that went into several have in common; see [`RECORDING_METADATA`].
+    pub recording: Option<String>,
 }
 
 impl Store {
@@ -114,6 +120,7 @@ impl Store {
                 etag: answer.e_tag.as_deref().and_then(bare),
                 part_size: seen.value().and_then(|size| size.parse().ok()),
                 modified: answer.last_modified.map(|time| time.secs()),
+                recording: answer.metadata.as_ref().and_then(recording_of),
                 stream: answer.body,
             }))),
             Err(error) if error.status == Some(416) => Ok(Fetched::NotYet),
@@ -144,6 +151,7 @@ impl Store {
                 version: answer.version_id.filter(|version| version != "null"),
                 etag: answer.e_tag.as_deref().and_then(bare),
                 modified: answer.last_modified.map(|time| time.secs()),
+                recording: answer.metadata.as_ref().and_then(recording_of),
             })),
             // 405: the version is a delete marker. 400: not a version id of this store's, so no finished object.
             Err(error) if error.kind == Kind::NoKey || matches!(error.status, Some(400 | 405)) => Ok(None),
@@ -155,6 +163,11 @@ impl Store {
 /// An entity tag without its quotation marks.
 fn bare(etag: &str) -> Option<String> {
     Some(etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty())
+}
+
+/// The name of the recording in an object's metadata.
+fn recording_of(metadata: &HashMap<String, String>) -> Option<String> {
+    metadata.get(RECORDING_METADATA).filter(|name| !name.is_empty()).cloned()
 }
 
 /// An error with its causes, in one line.

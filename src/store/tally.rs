@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::granted::Right;
+
 /// Running counts; shared by all clones of one store.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -39,21 +41,26 @@ impl fmt::Display for Totals {
     }
 }
 
+/// Each counts a request, and tells the right that it needs.
 impl Tally {
-    pub(super) fn upload(&self) {
+    pub(super) fn upload(&self) -> Right {
         self.uploads.fetch_add(1, Relaxed);
+        Right::Write
     }
 
-    pub(super) fn read(&self) {
+    pub(super) fn read(&self) -> Right {
         self.reads.fetch_add(1, Relaxed);
+        Right::Read
     }
 
-    pub(super) fn list(&self) {
+    pub(super) fn list(&self) -> Right {
         self.lists.fetch_add(1, Relaxed);
+        Right::List
     }
 
-    pub(super) fn other(&self) {
+    pub(super) fn other(&self) -> Right {
         self.others.fetch_add(1, Relaxed);
+        Right::Write
     }
 
     /// The counts now.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use md5::{Digest, Md5};
 
 use super::{Kind, Store, StoreError, send};
-use crate::live_read::{ENABLED_HEADER, PART_SIZE_HEADER};
+use crate::live_read::{ENABLED_HEADER, PART_SIZE_HEADER, RECORDING_METADATA};
 use crate::part::{PartNumber, PartSize};
 
 /// What the store calls a stored part's bytes; given back to it on completion.
@@ -16,7 +16,8 @@ use crate::part::{PartNumber, PartSize};
 pub struct ETag(pub String);
 
 impl Store {
-    /// Starts a Live Read upload of `key` and returns its id, which is also the version id of the object to be.
+    /// Starts a Live Read upload of `key` and returns its id, which is also the version id of the object to be. `recording`
+    /// is kept with the object, and names the input that it is a piece of.
     ///
     /// # Errors
     /// [`StoreError`] for anything but success.
@@ -25,6 +26,7 @@ impl Store {
         key: &str,
         part_size: PartSize,
         content_type: Option<&str>,
+        recording: Option<&str>,
     ) -> Result<String, StoreError> {
         let doing = "starting the upload";
         let request = self
@@ -33,6 +35,7 @@ impl Store {
             .bucket(&self.bucket)
             .key(key)
             .set_content_type(content_type.map(str::to_owned))
+            .set_metadata(recording.map(|name| [(RECORDING_METADATA.to_owned(), name.to_owned())].into()))
             .customize()
             .mutate_request(move |request| {
                 request.headers_mut().insert(ENABLED_HEADER, "true");

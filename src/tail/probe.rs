@@ -27,7 +27,7 @@ pub enum Replaces {
 pub async fn replaces_tail(store: Store, key: String, part_size: PartSize, retry: Retry) -> Replaces {
     let beside: String = key.chars().take(200).collect();
     let key = format!("{beside}.tail-check-{:08x}", fastrand::u32(..));
-    let upload_id = match retry.run(|_| store.create_upload(&key, part_size, None)).await {
+    let upload_id = match retry.run(|_| store.create_upload(&key, part_size, None, None)).await {
         Ok(upload_id) => upload_id,
         Err(error) => return Replaces::Unknown(error.to_string()),
     };

@@ -139,6 +139,7 @@ pub(crate) fn store() -> (Store, Shelf) {
         client: Arc::new(RwLock::new(aws_sdk_s3::Client::from_conf(config))),
         bucket: "bucket".to_owned(),
         tally: Arc::new(Tally::default()),
+        granted: Arc::default(),
         patience: Patience::new(None),
         content_md5: false,
     };
@@ -346,7 +347,7 @@ mod tests {
     async fn an_upload_is_read_while_it_grows_and_after() {
         let (store, shelf) = store();
         let size = PartSize::new(5_000_000).expect("a part size");
-        let id = store.create_upload("a b.mp4", size, None).await.expect("it is started");
+        let id = store.create_upload("a b.mp4", size, None, None).await.expect("it is started");
         assert!(matches!(store.fetch("a b.mp4", Some(&id), RANGE, true).await, Ok(Fetched::NotYet)));
         let first = PartNumber::FIRST;
         let etag =
