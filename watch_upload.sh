@@ -45,11 +45,16 @@ fi
 bucket=${words[0]}
 key=${words[1]}
 
-# .env gives what the environment does not. It is read, not run.
+# .env gives what the environment does not. It is read, not run, and only these
+# names are taken: others could make the AWS CLI run a program.
+taken=' AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE AWS_REGION AWS_DEFAULT_REGION AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 '
+for name in $taken; do
+    [ -z "${!name+set}" ] || taken=${taken/ $name / }
+done
 if [ -f .env ]; then
     while IFS= read -r line || [ -n "$line" ]; do
         line=${line%$'\r'}
-        [[ $line =~ ^[[:space:]]*(export[[:space:]]+)?(AWS_[A-Z_]+)[[:space:]]*=[[:space:]]*(.*)$ ]] || continue
+        [[ $line =~ ^[[:space:]]*(export[[:space:]]+)?(AWS_[A-Z0-9_]+)[[:space:]]*=[[:space:]]*(.*)$ ]] || continue
         name=${BASH_REMATCH[2]}
         value=${BASH_REMATCH[3]}
         case $value in
@@ -61,7 +66,8 @@ if [ -f .env ]; then
             value=${value%"${value##*[![:space:]]}"}
             ;;
         esac
-        [ -n "${!name+set}" ] || export "$name=$value"
+        # Of several values for one name the last that is not empty counts.
+        [[ $taken != *" $name "* ]] || [ -z "$value" ] || export "$name=$value"
     done <.env
 fi
 
@@ -73,6 +79,11 @@ command -v jq >/dev/null 2>&1 || missing="${missing:+$missing and }jq"
 # Given on the command line: AWS CLIs before 2.13 do not read AWS_ENDPOINT_URL.
 options=(--output json)
 endpoint=${AWS_ENDPOINT_URL_S3:-${AWS_ENDPOINT_URL:-}}
+case $endpoint in
+'' | *://*) ;;
+localhost | localhost:* | 127.* | '[::1]'*) endpoint=http://$endpoint ;;
+*) endpoint=https://$endpoint ;;
+esac
 [ -z "$endpoint" ] || options+=(--endpoint-url "$endpoint")
 region=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
 if [ -z "$region" ] && [[ $endpoint =~ ^https?://s3\.([a-z0-9-]+)\.backblazeb2\.com ]]; then

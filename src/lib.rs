@@ -16,7 +16,7 @@
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
 //! | [`hls`] | playlists beside the growing object |
 //! | [`fmp4`], [`mpeg_ts`] | what goes through: MP4 and its fragments; transport streams |
-//! | [`tool`], [`cli`], [`logging`], [`progress`], [`stats`], [`shutdown`] | what people type, see and send |
+//! | [`tool`], [`cli`], [`logging`], [`stderr`], [`progress`], [`stats`], [`shutdown`] | what people type, see and send |
 
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![warn(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable, clippy::todo)]
@@ -27,6 +27,7 @@ pub mod abort;
 pub mod chain;
 pub mod check;
 pub mod cli;
+mod crash;
 pub mod examine;
 pub mod fmp4;
 pub mod follow;
@@ -40,8 +41,10 @@ pub mod limits;
 pub mod live_check;
 pub mod live_read;
 pub mod locate;
+mod log_lines;
 pub mod logging;
 pub mod mpeg_ts;
+pub mod nowhere;
 pub mod outbox;
 pub mod part;
 pub mod pool;
@@ -52,12 +55,14 @@ pub mod resume;
 pub mod retry;
 pub mod rhythm;
 pub mod rollover;
+mod secrets;
 pub mod seek;
 pub mod shutdown;
 pub mod sink;
 pub mod source;
 pub mod spool;
 pub mod stats;
+pub mod stderr;
 pub mod store;
 pub mod tail;
 pub mod tool;

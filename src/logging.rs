@@ -1,11 +1,18 @@
 //! Messages for people: log lines and, on a terminal, one live status line, all on standard error and without secrets.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+
+use crate::log_lines::{SafeFields, json_line, safe, text_line};
+use crate::stderr::{Outlet, PATIENCE, outlet};
+
+/// Bytes of the status line: names in it are as long as their givers like.
+const STATUS: usize = 1024;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,23 +34,20 @@ pub struct LogSettings {
     pub format: LogFormat,
 }
 
-/// Standard error, shared by log lines and the status line.
-#[derive(Debug, Clone, Default)]
-pub struct Console(Arc<Mutex<Shown>>);
-
-#[derive(Debug, Default)]
-struct Shown {
-    /// Whether a status line stands at the cursor.
-    status: bool,
-    /// What must never be printed.
-    secrets: Vec<String>,
+/// Standard error, shared by log lines and the status line. Nothing waits for it: see [`crate::stderr`].
+#[derive(Debug, Clone)]
+pub struct Console {
+    outlet: Outlet,
+    json: bool,
 }
 
 impl Console {
     /// Starts logging. `RUST_LOG` wins over the settings.
     #[must_use]
     pub fn start(settings: LogSettings) -> Self {
-        let console = Self::default();
+        let json = settings.format == LogFormat::Json;
+        let console = Self { outlet: outlet().clone(), json };
+        console.outlet.set_notice(if json { dropped_as_json } else { dropped_as_text });
         let ours = if settings.debug { "debug" } else { "info" };
         let sdk = if settings.debug_sdk { "debug" } else { "off" };
         let filter = std::env::var("RUST_LOG")
@@ -54,7 +58,11 @@ impl Console {
             filter.unwrap_or_else(|| EnvFilter::new(format!("{sdk},live_read={ours},writer={ours},reader={ours}")));
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(console.clone());
         let result = match settings.format {
-            LogFormat::Text => builder.with_target(settings.debug_sdk).with_ansi(io::stderr().is_terminal()).try_init(),
+            LogFormat::Text => builder
+                .fmt_fields(SafeFields)
+                .with_target(settings.debug_sdk)
+                .with_ansi(io::stderr().is_terminal())
+                .try_init(),
             LogFormat::Json => builder.json().flatten_event(true).try_init(),
         };
         // Only a second call in one process can fail, and then the first one's settings stand.
@@ -62,27 +70,40 @@ impl Console {
         console
     }
 
-    /// Makes sure that none of these ever appears in a line.
-    pub fn hide(&self, secrets: Vec<String>) {
-        let secrets = secrets.into_iter().filter(|secret| secret.len() >= 4);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).secrets.extend(secrets);
-    }
-
     /// Puts `line` in the place of the last status line.
     pub fn status(&self, line: &str) {
-        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.status = true;
-        // A terminal that has gone away takes no status line; that is no reason to stop.
-        drop(io::stderr().lock().write_all(format!("\r\x1b[K{line}").as_bytes()));
+        self.outlet.status(safe(line, STATUS));
     }
 
     /// Takes the status line away.
     pub fn clear(&self) {
-        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::take(&mut shown.status) {
-            drop(io::stderr().lock().write_all(b"\r\x1b[K"));
-        }
+        self.outlet.clear();
     }
+
+    /// Waits until all messages are written, unless nobody reads them.
+    pub fn settle(&self) {
+        self.outlet.settle(PATIENCE);
+    }
+}
+
+fn now() -> String {
+    let mut time = String::new();
+    match SystemTime.format_time(&mut Writer::new(&mut time)) {
+        Ok(()) => time,
+        Err(_) => String::new(),
+    }
+}
+
+fn dropped(count: u64) -> String {
+    format!("{count} messages were dropped here, because standard error was not read")
+}
+
+fn dropped_as_text(count: u64) -> String {
+    format!("{}  WARN {}\n", now(), dropped(count))
+}
+
+fn dropped_as_json(count: u64) -> String {
+    format!("{}\n", serde_json::json!({ "timestamp": now(), "level": "WARN", "message": dropped(count) }))
 }
 
 impl<'a> MakeWriter<'a> for Console {
@@ -93,7 +114,7 @@ impl<'a> MakeWriter<'a> for Console {
     }
 }
 
-/// One log line, written whole when it is dropped.
+/// One log line, handed on whole when it is dropped.
 #[derive(Debug)]
 pub struct Line {
     console: Console,
@@ -116,17 +137,7 @@ impl Drop for Line {
         if self.text.is_empty() {
             return;
         }
-        let mut shown = self.console.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = String::from_utf8_lossy(&self.text).into_owned();
-        for secret in &shown.secrets {
-            if text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), "***");
-            }
-        }
-        if std::mem::take(&mut shown.status) {
-            text.insert_str(0, "\r\x1b[K");
-        }
-        // Standard error may be closed or full; the work goes on without its messages.
-        drop(io::stderr().lock().write_all(text.as_bytes()));
+        let text = String::from_utf8_lossy(&self.text);
+        self.console.outlet.line(if self.console.json { json_line(&text) } else { text_line(&text) });
     }
 }

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::common::{CommonArgs, Exit, complain, load_dotenv};
+use crate::cli::common::{CommonArgs, Exit, complain};
+use crate::cli::environment;
+use crate::crash;
 use crate::logging::{Console, LogSettings};
 use crate::shutdown::EndSignals;
 use crate::store::{Access, Connection};
@@ -30,39 +32,59 @@ where
     A: Arguments,
     W: AsyncFnOnce(A, Connection, &Console, EndSignals) -> Exit,
 {
-    if let Err(error) = load_dotenv() {
-        complain(name, &error);
-        return Exit::Usage.into();
-    }
+    // First of all, because it changes the environment: no other thread may run by then.
+    let prepared = environment::prepare();
+    crash::install();
+    let warning = match prepared {
+        Ok(warning) => warning,
+        Err(error) => {
+            complain(name, &error);
+            return Exit::Usage.into();
+        }
+    };
     let args = A::parse();
     let common = args.common();
     let console =
         Console::start(LogSettings { debug: common.debug, debug_sdk: common.debug_sdk, format: common.log_format });
-    let connection = match args.access().and_then(|access| common.connection(access)) {
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    let exit = start(args, &console, work);
+    console.clear();
+    console.settle();
+    exit.into()
+}
+
+/// Catches signals and does `work`.
+fn start<A, W>(args: A, console: &Console, work: W) -> Exit
+where
+    A: Arguments,
+    W: AsyncFnOnce(A, Connection, &Console, EndSignals) -> Exit,
+{
+    let connection = match args.access().and_then(|access| args.common().connection(access)) {
         Ok(connection) => connection,
         Err(error) => {
             tracing::error!("{error}");
-            return Exit::Usage.into();
+            return Exit::Usage;
         }
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(A::WORKERS).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!("cannot start: {error}");
-            return Exit::Failed.into();
+            return Exit::Failed;
         }
     };
     let exit = runtime.block_on(async {
         match EndSignals::catch() {
-            Ok(signals) => work(args, connection, &console, signals).await,
+            Ok(signals) => work(args, connection, console, signals).await,
             Err(error) => {
                 tracing::error!("cannot catch signals: {error}");
                 Exit::Failed
             }
         }
     });
-    console.clear();
     // A read of standard input that still waits must not keep the program.
     runtime.shutdown_background();
-    exit.into()
+    exit
 }

@@ -1,7 +1,7 @@
 //! A terminal that is closed, and a standard error that nobody reads any more.
 
 use std::fs::File;
-use std::io::pipe;
+use std::io::{Read, Write, pipe};
 use std::process::Command;
 
 use crate::support::lab::Lab;
@@ -64,6 +64,53 @@ fn a_standard_error_that_nobody_reads_stops_neither_tool() {
     writer.end_with(&data).code(0);
     let reader = Launch::reader(&lab, &[KEY, "--no-wait", "--debug"]).stderr(stderr).start();
     reader.end().code(0).gave(&data);
+}
+
+/// A pipe that takes nothing any more, and its other end, of which nobody reads.
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    let (unread, mut stderr) = pipe().expect("a pipe");
+    rustix::io::ioctl_fionbio(&stderr, true).expect("a non-blocking pipe");
+    for size in [1 << 16, 1] {
+        while stderr.write(&vec![b'.'; size]).is_ok() {}
+    }
+    rustix::io::ioctl_fionbio(&stderr, false).expect("a blocking pipe");
+    (unread, stderr)
+}
+
+#[test]
+fn a_standard_error_that_is_open_and_not_read_stops_neither_tool() {
+    let lab = Lab::new();
+    let data = bytes(4, 2 * PART + 5);
+    let (_unread, stderr) = full_pipe();
+    for talk in [&[][..], &["--debug"], &["--log-format", "json", "--debug"]] {
+        let stderr = || stderr.try_clone().expect("a copy");
+        let writer = Launch::writer(&lab, &[&[KEY][..], talk].concat()).stderr(stderr()).start();
+        writer.end_with(&data).code(0);
+        let reader = Launch::reader(&lab, &[&[KEY, "--no-wait"], talk].concat()).stderr(stderr()).start();
+        reader.end().code(0).gave(&data);
+        // A failure, too, ends it.
+        Launch::reader(&lab, &[&["nothing", "--no-wait"], talk].concat()).stderr(stderr()).start().end().code(1);
+    }
+}
+
+#[test]
+fn messages_come_once_standard_error_is_read_again_and_the_last_is_among_them() {
+    let lab = Lab::new();
+    let (mut unread, stderr) = full_pipe();
+    let mut writer = Launch::writer(&lab, &[KEY, "--debug"]).stderr(stderr).start();
+    lab.wait_open(KEY);
+    writer.write(b"data");
+    let reading = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        unread.read_to_end(&mut text).map(|_| String::from_utf8_lossy(&text).into_owned())
+    });
+    writer.end().code(0);
+    let text = reading.join().expect("the reading thread").expect("the messages");
+    assert!(
+        text.trim_end().lines().last().is_some_and(|line| line.contains("is complete")),
+        "{}",
+        &text[text.len() - 500..]
+    );
 }
 
 #[test]

@@ -262,7 +262,8 @@ fn a_key_that_may_not_read_is_refused_at_once() {
 #[test]
 fn a_private_bucket_is_refused_to_anyone_at_once() {
     let lab = Lab::new();
-    lab.reader(&[KEY, "--anon"]).wait().failed_with_one_message(OBJECT).says("403").gave(b"");
+    let run = lab.reader(&[KEY, "--anon"]).wait().failed_with_one_message(OBJECT).says("403").gave(b"");
+    run.says("leave --anon out").does_not_say("AWS_ACCESS_KEY_ID");
 }
 
 #[test]
@@ -417,4 +418,18 @@ fn temporary_credentials_that_ran_out_are_a_failure_that_says_so() {
     let rule = r#"[{"status": 400, "code": "ExpiredToken", "message": "The provided token has expired."}]"#;
     lab.faults(&serde_json::from_str(rule).expect("rules"));
     lab.reader(&[KEY, "--retry-timeout", "100ms"]).wait().failed_with_one_message(OBJECT).says("Renew the temporary");
+}
+
+#[test]
+fn a_closed_standard_output_is_warned_of() {
+    let lab = Lab::new();
+    lab.put(KEY, b"data");
+    let run = |output: &str| {
+        let line = format!("exec '{}' {KEY} --no-wait {output}", env!("CARGO_BIN_EXE_reader"));
+        let mut shell = std::process::Command::new("sh");
+        let output = shell.args(["-c", &line]).envs(lab.env()).current_dir(lab.dir()).output().expect("a shell");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(run(">&-").contains("standard output is closed"), "{}", run(">&-"));
+    assert!(!run(">/dev/null").contains("standard output is closed"), "{}", run(">/dev/null"));
 }

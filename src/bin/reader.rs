@@ -18,6 +18,7 @@ use live_read::held::Held;
 use live_read::join;
 use live_read::locate::Wanted;
 use live_read::logging::Console;
+use live_read::nowhere;
 use live_read::progress::{self, Progress};
 use live_read::retry::Retry;
 use live_read::shutdown::EndSignals;
@@ -40,14 +41,13 @@ async fn run(args: ReaderArgs, connection: Connection, console: &Console, mut si
 }
 
 async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Exit {
-    let (store, resolved) = match Store::connect(&connection).await {
+    let (store, _) = match Store::connect(&connection).await {
         Ok(connected) => connected,
         Err(error) => {
             tracing::error!("{error}");
             return Exit::Failed;
         }
     };
-    console.hide(resolved.secrets);
     let wanted = wanted(&args);
     if args.probe {
         return probe(&store, &wanted, args.json).await;
@@ -56,6 +56,9 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
     let progress = Arc::new(Progress::default());
     let mut held = None;
     let sink = if args.file == Path::new("-") {
+        if nowhere::stdout_seems_closed() {
+            tracing::warn!("standard output is closed, or /dev/null: what is read goes nowhere. Give FILE to keep it");
+        }
         Sink::stdout(progress.clone())
     } else if args.resume {
         Sink::append(&args.file, progress.clone()).map(|(sink, bytes)| {

@@ -93,7 +93,6 @@ async fn work(
             return Exit::Failed;
         }
     };
-    console.hide(resolved.secrets.clone());
     if args.check {
         let mut report = |line: check::Line| match line.verdict {
             Verdict::Good => tracing::info!("{line}"),

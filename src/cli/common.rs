@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::log_lines::safe;
 use crate::logging::LogFormat;
+use crate::stderr::{PATIENCE, outlet};
 use crate::store::{Access, Connection};
 
 /// Options of both tools.
@@ -44,7 +46,7 @@ pub struct CommonArgs {
     pub debug: bool,
 
     /// What the AWS SDK has to say as well
-    #[arg(long, help_heading = "Messages")]
+    #[arg(long, alias = "debug-boto", help_heading = "Messages")]
     pub debug_sdk: bool,
 
     /// How messages are written
@@ -105,27 +107,10 @@ impl Exit {
     }
 }
 
-/// Writes a message before there is a log. Standard error may be closed, and that is no reason to panic.
+/// Writes a message before there is a log. Nobody may be reading standard error, and that is no reason to wait for ever.
 pub fn complain(tool: &str, message: &str) {
-    use std::io::Write;
-    // There is nowhere else to say that it could not be said.
-    drop(writeln!(std::io::stderr(), "{tool}: {message}"));
-}
-
-/// Reads `.env` of the working directory into the environment, never over what is set there already.
-///
-/// # Errors
-/// In words, when the file is there but cannot be read or understood.
-pub fn load_dotenv() -> Result<(), String> {
-    match dotenvy::from_path(".env") {
-        Ok(()) => Ok(()),
-        Err(error) if error.not_found() => Ok(()),
-        // The error would quote the line, and the line may hold a secret.
-        Err(dotenvy::Error::LineParse(_, at)) => {
-            Err(format!(".env cannot be understood: one line (near its character {at}) is not of the form NAME=value"))
-        }
-        Err(error) => Err(format!(".env cannot be read: {error}")),
-    }
+    outlet().line(format!("{tool}: {}\n", safe(message, 4096)));
+    outlet().settle(PATIENCE);
 }
 
 /// Checks a key: 1 to 1,024 bytes of UTF-8, the limit of S3.

@@ -1,6 +1,8 @@
 //! The command line: what people type, and one step that turns it into checked settings.
 
 pub mod common;
+mod dotenv;
+pub mod environment;
 pub mod reader;
 pub mod times;
 pub mod units;

@@ -3,18 +3,25 @@
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
+use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::ProfileFileRegionProvider;
-use aws_config::{BehaviorVersion, Region};
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::config::retry::{ReconnectMode, RetryConfig};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig};
+use aws_sdk_s3::config::{
+    RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
+};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_http_client::{Builder, Connector, ConnectorBuilder, tls};
+use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_types::service_config::ServiceConfigKey;
 
+use super::credentials;
+use super::endpoint::{Endpoint, EndpointError};
+use super::proxy::{Proxy, ProxyError};
 use super::{Patience, Store, Tally};
 
 /// How long a connection may take to come up.
@@ -53,9 +60,15 @@ pub enum ConnectError {
          profile with AWS_PROFILE"
     )]
     Credentials(String),
-    /// The endpoint is not a URL that could be asked.
-    #[error("the endpoint {0:?} is not a URL such as https://s3.us-west-004.backblazeb2.com")]
-    Endpoint(String),
+    /// The endpoint cannot be one.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The proxy cannot be one.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// The region cannot be signed for.
+    #[error("the region {0:?} cannot be one: set AWS_REGION to a name such as us-west-004")]
+    Region(String),
 }
 
 /// What was found out about the connection, for `--check` and for the log.
@@ -65,54 +78,51 @@ pub struct Resolved {
     pub region: String,
     /// The endpoint, or `None` for Amazon's own.
     pub endpoint: Option<String>,
-    /// Where the credentials came from, and the secrets among them, so that no log line can carry them.
-    pub secrets: Vec<String>,
 }
 
 impl Store {
     /// Resolves credentials, region and endpoint, and builds the client. Sends nothing to the store itself.
     ///
     /// # Errors
-    /// [`ConnectError`] when there are no credentials or the endpoint is not a URL.
+    /// [`ConnectError`] when there are no credentials, or a setting can never work.
     pub async fn connect(connection: &Connection) -> Result<(Self, Resolved), ConnectError> {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(https_client());
+        let proxy_of = |plain| Proxy::of(plain, |name| std::env::var(name).ok());
         // Without this the region chain would end by asking a cloud machine's metadata service, which takes seconds elsewhere.
-        let region_chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-            .or_else(ProfileFileRegionProvider::new());
-        let configured = region_chain.region().await;
+        let configured = configured_region().await?;
         // The loader wants a region up front; the right one is known once it has found the endpoint.
-        let region = configured.clone().unwrap_or(Region::from_static("us-east-1"));
-        loader = loader.region(region.clone());
-        let mut secrets = Vec::new();
-        loader = match connection.access {
-            Access::Anonymous => loader.no_credentials(),
-            Access::Credentials => {
-                let chain = DefaultCredentialsChain::builder().region(region.clone()).build().await;
-                let provider = SharedCredentialsProvider::new(chain);
-                let found =
-                    provider.provide_credentials().await.map_err(|error| ConnectError::Credentials(words(&error)))?;
-                secrets.push(found.secret_access_key().to_owned());
-                secrets.extend(found.session_token().map(str::to_owned));
-                loader.credentials_provider(provider)
-            }
-        };
+        let assumed = configured.clone().unwrap_or(Region::from_static("us-east-1"));
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(assumed.clone()).no_credentials();
         if let Some(url) = &connection.endpoint_url {
             loader = loader.endpoint_url(url);
         }
         let shared = loader.load().await;
-        let endpoint = shared.endpoint_url().map(str::to_owned);
-        if let Some(url) = &endpoint {
-            host_of(url).ok_or_else(|| ConnectError::Endpoint(url.clone()))?;
-        }
+        let endpoint = endpoint(&shared, connection.endpoint_url.is_some())?;
         let region = configured
-            .or_else(|| endpoint.as_deref().and_then(backblaze_region).map(Region::new))
+            .or_else(|| endpoint.as_ref()?.backblaze_region().map(|region| Region::new(region.to_owned())))
             .unwrap_or(Region::from_static("us-east-1"));
 
-        let plain = endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
-        let by_path = connection.path_style || endpoint.as_deref().and_then(host_of).is_some_and(is_local);
-        let config = aws_sdk_s3::config::Builder::from(&shared)
+        let plain = endpoint.as_ref().is_some_and(|endpoint| endpoint.plain);
+        let proxy = if endpoint.as_ref().is_some_and(Endpoint::is_here) { None } else { proxy_of(plain)? };
+        if let Some(proxy) = &proxy {
+            tracing::info!(
+                "requests go through the proxy {} ({}), unless NO_PROXY spares the store",
+                proxy.shown,
+                proxy.variable
+            );
+        }
+        let mut config = aws_sdk_s3::config::Builder::from(&shared);
+        if connection.access == Access::Credentials {
+            // Metadata services are asked without a proxy: each machine has its own.
+            let client = https_client(proxy_of(false)?.as_ref());
+            let guard = credentials::find(assumed, client).await;
+            let guard = guard.map_err(|error| ConnectError::Credentials(words(&error)))?;
+            config = config.credentials_provider(SharedCredentialsProvider::new(guard));
+        }
+        let by_path = connection.path_style || endpoint.as_ref().is_some_and(Endpoint::is_local);
+        config.set_endpoint_url(endpoint.as_ref().map(|endpoint| endpoint.url.clone()));
+        let config = config
             .region(region.clone())
-            .http_client(if plain { Builder::new().build_http() } else { https_client() })
+            .http_client(if plain { http_client(proxy.as_ref()) } else { https_client(proxy.as_ref()) })
             .force_path_style(by_path)
             .disable_s3_express_session_auth(true)
             // Backblaze B2 refuses the integrity headers that the SDK sends by default.
@@ -135,14 +145,65 @@ impl Store {
             granted: Arc::default(),
             patience: Patience::new(connection.stall_timeout),
             content_md5: !plain && !hashes_sha256_fast(),
+            anonymous: connection.access == Access::Anonymous,
         };
-        Ok((store, Resolved { region: region.to_string(), endpoint, secrets }))
+        Ok((store, Resolved { region: region.to_string(), endpoint: endpoint.map(|endpoint| endpoint.url) }))
     }
 }
 
+/// The region that the environment or the profile names, if any.
+async fn configured_region() -> Result<Option<Region>, ConnectError> {
+    let named = |region: Option<Region>| region.filter(|region| !region.as_ref().trim().is_empty());
+    let region = match named(EnvironmentVariableRegionProvider::new().region().await) {
+        Some(region) => Some(region),
+        None => named(ProfileFileRegionProvider::new().region().await),
+    };
+    let Some(region) = region else { return Ok(None) };
+    let name = region.as_ref().trim();
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        return Err(ConnectError::Region(name.to_owned()));
+    }
+    Ok(Some(Region::new(name.to_owned())))
+}
+
+/// The endpoint of the command line, else the one for S3 alone, else the one for all services.
+fn endpoint(shared: &SdkConfig, typed: bool) -> Result<Option<Endpoint>, EndpointError> {
+    let key = ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let for_s3 = shared.service_config().zip(key.ok()).and_then(|(config, key)| config.load_config(key));
+    if typed {
+        return shared.endpoint_url().map(Endpoint::parse).transpose();
+    }
+    let set = |url: &String| !url.trim().is_empty();
+    let url = for_s3.filter(set).or_else(|| shared.endpoint_url().map(str::to_owned).filter(set));
+    url.as_deref().map(Endpoint::parse).transpose()
+}
+
 /// A client for TLS; the system's certificates are read when the first connection needs them.
-fn https_client() -> aws_sdk_s3::config::SharedHttpClient {
-    Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
+fn https_client(proxy: Option<&Proxy>) -> SharedHttpClient {
+    let proxy = proxy.map(Proxy::config);
+    Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = connector(settings, components);
+        connector.set_proxy_config(proxy.clone());
+        connector.tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build()
+    })
+}
+
+/// A client without TLS.
+fn http_client(proxy: Option<&Proxy>) -> SharedHttpClient {
+    let proxy = proxy.map(Proxy::config);
+    Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = connector(settings, components);
+        connector.set_proxy_config(proxy.clone());
+        connector.build_http()
+    })
+}
+
+/// With the timeouts of the request and a clock to measure them.
+fn connector(settings: Option<&HttpConnectorSettings>, components: Option<&RuntimeComponents>) -> ConnectorBuilder {
+    let mut connector = Connector::builder();
+    connector.set_connector_settings(settings.cloned());
+    connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+    connector
 }
 
 /// Whether this processor has instructions for SHA-256. With them the signed payload's hash is the cheaper one (about
@@ -162,63 +223,10 @@ fn hashes_sha256_fast() -> bool {
     }
 }
 
-/// The region in a Backblaze endpoint: `https://s3.us-west-004.backblazeb2.com` → `us-west-004`.
-fn backblaze_region(endpoint: &str) -> Option<String> {
-    let region = host_of(endpoint)?.strip_suffix(".backblazeb2.com")?.strip_prefix("s3.")?;
-    (!region.is_empty() && !region.contains('.')).then(|| region.to_owned())
-}
-
-/// The host of an `http` or `https` URL, without its port.
-fn host_of(url: &str) -> Option<&str> {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let authority = authority.rsplit('@').next()?;
-    let host = match authority.strip_prefix('[') {
-        Some(literal) => literal.split(']').next()?,
-        None => authority.split(':').next()?,
-    };
-    (!host.is_empty() && !host.contains(char::is_whitespace)).then_some(host)
-}
-
-/// Whether a host is an IP address or `localhost`: a bucket cannot be put in front of those.
-fn is_local(host: &str) -> bool {
-    host == "localhost" || host.ends_with(".localhost") || host.parse::<std::net::IpAddr>().is_ok()
-}
-
-/// The causes of a credentials error, in one line.
+/// The last cause of a credentials error, and what helps where that is known.
 fn words(error: &dyn std::error::Error) -> String {
-    let mut last = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        last = cause.to_string();
-        next = cause.source();
-    }
-    last
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn region_comes_from_a_backblaze_endpoint_only() {
-        assert_eq!(backblaze_region("https://s3.us-west-004.backblazeb2.com").as_deref(), Some("us-west-004"));
-        assert_eq!(backblaze_region("https://s3.eu-central-003.backblazeb2.com/").as_deref(), Some("eu-central-003"));
-        assert_eq!(backblaze_region("https://f004.backblazeb2.com"), None);
-        assert_eq!(backblaze_region("https://s3.amazonaws.com"), None);
-        assert_eq!(backblaze_region("s3.us-west-004.backblazeb2.com"), None);
-    }
-
-    #[test]
-    fn addresses_and_localhost_are_addressed_by_path() {
-        for url in ["http://127.0.0.1:9000", "http://[::1]:9000/x", "http://localhost", "https://10.0.0.7"] {
-            assert!(host_of(url).is_some_and(is_local), "{url}");
-        }
-        for url in ["https://s3.us-west-004.backblazeb2.com", "http://minio.example:9000"] {
-            assert!(!host_of(url).is_some_and(is_local), "{url}");
-        }
-        for url in ["", "minio:9000", "http://", "ftp://host", "https:// x"] {
-            assert_eq!(host_of(url), None, "{url}");
-        }
-    }
+    let causes: Vec<_> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+    let last = causes.last().cloned().unwrap_or_default();
+    let login = causes.iter().any(|cause| cause.contains("SSO"));
+    if login { format!("{last} (`aws sso login` renews it)") } else { last }
 }

@@ -49,6 +49,8 @@ pub struct StoreError {
     pub cause: String,
     /// The store has done the like for these credentials before.
     pub allowed_before: bool,
+    /// It was asked without credentials (`--anon`).
+    pub anonymous: bool,
 }
 
 impl StoreError {
@@ -72,7 +74,7 @@ impl StoreError {
             (Some(status), None, _) => format!("the store answered {status}"),
             (None, ..) => innermost(error),
         };
-        Self { doing: doing.into(), object, kind, status, code, cause, allowed_before: false }
+        Self { doing: doing.into(), object, kind, status, code, cause, allowed_before: false, anonymous: false }
     }
 
     /// A request without an answer in time; always worth another try.
@@ -86,18 +88,31 @@ impl StoreError {
             code: None,
             cause,
             allowed_before: false,
+            anonymous: false,
         }
     }
 
     /// A failure found on this side of the wire.
     pub(crate) fn local(doing: impl Into<String>, object: String, kind: Kind, cause: impl Into<String>) -> Self {
-        Self { doing: doing.into(), object, kind, status: None, code: None, cause: cause.into(), allowed_before: false }
+        Self {
+            doing: doing.into(),
+            object,
+            kind,
+            status: None,
+            code: None,
+            cause: cause.into(),
+            allowed_before: false,
+            anonymous: false,
+        }
     }
 
     /// What the person can do, as a sentence; empty where the cause says it all.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match (self.kind, self.code.as_deref()) {
+            (Kind::Denied, _) if self.anonymous => {
+                "The bucket is not public: leave --anon out and give a key, or let its owner make it public."
+            }
             (Kind::Denied, _) if self.allowed_before => {
                 "The same key was allowed this before: it may have been deleted, or its rights changed."
             }

@@ -5,9 +5,12 @@
 //! "Not yet" and "absent" are answers of a read, not errors.
 
 mod connect;
+mod credentials;
+mod endpoint;
 mod error;
 mod granted;
 mod list;
+mod proxy;
 mod read;
 #[cfg(test)]
 #[allow(dead_code, reason = "a test takes of it what it needs")]
@@ -73,6 +76,8 @@ pub struct Store {
     patience: Patience,
     /// Whether parts carry `Content-MD5` over TLS in place of the signed SHA-256; see [`connect`].
     content_md5: bool,
+    /// Whether requests are sent without credentials.
+    anonymous: bool,
 }
 
 impl Store {
@@ -127,6 +132,7 @@ macro_rules! send {
             Ok(Err(error)) => {
                 let mut error = $crate::store::StoreError::from_sdk($doing, $object, &error);
                 error.allowed_before = $store.granted.before(right, &error.object);
+                error.anonymous = $store.anonymous;
                 if error.kind == $crate::store::Kind::Expired {
                     $store.renew_credentials();
                 }

@@ -3,6 +3,7 @@
 // Each test file uses a part of this.
 #![allow(dead_code)]
 
+pub mod forward;
 pub mod lab;
 pub mod liar;
 pub mod media;

@@ -142,6 +142,7 @@ pub(crate) fn store() -> (Store, Shelf) {
         granted: Arc::default(),
         patience: Patience::new(None),
         content_md5: false,
+        anonymous: false,
     };
     (store, shelf)
 }

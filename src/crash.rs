@@ -1,0 +1,71 @@
+//! A panic, wherever it happens, is a failure with one message: no backtrace, and nobody waits for a task that is gone.
+
+use std::panic::PanicHookInfo;
+use std::path::Path;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use crate::cli::common::Exit;
+use crate::log_lines::safe;
+use crate::stderr::{self, outlet};
+
+/// Has each panic of this process end it with a message and exit code 1.
+pub(crate) fn install() {
+    static PANICKED: AtomicBool = AtomicBool::new(false);
+    std::panic::set_hook(Box::new(|info| {
+        if PANICKED.swap(true, Relaxed) {
+            // The first one ends the process in a moment.
+            return;
+        }
+        let message = message(info);
+        if tracing::dispatcher::has_been_set() {
+            tracing::error!("{message}");
+        } else {
+            outlet().line(format!("{}\n", safe(&message, 4096)));
+        }
+        outlet().clear();
+        outlet().settle(stderr::PATIENCE);
+        process::exit(i32::from(Exit::Failed.code()));
+    }));
+}
+
+fn message(info: &PanicHookInfo<'_>) -> String {
+    let what = info.payload_as_str().unwrap_or("no message");
+    // Where the program was built is nobody's business.
+    let place = info.location().map_or_else(String::new, |location| {
+        let path: Vec<_> = Path::new(location.file()).iter().rev().take(3).collect();
+        let path: Vec<_> = path.into_iter().rev().map(std::ffi::OsStr::to_string_lossy).collect();
+        format!(" ({}, line {})", path.join("/"), location.line())
+    });
+    format!(
+        "this is a mistake in the program and not yours: {what}{place}. It has ended; what the store holds stays. Please report \
+         this message"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    const CHILD: &str = "LIVE_READ_TEST_PANICS";
+
+    /// Runs in a process of its own, because a panic ends it.
+    #[test]
+    fn a_panic_in_a_task_is_a_failure_with_one_message() {
+        if std::env::var_os(CHILD).is_some() {
+            super::install();
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+            runtime.block_on(async {
+                tokio::spawn(async { panic!("two\nlines") });
+                std::future::pending::<()>().await;
+            });
+        }
+        let name = "crash::tests::a_panic_in_a_task_is_a_failure_with_one_message";
+        let mut child = Command::new(std::env::current_exe().expect("this program"));
+        let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output().expect("a child");
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{words}");
+        assert_eq!(words.matches("this is a mistake in the program").count(), 1, "{words}");
+        assert!(words.contains("src/crash.rs, line") && !words.contains("RUST_BACKTRACE"), "{words}");
+    }
+}
