@@ -22,6 +22,9 @@ pub const MAX_PART_SIZE: u64 = 5 * 1024 * 1024 * 1024;
 /// The highest part number that S3 accepts; the lowest is 1.
 pub const MAX_PARTS: u32 = 10_000;
 
+/// The most bytes that an upload, and so any object, can have.
+pub const MAX_OBJECT_SIZE: u64 = MAX_PART_SIZE * MAX_PARTS as u64;
+
 /// The `Content-Range` of an answer: the first and last byte that it carries, and the object's size if that is known.
 ///
 /// The total is `*` while an upload is open on some stores and a number that grows on others, so nothing may depend on it.
@@ -36,7 +39,8 @@ pub struct ContentRange {
 }
 
 impl ContentRange {
-    /// Parses `bytes 0-9/100` or `bytes 0-9/*`. Anything else, or a last byte before the first, is `None`.
+    /// Parses `bytes 0-9/100` or `bytes 0-9/*`. Anything else is `None`, and so is a last byte before the first
+    /// or beyond what any object can have, so that sums with it do not overflow.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
@@ -46,7 +50,9 @@ impl ContentRange {
             "*" => None,
             number => Some(number.parse::<u64>().ok()?),
         };
-        let sound = first <= last && last < u64::MAX && total.is_none_or(|total| last < total);
+        let sound = first <= last
+            && last < MAX_OBJECT_SIZE
+            && total.is_none_or(|total| last < total && total <= MAX_OBJECT_SIZE);
         sound.then_some(Self { first, last, total })
     }
 
@@ -81,6 +87,10 @@ mod tests {
         {
             assert_eq!(ContentRange::parse(text), None, "{text:?}");
         }
-        assert_eq!(ContentRange::parse(&format!("bytes 0-{}/*", u64::MAX)), None);
+        for last in [u64::MAX, u64::MAX - 1, MAX_OBJECT_SIZE] {
+            assert_eq!(ContentRange::parse(&format!("bytes 0-{last}/*")), None);
+            assert_eq!(ContentRange::parse(&format!("bytes 0-1/{}", last.max(MAX_OBJECT_SIZE + 1))), None);
+        }
+        assert!(ContentRange::parse(&format!("bytes 0-{}/{MAX_OBJECT_SIZE}", MAX_OBJECT_SIZE - 1)).is_some());
     }
 }

@@ -25,6 +25,11 @@ impl PartSize {
         if (MIN_PART_SIZE..=MAX_PART_SIZE).contains(&bytes) { Ok(Self(bytes)) } else { Err(PartSizeError(bytes)) }
     }
 
+    /// `bytes`, as somebody else has stated them, if they are within the limits.
+    pub(crate) fn checked(bytes: u64) -> Option<u64> {
+        Self::new(bytes).ok().map(Self::get)
+    }
+
     /// The size in bytes.
     #[must_use]
     pub fn get(self) -> u64 {

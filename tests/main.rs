@@ -6,6 +6,7 @@ mod abort;
 mod bounds;
 mod command_line;
 mod credentials;
+mod door;
 mod excerpts;
 mod faults;
 mod following;

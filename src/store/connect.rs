@@ -1,5 +1,6 @@
 //! How a [`Store`] comes to be: credentials, region, endpoint, addressing, and the client's settings.
 
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
 };
+use aws_smithy_http_client::tls::TlsContext;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, Connector, ConnectorBuilder, tls};
 use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
@@ -22,6 +24,8 @@ use aws_types::service_config::ServiceConfigKey;
 use super::credentials;
 use super::endpoint::{Endpoint, EndpointError};
 use super::proxy::{Proxy, ProxyError};
+use super::tls::{self as trust, BundleError};
+use super::watch::Watch;
 use super::{Patience, Store, Tally};
 
 /// How long a connection may take to come up.
@@ -63,6 +67,9 @@ pub enum ConnectError {
     /// The endpoint cannot be one.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// The authorities to trust cannot be read.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// The proxy cannot be one.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
@@ -87,6 +94,8 @@ impl Store {
     /// [`ConnectError`] when there are no credentials, or a setting can never work.
     pub async fn connect(connection: &Connection) -> Result<(Self, Resolved), ConnectError> {
         let proxy_of = |plain| Proxy::of(plain, |name| std::env::var(name).ok());
+        let bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let trust = trust::context(bundle.as_deref())?;
         // Without this the region chain would end by asking a cloud machine's metadata service, which takes seconds elsewhere.
         let configured = configured_region().await?;
         // The loader wants a region up front; the right one is known once it has found the endpoint.
@@ -113,7 +122,7 @@ impl Store {
         let mut config = aws_sdk_s3::config::Builder::from(&shared);
         if connection.access == Access::Credentials {
             // Metadata services are asked without a proxy: each machine has its own.
-            let client = https_client(proxy_of(false)?.as_ref());
+            let client = https_client(proxy_of(false)?.as_ref(), trust.clone());
             let guard = credentials::find(assumed, client).await;
             let guard = guard.map_err(|error| ConnectError::Credentials(words(&error)))?;
             config = config.credentials_provider(SharedCredentialsProvider::new(guard));
@@ -122,7 +131,7 @@ impl Store {
         config.set_endpoint_url(endpoint.as_ref().map(|endpoint| endpoint.url.clone()));
         let config = config
             .region(region.clone())
-            .http_client(if plain { http_client(proxy.as_ref()) } else { https_client(proxy.as_ref()) })
+            .http_client(if plain { http_client(proxy.as_ref()) } else { https_client(proxy.as_ref(), trust) })
             .force_path_style(by_path)
             .disable_s3_express_session_auth(true)
             // Backblaze B2 refuses the integrity headers that the SDK sends by default.
@@ -137,6 +146,7 @@ impl Store {
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
             // Stalls are cut by the callers, who know how long is long.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .interceptor(Watch)
             .build();
         let store = Self {
             client: Arc::new(RwLock::new(aws_sdk_s3::Client::from_conf(config))),
@@ -144,6 +154,7 @@ impl Store {
             tally: Arc::new(Tally::default()),
             granted: Arc::default(),
             patience: Patience::new(connection.stall_timeout),
+            proven: Arc::default(),
             content_md5: !plain && !hashes_sha256_fast(),
             anonymous: connection.access == Access::Anonymous,
         };
@@ -179,12 +190,12 @@ fn endpoint(shared: &SdkConfig, typed: bool) -> Result<Option<Endpoint>, Endpoin
 }
 
 /// A client for TLS; the system's certificates are read when the first connection needs them.
-fn https_client(proxy: Option<&Proxy>) -> SharedHttpClient {
+fn https_client(proxy: Option<&Proxy>, trust: TlsContext) -> SharedHttpClient {
     let proxy = proxy.map(Proxy::config);
     Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = connector(settings, components);
         connector.set_proxy_config(proxy.clone());
-        connector.tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build()
+        connector.tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).tls_context(trust.clone()).build()
     })
 }
 

@@ -1,36 +1,15 @@
-//! What a store can answer besides success, sorted by what the person or the program can do about it.
+//! What a store can answer besides success, in words that name what a person can do about it.
 
 use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-/// The sort of a failure. It decides whether the same request is worth sending again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The network, a time-out, throttling or a fault on the store's side: sending again may help.
-    Passing,
-    /// The local clock and the store's differ too much for a signature: once corrected, sending again may help.
-    Skewed,
-    /// Temporary credentials ran out: asking the provider again may help.
-    Expired,
-    /// The account's daily cap is reached (Backblaze B2): nothing is wrong with the key, and the cap is lifted by its
-    /// owner or at midnight UTC.
-    Capped,
-    /// No credentials, a wrong key, or a key without the right.
-    Denied,
-    /// The bucket does not exist.
-    NoBucket,
-    /// The key, or that version of it, does not exist.
-    NoKey,
-    /// The upload does not exist: completed, aborted, or never begun.
-    NoUpload,
-    /// The bucket is in another region than the request was signed for.
-    WrongRegion,
-    /// Any other refusal; the same request would be refused again.
-    Refused,
-}
+use super::fault;
+use super::sort::{Answer, Body, Kind, sort};
+use super::watch::{Fault, error_fault};
+use super::words::{element, is_region, place, printable};
 
 /// A request that failed: what was being done, to what, and what came back.
 #[derive(Debug, Clone)]
@@ -51,64 +30,132 @@ pub struct StoreError {
     pub allowed_before: bool,
     /// It was asked without credentials (`--anon`).
     pub anonymous: bool,
+    /// What a person can do, where this answer tells more than its kind.
+    pub(super) advice: Option<Box<str>>,
 }
 
+/// What the person can do where something else than a store has answered.
+const IN_BETWEEN: &str = "Check AWS_ENDPOINT_URL. If that is right, something on the way answers in the store's place, such as \
+                          a proxy or the login page of a network: open any page in a browser.";
+
 impl StoreError {
-    /// Sorts what the SDK reports.
-    pub(super) fn from_sdk<E>(doing: impl Into<String>, object: String, error: &SdkError<E, HttpResponse>) -> Self
+    /// Sorts what the SDK reports. `proven` says that a store has answered properly before.
+    pub(super) fn from_sdk<E>(
+        doing: impl Into<String>,
+        object: String,
+        error: &SdkError<E, HttpResponse>,
+        proven: bool,
+    ) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let status = error.raw_response().map(|response| response.status().as_u16());
-        let (code, message) = error
-            .as_service_error()
-            .map_or((None, None), |service| (service.code().map(str::to_owned), service.message().map(str::to_owned)));
-        let kind = match status {
-            None if matches!(error, SdkError::ConstructionFailure(_)) => Kind::Refused,
-            None => Kind::Passing,
-            Some(status) => sort(status, code.as_deref(), message.as_deref()),
+        let Some(response) = error.raw_response() else {
+            let failed = fault::sort(error, proven);
+            let advice = failed.remedy.map(Box::from);
+            return Self { advice, ..Self::local(doing, object, failed.kind, failed.cause) };
         };
-        let cause = match (status, &code, message) {
-            (Some(status), Some(code), Some(message)) => format!("the store answered {status} {code}: {message}"),
-            (Some(status), Some(code), None) => format!("the store answered {status} {code}"),
-            (Some(status), None, _) => format!("the store answered {status}"),
-            (None, ..) => innermost(error),
+        let service = error.as_service_error();
+        let code = service.and_then(ProvideErrorMetadata::code).map(printable).filter(|code| !code.is_empty());
+        let message = service.and_then(ProvideErrorMetadata::message).map(printable);
+        let (status, headers) = (response.status().as_u16(), response.headers());
+        let text = response.body().bytes().unwrap_or_default();
+        let body = match fault::find::<Fault>(error) {
+            Some(fault) => Some(*fault),
+            // The connection broke in the middle of the answer.
+            None if service.is_none() => Some(Fault::Cut),
+            None if response.status().is_success() && code.is_none() => Some(Fault::Foreign),
+            None => error_fault(headers, text),
         };
-        Self { doing: doing.into(), object, kind, status, code, cause, allowed_before: false, anonymous: false }
+        let text = String::from_utf8_lossy(text);
+        let region = headers.get("x-amz-bucket-region").or_else(|| element(&text, "Region"));
+        let region = region.filter(|region| is_region(region));
+        let answer = Answer {
+            status,
+            code: code.as_deref(),
+            message: message.as_deref(),
+            body: body.map_or(Body::Whole, Body::from),
+            region: region.is_some(),
+            proven,
+        };
+        let kind = sort(&answer);
+        let broken = match body {
+            Some(Fault::Cut) => Some(format!("the answer ({status}) ended before it was whole")),
+            Some(Fault::TooLong) if response.status().is_success() => Some(Fault::TooLong.to_string()),
+            Some(Fault::Foreign) => {
+                let kind = headers.get("content-type").map(|kind| format!(", {}", printable(kind)));
+                Some(format!("the answer ({status}{}) is none of an S3 store", kind.unwrap_or_default()))
+            }
+            _ => None,
+        };
+        let mut cause = match (broken, &code, message) {
+            (Some(broken), ..) => broken,
+            (None, Some(code), Some(message)) => format!("the store answered {status} {code}: {message}"),
+            (None, Some(code), None) => format!("the store answered {status} {code}"),
+            (None, None, _) => format!("the store answered {status}"),
+        };
+        let elsewhere = headers.get("location").filter(|_| (300..=399).contains(&status)).map(place);
+        if let Some(elsewhere) = &elsewhere {
+            cause = format!("{} and points to {elsewhere}", cause.trim_end_matches('.'));
+        }
+        let advice: Option<Box<str>> = match kind {
+            Kind::WrongRegion => match (region, element(&text, "Endpoint")) {
+                (Some(region), _) => Some(format!(
+                    "Set AWS_REGION={region}, and if the host in AWS_ENDPOINT_URL names a region, that one to the same."
+                ).into()),
+                (None, Some(endpoint)) => Some(format!(
+                    "Set AWS_REGION to the bucket's region; the store names {} as its address.", place(endpoint)
+                ).into()),
+                (None, None) => None,
+            },
+            Kind::Skewed | Kind::Expired | Kind::Capped | Kind::NoBucket => None,
+            _ if elsewhere.is_some() => Some(
+                "Nothing is sent to another place than was set: if that is the store's new address, set AWS_ENDPOINT_URL to \
+                 it; if it is the login page of a network, log in there.".into()
+            ),
+            _ if body == Some(Fault::Foreign) => Some(IN_BETWEEN.into()),
+            _ => None,
+        };
+        Self { status: Some(status), code, advice, ..Self::local(doing, object, kind, cause) }
+    }
+
+    /// Whether the store refuses what was given as a version id. Anything else that is wrong with the request, expired
+    /// credentials among it, is 400 as well.
+    pub(super) fn is_no_version_id(&self) -> bool {
+        self.status == Some(400) && matches!(self.code.as_deref(), Some("InvalidArgument" | "InvalidVersionId"))
+    }
+
+    /// Whether it was a store that answered, in whole words.
+    pub(super) fn is_of_a_store(&self) -> bool {
+        self.code.is_some() && !matches!(self.kind, Kind::Passing | Kind::Setup)
     }
 
     /// A request without an answer in time; always worth another try.
     pub(super) fn timed_out(doing: impl Into<String>, object: String, after: Duration) -> Self {
-        let cause = format!("no answer within {} s", after.as_secs_f64());
-        Self {
-            doing: doing.into(),
-            object,
-            kind: Kind::Passing,
-            status: None,
-            code: None,
-            cause,
-            allowed_before: false,
-            anonymous: false,
-        }
+        Self::local(doing, object, Kind::Passing, format!("no answer within {} s", after.as_secs_f64()))
     }
 
     /// A failure found on this side of the wire.
     pub(crate) fn local(doing: impl Into<String>, object: String, kind: Kind, cause: impl Into<String>) -> Self {
+        let (object, cause) = (one_line(object), printable(&cause.into()));
         Self {
             doing: doing.into(),
             object,
             kind,
             status: None,
             code: None,
-            cause: cause.into(),
+            cause,
             allowed_before: false,
             anonymous: false,
+            advice: None,
         }
     }
 
     /// What the person can do, as a sentence; empty where the cause says it all.
     #[must_use]
-    pub fn remedy(&self) -> &'static str {
+    pub fn remedy(&self) -> &str {
+        if let Some(advice) = &self.advice {
+            return advice;
+        }
         match (self.kind, self.code.as_deref()) {
             (Kind::Denied, _) if self.anonymous => {
                 "The bucket is not public: leave --anon out and give a key, or let its owner make it public."
@@ -132,6 +179,7 @@ impl StoreError {
             (Kind::Capped, _) => {
                 "The account's daily cap is reached, the key is right: raise the cap in the account's settings."
             }
+            (Kind::Setup, _) => IN_BETWEEN,
             (Kind::Passing, _) if self.status.is_none() => "Check the network and AWS_ENDPOINT_URL.",
             _ => "",
         }
@@ -151,73 +199,17 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// Sorts an answer by its status, code and message.
-fn sort(status: u16, code: Option<&str>, message: Option<&str>) -> Kind {
-    match code.unwrap_or_default() {
-        "RequestTimeTooSkewed" => return Kind::Skewed,
-        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => return Kind::Expired,
-        "NoSuchBucket" => return Kind::NoBucket,
-        "NoSuchUpload" => return Kind::NoUpload,
-        "NoSuchKey" | "NoSuchVersion" | "NotFound" => return Kind::NoKey,
-        "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
-            return Kind::WrongRegion;
+impl From<Fault> for Body {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Cut => Self::Cut,
+            Fault::TooLong => Self::TooLong,
+            Fault::Foreign => Self::Foreign,
         }
-        // The bytes changed on their way, or came too slowly: both say "send it again".
-        "BadDigest" | "XAmzContentSHA256Mismatch" | "RequestTimeout" | "IncompleteBody" | "SlowDown" => {
-            return Kind::Passing;
-        }
-        _ => {}
-    }
-    match status {
-        // Backblaze B2 answers 403 "Transaction cap exceeded" (or download, storage) with a code that also means a wrong key.
-        403 if message.is_some_and(|message| message.to_ascii_lowercase().contains("cap exceeded")) => Kind::Capped,
-        401 | 403 => Kind::Denied,
-        404 => Kind::NoKey,
-        301 | 307 => Kind::WrongRegion,
-        408 | 429 | 500 | 502 | 503 | 504 => Kind::Passing,
-        _ => Kind::Refused,
     }
 }
 
-/// The causes of a failed connection, without the SDK's wrapping around them.
-fn innermost<E: std::error::Error + 'static>(error: &SdkError<E, HttpResponse>) -> String {
-    let mut causes = Vec::new();
-    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    causes.dedup();
-    match causes.as_slice() {
-        [] => DisplayErrorContext(error).to_string(),
-        // The last two name the step and the reason ("tcp connect error: Connection refused").
-        [.., step, reason] if !step.contains(reason.as_str()) => format!("{step}: {reason}"),
-        [.., last] => last.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_pass_is_told_from_what_never_will() {
-        for status in [408, 429, 500, 502, 503, 504] {
-            assert_eq!(sort(status, None, None), Kind::Passing, "{status}");
-        }
-        assert_eq!(sort(503, Some("SlowDown"), None), Kind::Passing);
-        assert_eq!(sort(400, Some("RequestTimeout"), None), Kind::Passing);
-        assert_eq!(sort(400, Some("InvalidArgument"), None), Kind::Refused);
-        assert_eq!(sort(403, Some("SignatureDoesNotMatch"), None), Kind::Denied);
-        assert_eq!(sort(403, Some("RequestTimeTooSkewed"), None), Kind::Skewed);
-        assert_eq!(sort(400, Some("ExpiredToken"), None), Kind::Expired);
-        assert_eq!(sort(404, Some("NoSuchBucket"), None), Kind::NoBucket);
-        assert_eq!(sort(404, Some("NoSuchUpload"), None), Kind::NoUpload);
-    }
-
-    #[test]
-    fn a_reached_cap_is_not_a_wrong_key() {
-        assert_eq!(sort(403, Some("AccessDenied"), Some("Transaction cap exceeded.")), Kind::Capped);
-        assert_eq!(sort(403, Some("AccessDenied"), Some("not entitled")), Kind::Denied);
-    }
+/// A name that a person has given, or a list: as it is, but for what would leave its line.
+fn one_line(object: String) -> String {
+    if object.contains(char::is_control) { object.replace(char::is_control, "\u{fffd}") } else { object }
 }

@@ -1,11 +1,15 @@
 //! Requests that list: the open uploads of one key, the parts of one upload, objects, and whether the bucket answers at all.
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat as Format};
 
+use super::read::moment;
 use super::seen::SeenHeader;
+use super::words::is_id;
 use super::{Kind, Store, StoreError, send};
+use crate::live_read::MAX_PART_SIZE;
 use crate::part::PartNumber;
 
 /// An upload that has been started and neither completed nor aborted.
@@ -39,6 +43,14 @@ pub struct StoredPart {
 /// More pages than any list of one key's uploads or of 10,000 parts can have; a store that pages on is in a loop.
 const MOST_PAGES: usize = 1_000;
 
+/// More entries than any of these lists has; what goes on beyond them would fill the memory.
+const MOST_ENTRIES: usize = 200_000;
+
+/// Whether a marker is short enough to be sent back: keys have up to 1,024 bytes, tokens somewhat more.
+fn is_marker(marker: Option<&str>) -> bool {
+    marker.is_none_or(|marker| marker.len() <= 8 << 10)
+}
+
 impl Store {
     /// The open uploads of exactly `key`, the oldest first.
     ///
@@ -50,6 +62,7 @@ impl Store {
     pub async fn open_uploads(&self, key: &str) -> Result<Vec<OpenUpload>, StoreError> {
         let doing = "listing the open uploads";
         let mut found: Vec<OpenUpload> = Vec::new();
+        let mut seen: HashSet<String> = HashSet::new();
         let mut markers: (Option<String>, Option<String>) = (None, None);
         for _ in 0..MOST_PAGES {
             let request = self
@@ -65,11 +78,14 @@ impl Store {
                 let (Some(entry_key), Some(id)) = (upload.key, upload.upload_id) else { continue };
                 // Lists go by key, and exactly KEY is the first key that begins with KEY.
                 beyond |= entry_key != key;
-                if entry_key == key && found.iter().all(|seen| seen.id != id) {
-                    found.push(OpenUpload { id, started: upload.initiated.map(|time: DateTime| time.secs()) });
+                if entry_key == key && is_id(&id) && seen.insert(id.clone()) {
+                    found.push(OpenUpload { id, started: upload.initiated.as_ref().and_then(moment) });
                 }
             }
             let next = (page.next_key_marker, page.next_upload_id_marker);
+            if found.len() > MOST_ENTRIES || !is_marker(next.0.as_deref()) || !is_marker(next.1.as_deref()) {
+                break;
+            }
             if beyond || !page.is_truncated.unwrap_or(false) || next == markers || next.0.is_none() {
                 // Stable, so that uploads of the same second stay in the list's order, which goes by start.
                 found.sort_by_key(|upload| upload.started);
@@ -77,7 +93,11 @@ impl Store {
             }
             markers = next;
         }
-        Err(StoreError::local(doing, self.object(key), Kind::Refused, "the list has no end"))
+        Err(self.endless(doing, key))
+    }
+
+    fn endless(&self, doing: &str, key: &str) -> StoreError {
+        StoreError::local(doing, self.object(key), Kind::Refused, "the list goes on beyond all measure")
     }
 
     /// All parts that the store holds of an upload, by rising number.
@@ -100,6 +120,10 @@ impl Store {
             for part in page.parts.unwrap_or_default() {
                 let number = part.part_number.and_then(|number| u32::try_from(number).ok()).and_then(PartNumber::new);
                 let size = part.size.and_then(|size| u64::try_from(size).ok());
+                if size.is_some_and(|size| size > MAX_PART_SIZE) {
+                    let cause = "the store lists a part of a size that none can have";
+                    return Err(StoreError::local(doing, self.object(key), Kind::Refused, cause));
+                }
                 if let (Some(number), Some(size)) = (number, size)
                     && found.last().is_none_or(|last| last.number < number)
                 {
@@ -108,12 +132,15 @@ impl Store {
                 }
             }
             let next = page.next_part_number_marker;
+            if !is_marker(next.as_deref()) {
+                break;
+            }
             if !page.is_truncated.unwrap_or(false) || next == marker || next.is_none() {
                 return Ok(found);
             }
             marker = next;
         }
-        Err(StoreError::local(doing, self.object(key), Kind::Refused, "the list has no end"))
+        Err(self.endless(doing, key))
     }
 
     /// The keys of all objects that begin with `prefix`.
@@ -134,12 +161,15 @@ impl Store {
             let page = send!(self, list, doing, self.object(prefix), self.patience.answer, request.send())?;
             found.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
             let next = page.next_continuation_token;
+            if found.len() > MOST_ENTRIES || !is_marker(next.as_deref()) {
+                break;
+            }
             if !page.is_truncated.unwrap_or(false) || next == token || next.is_none() {
                 return Ok(found);
             }
             token = next;
         }
-        Err(StoreError::local(doing, self.object(prefix), Kind::Refused, "the list has no end"))
+        Err(self.endless(doing, prefix))
     }
 
     /// Asks whether the bucket answers to these credentials. Also tells how far the store's clock is ahead of this

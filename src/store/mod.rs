@@ -8,6 +8,7 @@ mod connect;
 mod credentials;
 mod endpoint;
 mod error;
+mod fault;
 mod granted;
 mod list;
 mod proxy;
@@ -16,16 +17,22 @@ mod read;
 #[allow(dead_code, reason = "a test takes of it what it needs")]
 pub(crate) mod scripted;
 mod seen;
+mod sort;
 mod tally;
+mod tls;
+mod watch;
+mod words;
 mod write;
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 pub use connect::{Access, ConnectError, Connection, Resolved};
-pub use error::{Kind, StoreError};
+pub use error::StoreError;
 pub use list::{OpenUpload, StoredPart};
-pub use read::{Body, Fetched, Head, Piece};
+pub use read::{Body, Fetched, Head, Piece, Small};
+pub use sort::Kind;
 pub use tally::{Tally, Totals};
 pub use write::ETag;
 
@@ -78,6 +85,8 @@ pub struct Store {
     content_md5: bool,
     /// Whether requests are sent without credentials.
     anonymous: bool,
+    /// Whether a store has answered properly before: then whatever else answers has only come in between.
+    proven: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -91,6 +100,15 @@ impl Store {
         let cache = aws_sdk_s3::config::IdentityCache::lazy().build();
         *client = Client::from_conf(client.config().to_builder().identity_cache(cache).build());
         self.granted.forget();
+    }
+
+    fn is_proven(&self) -> bool {
+        self.proven.load(Relaxed)
+    }
+
+    /// Notes that it was a store that answered.
+    fn prove(&self) {
+        self.proven.store(true, Relaxed);
     }
 
     /// The bucket's name.
@@ -127,12 +145,16 @@ macro_rules! send {
         match tokio::time::timeout($patience, $request).await {
             Ok(Ok(answer)) => {
                 $store.granted.note(right, &$object);
+                $store.prove();
                 Ok(answer)
             }
             Ok(Err(error)) => {
-                let mut error = $crate::store::StoreError::from_sdk($doing, $object, &error);
+                let mut error = $crate::store::StoreError::from_sdk($doing, $object, &error, $store.is_proven());
                 error.allowed_before = $store.granted.before(right, &error.object);
                 error.anonymous = $store.anonymous;
+                if error.is_of_a_store() {
+                    $store.prove();
+                }
                 if error.kind == $crate::store::Kind::Expired {
                     $store.renew_credentials();
                 }

@@ -2,13 +2,17 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_s3::primitives::ByteStream;
-use bytes::Bytes;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use bytes::{Bytes, BytesMut};
 
 use super::seen::SeenHeader;
+use super::words::is_id;
 use super::{Kind, Store, StoreError, send};
-use crate::live_read::{ContentRange, ENABLED_HEADER, PART_SIZE_HEADER, RECORDING_METADATA};
-use crate::part::PartNumber;
+use crate::live_read::{ContentRange, ENABLED_HEADER, MAX_OBJECT_SIZE, PART_SIZE_HEADER, RECORDING_METADATA};
+use crate::part::{PartNumber, PartSize};
+
+/// 9999-12-31T23:59:59Z: no clock of a store shows more, and sums with it do not overflow.
+const LAST_SECOND: i64 = 253_402_300_799;
 
 /// What to ask for: a Live Read GET names both ends of a range, or a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +51,7 @@ pub struct Body {
     /// The entity tag of what answered, without quotation marks, where the store names it. A finished object has one for
     /// all its bytes; an open upload may have another for each answer.
     pub etag: Option<String>,
-    /// The part size of the Live Read upload, where the store names it.
+    /// The part size of the Live Read upload, where the store names one that is within the limits.
     pub part_size: Option<u64>,
     /// `Last-Modified`, in seconds since 1970-01-01T00:00:00Z: when the upload was started.
     pub modified: Option<i64>,
@@ -57,6 +61,12 @@ pub struct Body {
 }
 
 impl Body {
+    /// The same as the answer to a HEAD.
+    fn head(self, size: u64) -> Head {
+        let Self { version, etag, modified, recording, .. } = self;
+        Head { size, version, etag, modified, recording }
+    }
+
     /// The next bytes, or `None` at the end of the answer.
     ///
     /// # Errors
@@ -83,6 +93,17 @@ pub struct Head {
     pub modified: Option<i64>,
     /// What the objects of one input that went into several have in common; see [`RECORDING_METADATA`].
     pub recording: Option<String>,
+}
+
+/// A small object, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Small {
+    /// All of its bytes.
+    pub bytes: Bytes,
+    /// The version that answered, where the store names it.
+    pub version: Option<String>,
+    /// The entity tag, without quotation marks, where the store names it.
+    pub etag: Option<String>,
 }
 
 impl Store {
@@ -116,48 +137,152 @@ impl Store {
             Ok(answer) => Ok(Fetched::Data(Box::new(Body {
                 range: answer.content_range.as_deref().and_then(ContentRange::parse),
                 length: answer.content_length.and_then(|length| u64::try_from(length).ok()),
-                version: answer.version_id.filter(|version| version != "null"),
+                version: answer.version_id.as_deref().and_then(version_id),
                 etag: answer.e_tag.as_deref().and_then(bare),
-                part_size: seen.value().and_then(|size| size.parse().ok()),
-                modified: answer.last_modified.map(|time| time.secs()),
+                part_size: seen.value().and_then(|size| size.parse().ok()).and_then(PartSize::checked),
+                modified: answer.last_modified.as_ref().and_then(moment),
                 recording: answer.metadata.as_ref().and_then(recording_of),
                 stream: answer.body,
             }))),
             Err(error) if error.status == Some(416) => Ok(Fetched::NotYet),
             Err(error) if error.kind == Kind::NoKey => Ok(Fetched::Absent),
-            // AWS and its like answer 400 to a version id that is not one of theirs: an upload id of theirs never is.
-            Err(error) if live && error.status == Some(400) && version.is_some() => Ok(Fetched::Absent),
+            // AWS and its like refuse a version id that is not one of theirs: an upload id of theirs never is.
+            Err(error) if live && version.is_some() && error.is_no_version_id() => Ok(Fetched::Absent),
             Err(error) => Err(error),
         }
     }
 
     /// Looks at the finished object, without the Live Read header: `None` while the upload is open, or after an abort.
     ///
+    /// A refusal of a HEAD has no code and so no meaning, and some things in between take the length away or make it a
+    /// zero: then a GET of one byte tells.
+    ///
     /// # Errors
     /// [`StoreError`] for anything but success and 404.
     pub async fn head(&self, key: &str, version: Option<&str>) -> Result<Option<Head>, StoreError> {
+        let doing = "looking for the finished object";
         let request =
             self.client().head_object().bucket(&self.bucket).key(key).set_version_id(version.map(str::to_owned));
-        match send!(
-            self,
-            read,
-            "looking for the finished object",
-            self.object(key),
-            self.patience.answer,
-            request.send()
-        ) {
-            Ok(answer) => Ok(Some(Head {
-                size: answer.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
-                version: answer.version_id.filter(|version| version != "null"),
-                etag: answer.e_tag.as_deref().and_then(bare),
-                modified: answer.last_modified.map(|time| time.secs()),
-                recording: answer.metadata.as_ref().and_then(recording_of),
-            })),
-            // 405: the version is a delete marker. 400: not a version id of this store's, so no finished object.
-            Err(error) if error.kind == Kind::NoKey || matches!(error.status, Some(400 | 405)) => Ok(None),
-            Err(error) => Err(error),
+        let answer = match send!(self, read, doing, self.object(key), self.patience.answer, request.send()) {
+            Ok(answer) => answer,
+            // 405: the version is a delete marker.
+            Err(error) if error.kind == Kind::NoKey || error.status == Some(405) => return Ok(None),
+            Err(error) if matches!(error.status, Some(400 | 401 | 403)) => {
+                return self.head_by_get(key, version, None).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let size = answer.content_length.and_then(|size| u64::try_from(size).ok());
+        if size.is_none_or(|size| size == 0) {
+            return self.head_by_get(key, version, size).await;
+        }
+        let Some(size) = size.filter(|size| *size <= MAX_OBJECT_SIZE) else {
+            let cause = "the store states a size that no object can have";
+            return Err(StoreError::local(doing, self.object(key), Kind::Passing, cause));
+        };
+        Ok(Some(Head {
+            size,
+            version: answer.version_id.as_deref().and_then(version_id),
+            etag: answer.e_tag.as_deref().and_then(bare),
+            modified: answer.last_modified.as_ref().and_then(moment),
+            recording: answer.metadata.as_ref().and_then(recording_of),
+        }))
+    }
+
+    /// The same by a GET of the first byte. `empty` is what a HEAD has said of the size, if anything.
+    async fn head_by_get(
+        &self,
+        key: &str,
+        version: Option<&str>,
+        empty: Option<u64>,
+    ) -> Result<Option<Head>, StoreError> {
+        let doing = "looking for the finished object";
+        let fail = |cause| Err(StoreError::local(doing, self.object(key), Kind::Passing, cause));
+        match self.fetch(key, version, Piece::Range { first: 0, last: 0 }, false).await {
+            Ok(Fetched::Data(body)) => match body.range.and_then(|range| range.total) {
+                Some(size) if empty.is_none() => Ok(Some(body.head(size))),
+                // An answer with the whole object in it, of a store that has no ranges.
+                None if empty.is_some() && body.length == Some(0) => Ok(Some(body.head(0))),
+                _ if empty.is_some() => fail("the store says that it is empty, and yet it has bytes"),
+                _ => fail("the store does not say how long it is"),
+            },
+            // There is no first byte.
+            Ok(Fetched::NotYet) => {
+                let version = version.map(str::to_owned);
+                Ok(Some(Head { size: 0, version, etag: None, modified: None, recording: None }))
+            }
+            Ok(Fetched::Absent) => Ok(None),
+            Err(error) if error.status == Some(405) || version.is_some() && error.is_no_version_id() => Ok(None),
+            Err(error) => Err(StoreError { doing: doing.to_owned(), ..error }),
         }
     }
+
+    /// Reads a small object whole; `None` where there is none.
+    ///
+    /// It comes in one piece or not at all: what is longer than `most` bytes, falls silent, trickles, or ends before the
+    /// length that the store has stated, is an error.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`Kind::Refused`] for an object that is too long.
+    pub async fn get_small(&self, key: &str, most: u64) -> Result<Option<Small>, StoreError> {
+        let doing = "reading the object";
+        let request = self.client().get_object().bucket(&self.bucket).key(key);
+        let seen = SeenHeader::new("transfer-encoding");
+        let request = request.customize().interceptor(seen.clone());
+        let answer = match send!(self, read, doing, self.object(key), self.patience.answer, request.send()) {
+            Ok(answer) => answer,
+            Err(error) if error.kind == Kind::NoKey => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let fail = |kind, cause: String| StoreError::local(doing, self.object(key), kind, cause);
+        let too_long = || fail(Kind::Refused, format!("it is longer than {most} bytes, which nothing of this kind is"));
+        let length = answer.content_length.and_then(|length| u64::try_from(length).ok());
+        if length.is_some_and(|length| length > most) {
+            return Err(too_long());
+        }
+        // The end of a connection is the end of nothing: only a length or the frames of HTTP tell whether all has come.
+        if length.is_none() && seen.value().is_none_or(|encoding| !encoding.to_ascii_lowercase().contains("chunked")) {
+            return Err(fail(Kind::Passing, "the store does not say how long it is".to_owned()));
+        }
+        let (mut stream, mut bytes) = (answer.body, BytesMut::new());
+        let stall = self.patience.body;
+        let whole = tokio::time::timeout(self.patience.part(length.unwrap_or(most), 0), async {
+            while let Some(next) = tokio::time::timeout(stall, stream.next()).await.transpose() {
+                match next {
+                    Ok(Ok(more)) => bytes.extend_from_slice(&more),
+                    Ok(Err(error)) => {
+                        return Err(fail(Kind::Passing, format!("the connection broke: {}", chain(&error))));
+                    }
+                    Err(_) => {
+                        return Err(fail(Kind::Passing, format!("nothing came for {} s", stall.as_secs_f64())));
+                    }
+                }
+                if bytes.len() as u64 > most {
+                    return Err(too_long());
+                }
+            }
+            Ok(())
+        });
+        whole.await.map_err(|_| fail(Kind::Passing, "it comes too slowly".to_owned()))??;
+        if length.is_some_and(|length| length != bytes.len() as u64) {
+            return Err(fail(Kind::Passing, "the answer has another length than it promised".to_owned()));
+        }
+        Ok(Some(Small {
+            bytes: bytes.freeze(),
+            version: answer.version_id.as_deref().and_then(version_id),
+            etag: answer.e_tag.as_deref().and_then(bare),
+        }))
+    }
+}
+
+/// A version that the store names, where there is one and it can be asked for.
+fn version_id(version: &str) -> Option<String> {
+    (version != "null" && is_id(version)).then(|| version.to_owned())
+}
+
+/// A moment that a calendar has, in seconds since 1970-01-01T00:00:00Z.
+pub(super) fn moment(time: &DateTime) -> Option<i64> {
+    Some(time.secs()).filter(|seconds| (0..=LAST_SECOND).contains(seconds))
 }
 
 /// An entity tag without its quotation marks.
@@ -167,7 +292,7 @@ fn bare(etag: &str) -> Option<String> {
 
 /// The name of the recording in an object's metadata.
 fn recording_of(metadata: &HashMap<String, String>) -> Option<String> {
-    metadata.get(RECORDING_METADATA).filter(|name| !name.is_empty()).cloned()
+    metadata.get(RECORDING_METADATA).filter(|name| is_id(name)).cloned()
 }
 
 /// An error with its causes, in one line.

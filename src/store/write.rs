@@ -7,6 +7,7 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use md5::{Digest, Md5};
 
+use super::words::is_id;
 use super::{Kind, Store, StoreError, send};
 use crate::live_read::{ENABLED_HEADER, PART_SIZE_HEADER, RECORDING_METADATA};
 use crate::part::{PartNumber, PartSize};
@@ -42,10 +43,14 @@ impl Store {
                 request.headers_mut().insert(PART_SIZE_HEADER, part_size.to_string());
             });
         let answer = send!(self, other, doing, self.object(key), self.patience.answer, request.send())?;
-        answer
-            .upload_id
-            .filter(|id| !id.is_empty())
-            .ok_or_else(|| StoreError::local(doing, self.object(key), Kind::Refused, "the answer names no upload id"))
+        match answer.upload_id.filter(|id| !id.is_empty()) {
+            Some(id) if is_id(&id) => Ok(id),
+            Some(_) => {
+                let cause = "the store gives an upload id that cannot be one";
+                Err(StoreError::local(doing, self.object(key), Kind::Refused, cause))
+            }
+            None => Err(StoreError::local(doing, self.object(key), Kind::Passing, "the answer names no upload id")),
+        }
     }
 
     /// Stores `body` as part `number` and waits at most `patience` for the answer.
@@ -78,7 +83,7 @@ impl Store {
         };
         let etag = sent?.e_tag.filter(|etag| !etag.is_empty());
         etag.map(ETag)
-            .ok_or_else(|| StoreError::local(&doing, self.object(key), Kind::Refused, "the answer carries no ETag"))
+            .ok_or_else(|| StoreError::local(&doing, self.object(key), Kind::Passing, "the answer carries no ETag"))
     }
 
     /// Completes the upload out of `parts`, in rising order of their numbers.

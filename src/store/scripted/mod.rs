@@ -140,6 +140,7 @@ pub(crate) fn store() -> (Store, Shelf) {
         bucket: "bucket".to_owned(),
         tally: Arc::new(Tally::default()),
         granted: Arc::default(),
+        proven: Arc::default(),
         patience: Patience::new(None),
         content_md5: false,
         anonymous: false,
