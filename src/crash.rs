@@ -3,17 +3,30 @@
 use std::panic::PanicHookInfo;
 use std::path::Path;
 use std::process;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::cli::common::Exit;
 use crate::log_lines::safe;
 use crate::stderr::{self, outlet};
 
+/// What a tool does first that has something to lose; false if it has nothing.
+static SEES_TO_IT: OnceLock<Box<dyn Fn() -> bool + Send + Sync>> = OnceLock::new();
+
+/// Has the first panic end the tool in its own way: `end` asks it to, or tells that nothing is to be done.
+pub fn see_to_it(end: impl Fn() -> bool + Send + Sync + 'static) {
+    // Only one tool runs in a process.
+    drop(SEES_TO_IT.set(Box::new(end)));
+}
+
 /// Has each panic of this process end it with a message and exit code 1.
 pub(crate) fn install() {
     static PANICKED: AtomicBool = AtomicBool::new(false);
     std::panic::set_hook(Box::new(|info| {
         if PANICKED.swap(true, Relaxed) {
+            if SEES_TO_IT.get().is_some() {
+                process::exit(i32::from(Exit::Failed.code()));
+            }
             // The first one ends the process in a moment.
             return;
         }
@@ -24,6 +37,9 @@ pub(crate) fn install() {
             outlet().line(format!("{}\n", safe(&message, 4096)));
         }
         outlet().clear();
+        if SEES_TO_IT.get().is_some_and(|end| end()) {
+            return;
+        }
         outlet().settle(stderr::PATIENCE);
         process::exit(i32::from(Exit::Failed.code()));
     }));

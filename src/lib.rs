@@ -10,7 +10,7 @@
 //! | [`live_read`], [`part`], [`limits`], [`key`] | facts and arithmetic of the protocol, and of keys; pure |
 //! | [`store`] | the one door to S3 |
 //! | [`retry`] | when to send a failed request again |
-//! | [`source`], [`pool`], [`upload`], [`tail`], [`outbox`], [`spool`], [`ledger`], [`rollover`] | the writer |
+//! | [`source`], [`pool`], [`upload`], [`tail`], [`outbox`], [`spool`], [`spool_dir`], [`kept`], [`ledger`], [`rollover`] | the writer |
 //! | [`locate`], [`held`], [`follow`], [`prefetch`], [`rhythm`], [`sink`], [`chain`] | the reader |
 //! | [`join`], [`seek`], [`ranges`], [`examine`] | the reader in the middle of a recording |
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
@@ -24,10 +24,11 @@
 #![allow(clippy::duration_suboptimal_units, clippy::struct_excessive_bools, clippy::module_name_repetitions)]
 
 pub mod abort;
+mod at_once;
 pub mod chain;
 pub mod check;
 pub mod cli;
-mod crash;
+pub mod crash;
 pub mod examine;
 pub mod fmp4;
 pub mod follow;
@@ -35,6 +36,7 @@ mod format;
 pub mod held;
 pub mod hls;
 pub mod join;
+pub mod kept;
 pub mod key;
 pub mod ledger;
 pub mod limits;
@@ -61,6 +63,7 @@ pub mod shutdown;
 pub mod sink;
 pub mod source;
 pub mod spool;
+pub mod spool_dir;
 pub mod stats;
 pub mod stderr;
 pub mod store;

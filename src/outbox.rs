@@ -4,28 +4,42 @@
 //! Memory holds at most as many parts as the pool has buffers: those in flight, one that waits and one that is being
 //! filled. When all are taken the input waits, unless the store is away and there is a spool.
 //!
+//! An object that is being completed while input goes on in the next one has an outbox of its own beside that of the next.
+//! Both [share](Shared) buffers and turns, and parts that fail leave the memory to the input.
+//!
 //! The part that is being filled can be sent early, as the tail part ([`Outbox::send_tail`]): one version at a time, and
 //! the next version, the full one included, only when the store has answered to the one before, so that none can land in
 //! the wrong order. Where an answer was lost, the longer version is looked at after it was stored.
 
-use std::collections::VecDeque;
+mod early;
+mod put;
+mod shared;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep};
 
 use crate::cli::units::show_bytes;
+use crate::kept::Content;
 use crate::ledger::Ledger;
 use crate::part::{PartNumber, PartSize};
 use crate::pool::{NoMemory, PartBuffer, PartPool};
 use crate::progress::Progress;
 use crate::retry::Retry;
-use crate::spool::{Spool, SpoolSettings, Spooled};
-use crate::store::{ETag, Kind, Store, StoreError};
+use crate::spool::Spool;
+use crate::store::{ETag, Store, StoreError};
+
+use early::{Early, Tail, answered};
+use put::{Parcel, Way, put};
+
+pub use early::Taken;
+pub use shared::Shared;
 
 /// The store counts as away when no part has been stored for this long, even if no request has failed yet ...
 const AWAY: Duration = Duration::from_secs(5);
@@ -77,41 +91,6 @@ pub enum OutboxError {
     Task(#[from] JoinError),
 }
 
-/// A part that waits for its turn.
-#[derive(Debug)]
-enum Waiting {
-    Memory(Bytes),
-    Disk(Spooled),
-}
-
-/// What became of a tail part that was to be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    /// It is on its way.
-    Yes,
-    /// Not now: the version before it is still on its way, or all buffers and slots are in use.
-    NotNow,
-    /// Not in this upload: the store has refused one.
-    Never,
-}
-
-/// What is known of the early versions of a part.
-#[derive(Debug, Clone, Copy)]
-struct Early {
-    number: PartNumber,
-    /// The size of the longest one that the store has.
-    stored: u64,
-    /// Whether the answer to one was lost, so that it may still land.
-    uncertain: bool,
-}
-
-/// The tail part on its way.
-#[derive(Debug)]
-struct Tail {
-    number: PartNumber,
-    task: JoinHandle<Result<Stored, StoreError>>,
-}
-
 /// A part that has been stored.
 #[derive(Debug)]
 struct Stored {
@@ -125,21 +104,20 @@ struct Stored {
 #[derive(Debug)]
 pub struct Outbox {
     address: Arc<Address>,
-    concurrency: usize,
-    pool: PartPool,
-    waiting: VecDeque<(PartNumber, Waiting)>,
+    shared: Shared,
+    waiting: VecDeque<Parcel>,
     in_flight: JoinSet<Result<Stored, OutboxError>>,
+    /// What is in flight, and what was and failed.
+    flying: BTreeMap<PartNumber, Parcel>,
     tail: Option<Tail>,
     early: Option<Early>,
     /// The highest part that was sent.
     highest: Option<PartNumber>,
     /// Whether the store has refused a tail.
     tail_refused: bool,
-    /// Parts in flight whose last attempt failed.
-    failing: Arc<AtomicUsize>,
     spool: Option<Spool>,
-    /// When a part was last stored, or the first of a new burst sent.
-    moved: Instant,
+    /// Turns true when no part is to be tried again.
+    over: watch::Sender<bool>,
     /// How long parts take, the slow ones.
     usual: Option<Duration>,
     /// When it was last said that parts wait on disk, and that no more can.
@@ -163,23 +141,22 @@ impl Outbox {
         address: Address,
         part_size: PartSize,
         concurrency: usize,
-        spool: Option<SpoolSettings>,
+        spool: Option<Spool>,
         progress: Arc<Progress>,
     ) -> Self {
-        let spool = spool.filter(|spool| spool.limit > 0).map(|settings| Spool::new(settings, part_size.get()));
+        let pool = PartPool::new(concurrency + 2, part_size.as_len());
         Self {
             address: Arc::new(address),
-            concurrency,
-            pool: PartPool::new(concurrency + 2, part_size.as_len()),
+            shared: Shared::new(pool, concurrency, spool.is_some()),
             waiting: VecDeque::new(),
             in_flight: JoinSet::new(),
+            flying: BTreeMap::new(),
             tail: None,
             early: None,
             highest: None,
             tail_refused: false,
-            failing: Arc::default(),
             spool,
-            moved: Instant::now(),
+            over: watch::channel(false).0,
             usual: None,
             warned: None,
             warned_full: None,
@@ -192,17 +169,29 @@ impl Outbox {
         }
     }
 
-    /// Takes its buffers from a pool that another outbox uses too, so that both together stay within it.
+    /// Shares buffers and turns with another outbox, so that both together stay within them.
     #[must_use]
-    pub fn sharing(mut self, pool: PartPool) -> Self {
-        self.pool = pool;
+    pub fn sharing(mut self, shared: Shared) -> Self {
+        self.shared = shared;
         self
     }
 
-    /// The pool that the buffers come from.
+    /// What other outboxes can share.
     #[must_use]
-    pub fn pool(&self) -> PartPool {
-        self.pool.clone()
+    pub fn shared(&self) -> Shared {
+        self.shared.clone()
+    }
+
+    /// Its upload's key and id.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Where parts of it wait on disk.
+    #[must_use]
+    pub fn spool(&self) -> Option<&Spool> {
+        self.spool.as_ref()
     }
 
     /// How many bytes the store holds without a gap, and each change of that.
@@ -224,66 +213,27 @@ impl Outbox {
     /// [`OutboxError`] when a part that is on its way has failed for good.
     pub async fn buffer(&mut self) -> Result<PartBuffer, OutboxError> {
         loop {
-            self.launch();
+            self.launch(None);
             // One part may wait in memory beside the one to be filled; the other buffers belong to the parts in flight,
             // those that come back from disk included.
-            let in_memory = self.waiting.iter().filter(|(_, part)| matches!(part, Waiting::Memory(_))).count();
-            if in_memory > 1 {
-                let away_at = self.moved + AWAY.max(self.usual.unwrap_or(UNKNOWN) * AWAY_TIMES);
-                let away = self.failing.load(Relaxed) > 0 || Instant::now() >= away_at;
-                if away && self.spill() {
-                    continue;
-                }
-                let look_again = Instant::now() + LOOK_AGAIN;
-                let spools = self.spool.is_some();
-                tokio::select! {
-                    stored = self.stored() => stored?,
-                    () = sleep_until(look_again), if spools => {}
-                }
+            let in_memory = self.in_memory();
+            if in_memory > 1 && self.is_away() && self.spill() {
                 continue;
             }
-            let pool = self.pool.clone();
+            let (pool, spools) = (self.shared.pool.clone(), self.spool.is_some() && in_memory > 0);
             tokio::select! {
-                buffer = pool.acquire() => return Ok(buffer?),
+                buffer = pool.acquire_for_input(), if in_memory <= 1 => return Ok(buffer?),
                 stored = self.stored() => stored?,
+                // Without a buffer for so long, the part that waits in memory has to go as well.
+                () = sleep(LOOK_AGAIN), if spools => if self.is_away() { self.spill(); },
             }
         }
     }
 
     /// Takes a part that is full, or the last one.
     pub fn send(&mut self, number: PartNumber, part: Bytes) {
-        self.waiting.push_back((number, Waiting::Memory(part)));
-        self.launch();
-    }
-
-    /// Sends the first bytes of the part that is being filled, in a buffer of their own if one is free.
-    pub fn send_tail(&mut self, number: PartNumber, filled: &[u8]) -> Taken {
-        if self.tail_refused {
-            return Taken::Never;
-        }
-        // A part that waits for its turn must find what is known of its own early versions.
-        let busy = self.tail.is_some() || self.early.is_some_and(|early| early.number != number || early.uncertain);
-        // Nor in place of a longer one that an earlier run has left.
-        let shorter = self.ledger.size_of(number).is_some_and(|held| held >= filled.len() as u64);
-        if busy || shorter || !self.waiting.is_empty() || self.in_flight.len() >= self.concurrency {
-            return Taken::NotNow;
-        }
-        let Some(mut buffer) = self.pool.try_acquire() else { return Taken::NotNow };
-        let Some(room) = buffer.room().get_mut(..filled.len()) else { return Taken::NotNow };
-        room.copy_from_slice(filled);
-        buffer.advance(filled.len());
-        let (address, body, began) = (self.address.clone(), buffer.freeze(), Instant::now());
-        let task = tokio::spawn(async move {
-            let size = body.len() as u64;
-            // One attempt: the next version comes soon.
-            let patience = address.store.patience().part(size, 0);
-            let etag = address.store.put_part(&address.key, &address.upload_id, number, body, patience).await?;
-            Ok(Stored { number, etag, size, took: began.elapsed() })
-        });
-        tracing::debug!(part = number.get(), bytes = filled.len(), "sending the tail so far");
-        self.early.get_or_insert(Early { number, stored: 0, uncertain: false });
-        self.tail = Some(Tail { number, task });
-        Taken::Yes
+        self.waiting.push_back(Parcel::new(number, Content::Memory(part)));
+        self.launch(None);
     }
 
     /// Waits until a part on its way is stored; for ever if none is. Dropping the future loses nothing.
@@ -291,11 +241,21 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError`] when it has failed for good.
     pub async fn stored(&mut self) -> Result<(), OutboxError> {
-        tokio::select! {
-            Some(joined) = self.in_flight.join_next() => self.note(joined)?,
-            answer = answered(&mut self.tail) => self.note_tail(answer),
-        }
-        self.launch();
+        let next = if self.is_full() { None } else { self.next_waiting(false) };
+        let from_disk = next.and_then(|at| self.waiting.get(at)).map(Parcel::is_on_disk);
+        let shared = self.shared.clone();
+        let ready = tokio::select! {
+            Some(joined) = self.in_flight.join_next() => {
+                self.note(joined)?;
+                None
+            }
+            answer = answered(&mut self.tail) => {
+                self.note_tail(answer);
+                None
+            }
+            ready = turn(&shared, from_disk.unwrap_or(false)), if from_disk.is_some() => Some(ready?),
+        };
+        self.launch(ready);
         Ok(())
     }
 
@@ -305,16 +265,25 @@ impl Outbox {
     /// [`OutboxError`] when one has failed for good.
     pub async fn drain(&mut self) -> Result<(), OutboxError> {
         loop {
-            self.launch();
-            if self.in_flight.is_empty() && self.tail.is_none() {
+            self.launch(None);
+            if self.waiting.is_empty() && self.in_flight.is_empty() && self.tail.is_none() {
                 return Ok(());
             }
-            self.stored().await?;
+            let spills = self.spool.is_some() && self.in_memory() > 0;
+            tokio::select! {
+                stored = self.stored() => stored?,
+                () = sleep(LOOK_AGAIN), if spills => {
+                    if self.shared.pool.is_wanted() && self.is_away() {
+                        self.spill();
+                    }
+                }
+            }
         }
     }
 
-    /// After a failure: lets what is in flight end by itself, whatever the results.
+    /// After a failure: lets what is in flight end by itself, whatever the results. What fails is not tried again.
     pub async fn settle(&mut self) {
+        self.over.send_replace(true);
         if self.tail.is_some() {
             let answer = answered(&mut self.tail).await;
             self.note_tail(answer);
@@ -326,71 +295,138 @@ impl Outbox {
         }
     }
 
-    /// Starts to send waiting parts, the oldest first.
-    fn launch(&mut self) {
-        if self.in_flight.is_empty() {
-            self.moved = Instant::now();
+    /// Ends what is in flight at once.
+    pub fn stop(&mut self) {
+        self.over.send_replace(true);
+        self.in_flight.abort_all();
+        if let Some(tail) = self.tail.take() {
+            tail.task.abort();
         }
-        while self.in_flight.len() + usize::from(self.tail.is_some()) < self.concurrency
-            && let Some((number, part)) = self.next_waiting()
+    }
+
+    /// The parts that were sent and are not known to be stored, by rising number. After [`settle`](Self::settle) or
+    /// [`stop`](Self::stop).
+    #[must_use]
+    pub fn remainder(&self) -> BTreeMap<PartNumber, Content> {
+        self.flying.values().chain(&self.waiting).map(|parcel| (parcel.number, parcel.content())).collect()
+    }
+
+    /// Whether as many parts are in flight as may be.
+    fn is_full(&self) -> bool {
+        self.in_flight.len() + usize::from(self.tail.is_some()) >= self.shared.concurrency
+    }
+
+    /// How many parts wait in memory for their turn.
+    fn in_memory(&self) -> usize {
+        self.waiting.iter().filter(|parcel| !parcel.is_on_disk()).count()
+    }
+
+    /// Whether the store does not answer, as far as can be told.
+    fn is_away(&self) -> bool {
+        let still = AWAY.max(self.usual.unwrap_or(UNKNOWN) * AWAY_TIMES);
+        self.shared.failing.load(Relaxed) > 0 || self.shared.still_for() >= still
+    }
+
+    /// Starts to send waiting parts, the oldest first; the first of them with the turn that was waited for.
+    fn launch(&mut self, mut ready: Option<Ready>) {
+        let turns = &self.shared.turns;
+        if self.in_flight.is_empty()
+            && turns.available_permits() + usize::from(ready.is_some()) == self.shared.concurrency
         {
-            let early = self.early.take_if(|early| early.number == number);
-            let uncertain = early.is_some_and(|early| early.uncertain);
-            if !uncertain && early.is_some_and(|early| early.stored == part.len()) {
-                // The store has it as it is.
+            self.shared.moves();
+        }
+        while !self.is_full()
+            && let Some(at) = self.next_waiting(false)
+        {
+            if self.has_as_it_is(at) {
+                self.waiting.remove(at);
+                self.early = None;
                 continue;
             }
+            let Some((at, Ready { turn, buffer })) = self.way_for(at, ready.take()) else { break };
+            let Some(parcel) = self.waiting.remove(at) else { break };
+            let number = parcel.number;
+            let early = self.early.take_if(|early| early.number == number);
+            let uncertain = early.is_some_and(|early| early.uncertain);
             self.highest = self.highest.max(Some(number));
-            let (address, failing, pool) = (self.address.clone(), Failing::new(&self.failing), self.pool.clone());
-            self.in_flight.spawn(async move {
-                let body = match part {
-                    Waiting::Memory(body) => body,
-                    Waiting::Disk(spooled) => {
-                        let mut buffer = pool.acquire().await?;
-                        spooled.read_into(&mut buffer).map_err(|cause| OutboxError::Spool { number, cause })?;
-                        buffer.freeze()
-                    }
-                };
-                put(&address, number, body, uncertain, failing).await
-            });
+            let way = Way {
+                address: self.address.clone(),
+                shared: self.shared.clone(),
+                spool: self.spool.clone(),
+                over: self.over.subscribe(),
+            };
+            self.flying.insert(number, parcel.clone());
+            self.in_flight.spawn(put(way, parcel, uncertain, turn, buffer));
         }
-        let on_disk: usize = self.waiting.iter().map(|(_, part)| part.disk_len()).sum();
+        self.tell_on_disk();
+    }
+
+    /// A turn for the part at this place, and a buffer if it is on disk. Where there is no buffer, a part in memory goes
+    /// first, which gives one back.
+    fn way_for(&self, at: usize, ready: Option<Ready>) -> Option<(usize, Ready)> {
+        let on_disk = self.waiting.get(at)?.is_on_disk();
+        let ready = match ready {
+            Some(ready) => ready,
+            None => Ready { turn: self.shared.turns.clone().try_acquire_owned().ok()?, buffer: None },
+        };
+        if !on_disk {
+            return Some((at, Ready { buffer: None, ..ready }));
+        }
+        match ready.buffer.or_else(|| self.shared.pool.try_acquire()) {
+            Some(buffer) => Some((at, Ready { turn: ready.turn, buffer: Some(buffer) })),
+            None => Some((self.next_waiting(true)?, Ready { turn: ready.turn, buffer: None })),
+        }
+    }
+
+    /// The oldest part that waits and is not kept by an early version of itself that is still on its way.
+    fn next_waiting(&self, in_memory: bool) -> Option<usize> {
+        let held = self.tail.as_ref().map(|tail| tail.number);
+        self.waiting.iter().position(|parcel| Some(parcel.number) != held && !(in_memory && parcel.is_on_disk()))
+    }
+
+    /// Whether the store has the part at this place already, as an early version of the same length.
+    fn has_as_it_is(&self, at: usize) -> bool {
+        let early = self.early.filter(|early| !early.uncertain);
+        let parcel = self.waiting.get(at);
+        early.zip(parcel).is_some_and(|(early, parcel)| early.number == parcel.number && early.stored == parcel.len())
+    }
+
+    /// Tells the progress how much waits on disk, and the person when nothing does any more.
+    fn tell_on_disk(&mut self) {
+        let on_disk = self.on_disk();
         // There can be another outbox beside this one.
-        let before = std::mem::replace(&mut self.told_on_disk, on_disk as u64);
-        self.progress.spooled.fetch_add(self.told_on_disk.saturating_sub(before), Relaxed);
-        self.progress.spooled.fetch_sub(before.saturating_sub(self.told_on_disk), Relaxed);
+        let before = std::mem::replace(&mut self.told_on_disk, on_disk);
+        self.progress.spooled.fetch_add(on_disk.saturating_sub(before), Relaxed);
+        self.progress.spooled.fetch_sub(before.saturating_sub(on_disk), Relaxed);
         if self.spooling && on_disk == 0 {
             self.spooling = false;
             tracing::info!("all parts have left the disk");
         }
     }
 
-    /// The oldest part that waits and is not kept by an early version of itself that is still on its way.
-    fn next_waiting(&mut self) -> Option<(PartNumber, Waiting)> {
-        let held = self.tail.as_ref().map(|tail| tail.number);
-        let at = self.waiting.iter().position(|(number, _)| Some(*number) != held)?;
-        self.waiting.remove(at)
+    /// Bytes that wait on disk for their turn.
+    fn on_disk(&self) -> u64 {
+        self.waiting.iter().filter(|parcel| parcel.is_on_disk()).map(Parcel::len).sum()
     }
 
     /// Moves the newest part that waits in memory to disk; false when that is not possible.
     fn spill(&mut self) -> bool {
-        let newest = self.waiting.iter_mut().rev().find(|(_, part)| matches!(part, Waiting::Memory(_)));
-        let (Some(spool), Some((number, part))) = (self.spool.as_mut(), newest) else { return false };
-        let Waiting::Memory(bytes) = part else { return false };
+        let newest = self.waiting.iter().rev().find(|parcel| !parcel.is_on_disk());
+        let (Some(spool), Some(parcel)) = (&self.spool, newest) else { return false };
         let due = |warned: Option<Instant>| warned.is_none_or(|at| at.elapsed() >= WARN_AGAIN);
-        match spool.put(bytes) {
-            Ok(spooled) => {
-                tracing::debug!(part = number.get(), "moved to disk");
-                *part = Waiting::Disk(spooled);
+        let spilled = parcel.spill(spool);
+        self.shared.has_room(spilled.is_ok());
+        match spilled {
+            Ok(()) => {
                 self.spooling = true;
                 if due(self.warned) {
                     self.warned = Some(Instant::now());
-                    let bytes: usize = self.waiting.iter().map(|(_, part)| part.disk_len()).sum();
-                    let shown = show_bytes(bytes as u64);
+                    let shown = show_bytes(self.on_disk());
                     tracing::warn!(
                         "the store does not keep up; input goes on to be read and waits on disk ({shown} so far)"
                     );
                 }
+                self.tell_on_disk();
                 true
             }
             Err(error) => {
@@ -408,50 +444,15 @@ impl Outbox {
     fn note(&mut self, joined: Result<Result<Stored, OutboxError>, JoinError>) -> Result<(), OutboxError> {
         let stored = joined??;
         tracing::debug!(part = stored.number.get(), bytes = stored.size, "stored");
+        self.flying.remove(&stored.number);
         self.usual = Some(self.usual.map_or(stored.took, |usual| stored.took.max(usual * 7 / 8)));
         self.enter(stored);
         Ok(())
     }
 
-    /// Notes what became of a tail part. None is worth an error: the longer version is still to come.
-    fn note_tail(&mut self, answer: Result<Result<Stored, StoreError>, JoinError>) {
-        // Behind a higher part, a short one is refused as it should be.
-        let outrun = self.early.is_some_and(|early| self.highest > Some(early.number));
-        let error = match answer {
-            Ok(Ok(stored)) => {
-                tracing::debug!(part = stored.number.get(), bytes = stored.size, "stored as the tail so far");
-                if let Some(early) = &mut self.early {
-                    early.stored = early.stored.max(stored.size);
-                }
-                return self.enter(stored);
-            }
-            Ok(Err(error)) => error,
-            Err(error) => StoreError::local(
-                "uploading the tail part",
-                self.address.store.object(&self.address.key),
-                Kind::Passing,
-                error.to_string(),
-            ),
-        };
-        match error.kind {
-            // Without a clear no, it may have been taken, or still be taken later.
-            Kind::Passing if !matches!(error.status, Some(429 | 503)) => {
-                if let Some(early) = &mut self.early {
-                    early.uncertain = true;
-                }
-                tracing::debug!("{error}");
-            }
-            Kind::Refused if !outrun => {
-                self.tail_refused = true;
-                tracing::warn!("{error} Only full parts are sent from here on; nothing is lost.");
-            }
-            _ => tracing::debug!("{error}"),
-        }
-    }
-
     /// Notes what the store holds.
     fn enter(&mut self, Stored { number, etag, size, .. }: Stored) {
-        self.moved = Instant::now();
+        self.shared.moves();
         let before = self.ledger.size_of(number);
         self.ledger.note(number, etag, size);
         self.tell_readable();
@@ -463,101 +464,23 @@ impl Outbox {
     }
 }
 
-/// Waits for the answer to the tail part on its way; for ever if there is none. Dropping the future loses nothing.
-async fn answered(tail: &mut Option<Tail>) -> Result<Result<Stored, StoreError>, JoinError> {
-    let Some(Tail { task, .. }) = tail else { return std::future::pending().await };
-    let answer = task.await;
-    *tail = None;
-    answer
-}
-
-impl Waiting {
-    fn len(&self) -> u64 {
-        match self {
-            Self::Memory(body) => body.len() as u64,
-            Self::Disk(spooled) => spooled.len() as u64,
-        }
-    }
-
-    fn disk_len(&self) -> usize {
-        match self {
-            Self::Memory(_) => 0,
-            Self::Disk(spooled) => spooled.len(),
-        }
-    }
-}
-
-/// Counts one part among the failing ones from its first failed attempt until it is stored or given up.
+/// What a part needs to be sent: a turn, and a buffer if it comes from disk.
 #[derive(Debug)]
-struct Failing {
-    count: Arc<AtomicUsize>,
-    counted: bool,
+struct Ready {
+    turn: OwnedSemaphorePermit,
+    buffer: Option<PartBuffer>,
 }
 
-impl Failing {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        Self { count: count.clone(), counted: false }
-    }
-
-    fn failed(&mut self) {
-        if !std::mem::replace(&mut self.counted, true) {
-            self.count.fetch_add(1, Relaxed);
-        }
-    }
-}
-
-impl Drop for Failing {
-    fn drop(&mut self) {
-        if self.counted {
-            self.count.fetch_sub(1, Relaxed);
-        }
+/// Waits for what a part needs to be sent. First the memory, then the turn: who has a turn must not wait for anything but
+/// the store.
+async fn turn(shared: &Shared, from_disk: bool) -> Result<Ready, OutboxError> {
+    let buffer = if from_disk { Some(shared.pool.acquire().await?) } else { None };
+    match shared.turns.clone().acquire_owned().await {
+        Ok(turn) => Ok(Ready { turn, buffer }),
+        // The semaphore is never closed.
+        Err(_) => std::future::pending().await,
     }
 }
 
-/// Sends one part until the store has it; if an earlier version of it may still land, until the store is seen to have it.
-async fn put(
-    address: &Address,
-    number: PartNumber,
-    body: Bytes,
-    uncertain: bool,
-    mut failing: Failing,
-) -> Result<Stored, OutboxError> {
-    let (size, began) = (body.len() as u64, Instant::now());
-    loop {
-        let etag = send(address, number, &body, &mut failing).await?;
-        if !uncertain || holds(address, number, &etag).await? {
-            return Ok(Stored { etag, took: began.elapsed(), number, size });
-        }
-        tracing::debug!(part = number.get(), "an earlier version landed late; sending it again");
-    }
-}
-
-/// Sends one part until the store says that it has it.
-async fn send(address: &Address, number: PartNumber, body: &Bytes, failing: &mut Failing) -> Result<ETag, StoreError> {
-    // Only silence shows that more patience is needed: a part that was refused five times is not a slow one.
-    let silences = AtomicU32::new(0);
-    let (silences, size) = (&silences, body.len() as u64);
-    let etag = address.retry.run(|failed| {
-        if failed > 0 {
-            failing.failed();
-        }
-        let patience = address.store.patience().part(size, silences.load(Relaxed));
-        let sent = address.store.put_part(&address.key, &address.upload_id, number, body.clone(), patience);
-        async move {
-            let began = Instant::now();
-            let result = sent.await;
-            if began.elapsed() >= patience {
-                silences.fetch_add(1, Relaxed);
-            }
-            result
-        }
-    });
-    etag.await
-}
-
-/// Whether the store holds this version of a part.
-async fn holds(address: &Address, number: PartNumber, etag: &ETag) -> Result<bool, StoreError> {
-    let parts = address.retry.run(|_| address.store.parts(&address.key, &address.upload_id)).await?;
-    let held = parts.iter().find(|part| part.number == number);
-    Ok(held.is_some_and(|part| part.etag == etag.0.trim_matches('"')))
-}
+#[cfg(test)]
+mod tests;

@@ -7,14 +7,32 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// A fixed number of buffers of one part each; the memory is taken when a buffer is first used.
 #[derive(Debug, Clone)]
 pub struct PartPool {
     permits: Arc<Semaphore>,
     free: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// How many wait for a buffer to fill with input.
+    wanting: Arc<watch::Sender<usize>>,
     part_len: usize,
+}
+
+/// Counts one that waits, until it is dropped.
+struct Wanting<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Wanting<'a> {
+    fn new(wanting: &'a watch::Sender<usize>) -> Self {
+        wanting.send_modify(|count| *count += 1);
+        Self(wanting)
+    }
+}
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 /// The system gave no memory for a part.
@@ -26,7 +44,33 @@ impl PartPool {
     /// A pool of `count` buffers that hold `part_len` bytes each.
     #[must_use]
     pub fn new(count: usize, part_len: usize) -> Self {
-        Self { permits: Arc::new(Semaphore::new(count)), free: Arc::default(), part_len }
+        Self {
+            permits: Arc::new(Semaphore::new(count)),
+            free: Arc::default(),
+            wanting: Arc::new(watch::channel(0).0),
+            part_len,
+        }
+    }
+
+    /// Waits for a buffer to fill with input. While it waits, [`wanted`](Self::wanted) tells others to give up theirs.
+    ///
+    /// # Errors
+    /// [`NoMemory`] when the system refuses the memory.
+    pub async fn acquire_for_input(&self) -> Result<PartBuffer, NoMemory> {
+        let _wanting = Wanting::new(&self.wanting);
+        self.acquire().await
+    }
+
+    /// Waits until input waits for a buffer.
+    pub async fn wanted(&self) {
+        // The sender lives as long as the pool.
+        drop(self.wanting.subscribe().wait_for(|wanting| *wanting > 0).await);
+    }
+
+    /// Whether input waits for a buffer.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        *self.wanting.borrow() > 0
     }
 
     /// Waits for a buffer that is not in use; it comes empty.

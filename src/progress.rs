@@ -29,6 +29,8 @@ pub struct Progress {
     pub at_edge: AtomicBool,
     /// Milliseconds after the start at which something new last came.
     news_ms: AtomicU64,
+    /// Whether input is being taken, so that an end has to see to it.
+    pub taking: AtomicBool,
     /// The upload being written or read.
     pub upload: OnceLock<String>,
     /// Keys and ids of all uploads that are open, where an input goes into several objects.
@@ -46,6 +48,7 @@ impl Default for Progress {
             parts: zero(),
             spooled: zero(),
             at_edge: AtomicBool::new(false),
+            taking: AtomicBool::new(false),
             news_ms: zero(),
             upload: OnceLock::new(),
             open: Mutex::default(),

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use md5::{Digest, Md5};
 
+use crate::kept::KeptFile;
 use crate::ledger::Ledger;
 use crate::locate::may_not_list;
 use crate::part::{PartNumber, PartSize};
@@ -157,6 +158,18 @@ pub enum ResumeError {
         /// Its last byte.
         last: u64,
     },
+    /// The kept file does not go with the upload.
+    #[error("{} does not go with the upload {id} of {object}: {why}", path.display())]
+    NotOfIt {
+        /// The kept file.
+        path: PathBuf,
+        /// The object.
+        object: String,
+        /// The upload id.
+        id: String,
+        /// What does not fit.
+        why: String,
+    },
     /// The file cannot be read.
     #[error("cannot read {}: {cause}", path.display())]
     Read {
@@ -174,6 +187,8 @@ pub enum Input<'a> {
     Stream,
     /// A file that holds all from the first byte on.
     File(&'a File, &'a Path),
+    /// What an earlier run kept because it could not be stored, and then a stream.
+    Kept(&'a KeptFile),
 }
 
 /// Finds the upload and compares it with the input. `None`: no upload is open.
@@ -210,6 +225,7 @@ pub async fn take_up(
     }
     let held = match input {
         Input::Stream => stream(id, part_size, &parts),
+        Input::Kept(kept) => kept_and_stored(&object, id, part_size, parts, kept)?,
         Input::File(file, path) => compare(object, id, part_size, parts, file, path).await?,
     };
     Ok(Some(held))
@@ -307,6 +323,81 @@ fn stream(upload_id: String, part_size: PartSize, parts: &[StoredPart]) -> Held 
     Held { upload_id, part_size, ledger, tail, highest, stale }
 }
 
+/// Puts what an upload holds and what was kept of it together. Both have to make up all that was taken, without a gap.
+fn kept_and_stored(
+    object: &str,
+    id: String,
+    part_size: PartSize,
+    parts: Vec<StoredPart>,
+    kept: &KeptFile,
+) -> Result<Held, ResumeError> {
+    let path = &kept.path;
+    let refused =
+        |why: String| ResumeError::NotOfIt { path: path.clone(), object: object.to_owned(), id: id.clone(), why };
+    if part_size != kept.label.part_size {
+        return Err(refused(format!("its parts have {} bytes, those of the upload {part_size}", kept.label.part_size)));
+    }
+    let last = kept.last();
+    let highest = parts.last().map(|part| part.number);
+    // Parts behind all that was taken are of a run before that, and have to be overwritten.
+    let stale = highest.filter(|highest| Some(*highest) > last);
+    let (mut ledger, mut tail, mut due) = (Ledger::default(), None, Some(PartNumber::FIRST));
+    for part in parts.into_iter().filter(|part| Some(part.number) <= last) {
+        let (number, start) = (part.number, part_size.start_of(part.number));
+        while due.is_some_and(|due| due < number && kept.size_of(due).is_some()) {
+            due = due.and_then(PartNumber::next);
+        }
+        if due != Some(number) {
+            break;
+        }
+        due = number.next();
+        let ends = (kept.taken - start).min(part_size.get());
+        let Some(size) = kept.size_of(number) else {
+            if part.size != ends {
+                let why = format!("part {number} has {} bytes there, where {ends} were stored", part.size);
+                return Err(refused(why));
+            }
+            ledger.note(number, ETag(part.etag.clone()), part.size);
+            tail = (part.size < part_size.get()).then_some(Tail { part, start });
+            continue;
+        };
+        // Stored after all, or the beginning of it.
+        let unread = |cause| ResumeError::Read { path: path.clone(), cause };
+        let known = md5_of(&part).filter(|_| part.size <= size);
+        let same = known.map(|md5| digest_kept(kept, start, part.size).map(|digest| digest == md5)).transpose();
+        match same.map_err(unread)? {
+            Some(true) if part.size == size => ledger.note(number, ETag(part.etag), part.size),
+            Some(false) => return Err(refused(format!("part {number} has other bytes there"))),
+            _ if part.size > size => return Err(refused(format!("part {number} is longer there"))),
+            _ => {}
+        }
+    }
+    while due.is_some_and(|due| kept.size_of(due).is_some()) {
+        due = due.and_then(PartNumber::next);
+    }
+    match due.filter(|due| Some(*due) <= last) {
+        Some(missing) => Err(refused(format!("part {missing} is in neither"))),
+        None => Ok(Held { upload_id: id, part_size, ledger, tail, highest, stale }),
+    }
+}
+
+/// MD5 of a stretch of the object as it was kept.
+fn digest_kept(kept: &KeptFile, start: u64, size: u64) -> io::Result<[u8; 16]> {
+    let (mut hash, mut room) = (Md5::new(), vec![0; READ]);
+    let (mut at, end) = (start, start + size);
+    while at < end {
+        let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(room.len());
+        let room = room.get_mut(..length).unwrap_or_default();
+        let count = kept.read_at(room, at)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        hash.update(room.get(..count).unwrap_or_default());
+        at += count as u64;
+    }
+    Ok(hash.finalize().into())
+}
+
 /// Compares each part with the file.
 async fn compare(
     object: String,
@@ -352,7 +443,8 @@ async fn compare(
         match same {
             true if full => ledger.note(number, ETag(part.etag), part.size),
             true => {}
-            false if full => {
+            // Without a full part that is the same, nothing tells that it is the same file.
+            false if full || number == PartNumber::FIRST => {
                 let (path, last) = (path.to_owned(), end_of(&part) - 1);
                 return Err(ResumeError::Differs { path, object, id, number, start, last });
             }

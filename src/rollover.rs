@@ -20,20 +20,22 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::abort;
+use crate::at_once::{unless_at_once, until_the_end};
 use crate::cli::units;
 use crate::fmp4::cut::{Cutter, Kind, UNDECIDED_MAX, shift};
 use crate::format::Format;
+use crate::kept::{Kept, Rest};
 use crate::key::split_extension;
 use crate::live_read::MAX_PARTS;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Shared};
 use crate::part::{PartNumber, PartSize};
-use crate::pool::{PartBuffer, PartPool};
+use crate::pool::PartBuffer;
 use crate::progress::Progress;
 use crate::source::Source;
-use crate::spool::SpoolSettings;
+use crate::spool::Spool;
 use crate::store::Store;
 use crate::tail::{self, TailSender};
-use crate::upload::{Cause, Plan, complete, warn_without_live_read};
+use crate::upload::{Cause, Plan, complete, settle, warn_without_live_read};
 
 /// Bytes read at once.
 const READ: usize = 256 << 10;
@@ -169,6 +171,8 @@ pub struct Unfinished {
     pub bytes: u64,
     /// Why, unless it is the cause for the whole.
     pub cause: Option<Cause>,
+    /// What became of the bytes of it that were taken and not stored, where there are any.
+    pub kept: Option<Kept>,
 }
 
 impl std::fmt::Display for RollError {
@@ -210,7 +214,7 @@ pub async fn write(
 
     let context = Context { store, plan, spool, progress, recording };
     let outbox = context.outbox(&plan.key, &id);
-    let outbox_pool = outbox.pool();
+    let shared = outbox.shared();
     let tail = plan.tail_sender(store);
     progress.opened(&plan.key, &id);
     if let Some(hls) = &plan.hls {
@@ -219,7 +223,8 @@ pub async fn write(
     let mut roller = Roller {
         policy: Policy::new(rollover, plan.part_size, MAX_PARTS),
         object: Object::new(1, plan.key.clone(), id, outbox),
-        pool: outbox_pool,
+        shared,
+        pushed: 0,
         buffer: None,
         tail,
         cutter: Cutter::default(),
@@ -229,20 +234,22 @@ pub async fn write(
         look,
         context,
     };
-    let result = roller.run(source).await;
+    progress.taking.store(true, Relaxed);
+    let mut staging = Staging::default();
+    let result = until_the_end(Box::pin(roller.run(source, &mut staging)), &plan.at_once).await;
     if let Some(tail) = &mut roller.tail {
-        tail.end().await;
+        unless_at_once(tail.end(), &plan.at_once).await;
     }
     if let Some(warning) = source.closing_warning() {
         tracing::warn!("{warning}");
     }
-    roller.end(result).await
+    roller.end(result, staging).await
 }
 
 struct Context<'a> {
     store: &'a Store,
     plan: &'a Plan,
-    spool: Option<SpoolSettings>,
+    spool: Option<Spool>,
     progress: &'a Arc<Progress>,
     /// The name that all objects have in common.
     recording: String,
@@ -250,7 +257,30 @@ struct Context<'a> {
 
 impl Context<'_> {
     fn outbox(&self, key: &str, id: &str) -> Outbox {
-        self.plan.outbox(self.store, key, id, self.spool.clone(), self.progress)
+        self.plan.outbox(self.store, key, id, self.spool.as_ref().map(Spool::another), self.progress)
+    }
+}
+
+/// Input that has been read, before it is known what it is.
+struct Staging {
+    bytes: Vec<u8>,
+    /// How much of `bytes` is in use.
+    held: usize,
+    /// Offset of its first byte in the stream.
+    base: u64,
+}
+
+impl Default for Staging {
+    fn default() -> Self {
+        Self { bytes: vec![0; READ + UNDECIDED_MAX + READ], held: 0, base: 0 }
+    }
+}
+
+impl Staging {
+    /// What is in here of the stream from `offset` on.
+    fn from(&self, offset: u64) -> &[u8] {
+        let start = usize::try_from(offset.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        self.bytes.get(start..self.held).unwrap_or_default()
     }
 }
 
@@ -286,7 +316,9 @@ struct Roller<'a> {
     context: Context<'a>,
     policy: Policy,
     object: Object,
-    pool: PartPool,
+    shared: Shared,
+    /// Bytes of the stream that are in a part by now.
+    pushed: u64,
     /// The part that is being filled.
     buffer: Option<PartBuffer>,
     tail: Option<TailSender>,
@@ -303,28 +335,26 @@ struct Roller<'a> {
 
 impl Roller<'_> {
     /// Reads the input to its end and hands everything to an outbox.
-    async fn run(&mut self, source: &mut Source) -> Result<(), Cause> {
+    async fn run(&mut self, source: &mut Source, staging: &mut Staging) -> Result<(), Cause> {
         let mut format = Format::new(self.context.plan.part_size);
-        let mut staging = vec![0; READ + UNDECIDED_MAX + READ];
-        // Bytes in `staging`, the first of which is at `base` in the stream.
-        let (mut held, mut base) = (0, 0);
         loop {
-            let end = staging.len().min(held + READ);
-            let room = staging.get_mut(held..end).unwrap_or_default();
-            let count = self.read(source, room).await?;
-            let news = staging.get(held..held + count).unwrap_or_default();
+            let (bytes, held) = (&mut staging.bytes, staging.held);
+            let end = bytes.len().min(held + READ);
+            let count = self.read(source, bytes.get_mut(held..end).unwrap_or_default()).await?;
+            staging.held += count;
             if count == 0 {
-                return self.push(staging.get(..held).unwrap_or_default()).await;
+                return self.push(bytes.get(..held).unwrap_or_default()).await;
             }
+            let news = bytes.get(held..held + count).unwrap_or_default();
             format.see(news);
             let boundaries = self.cutter.feed(news);
-            held += count;
             if let Some(reason) = self.cutter.reason() {
                 tracing::warn!(
                     "this fragmented MP4 is cut between two parts from here on, so that its objects do not play by \
                      themselves: {reason}"
                 );
             }
+            let base = staging.base;
             let place = |offset: u64| usize::try_from(offset - base).unwrap_or(usize::MAX);
             let (decided, mut from) = (place(self.cutter.decided()), 0);
             let fields: Vec<usize> = self.cutter.fields().into_iter().map(place).collect();
@@ -332,17 +362,17 @@ impl Roller<'_> {
                 boundaries.into_iter().map(|found| (place(found.at), Some((found.at, found.header)))).collect();
             for (to, boundary) in cuts.into_iter().chain([(decided, None)]) {
                 for at in fields.iter().filter(|at| (from..to).contains(*at)) {
-                    shift(staging.get_mut(*at..).unwrap_or_default(), self.object.shift);
+                    shift(bytes.get_mut(*at..).unwrap_or_default(), self.object.shift);
                 }
-                self.push(staging.get(from..to).unwrap_or_default()).await?;
+                self.push(bytes.get(from..to).unwrap_or_default()).await?;
                 from = to;
                 if let Some((at, header)) = boundary {
                     self.at_fragment(at, header).await?;
                 }
             }
-            staging.copy_within(decided..held, 0);
-            held -= decided;
-            base += decided as u64;
+            bytes.copy_within(decided..staging.held, 0);
+            staging.held -= decided;
+            staging.base += decided as u64;
         }
     }
 
@@ -391,6 +421,7 @@ impl Roller<'_> {
             }
             let left = usize::try_from(self.policy.limit.saturating_sub(self.object.size)).unwrap_or(usize::MAX);
             let taken = self.append(bytes.get(..left).unwrap_or(bytes)).await?;
+            self.pushed += taken as u64;
             bytes = bytes.get(taken..).unwrap_or_default();
         }
         Ok(())
@@ -475,7 +506,7 @@ impl Roller<'_> {
         };
         tracing::info!("going on in {}, upload id {id}", store.object(&key));
         self.context.progress.opened(&key, &id);
-        let outbox = self.context.outbox(&key, &id).sharing(self.pool.clone());
+        let outbox = self.context.outbox(&key, &id).sharing(self.shared.clone());
         if let Some(hls) = &plan.hls {
             hls.begin(&key, &id, outbox.readable());
         }
@@ -500,8 +531,9 @@ impl Roller<'_> {
         let (store, plan, progress) =
             (self.context.store.clone(), self.context.plan.clone(), self.context.progress.clone());
         self.closing.spawn(async move {
-            let Object { number, key, id, mut outbox, .. } = object;
-            match complete(&store, &plan, &key, &id, &mut outbox).await {
+            let Object { number, key, id, mut outbox, due, .. } = object;
+            let completed = Box::pin(complete(&store, &plan, &key, &id, &mut outbox));
+            match until_the_end(completed, &plan.at_once).await {
                 Ok((bytes, parts)) => {
                     progress.closed(&id);
                     let object = store.object(&key);
@@ -512,28 +544,51 @@ impl Roller<'_> {
                     Ok(Complete { number, key, bytes, parts })
                 }
                 Err(cause) => {
-                    outbox.settle().await;
-                    tracing::error!("{} could not be completed: {cause}", store.object(&key));
+                    settle(&mut outbox, &plan.at_once).await;
+                    if !matches!(cause, Cause::AtOnce) {
+                        tracing::error!("{} could not be completed: {cause}", store.object(&key));
+                    }
+                    let kept = plan.keep(&outbox, Rest { due, ..Rest::default() }, plan.part_size).await;
                     let bytes = outbox.ledger.bytes();
-                    Err(Unfinished { key: store.object(&key), upload_id: id, bytes, cause: Some(cause) })
+                    Err(Unfinished { key: store.object(&key), upload_id: id, bytes, cause: Some(cause), kept })
                 }
             }
         });
     }
 
+    /// Sends these bytes, and waits until all is stored.
+    async fn send_all(&mut self, bytes: &[u8]) -> Result<(), Cause> {
+        self.push(bytes).await?;
+        self.send()?;
+        Ok(self.object.outbox.drain().await?)
+    }
+
     /// Completes what there is, or says what is left open.
-    async fn end(mut self, result: Result<(), Cause>) -> Result<Rolled, RollError> {
-        let result = result.and_then(|()| self.send());
+    async fn end(mut self, result: Result<(), Cause>, staging: Staging) -> Result<Rolled, RollError> {
+        self.shared.input_ended();
+        let mut result = result.and_then(|()| self.send());
+        let at_once = self.context.plan.at_once.clone();
+        if let Err(Cause::Source(_)) = result {
+            // What was taken before is the last part, and stays so if the input cannot be gone on with.
+            let sent = until_the_end(self.send_all(staging.from(self.pushed)), &at_once).await;
+            result = sent.and(result);
+        }
         let mut unfinished = Vec::new();
         let mut cause = result.err();
         if cause.is_some() {
-            // What is under way may still arrive: it was accepted.
-            self.object.outbox.settle().await;
+            // What is under way was accepted, and may still arrive.
+            settle(&mut self.object.outbox, &at_once).await;
+            let filling = self.buffer.take().map(PartBuffer::freeze).unwrap_or_default();
+            let filling = [&filling, staging.from(self.pushed)].concat().into();
+            let (plan, object) = (self.context.plan, &self.object);
+            let kept =
+                plan.keep(&object.outbox, Rest { due: object.due, filling, held_back: None }, plan.part_size).await;
             unfinished.push(Unfinished {
-                key: self.context.store.object(&self.object.key),
-                upload_id: self.object.id.clone(),
-                bytes: self.object.outbox.ledger.bytes(),
+                key: self.context.store.object(&object.key),
+                upload_id: object.id.clone(),
+                bytes: object.outbox.ledger.bytes(),
                 cause: None,
+                kept,
             });
         } else if self.object.size == 0 && self.object.number == 1 {
             let (plan, object) = (self.context.plan, &self.object);

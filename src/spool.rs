@@ -1,13 +1,15 @@
-//! Whole parts on disk while the store is away, in a file that has no name and so leaves nothing behind.
+//! Whole parts on disk while the store is away, in a file that has no name and so leaves nothing behind, unless it is
+//! [kept](crate::kept).
 //!
 //! The file is made of slots of one part each, used again as parts leave, so it is never larger than the most that was
 //! waiting at once.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
@@ -18,6 +20,8 @@ use crate::pool::PartBuffer;
 pub struct SpoolSettings {
     /// The directory of the file.
     pub dir: PathBuf,
+    /// Whether to make it where it is not there.
+    pub make_dir: bool,
     /// The most bytes on disk; 0 turns the spool off.
     pub limit: u64,
 }
@@ -33,19 +37,38 @@ pub enum SpoolError {
     Disk(#[from] io::Error),
 }
 
-/// The file and which of its slots are in use.
-#[derive(Debug)]
+/// A file, and which of its slots are in use. Cheap to clone: clones share both.
+#[derive(Debug, Clone)]
 pub struct Spool {
-    settings: SpoolSettings,
+    dir: Arc<Path>,
+    make_dir: bool,
     slot_len: u64,
-    file: Option<Arc<File>>,
+    file: Arc<OnceLock<Arc<File>>>,
     slots: Arc<Mutex<Slots>>,
+    budget: Arc<Budget>,
 }
 
-#[derive(Debug, Default)]
+/// What all files of one writer may take.
+#[derive(Debug)]
+struct Budget {
+    limit: u64,
+    used: AtomicU64,
+    /// The disk refused the newest part.
+    refused: AtomicBool,
+}
+
+#[derive(Debug)]
 struct Slots {
     free: Vec<u64>,
     count: u64,
+    slot_len: u64,
+    budget: Arc<Budget>,
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.count * self.slot_len, Relaxed);
+    }
 }
 
 /// A part that waits on disk; its slot is free again when it is dropped.
@@ -61,36 +84,94 @@ pub struct Spooled {
 impl Spool {
     /// A spool for parts of at most `part_len` bytes. The file is made when the first part comes.
     #[must_use]
-    pub fn new(settings: SpoolSettings, part_len: u64) -> Self {
-        Self { settings, slot_len: part_len.max(1), file: None, slots: Arc::default() }
+    pub fn new(settings: &SpoolSettings, part_len: u64) -> Self {
+        let budget = Budget { limit: settings.limit, used: AtomicU64::new(0), refused: AtomicBool::new(false) };
+        Self::within(Arc::from(settings.dir.as_path()), settings.make_dir, part_len.max(1), Arc::new(budget))
+    }
+
+    fn within(dir: Arc<Path>, make_dir: bool, slot_len: u64, budget: Arc<Budget>) -> Self {
+        let slots = Slots { free: Vec::new(), count: 0, slot_len, budget: budget.clone() };
+        Self { dir, make_dir, slot_len, file: Arc::default(), slots: Arc::new(Mutex::new(slots)), budget }
+    }
+
+    /// Another file, within the same limit.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::within(self.dir.clone(), self.make_dir, self.slot_len, self.budget.clone())
+    }
+
+    /// Whether one more part can wait here, as far as is known.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let free = !self.lock().free.is_empty();
+        let within = self.budget.used.load(Relaxed).saturating_add(self.slot_len) <= self.budget.limit;
+        (free || within) && !self.budget.refused.load(Relaxed)
     }
 
     /// Writes a part to disk.
     ///
     /// # Errors
     /// [`SpoolError`]; the part is still the caller's.
-    pub fn put(&mut self, part: &Bytes) -> Result<Spooled, SpoolError> {
-        let file = match &self.file {
-            Some(file) => file.clone(),
-            None => self.file.insert(Arc::new(tempfile::tempfile_in(&self.settings.dir)?)).clone(),
-        };
-        let slot = self.take_slot()?;
+    pub fn put(&self, part: &Bytes) -> Result<Spooled, SpoolError> {
+        let result = self.file().map_err(SpoolError::from).and_then(|file| {
+            let slot = self.take_slot(self.budget.limit).ok_or(SpoolError::Limit(self.budget.limit))?;
+            Ok(self.write(file, slot, part)?)
+        });
+        self.budget.refused.store(matches!(result, Err(SpoolError::Disk(_))), Relaxed);
+        result
+    }
+
+    /// The same for a part that is to be kept, whatever the limit.
+    ///
+    /// # Errors
+    /// When the disk refuses it.
+    pub(crate) fn put_at_last(&self, part: &Bytes) -> io::Result<Spooled> {
+        let slot = self.take_slot(u64::MAX).ok_or(io::ErrorKind::FileTooLarge)?;
+        self.write(self.file()?, slot, part)
+    }
+
+    /// The file, which is made if there is none yet.
+    pub(crate) fn file(&self) -> io::Result<Arc<File>> {
+        if let Some(file) = self.file.get() {
+            return Ok(file.clone());
+        }
+        if self.make_dir && !self.dir.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        }
+        let file = tempfile::tempfile_in(&self.dir)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        Ok(self.file.get_or_init(|| Arc::new(file)).clone())
+    }
+
+    /// The directory of the file.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the slots end.
+    pub(crate) fn end(&self) -> u64 {
+        self.lock().count * self.slot_len
+    }
+
+    fn write(&self, file: Arc<File>, slot: u64, part: &Bytes) -> io::Result<Spooled> {
         let spooled = Spooled { file, slots: self.slots.clone(), slot, slot_len: self.slot_len, len: part.len() };
-        tokio::task::block_in_place(|| spooled.file.write_all_at(part, spooled.offset()))?;
+        spooled.file.write_all_at(part, spooled.offset())?;
         Ok(spooled)
     }
 
-    fn take_slot(&self) -> Result<u64, SpoolError> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+    fn take_slot(&self, limit: u64) -> Option<u64> {
+        let mut slots = self.lock();
         if let Some(slot) = slots.free.pop() {
-            return Ok(slot);
+            return Some(slot);
         }
-        let within = (slots.count + 1).checked_mul(self.slot_len).is_some_and(|bytes| bytes <= self.settings.limit);
-        if !within {
-            return Err(SpoolError::Limit(self.settings.limit));
-        }
+        let more = |used: u64| used.checked_add(self.slot_len).filter(|used| *used <= limit);
+        self.budget.used.fetch_update(Relaxed, Relaxed, more).ok()?;
         slots.count += 1;
-        Ok(slots.count - 1)
+        Some(slots.count - 1)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,12 +194,13 @@ impl Spooled {
     /// When the disk fails.
     pub fn read_into(&self, buffer: &mut PartBuffer) -> io::Result<()> {
         let room = buffer.room().get_mut(..self.len).ok_or(io::ErrorKind::InvalidInput)?;
-        tokio::task::block_in_place(|| self.file.read_exact_at(room, self.offset()))?;
+        self.file.read_exact_at(room, self.offset())?;
         buffer.advance(self.len);
         Ok(())
     }
 
-    fn offset(&self) -> u64 {
+    /// Where it lies in the file.
+    pub(crate) fn offset(&self) -> u64 {
         self.slot * self.slot_len
     }
 }
@@ -135,12 +217,12 @@ mod tests {
     use crate::pool::PartPool;
 
     fn spool(limit: u64) -> Spool {
-        Spool::new(SpoolSettings { dir: std::env::temp_dir(), limit }, 4)
+        Spool::new(&SpoolSettings { dir: std::env::temp_dir(), make_dir: false, limit }, 4)
     }
 
-    #[tokio::test(flavor = "multi_thread")]
+    #[tokio::test]
     async fn parts_come_back_whole_and_their_slots_are_used_again() {
-        let mut spool = spool(8);
+        let spool = spool(8);
         let pool = PartPool::new(1, 4);
         let first = spool.put(&Bytes::from_static(b"abcd")).expect("within the limit");
         let second = spool.put(&Bytes::from_static(b"ef")).expect("within the limit");
@@ -154,9 +236,28 @@ mod tests {
         }
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_directory_that_is_not_there_is_an_error_and_no_more() {
-        let mut spool = Spool::new(SpoolSettings { dir: "/nonexistent".into(), limit: 8 }, 4);
-        assert!(matches!(spool.put(&Bytes::from_static(b"x")), Err(SpoolError::Disk(_))));
+    #[test]
+    fn several_files_share_one_limit_and_give_it_back() {
+        let (one, part) = (spool(8), Bytes::from_static(b"abcd"));
+        let other = one.another();
+        let first = one.put(&part).expect("within the limit");
+        let second = other.put(&part).expect("within the limit");
+        assert!(!one.has_room() && one.put(&part).is_err() && other.put(&part).is_err());
+        drop((second, other));
+        assert!(one.has_room());
+        drop((one.put(&part).expect("what the other had"), first));
+    }
+
+    #[test]
+    fn a_directory_is_made_only_where_that_is_asked_for() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let spool = |make_dir| Spool::new(&SpoolSettings { dir: dir.path().join("made/here"), make_dir, limit: 8 }, 4);
+        let (refused, made, part) = (spool(false), spool(true), Bytes::from_static(b"x"));
+        assert!(refused.has_room());
+        assert!(matches!(refused.put(&part), Err(SpoolError::Disk(_))));
+        assert!(!refused.has_room());
+        made.put(&part).expect("it is made");
+        refused.put(&part).expect("it is there now");
+        assert!(refused.has_room());
     }
 }

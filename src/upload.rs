@@ -19,8 +19,10 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use crate::abort;
+use crate::at_once::{unless_at_once, until_the_end};
 use crate::format::Format;
 use crate::hls::Hls;
+use crate::kept::{self, Kept, Label, Rest};
 use crate::ledger::Gap;
 use crate::limits;
 use crate::live_check::{self, LiveRead};
@@ -29,10 +31,10 @@ use crate::outbox::{Address, Outbox, OutboxError};
 use crate::part::{PartNumber, PartSize};
 use crate::pool::PartBuffer;
 use crate::progress::Progress;
-use crate::resume::{self, Held};
+use crate::resume::{self, Held, Tail};
 use crate::retry::Retry;
-use crate::source::{Source, SourceError};
-use crate::spool::SpoolSettings;
+use crate::source::{Source, SourceError, StopSignal};
+use crate::spool::{Spool, SpoolSettings};
 use crate::store::{Kind, Store, StoreError};
 use crate::tail::{self, TailSender, TailSettings};
 
@@ -53,7 +55,9 @@ pub struct Plan {
     /// How long one request may keep failing.
     pub retry: Retry,
     /// Where input waits while the store is away.
-    pub spool: Option<SpoolSettings>,
+    pub spool: SpoolSettings,
+    /// Turns true when all is to end at once.
+    pub at_once: StopSignal,
     /// Playlists to be written beside the object.
     pub hls: Option<Hls>,
     /// When to send the tail part before it is full.
@@ -73,8 +77,23 @@ impl Plan {
 
     /// Where input of `source` may wait on disk. A file can wait for the store by itself: only what comes through a pipe
     /// is put there.
-    pub(crate) fn spool_for(&self, source: &Source) -> Option<SpoolSettings> {
-        self.spool.clone().filter(|_| source.cannot_wait())
+    pub(crate) fn spool_for(&self, source: &Source) -> Option<Spool> {
+        let spools = self.spool.limit > 0 && source.cannot_wait();
+        spools.then(|| Spool::new(&self.spool, self.part_size.get()))
+    }
+
+    /// Keeps what `outbox` could not store and what was taken after it, where that cannot be had again from `source`.
+    pub(crate) async fn keep(&self, outbox: &Outbox, rest: Rest, part_size: PartSize) -> Option<Kept> {
+        let address = outbox.address();
+        let label = Label {
+            bucket: address.store.bucket().to_owned(),
+            key: address.key.clone(),
+            upload_id: address.upload_id.clone(),
+            part_size,
+        };
+        let remainder = rest.behind(outbox.remainder(), &outbox.ledger, part_size);
+        let spool = outbox.spool().cloned().unwrap_or_else(|| Spool::new(&self.spool, part_size.get()));
+        kept::keep(label, remainder, spool).await
     }
 
     /// An outbox for the upload `upload_id` of `key`.
@@ -83,7 +102,7 @@ impl Plan {
         store: &Store,
         key: &str,
         upload_id: &str,
-        spool: Option<SpoolSettings>,
+        spool: Option<Spool>,
         progress: &Arc<Progress>,
     ) -> Outbox {
         let (key, upload_id) = (key.to_owned(), upload_id.to_owned());
@@ -137,6 +156,27 @@ pub enum Cause {
     /// A part is missing although none failed.
     #[error("the upload is not completed because {0}; this is a bug")]
     Gap(#[from] Gap),
+    /// A second request to stop.
+    #[error("ended at once, before the upload was complete")]
+    AtOnce,
+    /// The program itself failed.
+    #[error("{0}; this is a bug")]
+    Panic(String),
+}
+
+impl Cause {
+    /// Whether the input is no longer what it was, so that it cannot be gone on with.
+    #[must_use]
+    pub fn is_changed_input(&self) -> bool {
+        matches!(self, Self::Source(error) if error.is_change())
+    }
+}
+
+/// Lets what is in flight end, but not when all is to end at once.
+pub(crate) async fn settle(outbox: &mut Outbox, at_once: &StopSignal) {
+    if unless_at_once(outbox.settle(), at_once).await.is_none() {
+        outbox.stop();
+    }
 }
 
 /// Why an upload could not be finished, and what is left of it.
@@ -148,6 +188,8 @@ pub struct WriteError {
     pub left_open: Option<(String, u64)>,
     /// The object was completed with this many bytes in spite of the error.
     pub completed: Option<u64>,
+    /// What became of the bytes that were taken and not stored, where there are any.
+    pub kept: Option<Kept>,
 }
 
 impl std::fmt::Display for WriteError {
@@ -169,7 +211,7 @@ pub async fn write(
     source: &mut Source,
     progress: &Arc<Progress>,
 ) -> Result<Ended, WriteError> {
-    let fresh = |cause: Cause| WriteError { cause, left_open: None, completed: None };
+    let fresh = |cause: Cause| WriteError { cause, left_open: None, completed: None, kept: None };
     let (object, part_size) = (store.object(&plan.key), plan.part_size);
     let mut others = None;
     let upload_id = if let Some(held) = &held {
@@ -194,13 +236,10 @@ pub async fn write(
         let (readable, fresh) = (uploader.outbox.readable(), held.as_ref().is_none_or(|held| held.ledger.is_empty()));
         if fresh { hls.begin(&plan.key, &upload_id, readable) } else { hls.resume(&plan.key, &upload_id, readable) }
     }
-    let result = uploader.run(source, held).await;
-    if let Some(others) = others {
-        // A short input may be through before the list has come.
-        drop(tokio::time::timeout(LIST_PATIENCE, others).await);
-    }
-    if let Some(tail) = &mut uploader.tail {
-        tail.end().await;
+    progress.taking.store(true, Relaxed);
+    let result = until_the_end(Box::pin(uploader.run(source, held)), &plan.at_once).await;
+    if !matches!(result, Err(Cause::AtOnce)) {
+        unless_at_once(uploader.tidy_up(others), &plan.at_once).await;
     }
     if let Some(warning) = source.closing_warning() {
         tracing::warn!("{warning}");
@@ -209,23 +248,14 @@ pub async fn write(
         Ok(ended) => Ok(ended),
         Err(cause @ Cause::Full(_)) => {
             // Ten thousand parts make a whole object; leaving it open would only put it at risk.
-            match uploader.complete().await {
-                Ok((bytes, _)) => Err(WriteError { cause, left_open: None, completed: Some(bytes) }),
-                Err(_) => Err(WriteError {
-                    cause,
-                    left_open: Some((upload_id.clone(), uploader.outbox.ledger.readable(part_size))),
-                    completed: None,
-                }),
+            match until_the_end(Box::pin(uploader.complete()), &plan.at_once).await {
+                Ok((bytes, _)) => Err(WriteError { cause, left_open: None, completed: Some(bytes), kept: None }),
+                Err(_) => Err(uploader.leave_open(cause, true).await),
             }
         }
         Err(cause) => {
-            // What is under way may still arrive: it was accepted.
-            uploader.outbox.settle().await;
-            Err(WriteError {
-                cause,
-                left_open: Some((upload_id.clone(), uploader.outbox.ledger.readable(part_size))),
-                completed: None,
-            })
+            let again = source.can_be_read_again() && !cause.is_changed_input();
+            Err(uploader.leave_open(cause, !again).await)
         }
     }
 }
@@ -256,6 +286,10 @@ struct Uploader<'a> {
     look: JoinHandle<()>,
     looked_ahead: bool,
     held_back: Option<HeldBack>,
+    /// The part that is to be filled next, or is being filled; `None` past the last one.
+    due: Option<PartNumber>,
+    /// What is in it so far.
+    filling: Option<PartBuffer>,
 }
 
 /// The part that closes the gap before parts of an earlier run, which must be overwritten before they can be read.
@@ -271,18 +305,41 @@ impl<'a> Uploader<'a> {
         store: &'a Store,
         plan: &'a Plan,
         upload_id: &'a str,
-        spool: Option<SpoolSettings>,
+        spool: Option<Spool>,
         progress: &'a Arc<Progress>,
         look: JoinHandle<()>,
     ) -> Self {
         let outbox = plan.outbox(store, &plan.key, upload_id, spool, progress);
         let tail = plan.tail_sender(store);
-        Self { store, plan, upload_id, progress, outbox, tail, look, looked_ahead: false, held_back: None }
+        let due = Some(PartNumber::FIRST);
+        let (looked_ahead, held_back, filling) = (false, None, None);
+        Self { store, plan, upload_id, progress, outbox, tail, look, looked_ahead, held_back, due, filling }
+    }
+
+    /// What has to be done at the end, however that came.
+    async fn tidy_up(&mut self, others: Option<JoinHandle<()>>) {
+        if let Some(others) = others {
+            // A short input may be through before the list has come.
+            drop(tokio::time::timeout(LIST_PATIENCE, others).await);
+        }
+        if let Some(tail) = &mut self.tail {
+            tail.end().await;
+        }
+    }
+
+    /// After a failure: waits for what is under way, since it was accepted, and keeps the rest where that is asked for.
+    async fn leave_open(&mut self, cause: Cause, keep: bool) -> WriteError {
+        settle(&mut self.outbox, &self.plan.at_once).await;
+        let filling = self.filling.take().map(PartBuffer::freeze).unwrap_or_default();
+        let held_back = self.held_back.as_ref().map(|held| (held.number, held.body.clone()));
+        let rest = Rest { due: self.due, filling, held_back };
+        let kept = if keep { self.plan.keep(&self.outbox, rest, self.plan.part_size).await } else { None };
+        let left_open = Some((self.upload_id.to_owned(), self.outbox.ledger.readable(self.plan.part_size)));
+        WriteError { cause, left_open, completed: None, kept }
     }
 
     /// Reads the input to its end, uploads it, and completes or aborts.
     async fn run(&mut self, source: &mut Source, held: Option<Held>) -> Result<Ended, Cause> {
-        let mut due = Some(PartNumber::FIRST);
         let (mut tail, mut highest, mut stale) = (None, None, None);
         if let Some(held) = held {
             (self.outbox.ledger, tail, highest, stale) = (held.ledger, held.tail, held.highest, held.stale);
@@ -290,23 +347,41 @@ impl<'a> Uploader<'a> {
         }
         let mut format = Format::new(self.plan.part_size);
         loop {
-            if self.pass_over(&mut due, source)? || tail.is_some() {
+            let passed_over = self.pass_over(source)?;
+            let tail = tail.take_if(|tail: &mut Tail| Some(tail.part.number) == self.due);
+            if passed_over || tail.is_some() {
                 // What goes on in the middle cannot be told to be an MP4.
                 format.give_up();
             }
             let mut buffer = self.outbox.buffer().await?;
-            self.release();
-            if let Some(tail) = tail.take() {
+            release(&mut self.outbox, &mut self.held_back);
+            if let Some(tail) = tail {
                 let plan = self.plan;
                 resume::read_back(self.store, &plan.key, self.upload_id, &tail, plan.retry, &mut buffer).await?;
             }
             let kept = buffer.filled().len();
             // Only the highest part may be short.
-            let may_be_short = self.held_back.is_none() && highest.is_none_or(|highest| due >= Some(highest));
-            let number = due.filter(|_| may_be_short);
-            let ended = self.fill(source, number, &mut buffer, &mut format).await?;
-            let filled = buffer.filled().len();
-            let reached = |highest| due.is_none_or(|due| due > highest || (due == highest && filled > 0));
+            let may_be_short = self.held_back.is_none() && highest.is_none_or(|highest| self.due >= Some(highest));
+            let number = self.due.filter(|_| may_be_short);
+            let filled = self.fill(source, number, buffer, &mut format).await;
+            let (ended, failed) = match filled {
+                Ok(ended) => (ended, None),
+                // What was taken before is the last part, and stays so if the input cannot be gone on with.
+                Err(Cause::Source(error)) => (true, Some(error)),
+                Err(cause) => return Err(cause),
+            };
+            if ended {
+                self.outbox.shared().input_ended();
+            }
+            let filled = self.filling.as_ref().map_or(0, |buffer| buffer.filled().len());
+            if let Some(error) = failed {
+                if filled > kept && may_be_short {
+                    self.send()?;
+                }
+                self.outbox.drain().await?;
+                return Err(error.into());
+            }
+            let reached = |highest| self.due.is_none_or(|due| due > highest || (due == highest && filled > 0));
             // Only the highest part may be short.
             if let Some(number) = highest.filter(|highest| ended && !reached(*highest)) {
                 self.outbox.drain().await?;
@@ -314,23 +389,14 @@ impl<'a> Uploader<'a> {
                 return Err(Cause::TooShort { number, from });
             }
             if filled > kept {
-                let number = due.ok_or(Cause::Full(self.plan.part_size))?;
-                if let Some(stale) = stale.take().filter(|stale| number < *stale) {
-                    // A copy: the buffers belong to the parts that this one waits for.
-                    let body = Bytes::copy_from_slice(buffer.filled());
-                    self.held_back = Some(HeldBack { number, body, stale });
+                if let Some(stale) = stale.take().filter(|stale| self.due.is_some_and(|number| number < *stale)) {
+                    self.hold_back(stale);
                 } else {
-                    self.outbox.send(number, buffer.freeze());
+                    self.send()?;
                 }
-                due = number.next();
                 self.look_ahead();
-                if number.get() == MAX_PARTS / 10 * 9 {
-                    let capacity = self.plan.part_size.capacity();
-                    tracing::warn!(
-                        "nine tenths of the {capacity} bytes that {MAX_PARTS} parts of this size can hold are used"
-                    );
-                }
             }
+            self.filling = None;
             if ended {
                 break;
             }
@@ -347,32 +413,41 @@ impl<'a> Uploader<'a> {
         Ok(Ended::Completed { bytes, parts })
     }
 
-    /// Sends the part that was held back once all parts behind it are this input's.
-    fn release(&mut self) {
-        let ledger = &self.outbox.ledger;
-        let whole = |held: &HeldBack| {
-            std::iter::successors(held.number.next(), |number| number.next())
-                .take_while(|number| *number <= held.stale)
-                .all(|number| ledger.size_of(number).is_some())
-        };
-        if self.held_back.as_ref().is_some_and(whole)
-            && let Some(HeldBack { number, body, .. }) = self.held_back.take()
-        {
-            self.outbox.send(number, body);
+    /// Hands the part that has been filled to the outbox.
+    fn send(&mut self) -> Result<(), Cause> {
+        let number = self.due.ok_or(Cause::Full(self.plan.part_size))?;
+        if let Some(buffer) = self.filling.take() {
+            self.outbox.send(number, buffer.freeze());
+        }
+        self.due = number.next();
+        if number.get() == MAX_PARTS / 10 * 9 {
+            let capacity = self.plan.part_size.capacity();
+            tracing::warn!("nine tenths of the {capacity} bytes that {MAX_PARTS} parts of this size can hold are used");
+        }
+        Ok(())
+    }
+
+    /// Holds the part that has been filled back until all parts up to `stale` are this input's.
+    fn hold_back(&mut self, stale: PartNumber) {
+        if let (Some(number), Some(buffer)) = (self.due, self.filling.take()) {
+            // A copy: the buffers belong to the parts that this one waits for.
+            let body = Bytes::copy_from_slice(buffer.filled());
+            self.held_back = Some(HeldBack { number, body, stale });
+            self.due = number.next();
         }
     }
 
     /// Moves on over full parts that the upload holds already; true if there were any.
-    fn pass_over(&mut self, due: &mut Option<PartNumber>, source: &mut Source) -> Result<bool, Cause> {
+    fn pass_over(&mut self, source: &mut Source) -> Result<bool, Cause> {
         let (part_size, ledger) = (self.plan.part_size, &self.outbox.ledger);
-        let before = *due;
-        while due.is_some_and(|due| ledger.size_of(due) == Some(part_size.get())) {
-            *due = due.and_then(PartNumber::next);
+        let before = self.due;
+        while self.due.is_some_and(|due| ledger.size_of(due) == Some(part_size.get())) {
+            self.due = self.due.and_then(PartNumber::next);
         }
-        if *due == before {
+        if self.due == before {
             return Ok(false);
         }
-        source.go_on_at(due.map_or(part_size.capacity(), |due| part_size.start_of(due)))?;
+        source.go_on_at(self.due.map_or(part_size.capacity(), |due| part_size.start_of(due)))?;
         Ok(true)
     }
 
@@ -388,15 +463,16 @@ impl<'a> Uploader<'a> {
         }
     }
 
-    /// Fills `buffer` until it is full or the input ends (then true), and notices meanwhile when an upload fails. Where its
-    /// part may be short, it can be sent before it is full.
+    /// Fills `buffer`, which it leaves in `filling`, until it is full or the input ends (then true), and notices meanwhile
+    /// when an upload fails. Where its part may be short, it can be sent before it is full.
     async fn fill(
         &mut self,
         source: &mut Source,
         may_be_short: Option<PartNumber>,
-        buffer: &mut PartBuffer,
+        buffer: PartBuffer,
         format: &mut Format,
     ) -> Result<bool, Cause> {
+        let buffer = self.filling.insert(buffer);
         if let Some(tail) = &mut self.tail {
             tail.begin_part(buffer.filled().len() as u64);
         }
@@ -405,7 +481,7 @@ impl<'a> Uploader<'a> {
                 count = source.read(buffer.room()) => count?,
                 stored = self.outbox.stored() => {
                     stored?;
-                    self.release();
+                    release(&mut self.outbox, &mut self.held_back);
                     continue;
                 }
                 () = tail::due(self.tail.as_ref()) => {
@@ -418,14 +494,15 @@ impl<'a> Uploader<'a> {
             if count == 0 {
                 break;
             }
-            let news = buffer.room().get(..count).unwrap_or_default();
+            let before = buffer.filled().len();
+            buffer.advance(count);
+            self.progress.bytes_in.fetch_add(count as u64, Relaxed);
+            self.progress.news();
+            let news = buffer.filled().get(before..).unwrap_or_default();
             format.see(news);
             if let Some(hls) = &self.plan.hls {
                 hls.took(news);
             }
-            buffer.advance(count);
-            self.progress.bytes_in.fetch_add(count as u64, Relaxed);
-            self.progress.news();
             if let Some(tail) = &mut self.tail {
                 tail.took(count as u64);
             }
@@ -439,8 +516,21 @@ impl<'a> Uploader<'a> {
     /// Waits for all parts under way, then completes; the size and the number of parts of the object.
     async fn complete(&mut self) -> Result<(u64, usize), Cause> {
         self.outbox.drain().await?;
-        self.release();
+        release(&mut self.outbox, &mut self.held_back);
         complete(self.store, self.plan, &self.plan.key, self.upload_id, &mut self.outbox).await
+    }
+}
+
+/// Sends the part that was held back once all parts behind it are this input's.
+fn release(outbox: &mut Outbox, held_back: &mut Option<HeldBack>) {
+    let ledger = &outbox.ledger;
+    let whole = |held: &mut HeldBack| {
+        std::iter::successors(held.number.next(), |number| number.next())
+            .take_while(|number| *number <= held.stale)
+            .all(|number| ledger.size_of(number).is_some())
+    };
+    if let Some(HeldBack { number, body, .. }) = held_back.take_if(whole) {
+        outbox.send(number, body);
     }
 }
 

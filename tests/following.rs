@@ -2,11 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use crate::support::lab::Lab;
-use crate::support::run::{Run, assert_same};
+use crate::support::run::{Launch, Run, assert_same};
 use crate::support::{PART, bytes};
+use serde_json::json;
 
 const KEY: &str = "live/recording.mp4";
 
@@ -84,7 +87,8 @@ fn without_following_the_end_of_the_file_is_the_end() {
     assert_eq!(lab.object("nothing"), None);
 }
 
-/// Follows a file of a part and a bit, does something bad to it, and expects a failure that keeps the part.
+/// Follows a file of a part and a bit, does something bad to it, and expects a failure that keeps all that was taken, and
+/// that the last message leads to an object of just that.
 fn goes_wrong(says: &str, harm: impl FnOnce(&Lab)) {
     let lab = Lab::new();
     let data = bytes(3, PART + 1000);
@@ -96,8 +100,54 @@ fn goes_wrong(says: &str, harm: impl FnOnce(&Lab)) {
     harm(&lab);
     let writer = writer.wait().failed_with_one_message("s3://bucket/live/recording.mp4");
     let writer = writer.says("recording").says(says).says(&id).says("left open");
-    assert_eq!(lab.parts(KEY, &id), [5_000_000], "{}", writer.state());
-    assert_same(&reader.output(), &data[..PART], "the reader");
+    // Nothing else may go into that upload.
+    let writer = writer.does_not_say("recording --resume");
+    assert_eq!(lab.parts(KEY, &id), [5_000_000, 1000], "{}", writer.state());
+    reader.wait_output(data.len());
+    assert_same(&reader.output(), &data, "the reader");
+    let command = format!("--resume --upload-id {id} </dev/null` completes it with what it holds");
+    lab.writer(&[KEY, "--resume", "--upload-id", &id]).end().code(0);
+    assert_same(&lab.object(KEY).expect("the object"), &data, &writer.says(&command).state());
+    reader.wait().code(0).gave(&data);
+}
+
+#[test]
+fn what_was_taken_of_a_file_that_is_gone_is_kept_while_the_store_is_away() {
+    let lab = Lab::new();
+    let data = bytes(7, 1000);
+    lab.faults(&json!([{ "operation": "UploadPart", "status": 503 }]));
+    file(&lab, &data);
+    let (writer, id) = follow(&lab, &["--poll-interval", "50ms", "--retry-timeout", "300ms"]);
+    // The first look at the file is over when it is seen to be gone.
+    fs::remove_file(lab.dir().join("recording")).expect("remove");
+    let writer = writer.wait().code(1).says("1000 bytes (").says(&format!("--upload-id {id} --kept "));
+    lab.clear_faults();
+    let kept =
+        fs::read_dir(lab.dir().join("live-read")).expect("the directory").next().expect("a file").expect("a file");
+    let kept = kept.path().display().to_string();
+    lab.writer(&[KEY, "--resume", "--kept", &kept]).end().code(0);
+    assert_same(&lab.object(KEY).expect("the object"), &data, &writer.state());
+}
+
+#[test]
+fn what_was_taken_of_a_socket_that_is_reset_is_sent() {
+    let lab = Lab::new();
+    let data = bytes(8, PART + 77);
+    let (ours, theirs) = UnixStream::pair().expect("a socket");
+    let mut input = ours.try_clone().expect("a socket");
+    let writer = Launch::writer(&lab, &[KEY, "-s", "5000000"])
+        .stdin(OwnedFd::from(theirs.try_clone().expect("a socket")))
+        .start();
+    let id = lab.wait_open(KEY);
+    input.write_all(&data).expect("write");
+    lab.wait_parts(KEY, &id, 1);
+    // Closed with something unread, which is a reset for the other end.
+    (&theirs).write_all(b"unread").expect("write");
+    drop((theirs, input, ours));
+    let writer = writer.wait().failed_with_one_message("cannot read standard input").says("--resume");
+    assert_eq!(lab.parts(KEY, &id), [5_000_000, 77], "{}", writer.state());
+    lab.writer(&[KEY, "--resume"]).end().code(0);
+    assert_same(&lab.object(KEY).expect("the object"), &data, &writer.state());
 }
 
 #[test]
@@ -131,6 +181,17 @@ fn a_file_that_is_renamed_is_a_failure_that_keeps_what_was_uploaded() {
     goes_wrong("renamed", |lab| {
         fs::rename(lab.dir().join("recording"), lab.dir().join("finished")).expect("rename");
     });
+}
+
+#[test]
+fn an_upload_that_holds_no_full_part_is_not_gone_on_with_from_another_file() {
+    let lab = Lab::new();
+    let id = lab.begin(KEY);
+    lab.part(KEY, &id, 1, &bytes(9, 1000));
+    file(&lab, &bytes(10, 2000));
+    let refused = lab.writer(&[KEY, "recording", "--no-follow", "--resume"]).wait();
+    refused.failed_with_one_message("part 1").says("not the file");
+    assert_eq!(lab.parts(KEY, &id), [1000]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod faults;
 mod following;
 mod hangup;
 mod hls;
+mod kept;
 mod live_read_off;
 mod max_latency;
 mod outages;

@@ -120,7 +120,7 @@ fn a_second_signal_ends_the_writer_at_once_and_leaves_the_upload_open() {
             .wait()
             .code(code)
             .says(&id)
-            .says("`writer live/stream.mp4 --resume`")
+            .says(&format!("`writer live/stream.mp4 --resume --upload-id {id} --kept "))
             .says("`writer live/stream.mp4 --abort`")
             .says("left open");
         assert_eq!(lab.open(KEY), std::slice::from_ref(&id), "{}", writer.state());

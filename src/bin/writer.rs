@@ -3,7 +3,7 @@
 #![warn(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,11 +11,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use live_read::abort;
 use live_read::check::{self, Verdict};
 use live_read::cli::common::Exit;
+use live_read::cli::going_on::{LeftOpen, shell_word};
 use live_read::cli::units::show_bytes;
 use live_read::cli::writer::{WriterArgs, content_type_of};
 use live_read::hls::master::Membership;
 use live_read::hls::rebuild;
 use live_read::hls::{self, Hls};
+use live_read::kept::{Kept, KeptFile};
 use live_read::logging::Console;
 use live_read::part::PartSize;
 use live_read::progress::{self, Progress};
@@ -25,11 +27,12 @@ use live_read::rollover::{self, RollError, Rolled};
 use live_read::shutdown::{self, EndSignals};
 use live_read::source::{Source, SourceError, StopSignal};
 use live_read::spool::SpoolSettings;
+use live_read::spool_dir::{self, Medium, SpoolDir};
 use live_read::stats::{self, Stats};
 use live_read::store::{Connection, Store};
 use live_read::tail::TailSettings;
 use live_read::tool;
-use live_read::upload::{self, Ended, Plan, WriteError};
+use live_read::upload::{self, Cause, Ended, Plan, WriteError};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
@@ -40,9 +43,18 @@ fn main() -> ExitCode {
 async fn run(args: WriterArgs, connection: Connection, console: &Console, mut signals: EndSignals) -> Exit {
     let progress = Arc::new(Progress::default());
     let (stop, stopped) = shutdown::stop_switch();
+    let (end_at_once, at_once) = shutdown::stop_switch();
+    // After a panic in any task, what was taken and not stored is kept as after a second signal.
+    live_read::crash::see_to_it({
+        let (progress, end_at_once) = (progress.clone(), end_at_once.clone());
+        move || {
+            end_at_once.send_replace(true);
+            progress.taking.load(Relaxed)
+        }
+    });
     let changes_nothing_yet = args.check || args.abort || args.hls_rebuild;
-    let (key, file) = (args.key.clone().unwrap_or_default(), args.file.clone());
-    let work = work(args, connection, console, stopped, progress.clone());
+    let words = Words::of(&args, &connection);
+    let work = work(args, connection, console, Stops { stop: stopped, at_once }, progress.clone(), &words);
     tokio::pin!(work);
     let first = tokio::select! {
         exit = &mut work => return exit,
@@ -67,15 +79,65 @@ async fn run(args: WriterArgs, connection: Connection, console: &Console, mut si
     tokio::select! {
         exit = &mut work => exit,
         signal = second => {
-            let open = progress.open();
-            let how = if open.is_empty() {
-                progress.upload.get().map_or_else(String::new, |id| how_to_go_on(&key, &file, id))
-            } else {
-                open.iter().map(|(key, id)| how_to_go_on(key, Path::new("-"), id)).collect::<Vec<_>>().join(". ")
+            let name = shutdown::name(signal);
+            if !progress.taking.load(Relaxed) {
+                let how = progress.upload.get().map_or_else(String::new, |id| words.how_to_go_on(id));
+                tracing::error!("{name} again: ended at once, before the upload was complete. {how}");
+                return Exit::Signal(signal);
+            }
+            tracing::info!("{name} again: ending at once");
+            end_at_once.send_replace(true);
+            let third = async {
+                while !shutdown::is_impatient(signals.next().await) {}
             };
-            tracing::error!("{} again: ended at once, before the upload was complete. {how}", shutdown::name(signal));
-            Exit::Signal(signal)
+            tokio::select! {
+                exit = &mut work => if exit == Exit::Done { exit } else { Exit::Signal(signal) },
+                () = third => {
+                    tracing::error!("ended before what was taken and not stored could be kept: it is lost");
+                    Exit::Signal(signal)
+                }
+            }
         }
+    }
+}
+
+/// The requests of a person to end.
+#[derive(Debug, Clone)]
+struct Stops {
+    /// To take no more input.
+    stop: StopSignal,
+    /// To end at once.
+    at_once: StopSignal,
+}
+
+/// What messages need of the command line.
+#[derive(Debug)]
+struct Words {
+    key: String,
+    file: PathBuf,
+    options: String,
+}
+
+impl Words {
+    fn of(args: &WriterArgs, connection: &Connection) -> Self {
+        let mut options = String::new();
+        // What the environment tells need not be typed.
+        if std::env::var("BUCKET_NAME").ok().as_ref() != Some(&connection.bucket) {
+            options = format!(" --bucket {}", shell_word(&connection.bucket));
+        }
+        if let Some(url) = &connection.endpoint_url {
+            options = format!("{options} --endpoint-url {}", shell_word(url));
+        }
+        Self { key: args.key.clone().unwrap_or_default(), file: args.file.clone(), options }
+    }
+
+    fn left_open<'a>(&'a self, upload_id: &'a str) -> LeftOpen<'a> {
+        let Self { key, file, options } = self;
+        LeftOpen { key, upload_id, file, options, kept: None, input: None, gone: false }
+    }
+
+    fn how_to_go_on(&self, upload_id: &str) -> String {
+        self.left_open(upload_id).how_to_go_on()
     }
 }
 
@@ -83,8 +145,9 @@ async fn work(
     args: WriterArgs,
     connection: Connection,
     console: &Console,
-    stop: StopSignal,
+    stops: Stops,
     progress: Arc<Progress>,
+    words: &Words,
 ) -> Exit {
     let (store, resolved) = match Store::connect(&connection).await {
         Ok(connected) => connected,
@@ -114,16 +177,38 @@ async fn work(
         tracing::error!("{error}");
         return Exit::Usage;
     }
-    copy(args, &store, console, stop, &progress).await
+    Box::pin(copy(args, &store, console, stops, &progress, words)).await
 }
 
 /// Copies the input into the store, and says how it went.
-async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSignal, progress: &Arc<Progress>) -> Exit {
-    let source = if args.file == Path::new("-") {
+async fn copy(
+    args: WriterArgs,
+    store: &Store,
+    console: &Console,
+    stops: Stops,
+    progress: &Arc<Progress>,
+    words: &Words,
+) -> Exit {
+    let kept = match args.kept.as_deref().map(KeptFile::open).transpose() {
+        Ok(kept) => kept,
+        Err(error) => {
+            tracing::error!("{error}; nothing has been uploaded");
+            return Exit::Failed;
+        }
+    };
+    let (old, old_part_size) = (kept.as_ref().map(OldFile::of), kept.as_ref().map(|kept| kept.label.part_size));
+    let stop = stops.stop;
+    let source = if kept.is_some() && io::stdin().is_terminal() {
+        Source::nothing(stop)
+    } else if args.file == Path::new("-") {
         Source::stdin(stop)
     } else {
         Source::file(&args.file, (!args.no_follow).then_some(args.poll_interval), stop).await
     };
+    let source = source.map(|source| match kept {
+        Some(kept) => source.behind(kept, !args.resume),
+        None => source,
+    });
     let mut source = match source {
         Ok(source) => source,
         Err(error @ SourceError::Unopened(_)) => {
@@ -139,7 +224,15 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
         Ok(held) => held,
         Err(error) => {
             let cause = error.to_string();
-            tracing::error!("{}. Nothing has been changed", cause.trim_end_matches('.'));
+            let retrieve = match (&error, &args.kept) {
+                (ResumeError::NotOpen { .. } | ResumeError::NotOfIt { .. }, Some(kept)) => format!(
+                    ". `writer ANOTHER-KEY --kept {}{} </dev/null` makes an object of the bytes that were kept",
+                    shell_word(&kept.to_string_lossy()),
+                    words.options
+                ),
+                _ => String::new(),
+            };
+            tracing::error!("{}. Nothing has been changed{retrieve}", cause.trim_end_matches('.'));
             return Exit::Failed;
         }
     };
@@ -152,7 +245,8 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
         }
     };
     let retry = retry(&args);
-    let part_size = held.as_ref().map(|held| held.part_size).or(args.part_size).unwrap_or(PartSize::DEFAULT);
+    let part_size =
+        held.as_ref().map(|held| held.part_size).or(args.part_size).or(old_part_size).unwrap_or(PartSize::DEFAULT);
     let (hls, ending) = playlist(&args, part_size).map(|settings| Hls::start(store.clone(), settings)).unzip();
     let max_amplification = args.max_amplification;
     let tail = args.max_latency.map(|max_latency| TailSettings { max_latency, max_amplification });
@@ -163,26 +257,81 @@ async fn copy(args: WriterArgs, store: &Store, console: &Console, stop: StopSign
         part_size,
         concurrency: usize::from(args.concurrency),
         retry,
-        spool: Some(SpoolSettings { dir: args.spool_dir.unwrap_or_else(std::env::temp_dir), limit: args.spool_limit }),
+        spool: spool_settings(args.spool_dir.clone(), args.spool_limit, &source),
+        at_once: stops.at_once.clone(),
         hls,
         tail,
     };
     let status = progress::show(console.clone(), progress.clone(), args.common.quiet, status_line);
     let exit = if let Some(rollover) = args.rollover {
         let result = rollover::write(store, &plan, rollover, &mut source, progress).await;
-        tell_rolled(store, &plan, result, &bill(store, &plan, progress), progress)
+        tell_rolled(store, &plan, result, &bill(store, &plan, progress), progress, words)
     } else {
-        let result = upload::write(store, &plan, held, &mut source, progress).await;
+        let result = Box::pin(upload::write(store, &plan, held, &mut source, progress)).await;
+        if let Some(old) = old {
+            old.clear_away(&result, args.resume);
+        }
         let bill = bill(store, &plan, progress);
-        tell(&store.object(&plan.key), &plan.key, &args.file, result, &bill)
+        tell(&store.object(&plan.key), result, &bill, words)
     };
     if let Some(ending) = ending {
-        ending.end().await;
+        let mut at_once = stops.at_once;
+        tokio::select! {
+            () = ending.end() => {}
+            Ok(_) = at_once.wait_for(|at_once| *at_once) => {}
+        }
     }
     if let Some(status) = status {
         status.abort();
     }
     exit
+}
+
+/// Where input may wait and is kept; warns where that is memory.
+fn spool_settings(given: Option<PathBuf>, limit: u64, source: &Source) -> SpoolSettings {
+    let SpoolDir { path: dir, medium, own: make_dir } = spool_dir::choose(given);
+    if medium == Medium::Memory && limit > 0 && source.cannot_wait() {
+        tracing::warn!(
+            "{} is in memory, and input waits there while the store is away: choose a directory on disk with --spool-dir, or              a lower --spool-limit (now {})",
+            dir.display(),
+            show_bytes(limit)
+        );
+    }
+    SpoolSettings { dir, make_dir, limit }
+}
+
+/// A kept file that was the beginning of the input.
+#[derive(Debug)]
+struct OldFile {
+    path: PathBuf,
+    whole: bool,
+}
+
+impl OldFile {
+    fn of(kept: &KeptFile) -> Self {
+        Self { path: kept.path.clone(), whole: kept.is_whole() }
+    }
+
+    /// Removes it once all of it is in the object, or in the file that was kept this time.
+    fn clear_away(self, result: &Result<Ended, WriteError>, resumed: bool) {
+        let path = self.path.display();
+        let done = match result {
+            Ok(ended) => matches!(ended, Ended::Completed { .. }),
+            Err(error) => matches!(error.kept, Some(Kept::In(_))),
+        };
+        if !done {
+            return tracing::info!("{path} is as it was");
+        }
+        if !resumed && !self.whole {
+            return tracing::warn!(
+                "{path} holds only the bytes of an object that had not been stored, and the object made of them has no others:                  it is left where it is; remove it when it is needed no more"
+            );
+        }
+        match std::fs::remove_file(&self.path) {
+            Ok(()) => tracing::info!("{path} is needed no more and has been removed"),
+            Err(error) => tracing::warn!("{path} is needed no more, but cannot be removed: {error}"),
+        }
+    }
 }
 
 /// The time and the requests that it took, and how often each byte was uploaded, where that is more than once.
@@ -257,9 +406,22 @@ async fn take_up(args: &WriterArgs, store: &Store, source: &Source) -> Result<Op
         return Ok(None);
     }
     let key = args.key.as_deref().unwrap_or_default();
-    let (upload_id, part_size) = (args.upload_id.as_deref(), args.part_size);
+    let (mut upload_id, mut part_size) = (args.upload_id.as_deref(), args.part_size);
+    let input = match (source.kept(), source.whole_file()) {
+        (Some(kept), _) => {
+            kept.goes_with(key, upload_id).map_err(|why| ResumeError::NotOfIt {
+                path: kept.path.clone(),
+                object: store.object(key),
+                id: upload_id.unwrap_or(&kept.label.upload_id).to_owned(),
+                why,
+            })?;
+            (upload_id, part_size) = (Some(kept.label.upload_id.as_str()), part_size.or(Some(kept.label.part_size)));
+            Input::Kept(kept)
+        }
+        (None, Some(file)) => Input::File(file, &args.file),
+        (None, None) => Input::Stream,
+    };
     let wanted = Wanted { key, upload_id, part_size, retry: retry(args) };
-    let input = source.whole_file().map_or(Input::Stream, |file| Input::File(file, &args.file));
     let held = resume::take_up(store, &wanted, PartSize::DEFAULT, input).await?;
     if held.is_none() {
         tracing::warn!("no upload of {} is open: starting a new one", store.object(key));
@@ -278,7 +440,7 @@ fn status_line(progress: &Progress, rate: &str) -> String {
 }
 
 /// Says how an upload ended.
-fn tell(object: &str, key: &str, file: &Path, result: Result<Ended, WriteError>, bill: &str) -> Exit {
+fn tell(object: &str, result: Result<Ended, WriteError>, bill: &str, words: &Words) -> Exit {
     match result {
         Ok(Ended::Completed { bytes, parts }) => {
             let plural = if parts == 1 { "part" } else { "parts" };
@@ -290,14 +452,21 @@ fn tell(object: &str, key: &str, file: &Path, result: Result<Ended, WriteError>,
             Exit::Done
         }
         Err(error) => {
-            tracing::error!("{}", explain(object, key, file, &error));
+            tracing::error!("{}", explain(object, &error, words));
             Exit::Failed
         }
     }
 }
 
 /// Says how an input ended that may have gone into several objects.
-fn tell_rolled(store: &Store, plan: &Plan, result: Result<Rolled, RollError>, bill: &str, progress: &Progress) -> Exit {
+fn tell_rolled(
+    store: &Store,
+    plan: &Plan,
+    result: Result<Rolled, RollError>,
+    bill: &str,
+    progress: &Progress,
+    words: &Words,
+) -> Exit {
     match result {
         Ok(Rolled { objects }) => {
             let bytes: u64 = objects.iter().map(|object| object.bytes).sum();
@@ -318,7 +487,15 @@ fn tell_rolled(store: &Store, plan: &Plan, result: Result<Rolled, RollError>, bi
         }
         Err(error) => {
             let left = progress.open();
-            let how: Vec<_> = left.iter().map(|(key, id)| how_to_go_on(key, Path::new("-"), id)).collect();
+            let how: Vec<_> = left
+                .iter()
+                .map(|(key, upload_id)| {
+                    let of_it = error.unfinished.iter().find(|unfinished| unfinished.upload_id == *upload_id);
+                    let kept = of_it.and_then(|unfinished| unfinished.kept.as_ref());
+                    let file = Path::new("-");
+                    LeftOpen { key, file, kept, ..words.left_open(upload_id) }.how_to_go_on()
+                })
+                .collect();
             let objects = if error.complete == 1 { "object is" } else { "objects are" };
             tracing::error!("{error}. {} {objects} complete. {}", error.complete, how.join(". "));
             Exit::Failed
@@ -327,36 +504,18 @@ fn tell_rolled(store: &Store, plan: &Plan, result: Result<Rolled, RollError>, bi
 }
 
 /// The error with what is left of the upload, and how to go on.
-fn explain(object: &str, key: &str, file: &Path, error: &WriteError) -> String {
+fn explain(object: &str, error: &WriteError, words: &Words) -> String {
     let cause = error.to_string();
     let cause = cause.trim_end_matches('.');
     match (&error.left_open, error.completed) {
         (Some((id, bytes)), _) => {
-            format!("{cause}. The {bytes} bytes that {object} holds stay readable. {}", how_to_go_on(key, file, id))
+            let input = if let Cause::Source(input) = &error.cause { Some(input) } else { None };
+            let kept = error.kept.as_ref();
+            let how = LeftOpen { kept, input, ..words.left_open(id) }.how_to_go_on();
+            format!("{cause}. The {bytes} bytes that {object} holds stay readable. {how}")
         }
         (None, Some(bytes)) => format!("{cause}. {object} was completed with the {bytes} bytes that it holds"),
         (None, None) => format!("{cause}. Nothing has been uploaded"),
-    }
-}
-
-/// What to do about an upload that is left open.
-fn how_to_go_on(key: &str, file: &Path, upload_id: &str) -> String {
-    let key = shell_word(key);
-    let input =
-        if file == Path::new("-") { String::new() } else { format!(" {}", shell_word(&file.to_string_lossy())) };
-    format!(
-        "The upload is left open: `writer {key}{input} --resume` goes on with it, `writer {key} --abort` cancels it \
-         (upload id {upload_id})"
-    )
-}
-
-/// A word as a shell takes it.
-fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

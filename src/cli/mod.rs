@@ -3,6 +3,7 @@
 pub mod common;
 mod dotenv;
 pub mod environment;
+pub mod going_on;
 pub mod reader;
 pub mod times;
 pub mod units;

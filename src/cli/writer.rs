@@ -1,6 +1,6 @@
 //! The command line of `writer`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
@@ -53,7 +53,8 @@ pub struct WriterArgs {
     #[arg(long, value_name = "N", requires = "max_latency", value_parser = max_amplification)]
     pub max_amplification: Option<f64>,
 
-    /// Where input waits, in a file without a name, while the store is away [default: the system's]
+    /// Where input waits, in a file without a name, while the store is away, and where it is kept, in a file with a name, if
+    /// it cannot be stored [default: the first of ~/.local/state/live-read, ~/.cache/live-read, /var/tmp that is on disk]
     #[arg(long, value_name = "DIR")]
     pub spool_dir: Option<PathBuf>,
 
@@ -65,6 +66,12 @@ pub struct WriterArgs {
     /// that the upload holds
     #[arg(long, group = "left_open", conflicts_with = "check", help_heading = "Unfinished uploads")]
     pub resume: bool,
+
+    /// Begin with what an earlier run has kept in FILE because it could not be stored, then go on with standard input (not a
+    /// terminal's). With --resume it goes into the upload that it belongs to, and makes the whole object; without, into an
+    /// object of its own. FILE is removed when that is complete
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["abort", "check", "rollover", "hls_rebuild"], help_heading = "Unfinished uploads")]
+    pub kept: Option<PathBuf>,
 
     /// Cancel the open uploads of KEY, after asking
     #[arg(long, group = "left_open", conflicts_with = "check", help_heading = "Unfinished uploads")]
@@ -135,6 +142,9 @@ impl Arguments for WriterArgs {
 
     fn access(&self) -> Result<Access, String> {
         self.names_are_apart()?;
+        if self.kept.is_some() && self.file != Path::new("-") {
+            return Err("--kept FILE goes on with standard input, not with another file".to_owned());
+        }
         Ok(Access::Credentials)
     }
 }

@@ -31,6 +31,8 @@ pub struct Follow {
     _watcher: Option<RecommendedWatcher>,
     head: Vec<u8>,
     tail: Vec<u8>,
+    /// It is no longer what it was.
+    changed_since: bool,
 }
 
 impl std::fmt::Debug for Follow {
@@ -47,10 +49,33 @@ impl Follow {
             .and_then(|mut watcher| watcher.watch(&path, RecursiveMode::NonRecursive).map(|()| watcher));
         let watcher = watcher.map_err(|error| tracing::debug!("looking every {interval:?} instead: {error}")).ok();
         let (head, tail) = (Vec::new(), Vec::new());
-        Self { file, path, taken: 0, interval, stop, ends_at: None, changed, _watcher: watcher, head, tail }
+        Self {
+            file,
+            path,
+            taken: 0,
+            interval,
+            stop,
+            ends_at: None,
+            changed,
+            _watcher: watcher,
+            head,
+            tail,
+            changed_since: false,
+        }
     }
 
     pub(super) async fn read(&mut self, room: &mut [u8]) -> Result<usize, SourceError> {
+        let read = self.next(room).await;
+        self.changed_since |= read.as_ref().is_err_and(SourceError::is_change);
+        read
+    }
+
+    /// Whether it was seen not to be what it was.
+    pub(super) fn has_changed(&self) -> bool {
+        self.changed_since
+    }
+
+    async fn next(&mut self, room: &mut [u8]) -> Result<usize, SourceError> {
         loop {
             if self.ends_at.is_none() && *self.stop.borrow() {
                 self.ends_at = Some(self.size()?);

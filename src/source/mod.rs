@@ -1,6 +1,7 @@
 //! Where the writer's bytes come from: a pipe, a file to its end, or a file that is still growing.
 
 mod follow;
+mod kept;
 mod pipe;
 
 use std::fs::File;
@@ -10,7 +11,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::kept::KeptFile;
 use follow::Follow;
+use kept::Kept;
 use pipe::Pipe;
 
 /// Turns true when the person asked to stop waiting for more input.
@@ -77,6 +80,14 @@ pub enum SourceError {
     },
 }
 
+impl SourceError {
+    /// Whether the input is no longer what it was, so that it cannot be gone on with.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        matches!(self, Self::Shrunk { .. } | Self::Replaced { .. } | Self::Gone { .. } | Self::Rewritten { .. })
+    }
+}
+
 /// An input.
 #[derive(Debug)]
 pub enum Source {
@@ -86,6 +97,8 @@ pub enum Source {
     Plain(Plain),
     /// A file that is still growing.
     Follow(Box<Follow>),
+    /// What an earlier writer could not store, and then what goes on.
+    Kept(Kept),
 }
 
 /// A file read to its end.
@@ -159,6 +172,23 @@ impl Source {
         }
     }
 
+    /// Nothing.
+    ///
+    /// # Errors
+    /// When not even that can be opened.
+    pub fn nothing(stop: StopSignal) -> Result<Self, SourceError> {
+        let path = Path::new("/dev/null");
+        let file = File::open(path).map_err(|cause| SourceError::Open { path: path.to_owned(), cause })?;
+        Ok(Self::Plain(Plain { file, name: path.display().to_string(), whole: false, endless: false, stop }))
+    }
+
+    /// Goes on after a file that was kept: at each offset what it holds there, or, for an object of its own, all that it
+    /// holds in one row.
+    #[must_use]
+    pub fn behind(self, file: KeptFile, own_object: bool) -> Self {
+        Self::Kept(Kept::new(file, own_object, self))
+    }
+
     /// Waits for bytes and reads them into `room`, which must not be empty; 0 is the end. Dropping the future loses nothing.
     ///
     /// # Errors
@@ -168,6 +198,7 @@ impl Source {
             Self::Pipe(pipe) => pipe.read(room).await,
             Self::Plain(plain) => plain.read(room),
             Self::Follow(follow) => follow.read(room).await,
+            Self::Kept(kept) => kept.read(room).await,
         }
     }
 
@@ -175,9 +206,18 @@ impl Source {
     #[must_use]
     pub fn whole_file(&self) -> Option<&File> {
         match self {
-            Self::Pipe(_) => None,
+            Self::Pipe(_) | Self::Kept(_) => None,
             Self::Plain(plain) => plain.whole.then_some(&plain.file),
             Self::Follow(follow) => Some(follow.file()),
+        }
+    }
+
+    /// The file that an earlier writer kept, if the input begins with one.
+    #[must_use]
+    pub fn kept(&self) -> Option<&KeptFile> {
+        match self {
+            Self::Kept(kept) => Some(kept.file()),
+            Self::Pipe(_) | Self::Plain(_) | Self::Follow(_) => None,
         }
     }
 
@@ -193,6 +233,10 @@ impl Source {
                 .map(drop)
                 .map_err(|cause| SourceError::Read { input: plain.name.clone(), cause }),
             Self::Follow(follow) => follow.go_on_at(offset),
+            Self::Kept(kept) => {
+                kept.go_on_at(offset);
+                Ok(())
+            }
             Self::Pipe(_) | Self::Plain(_) => Ok(()),
         }
     }
@@ -200,14 +244,28 @@ impl Source {
     /// Whether bytes would be lost, or their maker stopped, if they were not read for long.
     #[must_use]
     pub fn cannot_wait(&self) -> bool {
-        matches!(self, Self::Pipe(_))
+        match self {
+            Self::Pipe(_) => true,
+            Self::Plain(_) | Self::Follow(_) => false,
+            Self::Kept(kept) => kept.then().cannot_wait(),
+        }
+    }
+
+    /// Whether all that was taken can be had again from the same place.
+    #[must_use]
+    pub fn can_be_read_again(&self) -> bool {
+        match self {
+            Self::Pipe(_) | Self::Kept(_) => false,
+            Self::Plain(plain) => plain.whole,
+            Self::Follow(follow) => !follow.has_changed(),
+        }
     }
 
     /// Says after the end what the person should know about the input, if anything.
     pub fn closing_warning(&mut self) -> Option<String> {
         match self {
             Self::Follow(follow) => follow.closing_warning(),
-            Self::Pipe(_) | Self::Plain(_) => None,
+            Self::Pipe(_) | Self::Plain(_) | Self::Kept(_) => None,
         }
     }
 }

@@ -118,6 +118,8 @@ impl Store {
             ("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required".to_owned()),
             ("BUCKET_NAME", BUCKET.to_owned()),
             ("NO_PROXY", "127.0.0.1".to_owned()),
+            // Where input waits and is kept.
+            ("XDG_STATE_HOME", self.dir.path().display().to_string()),
         ]
     }
 

@@ -1,0 +1,156 @@
+//! What to type to go on with an upload that was left open. Pure: in words, for the last message of `writer`.
+
+use std::path::Path;
+
+use crate::cli::units::show_bytes;
+use crate::kept::Kept;
+use crate::source::SourceError;
+
+/// A word as a shell takes it.
+#[must_use]
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// An upload that was left open.
+#[derive(Debug, Clone, Copy)]
+pub struct LeftOpen<'a> {
+    /// The object's key.
+    pub key: &'a str,
+    /// The upload.
+    pub upload_id: &'a str,
+    /// The input; `-` is standard input.
+    pub file: &'a Path,
+    /// Options that the next run needs too, with a blank before each.
+    pub options: &'a str,
+    /// What became of the bytes that were taken and not stored.
+    pub kept: Option<&'a Kept>,
+    /// What happened to the input, if that is the reason.
+    pub input: Option<&'a SourceError>,
+    /// Whether the store knows the upload no more.
+    pub gone: bool,
+}
+
+impl LeftOpen<'_> {
+    /// What to do about it, in sentences without a full stop at the end.
+    #[must_use]
+    pub fn how_to_go_on(&self) -> String {
+        let (key, id, options) = (shell_word(self.key), self.upload_id, self.options);
+        let lost = match self.kept {
+            Some(Kept::In(kept)) => return self.with_kept(&kept.path, kept.bytes),
+            Some(Kept::Lost { bytes, dir, cause }) => format!(
+                "{bytes} bytes that had been taken are lost: they could not be kept in {} ({cause}); see --spool-dir. ",
+                dir.display()
+            ),
+            None => String::new(),
+        };
+        let abort = format!("`writer {key} --abort{options}` cancels it (upload id {id})");
+        let stdin = format!("`writer {key} --resume --upload-id {}{options} </dev/null`", shell_word(id));
+        let file = self.file.display();
+        let how = match self.input {
+            Some(SourceError::Gone { .. }) => format!(
+                "{stdin} completes it with what it holds; if {file} was only renamed, `writer {key} NEW-NAME --resume \
+                 --upload-id {}{options}` goes on with it; {abort}",
+                shell_word(id)
+            ),
+            Some(error) if error.is_change() => format!(
+                "{stdin} completes it with what it holds. What {file} holds now is something else and belongs into an object \
+                 of its own: `writer ANOTHER-KEY {}{options}`; {abort}",
+                shell_word(&self.file.to_string_lossy())
+            ),
+            _ => {
+                let input = if self.file == Path::new("-") {
+                    String::new()
+                } else {
+                    format!(" {}", shell_word(&self.file.to_string_lossy()))
+                };
+                format!("`writer {key}{input} --resume{options}` goes on with it, {abort}")
+            }
+        };
+        format!("{lost}The upload is left open: {how}")
+    }
+
+    /// With a file that holds what was not stored.
+    fn with_kept(&self, path: &Path, bytes: u64) -> String {
+        let (key, id, options) = (shell_word(self.key), shell_word(self.upload_id), self.options);
+        let path = shell_word(&path.to_string_lossy());
+        let kept = format!("{bytes} bytes ({}) that were taken and not stored are kept in {path}", show_bytes(bytes));
+        if self.gone {
+            return format!(
+                "{kept}. The upload {id} is gone: `writer ANOTHER-KEY --kept {path}{options} </dev/null` makes an object of them"
+            );
+        }
+        format!(
+            "{kept}. The upload is left open: `writer {key} --resume --upload-id {id} --kept {path}{options} </dev/null` \
+             completes it with them (or give it the rest of the input in place of /dev/null), `writer {key} --abort{options}` \
+             cancels it (upload id {id})"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::kept::Written;
+
+    fn words(file: &str, kept: Option<&Kept>, input: Option<&SourceError>, gone: bool) -> String {
+        let file = Path::new(file);
+        let (key, upload_id, options) = ("live/a b.mp4", "4_z1", " --bucket other");
+        LeftOpen { key, upload_id, file, options, kept, input, gone }.how_to_go_on()
+    }
+
+    #[test]
+    fn a_word_is_quoted_where_a_shell_would_not_take_it_as_one() {
+        assert_eq!(shell_word("live/match-1.mp4"), "live/match-1.mp4");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word(""), "''");
+    }
+
+    /// The input, what was kept, what happened to it, whether the upload is gone; what is said, and what must not be.
+    type Case<'a> = (&'a str, Option<&'a Kept>, Option<&'a SourceError>, bool, &'a [&'a str], &'a str);
+
+    #[test]
+    fn each_case_has_its_own_command() {
+        let path = PathBuf::from("rec.mp4");
+        let gone = SourceError::Gone { path: path.clone(), taken: 7 };
+        let replaced = SourceError::Replaced { path: path.clone(), taken: 7 };
+        let kept = Kept::In(Written { path: "/s/a.kept".into(), bytes: 7 });
+        let lost = Kept::Lost { bytes: 7, dir: "/s".into(), cause: "disk full".to_owned() };
+        let unread = SourceError::Read { input: "rec.mp4".to_owned(), cause: std::io::ErrorKind::Other.into() };
+        let by_file = "`writer 'live/a b.mp4' rec.mp4 --resume --bucket other` goes on";
+        let by_stdin = "`writer 'live/a b.mp4' --resume --bucket other` goes on";
+        let as_it_is = "`writer 'live/a b.mp4' --resume --upload-id 4_z1 --bucket other </dev/null` completes it";
+        let with_kept =
+            "`writer 'live/a b.mp4' --resume --upload-id 4_z1 --kept /s/a.kept --bucket other </dev/null` completes it";
+        let own = "`writer ANOTHER-KEY --kept /s/a.kept --bucket other </dev/null` makes an object of them";
+        let cases: [Case<'_>; 9] = [
+            ("-", None, None, false, &[by_stdin, "--abort"], "--upload-id"),
+            ("rec.mp4", None, None, false, &[by_file], "/dev/null"),
+            ("rec.mp4", None, Some(&unread), false, &[by_file], "/dev/null"),
+            (
+                "rec.mp4",
+                None,
+                Some(&gone),
+                false,
+                &[as_it_is, "NEW-NAME --resume --upload-id 4_z1"],
+                "rec.mp4 --resume",
+            ),
+            ("rec.mp4", None, Some(&replaced), false, &[as_it_is, "`writer ANOTHER-KEY rec.mp4"], "rec.mp4 --resume"),
+            ("-", Some(&kept), None, false, &[with_kept, "7 bytes", "--abort"], "lost"),
+            ("rec.mp4", Some(&kept), Some(&replaced), false, &[with_kept], "rec.mp4"),
+            ("-", Some(&kept), None, true, &[own], "--resume"),
+            ("-", Some(&lost), None, false, &["7 bytes", "are lost", "/s (disk full)", by_stdin], "--kept"),
+        ];
+        for (file, kept, input, gone, says, not) in cases {
+            let words = words(file, kept, input, gone);
+            assert!(says.iter().all(|says| words.contains(says)) && !words.contains(not), "{words}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+use super::*;
+use crate::spool::SpoolSettings;
+use crate::store::scripted::{self, Op, Reply};
+
+const PART: usize = 5_000_000;
+
+fn number(number: u32) -> PartNumber {
+    PartNumber::new(number).expect("in range")
+}
+
+/// An outbox of an upload that is open, with a spool in a directory of its own.
+fn outbox(
+    store: &Store,
+    upload_id: &str,
+    concurrency: usize,
+    give_up_after: Duration,
+    dir: &tempfile::TempDir,
+) -> Outbox {
+    let (store, key, upload_id) = (store.clone(), "key".to_owned(), upload_id.to_owned());
+    let address = Address { store, key, upload_id, retry: Retry { give_up_after } };
+    let part_size = PartSize::new(PART as u64).expect("in range");
+    let settings = SpoolSettings { dir: dir.path().to_owned(), make_dir: false, limit: 1 << 30 };
+    Outbox::new(address, part_size, concurrency, Some(Spool::new(&settings, part_size.get())), Arc::default())
+}
+
+async fn fill(outbox: &mut Outbox, at: u32) {
+    let mut buffer = outbox.buffer().await.expect("a buffer");
+    buffer.advance(PART);
+    outbox.send(number(at), buffer.freeze());
+}
+
+/// Within a time in which nothing has to wait.
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), work).await.expect("it does not wait for ever")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_a_task_is_a_failure_and_its_part_is_not_lost() {
+    let (store, shelf) = scripted::store();
+    let id = shelf.begin("key", PART as u64);
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut outbox = outbox(&store, &id, 2, Duration::from_secs(3600), &dir);
+    outbox.flying.insert(number(1), Parcel::new(number(1), Content::Memory(Bytes::from_static(b"a part"))));
+    outbox.in_flight.spawn(async { panic!("in a test") });
+    let failed = soon(outbox.drain()).await;
+    assert!(matches!(failed, Err(OutboxError::Task(_))), "{failed:?}");
+    soon(outbox.settle()).await;
+    assert_eq!(outbox.remainder().keys().copied().collect::<Vec<_>>(), [number(1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outbox_that_cannot_be_emptied_leaves_the_memory_to_the_next() {
+    let (store, shelf) = scripted::store();
+    let (id, next_id) = (shelf.begin("key", PART as u64), shelf.begin("key", PART as u64));
+    shelf.script(|asked, _| if asked.op == Op::PutPart { Reply::Status(503, "SlowDown") } else { Reply::Honest });
+    let dir = tempfile::tempdir().expect("a directory");
+    for concurrency in [1, 3] {
+        let mut old = outbox(&store, &id, concurrency, Duration::from_secs(3600), &dir);
+        for at in 1..=6 {
+            soon(fill(&mut old, at)).await;
+        }
+        let spool = old.spool().map(Spool::another);
+        let mut next = outbox(&store, &next_id, concurrency, Duration::from_secs(3600), &dir).sharing(old.shared());
+        next.spool = spool;
+        let closing = tokio::spawn(async move { old.drain().await.map(|()| old) });
+        for at in 1..=12 {
+            soon(fill(&mut next, at)).await;
+        }
+        assert!(!closing.is_finished());
+        closing.abort();
+        next.stop();
+        assert_eq!(next.remainder().len(), 12);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_when_it_is_over_is_not_tried_again() {
+    let (store, shelf) = scripted::store();
+    let id = shelf.begin("key", PART as u64);
+    shelf.script(|asked, _| match asked.part {
+        None | Some(2) => Reply::Honest,
+        Some(_) => Reply::Status(503, "SlowDown"),
+    });
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut outbox = outbox(&store, &id, 3, Duration::from_secs(3600), &dir);
+    for at in 1..=3 {
+        soon(fill(&mut outbox, at)).await;
+    }
+    soon(outbox.settle()).await;
+    assert_eq!(outbox.remainder().keys().map(|number| number.get()).collect::<Vec<_>>(), [1, 3]);
+    assert!(outbox.ledger.size_of(number(2)).is_some());
+}
