@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 import { serve } from '../../scripts/serve.mjs';
-import { Chromium, findChromium } from './chromium.mjs';
+import { Chromium, PATIENCE, findChromium } from './chromium.mjs';
 
 const top = fileURLToPath(new URL('../..', import.meta.url));
 export const built = process.env.LIVE_READ_BUILT ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(top, 'target'), 'release');
@@ -99,8 +99,11 @@ export const position = `${VIDEO}.currentTime`;
 export const shows = (text) => `document.body.innerText.includes(${JSON.stringify(text)})`;
 export const frames = `${VIDEO}.getVideoPlaybackQuality().totalVideoFrames`;
 
+/** Whether playback began at the beginning, however far it has come since. */
+export const fromTheBeginning = `${VIDEO}.played.length > 0 && ${VIDEO}.played.start(0) < 1`;
+
 /** Waits until the video has gone on by so many seconds of its time; gives by how much it did. */
-export const goOn = (seconds, patience = 20) => `new Promise((resolve, reject) => {
+export const goOn = (seconds, patience = PATIENCE) => `new Promise((resolve, reject) => {
   const video = ${VIDEO};
   const from = video.currentTime;
   const timer = setTimeout(() => reject(new Error('currentTime stays near ' + video.currentTime + ': ' + document.body.innerText)), ${patience * 1000});

@@ -5,18 +5,18 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { GrowingStore, makeVideo } from './fixture.mjs';
-import { Lab, assertPictures, goOn, position, press, shows, skip, state } from './lab.mjs';
+import { Lab, assertPictures, fromTheBeginning, goOn, position, press, shows, skip, state } from './lab.mjs';
 
 const click = (id) => `document.querySelector('#${id}').click()`;
 const sleep = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
 
-describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () => {
+describe('the states of index.html', { timeout: 900_000, concurrency: 3 }, () => {
   let lab, video;
   const stores = [];
   before(async () => {
     if (skip) return;
     lab = await Lab.open();
-    video = makeVideo(lab.dir, { seconds: 60, segment: 1 });
+    video = makeVideo(lab.dir, { seconds: 150, segment: 1 });
   });
   after(async () => {
     await lab?.close();
@@ -52,13 +52,17 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
     await page.until(state('waiting'), 'the page waits');
     assert.ok(await page.value(shows('has not begun')));
     store.begin();
-    await page.until(state('live'), 'live playback', 20);
+    await page.until(state('live'), 'live playback');
     await page.value(goOn(2));
     await assertPictures(page);
-    const delay = await page.value('Number.parseFloat(document.querySelector("#delay").textContent)');
-    const lag = store.elapsed - await page.value(position);
-    assert.ok(lag < 12, `${lag} s behind the encoder`); // how near is measured with the real thing
-    assert.ok(Math.abs(delay - lag) < 1, `the page says ${delay} s, it is ${lag} s`);
+    // How near to the encoder is measured with the real thing; here, that the page says how near.
+    const says = 'Number.parseFloat(document.querySelector("#delay").textContent)';
+    for (let looks = 1; ; looks += 1) {
+      const [before, [delay, at], after] = [store.elapsed, await page.value(`[${says}, ${position}]`), store.elapsed];
+      if (delay > before - at - 1 && delay < after - at + 1) break;
+      assert.ok(looks < 100, `the page says ${delay} s, it is ${before - at} to ${after - at} s`);
+      await sleep(0.2);
+    }
     for (const one of media(store)) {
       assert.ok(one.live && /^bytes=\d+-\d+$/.test(one.range) && one.query === '?versionId=v1', JSON.stringify(one));
       assert.equal(one.status, 206, JSON.stringify(one));
@@ -74,10 +78,9 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
     await page.value(click('golive'));
     await page.until(state('live'), 'live again');
     await page.value(goOn(1));
-    assert.ok(store.elapsed - await page.value(position) < 12, 'near live again');
 
     store.end();
-    await page.until(state('ended'), 'it becomes a recording', 15);
+    await page.until(state('ended'), 'it becomes a recording');
     const before = media(store).length;
     await press(page, 'Home');
     await page.value(goOn(1));
@@ -96,7 +99,7 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
     const page = await lab.look(`${store.address}live.m3u8`);
     await page.until(state('ended'), 'a recording');
     await page.value(goOn(1));
-    assert.ok(await page.value(position) < 5, 'from the beginning');
+    assert.ok(await page.value(fromTheBeginning), 'from the beginning');
     assert.ok(media(store).length > 1);
     for (const one of media(store)) assert.ok(!one.live && one.range);
     assert.equal(store.requests.filter((one) => one.method === 'OPTIONS').length, 0, 'nothing to ask permission for');
@@ -118,10 +121,10 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
       store.begin();
       spoil(store);
       const page = await lab.look(`${store.address}live.m3u8`);
-      await page.until(`${state(name)} && ${shows(words)}`, `${what}: the page says so`, 20);
+      await page.until(`${state(name)} && ${shows(words)}`, `${what}: the page says so`);
       Object.assign(store, { cors: true, answer: null, away: false });
       await page.value(click('retry'));
-      await page.until(`${position} > 0.2`, `${what}: it plays when that is mended`, 20);
+      await page.until(`${position} > 0.2`, `${what}: it plays when that is mended`);
       assert.deepEqual(page.errors, [], what);
       await page.close();
     }));
@@ -141,9 +144,9 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
     const store = await grow();
     store.begin();
     const page = await lab.look(`${store.address}live.m3u8`);
-    await page.until(state('live'), 'live playback', 25);
+    await page.until(state('live'), 'live playback');
     store.halt();
-    await page.until(`${state('waiting')} && ${shows('Waiting for the sender')}`, 'the page says so', 40);
+    await page.until(`${state('waiting')} && ${shows('Waiting for the sender')}`, 'the page says so');
     store.go();
     await page.value(goOn(1));
     assert.ok(await page.value('document.querySelector("#message").hidden'), 'no message any more');
@@ -158,7 +161,7 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
     const store = await grow(files);
     store.begin();
     const page = await lab.look(`${store.address}master.m3u8`, { width: 360, height: 740 });
-    await page.until(state('live'), 'live playback', 20);
+    await page.until(state('live'), 'live playback');
     await page.value('document.querySelector("#golive").hidden = false');
     assert.ok(await page.value('document.documentElement.scrollWidth <= 360'), 'nothing sticks out of a phone');
     assert.deepEqual(
@@ -171,7 +174,7 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
         select.value = [...select.options].find((one) => one.textContent === '${height}p').value;
         select.dispatchEvent(new Event('change'));
       })()`);
-      await page.until(`document.querySelector('video').videoHeight === ${height}`, `${height} lines are shown`, 15);
+      await page.until(`document.querySelector('video').videoHeight === ${height}`, `${height} lines are shown`);
       await page.value(goOn(1));
     }
     assert.ok(await page.value(state('live')), 'still live');
@@ -183,12 +186,12 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
     const store = await grow(undefined, { window: 6 });
     store.begin();
     const page = await lab.look(`${store.address}live.m3u8`);
-    await page.until(`${state('live')} && !document.querySelector('#whole').hidden`, 'live, and not all of it', 25);
+    await page.until(`${state('live')} && !document.querySelector('#whole').hidden`, 'live, and not all of it');
     await page.value(click('whole'));
-    await page.until(`${state('behind')} && ${position} > 0.2 && ${position} < 5`, 'from the beginning', 15);
+    await page.until(`${state('behind')} && ${position} > 0.2 && ${position} < 5`, 'from the beginning');
     await page.value(goOn(1));
     await page.value(click('golive'));
-    await page.until(state('live'), 'live again', 15);
+    await page.until(state('live'), 'live again');
     await page.value(goOn(1));
     assert.deepEqual(page.errors, []);
     await page.close();
@@ -198,10 +201,11 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
     const store = await grow();
     store.begin();
     const page = await lab.look(`${store.address}live.m3u8`);
-    await page.until(`${state('live')} && ${position} > 3`, 'live playback', 25);
+    await page.until(`${state('live')} && ${position} > 3`, 'live playback');
+    await page.value("document.querySelector('video').addEventListener('loadedmetadata', () => { window.anew = true; })");
     store.version = 'v2';
     store.begin();
-    await page.until(`${state('live')} && ${position} > 0.5 && ${position} < 3`, 'the new one, from its beginning', 20);
+    await page.until(`window.anew && ${state('live')} && ${position} > 0.5 && ${fromTheBeginning}`, 'the new one, from its beginning');
     assert.ok(media(store).at(-1).query.endsWith('v2'));
     assert.deepEqual(page.errors, []);
     await page.close();
@@ -238,11 +242,11 @@ describe('the states of index.html', { timeout: 100_000, concurrency: 3 }, () =>
       t.skip('this Chromium has no HLS player of its own');
       return page.close();
     }
-    await page.until(shows('cannot read an object that is still being written'), 'the page says so', 15);
+    await page.until(shows('cannot read an object that is still being written'), 'the page says so');
     await sleep(3);
     store.end();
     // Safari plays it now. Chromium's player, which is new, does not know EXT-X-BYTERANGE.
-    await page.until(`${state('ended')} && ${position} > 0.5 || ${state('error')} && ${shows('own player cannot play')}`, 'it plays, or says that it cannot', 20);
+    await page.until(`${state('ended')} && ${position} > 0.5 || ${state('error')} && ${shows('own player cannot play')}`, 'it plays, or says that it cannot');
     assert.deepEqual(page.errors, []);
     return page.close();
   });
