@@ -15,12 +15,13 @@ BENCH ?=
 export DEMO_SECONDS DEMO_OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-page test-recipes soak bench microbench lint build install page
+.PHONY: help demo test test-rust test-page test-recipes test-players soak bench microbench lint build install page
 
 help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
 	@echo '               (DEMO_SECONDS=30, DEMO_OUT=demo-out)'
 	@echo 'make test      all tests'
+	@echo 'make test-players   finished playlists in mpv, VLC and GStreamer'
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
 	@echo 'make bench     measures both tools beside others, and writes docs/performance.md'
 	@echo '               (ten minutes; BENCH=quick: two, and only prints)'
@@ -50,6 +51,11 @@ test-page:
 	@./scripts/install-deps.sh build test
 	@cargo build --quiet --release --locked --bins --example local_store
 	node --test --test-concurrency=2 tests/browser/*.test.mjs
+
+test-players:
+	@./scripts/install-deps.sh build players
+	@cargo build --quiet --release --locked --bins --example local_store
+	./scripts/check-players.sh
 
 soak:
 	@./scripts/install-deps.sh build

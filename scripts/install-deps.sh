@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what a make target needs beyond Rust, git, make and a C compiler.
 #
-#   scripts/install-deps.sh PROFILE...      PROFILE: build demo page test watch bench
+#   scripts/install-deps.sh PROFILE...      PROFILE: build demo page test players watch bench
 #
 # Does nothing, at once, when everything is there. Uses the system's package
 # manager where it may (root, passwordless sudo, or Homebrew); elsewhere it
@@ -43,6 +43,9 @@ present() {
     npm) have npm ;;
     jq) have jq ;;
     rclone) have rclone ;;
+    mpv) have mpv ;;
+    vlc) have cvlc ;;
+    gstreamer) have gst-launch-1.0 ;;
     curl) have curl ;;
     openssl) have openssl ;;
     python) have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null ;;
@@ -67,6 +70,8 @@ package() {
     brew:npm) echo node ;;
     brew:browser) echo "--cask chromium" ;;
     *:browser) echo chromium ;;
+    apt:vlc) echo "vlc-bin vlc-plugin-base" ;;
+    apt:gstreamer) echo "gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav" ;;
     apt:python) echo "python3 python3-venv" ;;
     pacman:python) echo python ;;
     *:python) echo python3 ;;
@@ -138,13 +143,14 @@ needs=''
 wants=''
 modules=''
 boto3=''
-[ $# -gt 0 ] || { say "usage: scripts/install-deps.sh build|demo|page|test|watch|bench|lint..."; exit 2; }
+[ $# -gt 0 ] || { say "usage: scripts/install-deps.sh build|demo|page|test|players|watch|bench|lint..."; exit 2; }
 for profile; do
     case $profile in
     build) needs="$needs cc" ;;
     demo) needs="$needs cc ffmpeg" ;;
     page) needs="$needs node npm" modules=yes ;;
     test) needs="$needs cc ffmpeg aws jq node npm" wants="$wants browser" modules=yes ;;
+    players) needs="$needs cc ffmpeg curl" wants="$wants mpv vlc gstreamer" ;;
     watch) needs="$needs aws jq" ;;
     bench) needs="$needs cc ffmpeg aws rclone curl openssl python" boto3=yes ;;
     lint) needs="$needs cc" wants="$wants shellcheck" ;;
