@@ -454,4 +454,4 @@ fn is_moof(bytes: &[u8], offset: u64, movie: &Movie) -> bool {
 
 #[cfg(test)]
 #[path = "fragments_tests.rs"]
-pub(super) mod tests;
+pub(crate) mod tests;

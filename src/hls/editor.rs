@@ -3,22 +3,23 @@
 //! - While it is short enough, the playlist shows all of the recording and only grows (EVENT).
 //! - With `--hls-window`, or once it is long, it slides, and another one (`.dvr.m3u8`) shows all, written more rarely.
 //! - No version comes sooner than half a target duration after the one before (RFC 8216, 6.2.1).
-//! - In the end it shows all and is over (ENDLIST). Where it slid, it first ends as it is, so that whoever follows it is
-//!   told by the rules, and shows all of the recording a target duration later.
+//! - In the end it shows all and is over (ENDLIST): see [`ending`](super::ending).
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::timeout;
 
-use super::master::{self, Rendition};
-use super::playlist::{Kind, View, Written, reference};
+use super::claim::{self, Claim};
+use super::master;
+use super::news::{News, Origin};
+use super::playlist::{Kind, View, reference};
 use super::publish::{Outlet, Step};
 use super::recording::Recording;
+use super::rendition::Rendition;
 use super::{Settings, dvr_key_for, walk};
-use crate::fmp4::{Found, Header};
+use crate::fmp4::Found;
 use crate::live_check::{self, LiveRead};
 use crate::store::Store;
 
@@ -29,118 +30,57 @@ const EVENT_MAX: usize = 5_400;
 /// The least target duration of the playlist that shows all of a long recording, in seconds.
 const DVR_TARGET: u64 = 30;
 
+/// That playlist is written anew when the recording has become longer by so small a share: what all its versions cost
+/// together then grows as it does itself, and not with the square of it.
+const DVR_SHARE: u64 = 100;
+
 /// The first version waits for this long: what is readable may be the last part of a recording that is over in a moment, and
 /// then shows all of it, without a promise about what comes in bursts.
 const FIRST: Duration = Duration::from_millis(300);
 
-/// How long the end may take.
-const LAST_TRIES: Duration = Duration::from_secs(15);
-
-/// How long an attempt that is under way at the end may still take.
-const LAST_ATTEMPT: Duration = Duration::from_secs(2);
-
 /// How long to ask whether an open upload can be read.
-const ASK: Duration = Duration::from_secs(10);
+pub(super) const ASK: Duration = Duration::from_secs(10);
 
 /// A target duration of more seconds than this is worth a warning.
 const LONG_TARGET: u64 = 12;
 
-/// Where an object is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// On its way to the store.
-    Input,
-    /// In the store.
-    Store,
-}
-
-/// What the editor is told.
-#[derive(Debug)]
-pub(super) enum News {
-    /// An upload begins, or is gone on with.
-    Object {
-        /// The object's key.
-        key: String,
-        /// The upload.
-        upload_id: String,
-        /// Bytes that the store holds without a gap.
-        readable: watch::Receiver<u64>,
-        /// Where to look at it.
-        origin: Origin,
-    },
-    /// The first part took so long to fill.
-    Filled(Duration),
-    /// Something was found in the newest object.
-    Found {
-        /// What.
-        found: Found,
-        /// When its last byte came in, in microseconds since 1970.
-        at: Option<i64>,
-    },
-    /// An earlier playlist of the object shows this much of it.
-    Restored {
-        /// The playlist.
-        written: Box<Written>,
-        /// The header of the object.
-        header: Arc<Header>,
-    },
-    /// All of an upload has been looked at.
-    Scanned(String),
-    /// An upload cannot be looked at.
-    Lost(String),
-    /// An upload is complete.
-    Completed(String),
-    /// Nothing more will happen.
-    End,
-}
-
-/// Ends the writing of playlists.
-#[derive(Debug)]
-pub struct Ending {
-    pub(super) tell: mpsc::UnboundedSender<News>,
-    pub(super) task: JoinHandle<()>,
-}
-
-impl Ending {
-    /// Writes what there is to be written in the end, for 15 s at most, and says so if that was not possible.
-    pub async fn end(self) {
-        // If it has ended already, so has the wait for it.
-        drop(self.tell.send(News::End));
-        if let Err(error) = self.task.await {
-            tracing::warn!("the playlist is not complete: {error}");
-        }
-    }
-}
-
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Editor {
-    store: Store,
-    settings: Settings,
-    news: mpsc::UnboundedReceiver<News>,
+    pub(super) store: Store,
+    pub(super) settings: Settings,
+    pub(super) news: mpsc::UnboundedReceiver<News>,
     tell: mpsc::WeakUnboundedSender<News>,
-    recording: Recording,
+    pub(super) recording: Recording,
     /// Keys and ids of the uploads so far.
-    uploads: Vec<(String, String)>,
+    pub(super) uploads: Vec<(String, String)>,
     filled: Option<Duration>,
-    live: Outlet,
-    dvr: Outlet,
+    pub(super) live: Outlet,
+    pub(super) dvr: Outlet,
     dvr_target: Option<u64>,
+    /// Finds out whether the playlist's key is free; nothing is written before that.
+    pub(super) claiming: Option<JoinHandle<Claim>>,
+    /// Another recording writes there.
+    pub(super) taken: bool,
+    /// Another one did so before.
+    replaces: bool,
+    /// When this writer began, in seconds since 1970.
+    began: u64,
     /// This stream in the multivariant playlist.
     rendition: Option<Rendition>,
-    joining: Option<JoinHandle<()>>,
+    pub(super) joining: Option<JoinHandle<()>>,
     /// Whether the store was asked if open uploads can be read.
     asked: bool,
     /// Nothing can be read before the end.
-    hold: bool,
+    pub(super) hold: bool,
     /// The playlist does not show the beginning any more.
     slides: bool,
     /// What the store holds could not be looked at.
-    lost: bool,
+    pub(super) lost: bool,
     /// The first segment that the playlist shows.
     from: usize,
     /// It has been said why there is no playlist.
-    told: bool,
+    pub(super) told: bool,
 }
 
 impl Editor {
@@ -163,6 +103,10 @@ impl Editor {
             live,
             dvr,
             dvr_target: None,
+            claiming: None,
+            taken: false,
+            replaces: false,
+            began: master::now(),
             rendition: None,
             joining: None,
             asked: false,
@@ -183,17 +127,20 @@ impl Editor {
                     Some(news) => self.hear(news),
                 },
                 () = self.recording.changed() => {}
+                claim = claimed(&mut self.claiming) => self.take_claim(claim),
                 step = self.live.next() => self.step_live(&step),
                 step = self.dvr.next() => self.step_dvr(&step),
             }
-            if self.recording.list() {
+            let news = self.recording.list();
+            self.tell_left_out();
+            if news {
                 self.show().await;
             }
         }
         self.finish().await;
     }
 
-    fn hear(&mut self, news: News) {
+    pub(super) fn hear(&mut self, news: News) {
         match news {
             News::Object { key, upload_id, readable, origin } => {
                 let uri = reference(&self.settings.key, &key, Some(&upload_id));
@@ -206,6 +153,9 @@ impl Editor {
                     tokio::spawn(walk::follow(store, resumed, readable.clone(), tell));
                 }
                 self.recording.begin_object(upload_id.clone(), uri, readable, origin == Origin::Store);
+                if self.uploads.is_empty() {
+                    self.claim(key.clone());
+                }
                 self.uploads.push((key, upload_id));
             }
             News::Filled(filled) => self.filled = Some(filled),
@@ -241,12 +191,51 @@ impl Editor {
         }
     }
 
+    /// Asks whose the playlist's key is.
+    fn claim(&mut self, key: String) {
+        self.claiming = Some(tokio::spawn(claim::look(self.store.clone(), self.settings.key.clone(), key)));
+    }
+
+    pub(super) fn take_claim(&mut self, claim: Claim) {
+        let playlist = self.store.object(&self.settings.key);
+        match claim {
+            Claim::Free => {}
+            Claim::Replaces(other) => {
+                self.replaces = true;
+                tracing::info!("the playlist takes the place of that of {other} in {playlist}");
+            }
+            Claim::Taken(other) => {
+                (self.taken, self.told) = (true, true);
+                tracing::warn!(
+                    "there is no playlist (--hls): another recording, of {other}, writes its own to {playlist}. The upload goes \
+                     on; {} with another --hls-key writes one after the end, and --hls-key avoids this",
+                    self.settings.remedy
+                );
+                return;
+            }
+        }
+        if self.may_write() && !self.recording.timeline.segments.is_empty() {
+            self.live.renew();
+        }
+    }
+
+    /// Whether the playlist may be written now.
+    fn may_write(&self) -> bool {
+        self.asked && !self.hold && !self.taken && self.claiming.is_none()
+    }
+
     /// There are new segments.
     async fn show(&mut self) {
         if !self.asked {
             self.asked = true;
             self.hold = !self.can_be_read().await;
             self.live.wait(FIRST);
+            // Whoever began at the same moment was not there to be seen yet.
+            if let Some((key, _)) =
+                self.uploads.first().cloned().filter(|_| self.claiming.is_none() && !self.taken && !self.replaces)
+            {
+                self.claim(key);
+            }
         }
         if let (Some(micros), Some(target)) = (self.recording.overlong(), self.recording.target()) {
             tracing::warn!(
@@ -255,13 +244,24 @@ impl Editor {
                 seconds(micros)
             );
         }
-        if !self.hold {
+        if self.may_write() {
             self.live.renew();
         }
     }
 
+    /// Says what the playlist cannot show.
+    pub(super) fn tell_left_out(&mut self) {
+        let Some((upload_id, micros)) = self.recording.left_out() else { return };
+        let key = self.uploads.iter().find(|(_, id)| *id == upload_id).map_or("", |(key, _)| key);
+        tracing::warn!(
+            "the playlist leaves out the last {:.1} s of {}: they did not reach the store",
+            seconds(micros),
+            self.store.object(key)
+        );
+    }
+
     /// Decides the target duration.
-    fn decide(&mut self) {
+    pub(super) fn decide(&mut self) {
         let Settings { part_size, max_latency, .. } = self.settings;
         let target = self.recording.decide(part_size, self.filled, max_latency);
         tracing::info!("viewers can play {} (target duration {target} s)", self.store.object(&self.settings.key));
@@ -295,7 +295,7 @@ impl Editor {
     }
 
     /// What the playlist shows now.
-    fn view(&mut self, ended: bool) -> View {
+    pub(super) fn view(&mut self, ended: bool) -> View {
         let target = self.recording.target().unwrap_or(1);
         let count = self.recording.timeline.segments.len();
         if !self.slides && count > EVENT_MAX {
@@ -344,19 +344,24 @@ impl Editor {
         }
     }
 
-    fn send_dvr(&mut self, ended: bool) {
+    /// What the playlist of all shows.
+    pub(super) fn dvr_view(&mut self, ended: bool) -> View {
         let least = self.recording.target().unwrap_or(1).max(DVR_TARGET);
         let target = (*self.dvr_target.get_or_insert(least)).max(self.recording.target().unwrap_or(1));
-        self.dvr.set_pace(Duration::from_secs(target));
-        let view = View { target, kind: Kind::Event, from: 0, ended };
+        View { target, kind: Kind::Event, from: 0, ended }
+    }
+
+    pub(super) fn send_dvr(&mut self, ended: bool) {
+        let view = self.dvr_view(ended);
+        self.dvr.set_pace(dvr_pace(view.target, self.recording.timeline.micros()));
         self.dvr.send(self.recording.timeline.text(&view), ended);
     }
 
     /// Tells what is known of this stream to those who look at the multivariant playlist.
-    fn join(&mut self, ended: Option<u64>) {
+    pub(super) fn join(&mut self, ended: Option<u64>) {
         let (Some(membership), Some(movie)) = (&self.settings.membership, &self.recording.movie) else { return };
         let frame_rate = self.recording.frame_rate;
-        let fresh = || Rendition::of(membership, &self.settings.key, movie, frame_rate);
+        let fresh = || Rendition::of(membership, &self.settings.key, movie, frame_rate, self.began);
         let mut rendition = self.rendition.take().unwrap_or_else(fresh);
         rendition.frame_rate = rendition.frame_rate.and(frame_rate);
         (rendition.bandwidth, rendition.average) = (self.recording.peak, self.recording.timeline.average_rate());
@@ -373,116 +378,44 @@ impl Editor {
             }
         }));
     }
+}
 
-    /// Writes what there is in the end.
-    async fn finish(mut self) {
-        let deadline = Instant::now() + LAST_TRIES;
-        let mut news = self.recording.list();
-        while self.recording.is_behind() && !self.lost {
-            match timeout_at(deadline, self.news.recv()).await {
-                Ok(Some(heard)) => self.hear(heard),
-                Ok(None) | Err(_) => break,
-            }
-            news |= self.recording.list();
-        }
-        let behind = self.recording.is_behind();
-        let ended = self.recording.is_complete() && !behind && !self.lost;
-        if self.recording.timeline.segments.is_empty() {
-            if !self.told && self.recording.has_input() {
-                tracing::warn!("there is no playlist (--hls): no segment was whole");
-            }
-            return;
-        }
-        // What nobody has seen yet needs not be one that grew.
-        let fresh = ended && !self.live.was_sent() && !self.recording.was_restored();
-        if self.hold && !ended {
-            return;
-        }
-        if self.hold {
-            self.unpin().await;
-        }
-        match self.recording.target() {
-            Some(_) => {}
-            None if fresh => self.recording.promise(self.recording.longest().max(1)),
-            None => self.decide(),
-        }
-        if ended || news {
-            self.live.renew();
-        }
-        let mut view = self.view(ended);
-        if fresh {
-            view = View { kind: Kind::Vod, from: 0, ..view };
-        }
-        let with_dvr = view.from > 0;
-        if with_dvr {
-            self.dvr.renew();
-        }
-        let settled = self.last_tries(view, with_dvr, deadline).await;
-        if ended {
-            self.join(Some(master::now()));
-        }
-        if behind || !settled {
-            self.give_up();
-        } else if ended && view.from > 0 {
-            // Whoever follows it has time to see its end. Then it can show all.
-            let wait = Duration::from_secs(view.target).min(LAST_TRIES);
-            tracing::info!("{} shows all of the recording in {} s", self.store.object(self.live.key()), wait.as_secs());
-            sleep_until(Instant::now() + wait).await;
-            self.live.renew();
-            let all = View { kind: Kind::Vod, from: 0, ..view };
-            if !self.last_tries(all, false, Instant::now() + LAST_TRIES).await {
-                self.give_up();
-            }
-        }
-        if let Some(joining) = self.joining.take()
-            && timeout_at(deadline, joining).await.is_err()
-        {
-            tracing::warn!("the multivariant playlist could not be written in time");
-        }
-    }
+/// Waits for the answer to whose the key is; for ever if nobody asks. A task that fails is no reason to write nothing.
+pub(super) async fn claimed(claiming: &mut Option<JoinHandle<Claim>>) -> Claim {
+    let Some(asked) = claiming else { return std::future::pending().await };
+    let claim = asked.await.unwrap_or(Claim::Free);
+    *claiming = None;
+    claim
+}
 
-    /// Writes this view until the store has it; false when the time is up.
-    async fn last_tries(&mut self, view: View, with_dvr: bool, deadline: Instant) -> bool {
-        self.live.hurry(LAST_ATTEMPT);
-        self.dvr.hurry(LAST_ATTEMPT);
-        while !(self.live.is_settled() && (!with_dvr || self.dvr.is_settled())) {
-            let next = async {
-                tokio::select! {
-                    step = self.live.next() => (true, step),
-                    step = self.dvr.next(), if with_dvr => (false, step),
-                }
-            };
-            match timeout_at(deadline, next).await {
-                Ok((true, Step::Due)) => self.live.send(self.recording.timeline.text(&view), view.ended),
-                Ok((false, Step::Due)) => self.send_dvr(view.ended),
-                Ok(_) => {}
-                Err(_) => return false,
-            }
-        }
-        true
-    }
-
-    fn give_up(&self) {
-        tracing::warn!(
-            "{} is not complete: it could not be written in time. {} writes it later",
-            self.store.object(&self.settings.key),
-            self.settings.remedy
-        );
-    }
-
-    /// On stores where the id of an upload is not the version of its object, the playlist names no version.
-    async fn unpin(&mut self) {
-        for (key, upload_id) in &self.uploads {
-            match timeout(ASK, self.store.head(key, Some(upload_id))).await {
-                Ok(Ok(None)) => self.recording.unpin(upload_id, &reference(&self.settings.key, key, None)),
-                Ok(Ok(Some(_))) | Err(_) => {}
-                Ok(Err(error)) => tracing::debug!("{error}"),
-            }
-        }
-    }
+/// How long from one version of the list of all to the next, of a recording that plays so many microseconds.
+fn dvr_pace(target: u64, micros: u64) -> Duration {
+    Duration::from_secs(target).max(Duration::from_micros(micros / DVR_SHARE))
 }
 
 /// Microseconds as seconds, to be shown.
 fn seconds(micros: u64) -> f64 {
     Duration::from_micros(micros).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_versions_of_the_list_of_all_together_grow_as_the_recording_does() {
+        // Segments of two seconds, 175 bytes each, recorded for so many hours.
+        let written = |hours: u64| {
+            let (mut at, mut bytes) = (30u64, 0u64);
+            while at < hours * 3_600 {
+                bytes += at / 2 * 175;
+                at += dvr_pace(30, at * 1_000_000).as_secs();
+            }
+            bytes
+        };
+        let (day, week) = (written(24), written(7 * 24));
+        assert!(day < 900_000_000, "{day} bytes in a day");
+        assert!(week < 8 * day, "{week} bytes in a week, {day} in a day");
+        assert_eq!(dvr_pace(30, 600_000_000), Duration::from_secs(30));
+    }
 }

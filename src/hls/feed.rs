@@ -7,7 +7,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
 
 use super::Settings;
-use super::editor::{Editor, Ending, News, Origin};
+use super::editor::Editor;
+use super::ending::Ending;
+use super::news::{News, Origin};
 use crate::fmp4::Scanner;
 use crate::store::Store;
 

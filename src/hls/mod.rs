@@ -13,30 +13,40 @@
 //! |---|---|
 //! | [`playlist`], [`clock`] | playlists as text and back; pure |
 //! | [`segmenter`] | fragments to segments; pure |
+//! | [`unfit`] | what cannot be played by a playlist, and why; pure |
 //! | [`recording`] | what has been recorded, and how much of it can be listed; pure |
+//! | [`news`] | what the editor is told |
 //! | [`feed`] | the writer's side: takes the bytes |
 //! | [`walk`] | finds fragments in what the store holds |
 //! | [`editor`] | which playlist shows what, and when |
+//! | [`ending`] | the last versions |
 //! | [`publish`] | writes a playlist until the store has the newest version |
+//! | [`rendition`] | what is known of one rendition, as text and back; pure |
 //! | [`master`] | the multivariant playlist |
+//! | [`claim`] | whether another recording writes the same playlist |
 //! | [`rebuild`] | the playlist of a recording that has none |
 
+pub mod claim;
 pub mod clock;
 pub mod editor;
+pub mod ending;
 pub mod feed;
 pub mod master;
+pub mod news;
 pub mod playlist;
 pub mod publish;
 pub mod rebuild;
 pub mod recording;
+pub mod rendition;
 pub mod segmenter;
+pub mod unfit;
 pub mod walk;
 
 use std::time::Duration;
 
 use crate::key::split_extension;
 
-pub use editor::Ending;
+pub use ending::Ending;
 pub use feed::Hls;
 
 /// What playlists to write, and how.
@@ -53,7 +63,7 @@ pub struct Settings {
     /// The longest that input waits for a part to fill, where that is limited.
     pub max_latency: Option<Duration>,
     /// The multivariant playlist that the stream belongs to.
-    pub membership: Option<master::Membership>,
+    pub membership: Option<rendition::Membership>,
     /// What to type to have the playlist written later.
     pub remedy: String,
 }

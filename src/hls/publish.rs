@@ -21,6 +21,9 @@ const MOST: u64 = 4;
 const MOST_REFUSED: u64 = 16;
 const MOST_AT_THE_END: u64 = 2;
 
+/// An attempt that was given up is taken to land no later than this.
+const LANDING: Duration = Duration::from_secs(8);
+
 /// The content type of a playlist (RFC 8216, 4).
 const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 
@@ -53,6 +56,8 @@ pub struct Outlet {
     pace: Duration,
     in_flight: Option<Attempt>,
     failures: u32,
+    /// When an attempt was given up that may still land.
+    stray: Option<Instant>,
     /// Whether the store may hold a version.
     sent: bool,
     /// The end is near.
@@ -78,6 +83,7 @@ impl Outlet {
             pace,
             in_flight: None,
             failures: 0,
+            stray: None,
             sent: false,
             hurried: false,
         }
@@ -129,6 +135,13 @@ impl Outlet {
         self.sent
     }
 
+    /// Until when an earlier version, the writing of which got no answer, may take the place of the newest; `None` where
+    /// each got one.
+    #[must_use]
+    pub fn unsafe_until(&self) -> Option<Instant> {
+        self.stray.map(|stray| stray + LANDING)
+    }
+
     /// Waits for the next step; for ever when there is nothing to do. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Step {
         if let Some(attempt) = &mut self.in_flight {
@@ -145,6 +158,9 @@ impl Outlet {
                 }
                 Err(error) => {
                     self.stale = true;
+                    if may_land(&error) {
+                        self.stray = Some(Instant::now());
+                    }
                     let most = if self.hurried {
                         MOST_AT_THE_END
                     } else if error.kind == Kind::Passing {
@@ -178,6 +194,11 @@ impl Outlet {
     }
 }
 
+/// Whether the store may have taken what it did not confirm, or may take it yet.
+fn may_land(error: &StoreError) -> bool {
+    error.status.is_none_or(|status| matches!(status, 500 | 502 | 504))
+}
+
 /// Writes a playlist in one attempt.
 ///
 /// # Errors
@@ -186,6 +207,19 @@ pub async fn write_once(store: Store, key: String, text: String, finished: bool)
     let patience = PATIENCE * u32::try_from(1 + text.len() / PER).unwrap_or(u32::MAX);
     let cache_control = if finished { FINISHED } else { LIVE };
     store.put_object(&key, Bytes::from(text), CONTENT_TYPE, cache_control, patience).await
+}
+
+/// Whether the store holds this text; `None` where that cannot be told.
+pub async fn holds(store: Store, key: String, text: &str) -> Option<bool> {
+    match store.get_small(&key, text.len() as u64).await {
+        Ok(found) => Some(found.is_some_and(|found| found.bytes == text)),
+        // What is longer is another one.
+        Err(error) if error.kind == Kind::Refused => Some(false),
+        Err(error) => {
+            tracing::debug!("{error}");
+            None
+        }
+    }
 }
 
 /// How long after so many failures before it: jittered doubling from a second.

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use tokio::sync::watch;
 
 use super::playlist::{Kind, Timeline, View, Written, reference};
-use super::recording::{Recording, Unfit};
+use super::recording::Recording;
+use super::unfit::Unfit;
 use super::walk::{self, Reach, Walk};
 use super::{Settings, publish};
 use crate::live_read::MAX_PARTS;
@@ -67,7 +68,7 @@ struct Place {
 /// # Errors
 /// [`RebuildError`]; the playlist that was there before stays.
 pub async fn rebuild(store: &Store, key: &str, settings: &Settings, retry: Retry) -> Result<Rebuilt, RebuildError> {
-    let before = walk::read(store, &settings.key).await?;
+    let before = walk::read(store, &settings.key, retry).await?;
     let mut recording = Recording::new(settings.time);
     let (mut requests, mut ended, mut since) = (0, true, None);
     for number in 1..=MAX_PARTS {

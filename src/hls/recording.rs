@@ -1,4 +1,7 @@
 //! What has been recorded, object by object, and how much of it can be listed: what the store holds all bytes of. Pure.
+//!
+//! The next object has its turn as soon as all of the one before is listed. Whether that is complete does not matter: what
+//! is readable of an open upload stays readable.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,27 +11,11 @@ use tokio::sync::watch;
 
 use super::playlist::{Object, Segment, Timeline, Written};
 use super::segmenter::{Begin, Cut, Segmenter, rounded};
-use crate::fmp4::{Base, Found, Fragment, Header, Movie};
+use super::unfit::{self, Unfit};
+use crate::fmp4::{Found, Fragment, Header, Movie};
 
 /// Rounding up to the next whole second.
 const SECOND: u64 = 1_000_000;
-
-/// Why an object cannot be played by a playlist that points into it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
-    /// It has no fragments.
-    #[error(
-        "{0}. HLS needs fragmented MP4: with ffmpeg, -movflags +empty_moov+frag_keyframe+default_base_moof -f mp4; in OBS, the \
-         recording format \"Fragmented MP4\""
-    )]
-    NoFragments(String),
-    /// Its fragments tell places in the whole stream.
-    #[error(
-        "its fragments lack default-base-is-moof, so that browsers cannot play them apart: with ffmpeg, add default_base_moof \
-         to -movflags"
-    )]
-    NoDefaultBase,
-}
 
 /// An object that is being recorded.
 #[derive(Debug)]
@@ -74,6 +61,10 @@ pub struct Recording {
     /// `EXT-X-TARGETDURATION`, once it is decided.
     target: Option<u64>,
     sources: VecDeque<Source>,
+    /// Ids of the uploads that are not complete.
+    incomplete: Vec<String>,
+    /// What will never be readable: the upload, and how long it would have played, in microseconds.
+    left_out: Option<(String, u64)>,
     /// What can be listed.
     pub timeline: Timeline,
     /// The newest header's movie.
@@ -97,6 +88,8 @@ impl Recording {
             aim: u64::try_from(aim.as_micros()).unwrap_or(u64::MAX),
             target: None,
             sources: VecDeque::new(),
+            incomplete: Vec::new(),
+            left_out: None,
             timeline: Timeline::default(),
             movie: None,
             frame_rate: None,
@@ -109,7 +102,12 @@ impl Recording {
 
     /// The next object begins; it is seen on its way to the store, or `in_store`.
     pub fn begin_object(&mut self, upload_id: String, uri: String, readable: watch::Receiver<u64>, in_store: bool) {
+        if let Some(before) = self.sources.back_mut().filter(|before| !before.in_store) {
+            // All of it has come in.
+            before.see_end();
+        }
         self.pinned.push((upload_id.clone(), uri.clone()));
+        self.incomplete.push(upload_id.clone());
         self.sources.push_back(Source {
             upload_id,
             uri,
@@ -198,18 +196,17 @@ impl Recording {
     /// All of an object has been seen in the store.
     pub fn scanned(&mut self, upload_id: &str) {
         if let Some(source) = self.source(upload_id) {
-            source.scanned = true;
-            source.cut_rest();
+            source.see_end();
         }
     }
 
     /// An object is complete.
     pub fn complete(&mut self, upload_id: &str) {
+        self.incomplete.retain(|open| open != upload_id);
         if let Some(source) = self.source(upload_id) {
             source.complete = true;
             if !source.in_store {
-                source.scanned = true;
-                source.cut_rest();
+                source.see_end();
             }
         }
     }
@@ -241,7 +238,7 @@ impl Recording {
     /// Whether everything that was begun is complete.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.sources.iter().all(|source| source.complete)
+        self.incomplete.is_empty()
     }
 
     /// Whether there is an object that is complete but has not been seen to its end.
@@ -250,10 +247,11 @@ impl Recording {
         self.sources.iter().any(|source| source.complete && !source.scanned)
     }
 
-    /// Waits until more of the object whose turn it is can be read. Dropping the future loses nothing.
+    /// Waits until more of the object whose turn it is can be read, or it is known that no more will be. Dropping the future
+    /// loses nothing.
     pub async fn changed(&mut self) {
         if let Some(source) = self.sources.front_mut()
-            && source.readable.changed().await.is_ok()
+            && (source.readable.changed().await.is_ok() || source.scanned)
         {
             return;
         }
@@ -264,9 +262,12 @@ impl Recording {
     pub fn list(&mut self) -> bool {
         let before = self.timeline.segments.len();
         while let Some(source) = self.sources.front_mut() {
+            // Asked for first: if nobody tells of more any more, what is readable then is final.
+            let over = source.readable.has_changed().is_err();
             // A change from here on wakes [`changed`](Self::changed).
             let readable = *source.readable.borrow_and_update();
-            while let Some(Queued { cut, date, header }) = source.queue.pop_front_if(|next| next.cut.end <= readable) {
+            while let Some(queued) = source.queue.pop_front_if(|next| next.cut.end <= readable) {
+                let Queued { cut, date, header } = queued;
                 let object = Object { uri: source.uri.clone(), header: header.0, header_len: header.1 };
                 if self.timeline.objects.last() != Some(&object) {
                     self.timeline.objects.push(object);
@@ -281,13 +282,23 @@ impl Recording {
                     self.target = Some(rounded(cut.micros));
                 }
             }
-            if !(source.complete && source.scanned) {
+            let may_come = !source.queue.is_empty() && !source.complete && !over;
+            if !source.scanned || may_come {
                 break;
             }
-            // What is left of its queue lies beyond its end.
+            let lost = source.queue.iter().fold(0u64, |sum, queued| sum.saturating_add(queued.cut.micros));
+            if lost > 0 {
+                self.left_out = Some((source.upload_id.clone(), lost));
+            }
             self.sources.pop_front();
         }
         self.timeline.segments.len() > before
+    }
+
+    /// What had to be left out, because it will never be readable: the upload, and how long it would have played, in
+    /// microseconds; told once.
+    pub fn left_out(&mut self) -> Option<(String, u64)> {
+        self.left_out.take()
     }
 
     /// `EXT-X-TARGETDURATION` in seconds, once it is decided.
@@ -346,6 +357,7 @@ impl Source {
         let Some(main) = header.movie.main() else {
             return Err(Unfit::NoFragments("its header has no track".to_owned()));
         };
+        unfit::check_movie(&header.movie)?;
         self.header = (header.end.saturating_sub(len), len);
         (self.main, self.timescale) = (main.id, main.timescale);
         self.movie = Some(header.movie.clone());
@@ -358,9 +370,7 @@ impl Source {
     }
 
     fn begin(&mut self, fragment: &Fragment) -> Result<(), Unfit> {
-        if fragment.base != Base::Moof {
-            return Err(Unfit::NoDefaultBase);
-        }
+        unfit::check_fragment(fragment)?;
         let Some(segmenter) = &mut self.segmenter else { return Ok(()) };
         let run = fragment.run(self.main);
         self.begun = run.map_or(0, |run| run.duration);
@@ -399,6 +409,12 @@ impl Source {
         }
     }
 
+    /// All of it has been seen.
+    fn see_end(&mut self) {
+        self.scanned = true;
+        self.cut_rest();
+    }
+
     /// What is put together is over.
     fn cut_rest(&mut self) {
         if let Some(cut) = self.segmenter.as_mut().and_then(Segmenter::finish) {
@@ -423,24 +439,5 @@ fn rate(segment: &Segment) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The table in docs/hls.md.
-    #[test]
-    fn the_target_duration_allows_for_bursts() {
-        let decided = |megabits: u64, part_size: u64, filled: Option<u64>, max_latency: Option<u64>| {
-            let mut recording = Recording::new(Duration::from_secs(2));
-            let segment = Segment { object: 0, first: 0, len: megabits * 250_000, micros: 2_020_000, date: None };
-            recording.timeline.segments.push(segment);
-            recording.decide(part_size, filled.map(Duration::from_secs), max_latency.map(Duration::from_secs))
-        };
-        assert_eq!(decided(12, 5 << 20, None, None), 5);
-        assert_eq!(decided(6, 5 << 20, Some(8), None), 9);
-        assert_eq!(decided(1, 5 << 20, None, None), 51);
-        assert_eq!(decided(6, 5 << 20, None, Some(1)), 3);
-        // An encoder that does not keep up.
-        assert_eq!(decided(6, 5 << 20, Some(20), None), 24);
-        assert_eq!(decided(100, 5 << 20, None, None), 3);
-    }
-}
+#[path = "recording_tests.rs"]
+mod tests;

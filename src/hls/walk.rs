@@ -6,12 +6,12 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use super::dvr_key_for;
-use super::editor::News;
+use super::news::News;
 use super::playlist::{Kind, Written};
 use crate::fmp4::{Found, Header, Movie, Scanner};
 use crate::prefetch::{End, Event, Fetch, Stretch, Target};
 use crate::retry::Retry;
-use crate::store::{Fetched, Piece, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// What one request asks for at least: a `moof` of two seconds and the header of the `mdat` after it fit.
 const LEAST: u64 = 16 << 10;
@@ -20,7 +20,7 @@ const LEAST: u64 = 16 << 10;
 const MOST: u64 = 1 << 20;
 
 /// The largest playlist that is read back: more than a week's.
-const PLAYLIST_MAX: u64 = 64 << 20;
+pub(super) const PLAYLIST_MAX: u64 = 64 << 20;
 
 /// How long one request may keep failing.
 const RETRY: Retry = Retry { give_up_after: std::time::Duration::from_secs(3_600) };
@@ -200,7 +200,7 @@ async fn restore(
     walk: &mut Walk,
 ) -> Result<Option<(Written, Arc<Header>)>, StoreError> {
     for key in [dvr_key_for(&resumed.playlist), resumed.playlist.clone()] {
-        let Some(written) = read(store, &key).await? else { continue };
+        let Some(written) = read(store, &key, RETRY).await? else { continue };
         let of_this = written.timeline.objects.last().is_some_and(|object| object.uri == resumed.uri);
         if !of_this || written.view.from > 0 || written.view.ended || written.view.kind == Kind::Vod {
             continue;
@@ -222,15 +222,9 @@ async fn restore(
 ///
 /// # Errors
 /// [`StoreError`] when the store refuses or is away for long.
-pub async fn read(store: &Store, key: &str) -> Result<Option<Written>, StoreError> {
-    let piece = Piece::Range { first: 0, last: PLAYLIST_MAX - 1 };
-    let fetched = RETRY.run(|_| store.fetch(key, None, piece, false)).await?;
-    let Fetched::Data(mut body) = fetched else { return Ok(None) };
-    let mut text = Vec::new();
-    while let Ok(Some(bytes)) = body.next().await {
-        text.extend_from_slice(&bytes);
-    }
-    // A list that was cut off on its way has no whole last line.
-    let text = String::from_utf8(text).unwrap_or_default();
+pub async fn read(store: &Store, key: &str, retry: Retry) -> Result<Option<Written>, StoreError> {
+    let text = retry.run(|_| store.get_small(key, PLAYLIST_MAX)).await?;
+    let text = text.and_then(|text| String::from_utf8(text.bytes.into()).ok()).unwrap_or_default();
+    // A list that was cut off when it was written has no whole last line.
     Ok(Written::read(&text).filter(|_| text.ends_with('\n')))
 }

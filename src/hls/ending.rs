@@ -1,0 +1,202 @@
+//! The last versions of the playlists, and how long they may take.
+//!
+//! Where the playlist slid, it first ends as it is, so that whoever follows it is told by the rules, and shows all of the
+//! recording a target duration later.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use super::claim::Claim;
+use super::editor::{ASK, Editor, claimed};
+use super::master;
+use super::news::News;
+use super::playlist::{Kind, View, reference};
+use super::publish::{self, Outlet, Step};
+
+/// How long the end may take.
+const LAST_TRIES: Duration = Duration::from_secs(15);
+
+/// How long an attempt that is under way at the end may still take.
+const LAST_ATTEMPT: Duration = Duration::from_secs(2);
+
+/// Ends the writing of playlists.
+#[derive(Debug)]
+pub struct Ending {
+    pub(super) tell: mpsc::UnboundedSender<News>,
+    pub(super) task: JoinHandle<()>,
+}
+
+impl Ending {
+    /// Writes what there is to be written in the end, for 15 s at most, and says so if that was not possible.
+    pub async fn end(self) {
+        // If it has ended already, so has the wait for it.
+        drop(self.tell.send(News::End));
+        if let Err(error) = self.task.await {
+            tracing::warn!("the playlist is not complete: {error}");
+        }
+    }
+}
+
+impl Editor {
+    /// Writes what there is in the end.
+    pub(super) async fn finish(mut self) {
+        let deadline = Instant::now() + LAST_TRIES;
+        let mut news = self.recording.list();
+        while self.recording.is_behind() && !self.lost {
+            match timeout_at(deadline, self.news.recv()).await {
+                Ok(Some(heard)) => self.hear(heard),
+                Ok(None) | Err(_) => break,
+            }
+            news |= self.recording.list();
+        }
+        self.tell_left_out();
+        let behind = self.recording.is_behind();
+        let ended = self.recording.is_complete() && !behind && !self.lost;
+        if self.recording.timeline.segments.is_empty() {
+            if !self.told && self.recording.has_input() {
+                tracing::warn!("there is no playlist (--hls): no segment was whole");
+            }
+            return;
+        }
+        if !self.claim_in_the_end(deadline).await {
+            return;
+        }
+        // What nobody has seen yet needs not be one that grew.
+        let fresh = ended && !self.live.was_sent() && !self.recording.was_restored();
+        if self.hold && !ended {
+            return;
+        }
+        if self.hold {
+            self.unpin().await;
+        }
+        match self.recording.target() {
+            Some(_) => {}
+            None if fresh => self.recording.promise(self.recording.longest().max(1)),
+            None => self.decide(),
+        }
+        if ended || news {
+            self.live.renew();
+        }
+        let mut view = self.view(ended);
+        if fresh {
+            view = View { kind: Kind::Vod, from: 0, ..view };
+        }
+        let with_dvr = view.from > 0;
+        if with_dvr {
+            self.dvr.renew();
+        }
+        let settled = self.last_tries(view, with_dvr, deadline).await;
+        if ended {
+            self.join(Some(master::now()));
+        }
+        if behind || !settled {
+            self.give_up();
+        } else if ended && view.from > 0 {
+            // Whoever follows it has time to see its end. Then it can show all.
+            let wait = Duration::from_secs(view.target).min(LAST_TRIES);
+            tracing::info!("{} shows all of the recording in {} s", self.store.object(self.live.key()), wait.as_secs());
+            sleep_until(Instant::now() + wait).await;
+            self.live.renew();
+            view = View { kind: Kind::Vod, from: 0, ..view };
+            if !self.last_tries(view, false, Instant::now() + LAST_TRIES).await {
+                self.give_up();
+            }
+        }
+        self.confirm(view, with_dvr).await;
+        if let Some(joining) = self.joining.take() {
+            match timeout_at(deadline, joining).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!("the multivariant playlist is not complete: {error}"),
+                Err(_) => tracing::warn!("the multivariant playlist could not be written in time"),
+            }
+        }
+    }
+
+    /// Whether the playlist may be written in the end: what is not known to be free by now may be another's.
+    async fn claim_in_the_end(&mut self, deadline: Instant) -> bool {
+        if self.claiming.is_some() {
+            let claim = timeout_at(deadline, claimed(&mut self.claiming)).await;
+            self.take_claim(claim.unwrap_or_else(|_| Claim::Taken("the object that it shows".to_owned())));
+        }
+        !self.taken
+    }
+
+    /// Looks whether the newest versions are still there, as long as an earlier one that was given up may land, and writes
+    /// them again.
+    async fn confirm(&mut self, view: View, with_dvr: bool) {
+        let until = [&self.live, &self.dvr].into_iter().filter_map(Outlet::unsafe_until).max();
+        let Some(until) = until else { return };
+        let live = self.recording.timeline.text(&view);
+        let dvr_view = self.dvr_view(view.ended);
+        let dvr = self.recording.timeline.text(&dvr_view);
+        loop {
+            // At least once, however long ago that was.
+            let last = Instant::now() >= until;
+            if self.is_other(&self.live, &live).await {
+                self.live.renew();
+            }
+            if with_dvr && self.is_other(&self.dvr, &dvr).await {
+                self.dvr.renew();
+            }
+            if !self.live.is_settled() || (with_dvr && !self.dvr.is_settled()) {
+                tracing::debug!("an earlier version of the playlist has landed after the newest");
+                if !self.last_tries(view, with_dvr, Instant::now() + LAST_TRIES).await {
+                    return self.give_up();
+                }
+            }
+            if last {
+                return;
+            }
+            sleep_until(until.min(Instant::now() + Duration::from_secs(1))).await;
+        }
+    }
+
+    /// Whether the store holds another text than this newest one, where that can be.
+    fn is_other<'a>(&self, outlet: &Outlet, text: &'a str) -> impl Future<Output = bool> + use<'a> {
+        let (store, key, may_be) = (self.store.clone(), outlet.key().to_owned(), outlet.unsafe_until().is_some());
+        async move { may_be && publish::holds(store, key, text).await == Some(false) }
+    }
+
+    /// Writes this view until the store has it; false when the time is up.
+    async fn last_tries(&mut self, view: View, with_dvr: bool, deadline: Instant) -> bool {
+        self.live.hurry(LAST_ATTEMPT);
+        self.dvr.hurry(LAST_ATTEMPT);
+        while !(self.live.is_settled() && (!with_dvr || self.dvr.is_settled())) {
+            let next = async {
+                tokio::select! {
+                    step = self.live.next() => (true, step),
+                    step = self.dvr.next(), if with_dvr => (false, step),
+                }
+            };
+            match timeout_at(deadline, next).await {
+                Ok((true, Step::Due)) => self.live.send(self.recording.timeline.text(&view), view.ended),
+                Ok((false, Step::Due)) => self.send_dvr(view.ended),
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn give_up(&self) {
+        tracing::warn!(
+            "{} is not complete: it could not be written in time. {} writes it later",
+            self.store.object(&self.settings.key),
+            self.settings.remedy
+        );
+    }
+
+    /// On stores where the id of an upload is not the version of its object, the playlist names no version.
+    async fn unpin(&mut self) {
+        for (key, upload_id) in &self.uploads {
+            match timeout(ASK, self.store.head(key, Some(upload_id))).await {
+                Ok(Ok(None)) => self.recording.unpin(upload_id, &reference(&self.settings.key, key, None)),
+                Ok(Ok(Some(_))) | Err(_) => {}
+                Ok(Err(error)) => tracing::debug!("{error}"),
+            }
+        }
+    }
+}
