@@ -93,6 +93,8 @@ fi
 [ -n "$region" ] || [ -n "${AWS_PROFILE:-}" ] || region=us-east-1
 [ -z "$region" ] || options+=(--region "$region")
 export AWS_PAGER=''
+# Backblaze B2 refuses the integrity headers that AWS CLIs send since 2025.
+export AWS_REQUEST_CHECKSUM_CALCULATION=when_required AWS_RESPONSE_CHECKSUM_VALIDATION=when_required
 
 errors=$(mktemp) || fail "cannot make a temporary file"
 trap 'rm -f "$errors"' EXIT

@@ -92,6 +92,7 @@ use_store() {
     unset AWS_PROFILE AWS_SESSION_TOKEN AWS_DEFAULT_REGION AWS_ENDPOINT_URL_S3
     export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local-secret AWS_REGION=us-east-1 BUCKET_NAME=demo
     export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_PAGER=''
+    export AWS_REQUEST_CHECKSUM_CALCULATION=when_required AWS_RESPONSE_CHECKSUM_VALIDATION=when_required
     AWS_ENDPOINT_URL=$(sed -n 's/^listening on //p' store.out)
     export AWS_ENDPOINT_URL
     ln -s "$top/watch_upload.sh" .
@@ -106,6 +107,7 @@ in_file() { grep -q -e "$1" "$2" 2>/dev/null; }
 not_in_file() { [ -s "$2" ] && ! grep -q -e "$1" "$2"; }
 size() { wc -c <"$1" | tr -dc 0-9; }
 object() { aws s3api head-object --endpoint-url "$AWS_ENDPOINT_URL" --region us-east-1 --bucket demo --key "$1" >/dev/null 2>&1; }
+cors_rules() { aws s3api get-bucket-cors --endpoint-url "$AWS_ENDPOINT_URL" --region us-east-1 --bucket demo; }
 fetch() { reader --no-wait "$1" "$2" 2>fetch.log; }
 # The port of RTMP is in the recipe; somebody else may have it.
 port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
@@ -204,6 +206,8 @@ other_recipes() {
     judge hls-object "exit code $status, or the playlist does not end" eval "[ $status = 0 ] && fetch live.m3u8 written.m3u8 && in_file EXT-X-ENDLIST written.m3u8"
     run hls-rebuild; status=$?
     judge hls-rebuild "exit code $status, or another playlist" eval "[ $status = 0 ] && fetch live.m3u8 rebuilt.m3u8 && cmp written.m3u8 rebuilt.m3u8"
+    run cors; status=$?
+    judge cors "exit code $status, or other rules" eval "[ $status = 0 ] && cors_rules | grep -q https://www.example.com"
     run latency; status=$?
     judge latency "exit code $status" eval "[ $status = 0 ] && in_file 'times as much' latency.log && fetch quick.mp4 quick.mp4 && has_frames quick.mp4 300"
 

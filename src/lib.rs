@@ -59,6 +59,7 @@ pub mod rhythm;
 pub mod rollover;
 mod secrets;
 pub mod seek;
+pub mod setup_cors;
 pub mod shutdown;
 pub mod sink;
 pub mod source;

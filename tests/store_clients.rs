@@ -43,7 +43,9 @@ fn aws_cli() {
     }
     let store = Store::start();
     let (dir, body) = input();
-    let aws = |args: &[&str]| run(&store, dir.path(), "aws", args);
+    // Given on the command line: AWS CLIs before 2.13 do not read AWS_ENDPOINT_URL.
+    let endpoint = ["--endpoint-url", store.endpoint()];
+    let aws = |args: &[&str]| run(&store, dir.path(), "aws", &[args, &endpoint].concat());
     let url = format!("s3://{BUCKET}/dir/object name");
     aws(&["s3", "cp", "--no-progress", "in", &url]);
     aws(&["s3", "cp", "--no-progress", &url, "out"]);

@@ -20,6 +20,11 @@ pub struct Args {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
     pub listen: SocketAddr,
 
+    /// Speak TLS: with a certificate of the store's own, whose authority is written to CA_FILE for clients to trust
+    /// (AWS_CA_BUNDLE)
+    #[arg(long, value_name = "CA_FILE")]
+    pub tls: Option<PathBuf>,
+
     /// Access key that may do everything
     #[arg(long, value_name = "KEY", default_value = "local")]
     pub access_key: String,

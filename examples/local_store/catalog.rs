@@ -16,7 +16,7 @@ use s3s::{S3Error, S3ErrorCode, S3Result};
 use crate::disk::{self, BUCKET_FILE, VERSION_FILE, VersionDir};
 use crate::errors;
 use crate::load;
-use crate::model::{Bucket, BucketRecord, ContentHeaders, State, Version};
+use crate::model::{Bucket, BucketRecord, ContentHeaders, CorsRecord, State, Version};
 use crate::past::Past;
 
 /// All that the store holds.
@@ -128,8 +128,9 @@ impl Catalog {
     /// Makes a bucket, or sets whether it is public if it is there.
     pub fn ensure_bucket(&self, name: &str, public: bool) -> S3Result<()> {
         let mut buckets = self.write();
-        let created_ms = buckets.get(name).map_or_else(disk::now_ms, |bucket| bucket.record.created_ms);
-        let record = BucketRecord { public, created_ms };
+        let there = buckets.get(name).map(|bucket| bucket.record.clone());
+        let new = || BucketRecord { created_ms: disk::now_ms(), ..BucketRecord::default() };
+        let record = BucketRecord { public, ..there.unwrap_or_else(new) };
         self.record_bucket(name, &record)?;
         buckets.entry(name.to_owned()).or_default().record = record;
         Ok(())
@@ -141,9 +142,19 @@ impl Catalog {
         if buckets.contains_key(name) {
             return Err(S3ErrorCode::BucketAlreadyOwnedByYou.into());
         }
-        let record = BucketRecord { public, created_ms: disk::now_ms() };
+        let record = BucketRecord { public, created_ms: disk::now_ms(), ..BucketRecord::default() };
         self.record_bucket(name, &record)?;
         buckets.insert(name.to_owned(), Bucket { record, keys: BTreeMap::new() });
+        Ok(())
+    }
+
+    /// Sets the CORS rules of a bucket.
+    pub fn set_cors(&self, name: &str, cors: Vec<CorsRecord>) -> S3Result<()> {
+        let mut buckets = self.write();
+        let bucket = find_mut(&mut buckets, name)?;
+        let record = BucketRecord { cors, ..bucket.record.clone() };
+        self.record_bucket(name, &record)?;
+        bucket.record = record;
         Ok(())
     }
 

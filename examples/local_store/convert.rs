@@ -32,6 +32,13 @@ pub fn milliseconds(time: Timestamp) -> Option<u64> {
     u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
+/// What of `Content-Encoding` is about the content: `aws-chunked` is about how the body was sent.
+pub fn content_encoding(given: &str) -> Option<String> {
+    let kept: Vec<&str> =
+        given.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "aws-chunked").collect();
+    Some(kept.join(",")).filter(|kept| !kept.is_empty())
+}
+
 /// The fields that several inputs have in common.
 macro_rules! content_headers {
     ($input:expr) => {
@@ -39,7 +46,7 @@ macro_rules! content_headers {
             content_type: $input.content_type,
             cache_control: $input.cache_control,
             content_disposition: $input.content_disposition,
-            content_encoding: $input.content_encoding,
+            content_encoding: $input.content_encoding.as_deref().and_then($crate::convert::content_encoding),
             content_language: $input.content_language,
             expires_ms: $input.expires.and_then($crate::convert::milliseconds),
             metadata: $input.metadata.unwrap_or_default(),

@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 use crate::catalog::{self, Catalog};
 use crate::convert::{content_headers, part_number, quoted};
 use crate::errors;
+use crate::look::{Query, copy_conditions};
 use crate::model::{ContentHeaders, Manifest, State};
 use crate::read;
 use crate::receive::receive;
@@ -34,9 +35,22 @@ fn find_source(catalog: &Catalog, source: &CopySource) -> S3Result<(String, Arc<
     }
 }
 
+macro_rules! conditions {
+    ($input:expr) => {
+        Query {
+            if_match: $input.copy_source_if_match.clone(),
+            if_none_match: $input.copy_source_if_none_match.clone(),
+            if_modified_since: $input.copy_source_if_modified_since.clone(),
+            if_unmodified_since: $input.copy_source_if_unmodified_since.clone(),
+            ..Query::default()
+        }
+    };
+}
+
 /// CopyObject: the bytes stay where they are, only the names are new.
 pub async fn object(catalog: &Catalog, input: CopyObjectInput) -> S3Result<CopyObjectOutput> {
-    let (source_id, headers, source, _) = find_source(catalog, &input.copy_source)?;
+    let (source_id, headers, source, modified) = find_source(catalog, &input.copy_source)?;
+    copy_conditions(&conditions!(input), &source.etag, modified)?;
     let replace =
         input.metadata_directive.as_ref().is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
     let headers = if replace { content_headers!(input) } else { ContentHeaders::clone(&headers) };
@@ -71,7 +85,8 @@ pub async fn object(catalog: &Catalog, input: CopyObjectInput) -> S3Result<CopyO
 /// UploadPartCopy.
 pub async fn part(catalog: &Catalog, input: UploadPartCopyInput, tail_replace: bool) -> S3Result<UploadPartCopyOutput> {
     let number = part_number(input.part_number)?;
-    let (source_id, _, source, _) = find_source(catalog, &input.copy_source)?;
+    let (source_id, _, source, modified) = find_source(catalog, &input.copy_source)?;
+    copy_conditions(&conditions!(input), &source.etag, modified)?;
     let (first, len) = match input.copy_source_range.as_deref().map(Range::parse) {
         None => (0, source.size),
         Some(Ok(Range::Int { first, last: Some(last) })) if last < source.size => (first, last - first + 1),

@@ -1,7 +1,11 @@
-//! CORS, as open as it gets: a page from anywhere may read what its reader may.
+//! CORS, as open as it gets: a page from anywhere may read what its reader may. The rules that a client sets for a bucket
+//! are kept and given back, and change nothing about that.
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode};
+use s3s::dto::CORSRule;
+
+use crate::model::CorsRecord;
 
 const EXPOSED: &str = "ETag, Content-Range, Content-Length, Accept-Ranges, Date, Last-Modified, x-amz-version-id, \
                        x-amz-request-id, x-amz-delete-marker, x-amz-mp-parts-count, x-amz-bucket-region, \
@@ -31,4 +35,28 @@ pub fn preflight(headers: &HeaderMap) -> Response<s3s::Body> {
 pub fn allow(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+}
+
+/// A rule as it is kept.
+pub fn record(rule: CORSRule) -> CorsRecord {
+    CorsRecord {
+        id: rule.id,
+        allowed_origins: rule.allowed_origins,
+        allowed_methods: rule.allowed_methods,
+        allowed_headers: rule.allowed_headers.unwrap_or_default(),
+        expose_headers: rule.expose_headers.unwrap_or_default(),
+        max_age_seconds: rule.max_age_seconds,
+    }
+}
+
+/// A kept rule as it is given back.
+pub fn rule(record: CorsRecord) -> CORSRule {
+    CORSRule {
+        id: record.id,
+        allowed_origins: record.allowed_origins,
+        allowed_methods: record.allowed_methods,
+        allowed_headers: Some(record.allowed_headers).filter(|list| !list.is_empty()),
+        expose_headers: Some(record.expose_headers).filter(|list| !list.is_empty()),
+        max_age_seconds: record.max_age_seconds,
+    }
 }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use s3s::S3Error;
 use s3s::service::S3Service;
 use tokio::time::{sleep, timeout};
 
@@ -19,6 +18,7 @@ use crate::effects;
 use crate::errors;
 use crate::faults::Faults;
 use crate::operation::Operation;
+use crate::refusals;
 use crate::request_log::{Record, RequestLog};
 use crate::service::Status;
 
@@ -34,6 +34,8 @@ pub struct Front {
     pub faults: Arc<Faults>,
     /// What has been asked.
     pub log: Arc<RequestLog>,
+    /// Region that the store says it is in.
+    pub region: String,
     /// Whether to send CORS headers.
     pub cors: bool,
     /// Requests so far.
@@ -58,9 +60,9 @@ impl Front {
         let answer = if self.cors && cors::is_preflight(&head.method, &head.headers) {
             Ok(cors::preflight(&head.headers))
         } else if effect.status.is_none()
-            && let Some(error) = refused_header(&head.headers)
+            && let Some(refused) = refusals::refusal(&head, record.operation(), &self.region)
         {
-            render(error)
+            refused.map_err(|error| errors::unsendable(&error))
         } else {
             let work = effects::work(&effect, self.s3.clone(), head, body.clone());
             match effect.white_space_ms {
@@ -107,26 +109,6 @@ impl Front {
 
 fn closed(why: &str) -> Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, why).into()
-}
-
-fn render(error: S3Error) -> Result<Response<s3s::Body>, Error> {
-    error.to_http_response().map_err(|error| errors::unsendable(&error))
-}
-
-/// Backblaze B2 takes none of the integrity headers that AWS SDKs send unless they are told otherwise.
-fn refused_header(headers: &HeaderMap) -> Option<S3Error> {
-    let fixed = ["x-amz-sdk-checksum-algorithm", "x-amz-trailer"].into_iter().find(|name| headers.contains_key(*name));
-    let checksum = || {
-        let names = headers.keys().map(header::HeaderName::as_str);
-        // This one asks for a checksum in an answer.
-        names.filter(|name| *name != "x-amz-checksum-mode").find(|name| name.starts_with("x-amz-checksum-"))
-    };
-    let trailer = || {
-        let hash = headers.get("x-amz-content-sha256").is_some_and(|value| value.as_bytes().ends_with(b"-TRAILER"));
-        hash.then_some("x-amz-content-sha256")
-    };
-    let name = fixed.or_else(checksum).or_else(trailer)?;
-    Some(errors::invalid_argument(format!("Unsupported header '{name}' received for this API call.")))
 }
 
 /// The code in an error's XML, for the log.

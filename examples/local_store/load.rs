@@ -14,7 +14,11 @@ use crate::model::{Bucket, Manifest, State, StateRecord, Upload, Version, Versio
 pub fn buckets(dir: &Path) -> io::Result<BTreeMap<String, Bucket>> {
     let mut buckets = BTreeMap::new();
     for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
+        let entry = entry?;
+        let path = entry.path();
+        if !entry.file_type()?.is_dir() {
+            continue;
+        }
         let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else {
             continue;
         };

@@ -13,7 +13,7 @@ use crate::read::Segment;
 use crate::uploads::matches;
 
 /// A request for an object.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Query {
     /// Bucket.
     pub bucket: String,
@@ -199,6 +199,11 @@ fn part(manifest: &Manifest, number: i32, live: bool) -> S3Result<(u64, u64)> {
             "The requested partnumber is not satisfiable",
         )),
     }
+}
+
+/// The conditions of a copy, which fails where a read would be told that nothing has changed.
+pub fn copy_conditions(query: &Query, etag: &str, modified_ms: u64) -> S3Result<()> {
+    conditions(query, etag, modified_ms).map_err(|_| errors::precondition_failed())
 }
 
 /// The order and the precedence are those of RFC 9110, section 13.2.2.

@@ -4,7 +4,7 @@
 //! cargo run --release --example local_store -- --dir DIR --listen 127.0.0.1:9000
 //! ```
 //!
-//! A request comes in by `serve`, passes `front` (faults, refused headers, CORS, the log), is checked and parsed by the
+//! A request comes in by `serve` (over `tls`), passes `front` (`faults`, `refusals`, CORS, the log), is checked and parsed by the
 //! `s3s` crate with `access`, and reaches `service`, which works on the `catalog`. Bodies go by `receive` to the disk and
 //! by `read` from it; `live` holds the rules of Live Read and `look` decides what a GET or HEAD finds.
 
@@ -51,10 +51,12 @@ mod operation;
 mod past;
 mod read;
 mod receive;
+mod refusals;
 mod request_log;
 mod serve;
 mod service;
 mod text;
+mod tls;
 mod uploads;
 
 #[tokio::main]
@@ -91,21 +93,25 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let (listener, address) =
         serve::bind(args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
-    let mut ready = format!("listening on http://{address}\n");
+    let tls = args.tls.as_deref().map(|file| tls::acceptor(&args.dir, address.ip(), file)).transpose();
+    let tls = tls.context("setting up TLS")?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let mut ready = format!("listening on {scheme}://{address}\n");
     if let Some(wanted) = args.control {
         anyhow::ensure!(wanted.ip().is_loopback(), "the control API has no password, so it is for the loopback only");
         let (listener, address) = serve::bind(wanted).await.with_context(|| format!("listening on {wanted}"))?;
         let (faults, log, catalog) = (Arc::clone(&faults), Arc::clone(&log), Arc::clone(&catalog));
         let control = Arc::new(Control { faults, log, catalog });
-        tokio::spawn(serve::serve(listener, move |request| {
+        tokio::spawn(serve::serve(listener, None, move |request| {
             let control = Arc::clone(&control);
             async move { Ok::<_, Infallible>(control.handle(request).await) }
         }));
         ready.push_str(&format!("control on http://{address}\n"));
     }
     let s3 = s3_service(&args, catalog);
-    let front = Arc::new(Front { s3, faults, log, cors: !args.no_cors, requests: AtomicU64::new(0) });
-    let serving = serve::serve(listener, move |request| {
+    let (region, cors) = (args.region.clone(), !args.no_cors);
+    let front = Arc::new(Front { s3, faults, log, region, cors, requests: AtomicU64::new(0) });
+    let serving = serve::serve(listener, tls, move |request| {
         let front = Arc::clone(&front);
         async move { front.handle(request).await }
     });

@@ -26,6 +26,21 @@ pub struct BucketRecord {
     pub public: bool,
     /// When the bucket was made.
     pub created_ms: u64,
+    /// CORS rules, kept and given back; what is answered to browsers is a matter of the command line.
+    #[serde(default)]
+    pub cors: Vec<CorsRecord>,
+}
+
+/// A CORS rule.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names are those of S3")]
+pub struct CorsRecord {
+    pub id: Option<String>,
+    pub allowed_origins: Vec<String>,
+    pub allowed_methods: Vec<String>,
+    pub allowed_headers: Vec<String>,
+    pub expose_headers: Vec<String>,
+    pub max_age_seconds: Option<i32>,
 }
 
 /// One version of a key: an object, an upload that is still open, or a mark that hides the ones before.

@@ -28,6 +28,8 @@ pub struct Operation {
     pub range: Option<String>,
     /// With the Live Read header.
     pub live: bool,
+    /// With `Content-MD5`.
+    pub content_md5: bool,
 }
 
 impl Operation {
@@ -55,6 +57,7 @@ impl Operation {
             version_id: query.get("versionId"),
             range: headers.get(header::RANGE).and_then(|range| range.to_str().ok()).map(str::to_owned),
             live: live::wanted(headers),
+            content_md5: headers.contains_key("content-md5"),
         }
     }
 }

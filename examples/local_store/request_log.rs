@@ -78,6 +78,11 @@ impl Record {
         Self { log, operation, started, started_ms, status: None, code: None, bytes_in, bytes_out: 0 }
     }
 
+    /// What was asked.
+    pub fn operation(&self) -> &Operation {
+        &self.operation
+    }
+
     /// What will be answered. Counts at once, so that a client that has its answer finds it counted.
     pub fn answered(&mut self, status: Option<u16>, code: Option<String>) {
         self.status = status;
@@ -123,6 +128,7 @@ impl Drop for Record {
             "version_id": operation.version_id,
             "range": operation.range,
             "live": operation.live,
+            "content_md5": operation.content_md5,
             "status": self.status,
             "error": self.code,
             "bytes_in": bytes_in,

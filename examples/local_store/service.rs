@@ -253,11 +253,27 @@ impl S3 for Service {
     }
 
     async fn get_bucket_cors(&self, req: S3Request<GetBucketCorsInput>) -> S3Result<S3Response<GetBucketCorsOutput>> {
-        catalog::find(&self.catalog.read(), &req.input.bucket)?;
-        Err(S3Error::with_message(
-            S3ErrorCode::NoSuchCORSConfiguration,
-            "The store's CORS rules are those of its command line.",
-        ))
+        let rules = catalog::find(&self.catalog.read(), &req.input.bucket)?.record.cors.clone();
+        if rules.is_empty() {
+            let message = "The CORS configuration does not exist";
+            return Err(S3Error::with_message(S3ErrorCode::NoSuchCORSConfiguration, message));
+        }
+        let cors_rules = Some(rules.into_iter().map(crate::cors::rule).collect());
+        Ok(S3Response::new(GetBucketCorsOutput { cors_rules }))
+    }
+
+    async fn put_bucket_cors(&self, req: S3Request<PutBucketCorsInput>) -> S3Result<S3Response<PutBucketCorsOutput>> {
+        let rules = req.input.cors_configuration.cors_rules.into_iter().map(crate::cors::record).collect();
+        self.catalog.set_cors(&req.input.bucket, rules)?;
+        Ok(S3Response::new(PutBucketCorsOutput::default()))
+    }
+
+    async fn delete_bucket_cors(
+        &self,
+        req: S3Request<DeleteBucketCorsInput>,
+    ) -> S3Result<S3Response<DeleteBucketCorsOutput>> {
+        self.catalog.set_cors(&req.input.bucket, Vec::new())?;
+        Ok(S3Response::new(DeleteBucketCorsOutput::default()))
     }
 
     async fn list_objects(&self, req: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {

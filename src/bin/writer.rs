@@ -24,6 +24,7 @@ use live_read::progress::{self, Progress};
 use live_read::resume::{self, Held, Input, ResumeError, Wanted};
 use live_read::retry::Retry;
 use live_read::rollover::{self, RollError, Rolled};
+use live_read::setup_cors;
 use live_read::shutdown::{self, EndSignals};
 use live_read::source::{Source, SourceError, StopSignal};
 use live_read::spool::SpoolSettings;
@@ -52,7 +53,7 @@ async fn run(args: WriterArgs, connection: Connection, console: &Console, mut si
             progress.taking.load(Relaxed)
         }
     });
-    let changes_nothing_yet = args.check || args.abort || args.hls_rebuild;
+    let changes_nothing_yet = !args.setup_cors.is_empty() || args.check || args.abort || args.hls_rebuild;
     let words = Words::of(&args, &connection);
     let work = work(args, connection, console, Stops { stop: stopped, at_once }, progress.clone(), &words);
     tokio::pin!(work);
@@ -164,6 +165,9 @@ async fn work(
         };
         let good = check::check(&store, &resolved, args.key.as_deref(), &mut report).await;
         return if good { Exit::Done } else { Exit::Failed };
+    }
+    if !args.setup_cors.is_empty() {
+        return set_cors(&store, &args.setup_cors, args.yes, retry(&args)).await;
     }
     if args.abort {
         let key = args.key.as_deref().unwrap_or_default();
@@ -537,25 +541,71 @@ async fn cancel(store: &Store, key: &str, upload_id: Option<&str>, yes: bool, re
     for upload in &uploads {
         tracing::info!("open upload of {object}: {upload}");
     }
-    if !yes {
-        if !io::stdin().is_terminal() {
-            tracing::error!(
-                "nobody can be asked, because standard input is not a terminal: nothing has been cancelled; give --yes"
-            );
-            return Exit::Usage;
-        }
-        if !asked(uploads.len()).await {
-            tracing::warn!("nothing has been cancelled");
-            return Exit::Failed;
-        }
+    let what = if uploads.len() == 1 { "this upload".to_owned() } else { format!("these {} uploads", uploads.len()) };
+    let question = format!("Cancel {what}? What is stored of it is lost.");
+    if let Some(exit) = refused(yes, &question, "nothing has been cancelled").await {
+        return exit;
     }
     if abort::cancel(store, key, &uploads, retry).await { Exit::Done } else { Exit::Failed }
 }
 
-/// Asks whether to cancel; anything but yes is no.
-async fn asked(count: usize) -> bool {
-    let what = if count == 1 { "this upload".to_owned() } else { format!("these {count} uploads") };
-    eprint!("Cancel {what}? What is stored of it is lost. [y/N] ");
+/// `--setup-cors`: shows the rules as they will be, asks, and sets them.
+async fn set_cors(store: &Store, origins: &[String], yes: bool, retry: Retry) -> Exit {
+    let bucket = store.bucket();
+    let there = match retry.run(|_| store.cors()).await {
+        Ok(there) => there,
+        Err(error) => {
+            tracing::error!("{error} Nothing has been changed");
+            return Exit::Failed;
+        }
+    };
+    let Some(wanted) = setup_cors::wanted(&there, origins) else {
+        tracing::info!("the CORS rules of s3://{bucket} are so already: nothing to set");
+        return Exit::Done;
+    };
+    for rule in there.iter().filter(|rule| !wanted.contains(rule)) {
+        tracing::info!("no longer in s3://{bucket}: {}", setup_cors::show(rule));
+    }
+    for rule in &wanted {
+        let word = if there.contains(rule) { "as before" } else { "new" };
+        tracing::info!("{word} in s3://{bucket}: {}", setup_cors::show(rule));
+    }
+    if let Some(exit) = refused(yes, "Set these CORS rules?", "nothing has been changed").await {
+        return exit;
+    }
+    match retry.run(|_| store.set_cors(&wanted)).await {
+        Ok(()) => {
+            tracing::info!(
+                "the CORS rules of s3://{bucket} are set; browsers may keep the earlier ones in mind for an hour"
+            );
+            Exit::Done
+        }
+        Err(error) => {
+            tracing::error!("{error}");
+            Exit::Failed
+        }
+    }
+}
+
+/// Asks unless `yes`: how to end if the answer is no, or nobody can be asked.
+async fn refused(yes: bool, question: &str, untouched: &str) -> Option<Exit> {
+    if yes {
+        return None;
+    }
+    if !io::stdin().is_terminal() {
+        tracing::error!("nobody can be asked, because standard input is not a terminal: {untouched}; give --yes");
+        return Some(Exit::Usage);
+    }
+    if asked(question).await {
+        return None;
+    }
+    tracing::warn!("{untouched}");
+    Some(Exit::Failed)
+}
+
+/// Asks on the terminal; anything but yes is no.
+async fn asked(question: &str) -> bool {
+    eprint!("{question} [y/N] ");
     let line = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         io::stdin().read_line(&mut line).map(|_| line)

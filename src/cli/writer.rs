@@ -10,6 +10,7 @@ use super::units;
 use crate::hls;
 use crate::part::PartSize;
 use crate::rollover::Rollover;
+use crate::setup_cors;
 use crate::store::Access;
 use crate::tool::Arguments;
 
@@ -21,7 +22,7 @@ use crate::tool::Arguments;
 #[command(name = "writer", version, max_term_width = 100)]
 pub struct WriterArgs {
     /// The object to write
-    #[arg(value_parser = key, required_unless_present = "check")]
+    #[arg(value_parser = key, required_unless_present_any = ["check", "setup_cors"])]
     pub key: Option<String>,
 
     /// A file to follow as it grows; `-` is standard input, to its end
@@ -74,15 +75,15 @@ pub struct WriterArgs {
     pub kept: Option<PathBuf>,
 
     /// Cancel the open uploads of KEY, after asking
-    #[arg(long, group = "left_open", conflicts_with = "check", help_heading = "Unfinished uploads")]
+    #[arg(long, groups = ["left_open", "asks"], conflicts_with = "check", help_heading = "Unfinished uploads")]
     pub abort: bool,
 
     /// With --resume or --abort: this upload [default: the newest to resume, all to abort]
     #[arg(long, value_name = "ID", requires = "left_open", help_heading = "Unfinished uploads")]
     pub upload_id: Option<String>,
 
-    /// With --abort: do not ask
-    #[arg(short, long, requires = "abort", conflicts_with = "resume", help_heading = "Unfinished uploads")]
+    /// With --abort or --setup-cors: do not ask
+    #[arg(short, long, requires = "asks", conflicts_with = "resume", help_heading = "Unfinished uploads")]
     pub yes: bool,
 
     /// Go on in another object (`match-0002.mp4` after `match.mp4`): when this many bytes or so much time are reached, as in
@@ -118,6 +119,12 @@ pub struct WriterArgs {
     /// Upload nothing; write the playlist of KEY, finished or open, by reading its boxes
     #[arg(long, group = "playlist", conflicts_with_all = ["left_open", "check", "rollover"], help_heading = "HLS")]
     pub hls_rebuild: bool,
+
+    /// Upload nothing; let the pages of ORIGIN (`https://www.example.com`, or `*` for all) play what is in the bucket: shows
+    /// the bucket's CORS rules as they will be, asks, and sets them (may be repeated)
+    #[arg(long, value_name = "ORIGIN", value_parser = setup_cors::origin, group = "asks",
+        conflicts_with_all = ["key", "left_open", "check", "rollover", "playlist"], help_heading = "HLS")]
+    pub setup_cors: Vec<String>,
 
     /// Upload nothing; report whether credentials, bucket, region, clock and Live Read are in order
     #[arg(long)]

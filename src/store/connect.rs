@@ -155,7 +155,7 @@ impl Store {
             granted: Arc::default(),
             patience: Patience::new(connection.stall_timeout),
             proven: Arc::default(),
-            content_md5: !plain && !hashes_sha256_fast(),
+            content_md5: parts_by_md5(plain),
             anonymous: connection.access == Access::Anonymous,
         };
         Ok((store, Resolved { region: region.to_string(), endpoint: endpoint.map(|endpoint| endpoint.url) }))
@@ -215,6 +215,17 @@ fn connector(settings: Option<&HttpConnectorSettings>, components: Option<&Runti
     connector.set_connector_settings(settings.cloned());
     connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
     connector
+}
+
+/// Whether parts carry `Content-MD5` beside an unsigned payload: over TLS only, where SHA-256 is the slower hash, or where
+/// `LIVE_READ_PART_HASH` says so (`md5` or `sha256`; for tests, which must see both on every machine).
+fn parts_by_md5(plain: bool) -> bool {
+    let md5 = match std::env::var("LIVE_READ_PART_HASH").as_deref() {
+        Ok("md5") => true,
+        Ok("sha256") => false,
+        _ => !hashes_sha256_fast(),
+    };
+    md5 && !plain
 }
 
 /// Whether this processor has instructions for SHA-256. With them the signed payload's hash is the cheaper one (about

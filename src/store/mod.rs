@@ -5,6 +5,7 @@
 //! "Not yet" and "absent" are answers of a read, not errors.
 
 mod connect;
+mod cors;
 mod credentials;
 mod endpoint;
 mod error;
@@ -28,6 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+pub use cors::CorsRule;
 pub use connect::{Access, ConnectError, Connection, Resolved};
 pub use error::StoreError;
 pub use list::{OpenUpload, StoredPart};

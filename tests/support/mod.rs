@@ -21,8 +21,11 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitSta
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryConfig,
+    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
+    retry::RetryConfig,
 };
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
 use serde_json::Value;
 
 /// Access key of [`Store`].
@@ -60,10 +63,24 @@ impl Store {
         Self { dir, args, child, endpoint, control }
     }
 
+    /// A store that speaks TLS, with a certificate that [`Store::env`] makes the tools trust.
+    pub fn with_tls(args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory for the store");
+        let authority = dir.path().join(AUTHORITY).display().to_string();
+        let args: Vec<_> = args.iter().copied().chain(["--tls", &authority]).map(str::to_owned).collect();
+        let (child, endpoint, control) = spawn(dir.path(), "127.0.0.1:0", &args);
+        Self { dir, args, child, endpoint, control }
+    }
+
+    /// The certificate of the authority that has to be trusted, of a store that speaks TLS.
+    pub fn authority(&self) -> Option<PathBuf> {
+        self.endpoint.starts_with("https://").then(|| self.dir.path().join(AUTHORITY))
+    }
+
     /// Kills the store (as `kill -9` does) and starts it again on the same data and the same port.
     pub fn restart(&mut self) {
         self.kill();
-        let address = self.endpoint.trim_start_matches("http://").to_owned();
+        let address = address_of(&self.endpoint).to_owned();
         let (child, endpoint, control) = spawn(self.dir.path(), &address, &self.args);
         (self.child, self.endpoint, self.control) = (child, endpoint, control);
     }
@@ -105,7 +122,8 @@ impl Store {
     /// The environment that points an AWS tool, `writer` and `reader` at the store, and nowhere else.
     pub fn env(&self) -> Vec<(&'static str, String)> {
         let nowhere = self.dir.path().join("no-such-file").display().to_string();
-        vec![
+        let trusted = self.authority().map(|file| ("AWS_CA_BUNDLE", file.display().to_string()));
+        let fixed = [
             ("AWS_ENDPOINT_URL", self.endpoint.clone()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
@@ -120,7 +138,8 @@ impl Store {
             ("NO_PROXY", "127.0.0.1".to_owned()),
             // Where input waits and is kept.
             ("XDG_STATE_HOME", self.dir.path().display().to_string()),
-        ]
+        ];
+        fixed.into_iter().chain(trusted).collect()
     }
 
     /// A command that is pointed at the store, whatever the environment of the test says.
@@ -140,11 +159,16 @@ impl Store {
 
     /// The same with another key.
     pub fn client_as(&self, access: &str, secret: &str) -> Client {
+        self.client_in("us-east-1", access, secret)
+    }
+
+    /// The same for another region.
+    pub fn client_in(&self, region: &'static str, access: &str, secret: &str) -> Client {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .http_client(self.http_client())
             .endpoint_url(&self.endpoint)
-            .region(Region::new("us-east-1"))
+            .region(Region::new(region))
             .credentials_provider(Credentials::new(access, secret, None, None, "test"))
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
@@ -152,6 +176,17 @@ impl Store {
             .force_path_style(true)
             .build();
         Client::from_conf(config)
+    }
+
+    fn http_client(&self) -> SharedHttpClient {
+        let builder = aws_smithy_http_client::Builder::new();
+        let Some(authority) = self.authority() else {
+            return builder.build_http();
+        };
+        let pem = std::fs::read(authority).expect("the authority");
+        let context = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(pem)).build();
+        let builder = builder.tls_provider(tls::Provider::Rustls(CryptoMode::Ring));
+        builder.tls_context(context.expect("a context")).build_https()
     }
 
     /// Puts these fault rules in force in place of those before (see `examples/local_store/faults.rs`).
@@ -228,6 +263,14 @@ impl Drop for Store {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Name of the file with the authority's certificate.
+const AUTHORITY: &str = "authority.pem";
+
+/// `HOST:PORT` of an endpoint.
+pub fn address_of(endpoint: &str) -> &str {
+    endpoint.trim_start_matches("http://").trim_start_matches("https://")
 }
 
 fn log_path(dir: &Path) -> PathBuf {

@@ -42,20 +42,21 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// In front of `http://HOST:PORT`, in fine weather.
+    /// In front of `http://HOST:PORT` or `https://HOST:PORT`, in fine weather.
     pub fn before(endpoint: &str) -> Self {
-        let server: SocketAddr = endpoint.trim_start_matches("http://").parse().expect("an address");
+        let (scheme, server) = endpoint.split_once("://").expect("a URL");
+        let server: SocketAddr = server.parse().expect("an address");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("listen");
-        let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
+        let endpoint = format!("{scheme}://{}", listener.local_addr().expect("its address"));
         let (weather, seen) = watch::channel(Weather::Fine);
         let struck = Arc::<AtomicU64>::default();
         runtime.spawn(listen(listener, server, seen, Arc::clone(&struck)));
         Self { endpoint, weather, struck, _runtime: runtime }
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or with the `https` of the server.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }

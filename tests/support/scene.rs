@@ -32,7 +32,15 @@ pub struct Scene {
 
 impl Scene {
     pub fn new() -> Self {
-        let store = Store::start();
+        Self::with(Store::start())
+    }
+
+    /// The same with TLS all the way.
+    pub fn with_tls() -> Self {
+        Self::with(Store::with_tls(&[]))
+    }
+
+    fn with(store: Store) -> Self {
         let network = Proxy::before(store.endpoint());
         Self { store, network }
     }
