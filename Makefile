@@ -24,7 +24,7 @@ help:
 	@echo 'make test-players   finished playlists in mpv, VLC and GStreamer'
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
 	@echo 'make bench     measures both tools beside others, and writes docs/performance.md'
-	@echo '               (ten minutes; BENCH=quick: two, and only prints)'
+	@echo '               (ten minutes; BENCH=quick: two, and only prints; BENCH=tls: TLS alone)'
 	@echo 'make microbench   the ways through memory alone (criterion)'
 	@echo 'make lint      formatting, clippy, documentation, shell scripts'
 	@echo 'make build     writer and reader in target/release'

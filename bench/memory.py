@@ -54,7 +54,7 @@ def slow_consumer(store, key, seconds):
     })
 
 
-def start_up(store, file, rounds):
+def start_up(store, file, rounds, who=None):
     """Seconds from the start of a program to its first request: `{name: median}`, for writers and for readers."""
     took = {"write": {}, "read": {}}
 
@@ -65,7 +65,7 @@ def start_up(store, file, rounds):
         return max(0.0, min(time for time in times if time > -0.001))
 
     for number in range(rounds):
-        for peer in peers.all_peers():
+        for peer in who or peers.all_peers():
             key = f"start-{peer.name}-{number}"
             with open(file, "rb") as source:
                 tool = Watched(peer.write(key), store.env, 60, stdin=source, stdout=subprocess.DEVNULL)

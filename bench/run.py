@@ -2,6 +2,7 @@
 
     bench/run.py             about ten minutes
     BENCH=quick bench/run.py about two; prints, and leaves the document as it is
+    BENCH=tls bench/run.py   about one; only what is measured over TLS, which replaces its section of the document
 """
 
 import os
@@ -14,6 +15,7 @@ import memory
 import peers
 import report
 import throughput
+import tls
 from store import Store
 
 WORK = os.path.join(peers.ROOT, "target", "bench")
@@ -24,6 +26,9 @@ def main():
     quick = os.environ.get("BENCH") == "quick"
     os.makedirs(WORK, exist_ok=True)
     machine = Machine()
+    if os.environ.get("BENCH") == "tls":
+        report.write_tls(over_tls(False), machine)
+        return
     with new_store("all") as store:
         say("throughput")
         large, small = os.path.join(WORK, "large"), os.path.join(WORK, "small")
@@ -39,6 +44,7 @@ def main():
         results["slow_consumer"] = memory.slow_consumer(store, "memory", seconds)
         os.remove(large)
         store.drop("memory")
+    results["tls"] = over_tls(quick)
     say("freshness")
     video = os.path.join(WORK, "x264.mp4")
     if not os.path.exists(video):
@@ -49,10 +55,21 @@ def main():
     report.write(results, machine)
 
 
-def new_store(name):
+def over_tls(quick):
+    say("TLS")
+    large, small = os.path.join(WORK, "large-tls"), os.path.join(WORK, "small-tls")
+    throughput.make_file(large, (128 if quick else 512) * MIB)
+    throughput.make_file(small, 16 * MIB)
+    try:
+        return tls.run(new_store, large, small, 2 if quick else 5)
+    finally:
+        os.remove(large)
+
+
+def new_store(name, tls=False):
     """A store with its data in a directory of that name."""
     binary = os.path.join(peers.ROOT, "target", "release", "examples", "local_store")
-    return Store(binary, os.path.join(WORK, f"store-{name}"))
+    return Store(binary, os.path.join(WORK, f"store-{name}"), tls)
 
 
 def streams(quick, video):

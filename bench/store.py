@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import time
 import urllib.request
@@ -22,16 +23,20 @@ def kind(operation):
     return "reads" if operation in READS else "lists" if operation in LISTS else "uploads"
 
 
-def _direct():
+def _direct(authority=None):
     """Whatever proxy the environment names is not for the loopback."""
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    handlers = [urllib.request.ProxyHandler({})]
+    if authority:
+        handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=authority)))
+    return urllib.request.build_opener(*handlers)
 
 
 class Store:
     """A store with an empty bucket. Use as a context; its data go with it."""
 
-    def __init__(self, binary, directory):
+    def __init__(self, binary, directory, tls=False):
         self.binary, self.dir = binary, directory
+        self.authority = os.path.join(directory, "authority.pem") if tls else None
         self.log = os.path.join(directory, "requests.jsonl")
 
     def __enter__(self):
@@ -39,6 +44,7 @@ class Store:
         os.makedirs(self.dir)
         command = [self.binary, "--dir", os.path.join(self.dir, "data"), "--bucket", BUCKET]
         command += ["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--request-log", self.log]
+        command += ["--tls", self.authority] if self.authority else []
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.endpoint = self.process.stdout.readline().split()[-1]
         self.control = self.process.stdout.readline().split()[-1]
@@ -54,6 +60,8 @@ class Store:
             RCLONE_CONFIG_BENCH_ENV_AUTH="true", RCLONE_CONFIG_BENCH_ENDPOINT=self.endpoint,
             RCLONE_CONFIG_BENCH_REGION="us-east-1", RCLONE_CONFIG_BENCH_NO_CHECK_BUCKET="true",
         )
+        if self.authority:
+            self.env.update(AWS_CA_BUNDLE=self.authority)
         return self
 
     def __exit__(self, *_):
@@ -86,7 +94,7 @@ class Store:
     def drop(self, key):
         """Removes an object's bytes from the disk by way of the API."""
         request = urllib.request.Request(presign("DELETE", self.endpoint, f"/{BUCKET}/{key}"), method="DELETE")
-        _direct().open(request, timeout=10).close()
+        _direct(self.authority).open(request, timeout=10).close()
 
     def logged(self):
         """The request log so far; what lists has no key there."""

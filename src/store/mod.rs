@@ -29,8 +29,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-pub use cors::CorsRule;
 pub use connect::{Access, ConnectError, Connection, Resolved};
+pub use cors::CorsRule;
 pub use error::StoreError;
 pub use list::{OpenUpload, StoredPart};
 pub use read::{Body, Fetched, Head, Piece, Small};
