@@ -46,18 +46,19 @@ pub async fn examine(store: &Store, wanted: &Wanted) -> Result<Report, ReadError
     };
     seeker.is_timed()?;
     let edge = seeker.edge;
+    seeker.look_wide();
     let newest = seeker.key_before(edge, i64::MAX).await?;
-    if !seeker.lead_is_whole_group() {
-        // The distance of key frames takes two of them.
-        seeker.key_before(newest.moof, i64::MAX).await?;
-    }
+    // The distance of key frames takes two of them.
+    seeker.key_before(newest.moof, i64::MAX).await?;
     Ok(report(store.object(&wanted.key), &seeker, located.version.as_deref(), located.is_open()))
 }
 
 fn report(object: String, seeker: &Seeker<'_>, version: Option<&str>, growing: bool) -> Report {
     let lengths = lengths(seeker);
-    let duration = seconds(seeker.reaches().saturating_sub(seeker.zero()));
-    let bits = number(seeker.edge) * 8.0 / duration.max(0.001);
+    let (reaches, bytes) = whole(seeker);
+    let length = reaches.saturating_sub(seeker.zero());
+    let duration = seconds(length);
+    let bits = number(bytes) * 8.0 / duration.max(0.001);
     let Lengths { frame_rate, key_distance, mean, .. } = lengths;
     let ranges = &seeker.ranges;
     let parts = ranges.part_size.map(|size| seeker.edge.div_ceil(size.max(1)));
@@ -123,7 +124,7 @@ fn report(object: String, seeker: &Seeker<'_>, version: Option<&str>, growing: b
         line("parts", format!("{parts} so far, of {size} bytes"));
     }
     line("bytes", format!("{} ({})", seeker.edge, show_bytes(seeker.edge)));
-    line("duration", show(seeker.reaches().saturating_sub(seeker.zero())));
+    line("duration", show(length));
     line("bit rate", format!("{:.2} Mbit/s", bits / 1e6));
     for track in &seeker.header.movie.tracks {
         let what = match track.kind {
@@ -152,40 +153,94 @@ fn report(object: String, seeker: &Seeker<'_>, version: Option<&str>, growing: b
     Report { json, text }
 }
 
-/// What the main track's fragments that were seen are like. Those of one stretch without a gap in time go together.
+/// How far the stream can be played, in nanoseconds of its own clock, and the bytes up to there: the newest fragment may be
+/// there in part only.
+fn whole(seeker: &Seeker<'_>) -> (i64, u64) {
+    let whole = seeker.seen.values().rev().find_map(|fragment| {
+        let end = fragment.end.or(fragment.data_end).filter(|end| *end <= seeker.edge)?;
+        seeker.main_run(fragment).map(|run| (run.nanos(run.latest), end))
+    });
+    whole.unwrap_or_else(|| (seeker.reaches(), seeker.edge))
+}
+
+/// A fragment of the main track, and whether it is known to follow the one before without a gap.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    run: Run,
+    follows: bool,
+}
+
+/// The main track's fragments that were seen, in order.
+fn of_main(seeker: &Seeker<'_>) -> Vec<Seen> {
+    let mut all: Vec<Seen> = Vec::new();
+    // Where all that was seen since the fragment before ends, if that has no gap.
+    let mut reach = None;
+    for fragment in seeker.seen.values() {
+        let adjoins = reach == Some(fragment.first);
+        reach = fragment.end.or(fragment.data_end).filter(|_| adjoins || seeker.main_run(fragment).is_some());
+        if let Some(run) = seeker.main_run(fragment) {
+            all.push(Seen { run: *run, follows: adjoins || all.last().is_some_and(|last| meet(&last.run, run)) });
+        }
+    }
+    all
+}
+
+/// Whether one begins when the other ends, to half a frame.
+fn meet(one: &Run, next: &Run) -> bool {
+    let slack = one.duration / one.samples.max(1) / 2;
+    one.samples > 1 && one.decode.saturating_add(one.duration).abs_diff(next.decode) <= slack
+}
+
+/// What the main track's fragments are like. Only decode times of fragments without a gap in between are compared: what a
+/// fragment says of the duration of its last frame is often a guess.
 fn lengths(seeker: &Seeker<'_>) -> Lengths {
+    let seen = of_main(seeker);
     let mut all = Lengths::default();
-    let runs: Vec<&Run> = seeker.seen.values().filter_map(|fragment| seeker.main_run(fragment)).collect();
-    let follows = |one: &&Run, next: &&Run| {
-        let slack = one.duration.max(next.duration);
-        one.decode.saturating_add(one.duration).abs_diff(next.decode) <= slack
-    };
-    let length = |run: &Run, ticks: u64| number(ticks) / f64::from(run.timescale);
-    let mut longest = 0.0;
-    for stretch in runs.chunk_by(follows) {
-        let (Some(first), Some(last)) = (stretch.first(), stretch.last()) else { continue };
-        for run in stretch {
-            let length = length(run, run.duration);
+    let (mut sum, mut longest) = (0.0, 0);
+    for stretch in seen.chunk_by(|_, next| next.follows) {
+        let Some((last, others)) = stretch.split_last() else { continue };
+        let ticks = |from: &Seen, to: &Seen| to.run.decode.saturating_sub(from.run.decode);
+        let seconds = |ticks: u64| number(ticks) / f64::from(last.run.timescale);
+        let mut note = |length: f64| {
             all.least = if all.fragments == 0 { length } else { all.least.min(length) };
             all.most = all.most.max(length);
+            sum += length;
             all.fragments = all.fragments.saturating_add(1);
+        };
+        for (one, next) in stretch.iter().zip(stretch.iter().skip(1)) {
+            note(seconds(ticks(one, next)));
         }
-        let whole = length(first, last.decode.saturating_add(last.duration).saturating_sub(first.decode));
-        if whole <= longest {
-            continue;
+        if others.is_empty() && last.run.samples > 1 {
+            note(seconds(last.run.duration));
         }
-        longest = whole;
-        all.mean = whole / number(stretch.len() as u64);
-        all.frame_rate = Some(stretch.iter().map(|run| number(run.samples)).sum::<f64>() / whole);
-        // From a key frame to the last one; to the end where every fragment is a group of pictures.
-        let every = stretch.iter().all(|run| run.sync && run.samples > 1);
-        let from = stretch.iter().position(|run| run.sync);
-        let to = if every { Some(stretch.len()) } else { stretch.iter().rposition(|run| run.sync) };
-        let group = from.zip(to).and_then(|(from, to)| stretch.get(from..to)).unwrap_or_default();
-        if let (Some(first), Some(last)) = (group.first(), group.last()) {
-            let groups = length(first, last.decode.saturating_add(last.duration).saturating_sub(first.decode));
-            let keys: u64 = group.iter().map(|run| run.syncs).sum();
-            all.key_distance = (keys > 0).then(|| groups / number(keys));
+        let whole = stretch.first().map_or(0, |first| ticks(first, last));
+        if whole > longest {
+            longest = whole;
+            let from = |first: &Seen, last: &Seen, count: fn(&Run) -> u64| -> f64 {
+                let until = others.iter().filter(|seen| seen.run.decode < last.run.decode);
+                number(until.filter(|seen| seen.run.decode >= first.run.decode).map(|seen| count(&seen.run)).sum())
+            };
+            let keys: Vec<&Seen> = stretch.iter().filter(|seen| seen.run.sync).collect();
+            // From key frame to key frame if there are two: between them decode times need not be even.
+            let (begin, end) = match (keys.first(), keys.last(), stretch.first()) {
+                (Some(first), Some(last), _) if first.run.decode < last.run.decode => (*first, *last),
+                (_, _, Some(first)) => (first, last),
+                _ => continue,
+            };
+            let length = seconds(ticks(begin, end));
+            all.frame_rate = Some(from(begin, end, |run| run.samples) / length);
+            all.key_distance = (keys.len() > 1).then(|| length / from(begin, end, |run| run.syncs).max(1.0));
+        }
+    }
+    all.mean = if all.fragments == 0 { 0.0 } else { sum / number(all.fragments) };
+    if longest == 0 {
+        // No two of them in a row: what the one with the most frames says of itself.
+        let most = seen.iter().map(|seen| &seen.run).filter(|run| run.samples > 1).max_by_key(|run| run.samples);
+        if let Some(run) = most {
+            let duration = number(run.duration) / f64::from(run.timescale);
+            all.frame_rate = Some(number(run.samples) / duration).filter(|rate| rate.is_finite());
+            let every = seen.iter().all(|seen| seen.run.sync);
+            all.key_distance = (every && run.syncs > 0).then(|| duration / number(run.syncs));
         }
     }
     all

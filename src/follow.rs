@@ -22,7 +22,7 @@ use crate::fmp4::Mover;
 use crate::held::{self, Found, Held, HeldError};
 use crate::locate::{LocateError, Located, Wanted, locate, may_not_list};
 use crate::part::{PartNumber, PartSize};
-use crate::prefetch::{End, Event, Fetch, Stretch, Target};
+use crate::prefetch::{End, Event, Facts, Fetch, Stretch, Target};
 use crate::progress::Progress;
 use crate::rhythm::Rhythm;
 use crate::seek::SeekError;
@@ -38,7 +38,8 @@ const EMPTY_SILENCE: Duration = Duration::from_secs(5);
 /// A finished upload that does not show its last bytes is asked for them this often.
 const LAST_LOOKS: u32 = 20;
 
-/// Bytes asked for at a time where the end of what is wanted may come any moment.
+/// Bytes asked for at a time where the end of what is wanted may come any moment: the least, and the most.
+const LEAST: u64 = 128 << 10;
 const LITTLE: u64 = 1 << 20;
 
 /// What to read, and how.
@@ -124,12 +125,13 @@ pub async fn read(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Pr
         found = find(store, plan) => found?,
         () = sink.closed() => return Err(SinkError::Closed.into()),
     };
-    let Found { located, part_size } = found;
+    let Found { located, part_size, etag } = found;
     announce(store, plan, &located, progress);
     if let Some(held) = &plan.held {
         tracing::info!("{} holds the first {} bytes of it; going on from there", held.path.display(), held.bytes);
     }
     let mut follower = Follower::new(store, plan, located, progress);
+    follower.target.etag = etag;
     if let Some(held) = &plan.held {
         follower.go_on_at(held.bytes, part_size);
     }
@@ -167,6 +169,8 @@ pub(crate) struct Begin {
     pub(crate) at: u64,
     /// The part size, where the store named it.
     pub(crate) part_size: Option<u64>,
+    /// The `ETag` of what was looked into, where the store names no version.
+    pub(crate) etag: Option<String>,
     /// Up to where all will be wanted; what comes after that is read a little at a time.
     pub(crate) sure: Option<u64>,
     /// Fits what is read to its new place, and knows when there is enough.
@@ -187,6 +191,7 @@ pub(crate) async fn copy_from(
 ) -> Result<(), ReadError> {
     announce(store, plan, &located, progress);
     let mut follower = Follower::new(store, plan, located, progress);
+    follower.target.etag = begin.etag;
     if begin.at > 0 {
         follower.go_on_at(begin.at, begin.part_size);
     }
@@ -215,7 +220,7 @@ fn announce(store: &Store, plan: &Plan, located: &Located, progress: &Progress) 
 async fn find(store: &Store, plan: &Plan) -> Result<Found, ReadError> {
     match &plan.held {
         Some(held) => Ok(held::find(store, &plan.wanted, held).await??),
-        None => Ok(Found { located: locate(store, &plan.wanted).await?, part_size: None }),
+        None => Ok(Found { located: locate(store, &plan.wanted).await?, part_size: None, etag: None }),
     }
 }
 
@@ -276,7 +281,9 @@ impl<'a> Follower<'a> {
         let target = Target {
             key: wanted.key.clone(),
             version: located.version.clone(),
-            live: located.is_open(),
+            etag: None,
+            // Of a finished object too: only an answer to this header names the part size.
+            live: located.is_open() || plan.by_part,
             retry: wanted.retry,
         };
         let over = located.finished.map_or(Over::No, Over::Complete);
@@ -340,12 +347,13 @@ impl<'a> Follower<'a> {
             };
             let sent = front.sent;
             match event {
-                Event::Facts { version, .. } if self.is_the_one_before(version.as_deref()) => {
+                Event::Facts(Facts { version, .. }) if self.is_the_one_before(version.as_deref()) => {
                     self.back_to_edge();
                     self.at_absence(sink).await?;
                 }
-                Event::Facts { version, part_size } => {
+                Event::Facts(Facts { version, part_size, etag, .. }) => {
                     self.answered = Instant::now();
+                    self.target.etag = self.target.etag.take().or(etag);
                     self.learn(version, part_size);
                 }
                 Event::Bytes(bytes) => {
@@ -418,10 +426,11 @@ impl<'a> Follower<'a> {
     /// Keeps as many fetches under way as the window is wide.
     fn widen(&mut self) {
         // Until the first answer has named the version there is nothing to pin the others to.
-        let width = if self.target.version.is_none() { 1 } else { self.width };
+        let pinned = self.target.version.is_some() || self.target.etag.is_some();
+        let width = if pinned { self.width } else { 1 };
         while self.window.len() < width {
             let Some(stretch) = self.stretch(self.window.len()) else { return };
-            self.window.push_back(Fetch::start(self.store, &self.target, stretch));
+            self.window.push_back(Fetch::start(self.store, &self.target, stretch, self.plan.chunk_size));
         }
     }
 
@@ -437,11 +446,12 @@ impl<'a> Follower<'a> {
             let chunk = match self.sure.map(|sure| sure.saturating_sub(first)) {
                 None => chunk,
                 Some(0) if ahead > 0 => return None,
-                Some(0) => chunk.min(LITTLE),
+                // The further it goes, the more is asked for at a time.
+                Some(0) => chunk.min(first.saturating_sub(self.sure.unwrap_or(first)).clamp(LEAST, LITTLE)),
                 Some(left) => chunk.min(left),
             };
-            let beyond = self.located.finished.is_some_and(|size| ahead > 0 && first >= size);
-            return (!beyond).then_some(Stretch::Range { first, last: first + chunk - 1 });
+            return (ahead == 0 || !self.ends_before(first))
+                .then_some(Stretch::Range { first, last: first + chunk - 1 });
         }
         let (number, first) = (self.part.0?, self.part.1);
         let number = PartNumber::new(number.get() + u32::try_from(ahead).ok()?)?;
@@ -450,10 +460,18 @@ impl<'a> Follower<'a> {
             Some(size) if ahead == 0 && self.cursor > first => {
                 Some(Stretch::Range { first: self.cursor, last: first + size.get() - 1 })
             }
-            Some(size) => Some(Stretch::Part { number, first: first + ahead * size.get() }),
+            Some(size) => {
+                let first = first.checked_add(ahead.checked_mul(size.get())?)?;
+                (ahead == 0 || !self.ends_before(first)).then_some(Stretch::Part { number, first })
+            }
             None if ahead == 0 => Some(Stretch::Part { number, first: self.cursor }),
             None => None,
         }
+    }
+
+    /// Whether it is known to be over before byte `offset`.
+    fn ends_before(&self, offset: u64) -> bool {
+        self.located.finished.is_some_and(|size| offset >= size)
     }
 
     /// The first fetch was read to its end: the next one takes its place, and there may be one more.
@@ -573,6 +591,7 @@ impl<'a> Follower<'a> {
         let object = self.object();
         tracing::info!("nothing has come of upload {}; reading {object} from the newer upload {newer}", self.upload());
         self.target.version = Some(newer);
+        self.target.etag = None;
         self.part_size = None;
         self.back_to_edge();
     }
@@ -603,7 +622,7 @@ impl<'a> Follower<'a> {
     /// 404 where there was, or should be, an upload: it was aborted, or it cannot be read live.
     async fn at_absence(&mut self, sink: &Sink) -> Result<(), ReadError> {
         if let Some(size) = self.finished_size().await? {
-            if self.over == Over::Complete(size) {
+            if self.over == Over::Complete(size) && !self.target.live {
                 self.last_looks += 1;
                 if self.last_looks > LAST_LOOKS {
                     return Err(ReadError::Size { object: self.object(), size, bytes: self.cursor });
@@ -647,6 +666,7 @@ impl<'a> Follower<'a> {
             Some(head) if self.cursor == 0 && self.said_off && self.located.before.as_ref() != Some(&head) => {
                 self.over = Over::Complete(head.size);
                 self.target.version = head.version;
+                self.target.etag = None;
                 self.target.live = false;
                 Ok(())
             }
@@ -697,7 +717,7 @@ impl<'a> Follower<'a> {
 }
 
 /// Waits until nothing new has come for `limit`; for ever without one.
-async fn until_silent(progress: &Progress, limit: Option<Duration>) {
+pub(crate) async fn until_silent(progress: &Progress, limit: Option<Duration>) {
     let Some(limit) = limit else { return std::future::pending().await };
     loop {
         let silence = progress.silence();

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::locate::{LocateError, Located, Wanted, locate};
-use crate::prefetch::{End, Event, Fetch, Stretch, Target};
 use crate::store::{Store, StoreError};
+use crate::stretch::{Target, collect};
 
 /// Bytes that are compared at either end.
 const COMPARED: u64 = 64 << 10;
@@ -81,6 +81,8 @@ pub struct Found {
     pub located: Located,
     /// Its part size, where the store names it.
     pub part_size: Option<u64>,
+    /// The `ETag` of what was compared, where the store names no version.
+    pub etag: Option<String>,
 }
 
 /// Finds the upload, or the finished object, that begins with what the file holds. Does not wait for one to begin: the
@@ -117,27 +119,25 @@ async fn compare(store: &Store, wanted: &Wanted, held: &Held, mut located: Locat
         return Err(other(&located.version, format!("that has {size} bytes in all")));
     }
     let mut part_size = None;
+    let mut target = Target {
+        key: wanted.key.clone(),
+        version: located.version.clone(),
+        etag: None,
+        // Even of a finished object: only an answer to this header names the part size.
+        live: true,
+        retry: wanted.retry,
+    };
     let end = held.bytes - held.bytes.min(COMPARED)..held.bytes;
     // A range that both ends share is asked for once.
     let beginning = 0..end.start.min(COMPARED);
     for range in [end, beginning].into_iter().filter(|range| !range.is_empty()) {
-        let target = Target {
-            key: wanted.key.clone(),
-            version: located.version.clone(),
-            // Even of a finished object: only an answer to this header names the part size.
-            live: true,
-            retry: wanted.retry,
-        };
         let mine = read_file(&held.path, range.start, range.end - range.start)
             .map_err(|cause| HeldError::Read { path: held.path.clone(), cause: Arc::new(cause) })?;
-        let mut theirs = fetch(store, &target, range.clone()).await?;
-        if theirs.bytes.is_empty() {
-            // A finished object that was never a Live Read upload, on a store that minds.
-            theirs = fetch(store, &Target { live: false, ..target }, range.clone()).await?;
-        }
+        let theirs = collect(store, &target, range.clone()).await?;
         // All that follows must come from the upload that has just answered.
-        located.version = located.version.or(theirs.version);
-        part_size = part_size.or(theirs.part_size);
+        target = theirs.target;
+        located.version.clone_from(&target.version);
+        part_size = part_size.or(theirs.facts.part_size);
         if theirs.bytes.len() < mine.len() {
             let readable = range.start + theirs.bytes.len() as u64;
             let why = if theirs.bytes.is_empty() {
@@ -152,31 +152,7 @@ async fn compare(store: &Store, wanted: &Wanted, held: &Held, mut located: Locat
             return Err(other(&located.version, format!("byte {at} (counted from 0) is another")));
         }
     }
-    Ok(Found { located, part_size })
-}
-
-/// What the store holds of a range.
-#[derive(Debug, Default)]
-struct Theirs {
-    bytes: Vec<u8>,
-    version: Option<String>,
-    part_size: Option<u64>,
-}
-
-async fn fetch(store: &Store, target: &Target, range: std::ops::Range<u64>) -> Result<Theirs, StoreError> {
-    let mut fetch = Fetch::start(store, target, Stretch::Range { first: range.start, last: range.end - 1 });
-    let mut theirs = Theirs::default();
-    loop {
-        match fetch.next().await {
-            Event::Facts { version, part_size } => {
-                theirs.version = theirs.version.or(version);
-                theirs.part_size = theirs.part_size.or(part_size);
-            }
-            Event::Bytes(bytes) => theirs.bytes.extend_from_slice(&bytes),
-            Event::End(End::Failed(error)) => return Err(error),
-            Event::End(_) => return Ok(theirs),
-        }
-    }
+    Ok(Found { located, part_size, etag: target.etag })
 }
 
 fn read_file(path: &Path, first: u64, length: u64) -> io::Result<Vec<u8>> {

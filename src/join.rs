@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use crate::cli::times::{show, show_of_day};
 use crate::fmp4::{Fragment, Mover};
-use crate::follow::{self, Begin, Plan, ReadError};
+use crate::follow::{self, Begin, Plan, ReadError, until_silent};
 use crate::locate::{Located, Wanted, locate};
 use crate::mpeg_ts;
-use crate::prefetch::Target;
 use crate::progress::Progress;
 use crate::ranges::{Answer, Ranges};
 use crate::seek::{self, Opened, SeekError, Seeker};
 use crate::sink::{Sink, SinkError};
 use crate::store::Store;
+use crate::stretch::Target;
 
 /// The first and the longest stretch of a transport stream that is searched backwards for an entrance.
 const TS_LOOK: (u64, u64) = (1 << 20, 64 << 20);
@@ -54,6 +56,13 @@ pub struct Excerpt {
     pub rebase: bool,
 }
 
+impl Excerpt {
+    /// Whether it begins at the live edge, or so much before.
+    fn is_live(&self) -> bool {
+        matches!(self.from, Some(Place::Live { .. }))
+    }
+}
+
 /// Copies an excerpt of the object to `sink`; returns the bytes written.
 ///
 /// # Errors
@@ -68,6 +77,10 @@ pub async fn read(
     progress.news();
     let prepared = tokio::select! {
         prepared = prepare(store, plan, excerpt) => prepared,
+        () = until_silent(progress, plan.timeout) => {
+            let (object, after) = (store.object(&plan.wanted.key), plan.timeout.unwrap_or_default());
+            Err(SeekError::TimedOut { object, after }.into())
+        }
         () = sink.closed() => Err(SinkError::Closed.into()),
     };
     let result = match prepared {
@@ -115,6 +128,7 @@ pub(crate) async fn open<'a>(
     let target = Target {
         key: wanted.key.clone(),
         version: located.version.clone(),
+        etag: None,
         // Even of a finished object: only an answer to this header names the part size.
         live: true,
         retry: wanted.retry,
@@ -130,20 +144,33 @@ pub(crate) async fn open<'a>(
 
 /// Finds the places.
 async fn prepare(store: &Store, plan: &Plan, excerpt: &Excerpt) -> Result<Prepared, ReadError> {
-    let (located, opened) = open(store, &plan.wanted).await?;
+    let mut wanted = plan.wanted.clone();
+    let mut too_early = false;
+    let (located, opened) = loop {
+        let (located, opened) = open(store, &wanted).await?;
+        match opened {
+            // Whatever comes first is newer than now.
+            Err(SeekError::TooEarly(object)) if excerpt.is_live() && located.is_open() => {
+                if !std::mem::replace(&mut too_early, true) {
+                    tracing::info!("{object} has no fragment yet; waiting for the first one");
+                }
+                wanted.upload_id = located.version.or(wanted.upload_id);
+                sleep(wanted.poll_interval).await;
+            }
+            opened => break (located, opened?),
+        }
+    };
+    if too_early && excerpt.to.is_none() {
+        return Ok(Prepared { located, opening: bytes::Bytes::new(), begin: Begin::default() });
+    }
     match opened {
-        Ok(Opened::Fragments(seeker)) => fragments(located, *seeker, excerpt).await,
-        Ok(Opened::TransportStream { ranges, edge, beginning }) => match excerpt {
+        Opened::Fragments(seeker) => fragments(located, *seeker, excerpt).await,
+        Opened::TransportStream { ranges, edge, beginning } => match excerpt {
             Excerpt { from: Some(Place::Live { back: Duration::ZERO }), to: None, .. } => {
                 transport_stream(located, ranges, edge, &beginning).await
             }
             _ => Err(SeekError::TransportStream(ranges.object()).into()),
         },
-        // There is nothing yet that could be skipped.
-        Err(SeekError::TooEarly(_)) if matches!(excerpt.from, Some(Place::Live { .. })) && excerpt.to.is_none() => {
-            Ok(Prepared { located, opening: bytes::Bytes::new(), begin: Begin::default() })
-        }
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -152,53 +179,51 @@ async fn fragments(located: Located, mut seeker: Seeker<'_>, excerpt: &Excerpt) 
     if !live {
         seeker.is_timed()?;
     }
-    let zero = seeker.zero();
-    // The newest fragments tell how far the stream reaches, and are where to join it live.
-    let edge = seeker.edge;
-    let newest = seeker.key_before(edge, i64::MAX).await?;
-    let reaches = seeker.reaches();
-    let clock = Clock::of(&seeker);
-    let to = excerpt.to.map(|to| clock.time(&seeker, to)).transpose()?;
+    let (zero, edge) = (seeker.zero(), seeker.edge);
     let start = match excerpt.from {
         None => seeker.lead.clone(),
-        Some(Place::Live { back: Duration::ZERO }) => newest,
+        Some(Place::Live { back: Duration::ZERO }) => seeker.key_before(edge, i64::MAX).await?,
         Some(Place::Live { back }) => {
+            seeker.look_at_end().await?;
             let back = i64::try_from(back.as_nanos()).unwrap_or(i64::MAX);
-            start_at(&mut seeker, reaches.saturating_sub(back)).await?
-        }
-        Some(Place::At(when)) => {
-            let time = clock.time(&seeker, when)?;
-            if time >= reaches {
-                let asked = show(time.saturating_sub(zero));
-                let length = show(reaches.saturating_sub(zero));
-                return Err(SeekError::Beyond { object: seeker.ranges.object(), length, asked }.into());
-            }
+            let time = seeker.reaches().saturating_sub(back);
             start_at(&mut seeker, time).await?
         }
+        Some(Place::At(when)) => {
+            let time = Clock::of(&seeker).time(&seeker, when)?;
+            let start = start_at(&mut seeker, time).await?;
+            if !seeker.has_beyond(time).await? {
+                let asked = show(time.saturating_sub(zero));
+                let length = show(seeker.reaches().saturating_sub(zero));
+                return Err(SeekError::Beyond { object: seeker.ranges.object(), length, asked }.into());
+            }
+            start
+        }
     };
+    let shown = seeker.main_run(&start).map_or(0, |run| run.nanos(run.earliest));
+    let to = excerpt.to.map(|to| Clock::of(&seeker).time(&seeker, to)).transpose()?;
+    if let Some(to) = to.filter(|to| *to <= shown) {
+        let (begin, end) = (show(shown.saturating_sub(zero)), show(to.saturating_sub(zero)));
+        return Err(SeekError::Nothing { object: seeker.ranges.object(), begin, end }.into());
+    }
     // Until there nothing has to be read with care: the end comes later.
     let sure = match to {
-        Some(to) if to < reaches => {
+        Some(to) => {
             let last = seeker.last_by(to.saturating_sub(1)).await?;
-            Some(last.data_end.unwrap_or(last.moof_end).min(edge))
+            let within = seeker.has_beyond(to.saturating_sub(1)).await?;
+            Some(if within { last.data_end.unwrap_or(last.moof_end).min(edge) } else { edge })
         }
-        Some(_) => Some(edge),
         None => None,
     };
-    let first = if excerpt.from.is_some() { seeker.with_company(&start) } else { seeker.header.end };
+    let first = if excerpt.from.is_some() { seeker.with_company(&start).await? } else { seeker.header.end };
     let back = if excerpt.rebase && seeker.lead.timed { seeker.earliest_from(first).await? } else { 0 };
-    let shown = seeker.main_run(&start).map_or(0, |run| run.nanos(run.first)).saturating_sub(zero);
-    tracing::info!("beginning at {}, byte {first}", show(shown));
-    tracing::debug!(
-        requests = seeker.ranges.requests,
-        bytes = seeker.ranges.bytes,
-        edge,
-        "found the place: the stream reaches {}",
-        show(reaches.saturating_sub(zero))
-    );
+    let shown = seeker.main_run(&start).map_or(0, |run| run.nanos(run.first));
+    tracing::info!("beginning at {}, byte {first}", show(shown.saturating_sub(zero)));
+    tracing::debug!(requests = seeker.ranges.requests, bytes = seeker.ranges.bytes, edge, "found the place");
     let opening = seeker.header.bytes.clone();
     let mover = Mover::new(seeker.header.movie.clone(), first, opening.len() as u64).back(back).until(to);
-    let begin = Begin { at: first, part_size: seeker.ranges.part_size, sure, mover: Some(mover) };
+    let Ranges { part_size, target, .. } = seeker.ranges;
+    let begin = Begin { at: first, part_size, etag: target.etag, sure, mover: Some(mover) };
     Ok(Prepared { located, opening, begin })
 }
 
@@ -260,14 +285,11 @@ async fn transport_stream(
     let mut step = TS_LOOK.0;
     loop {
         let low = edge.saturating_sub(step) / packet * packet;
-        let mut bytes = Vec::new();
-        let answer = ranges.read(low, Some(edge), |more| {
-            bytes.extend_from_slice(more);
-            true
-        });
-        if answer.await? == Answer::Absent {
-            return Err(SeekError::Absent(ranges.object()).into());
-        }
+        let bytes = match ranges.read(low, edge).await? {
+            Answer::Data(bytes) => bytes,
+            Answer::Nothing => Vec::new(),
+            Answer::Absent => return Err(SeekError::Absent(ranges.object()).into()),
+        };
         let entrance = mpeg_ts::newest_entrance(beginning, &bytes);
         if entrance.is_none() && low > 0 && step < TS_LOOK.1 {
             step *= 4;
@@ -280,7 +302,7 @@ async fn transport_stream(
         };
         tracing::info!("beginning at byte {at} of a transport stream of {edge} bytes so far");
         tracing::debug!(requests = ranges.requests, bytes = ranges.bytes, edge, "found the place");
-        let begin = Begin { at, part_size: ranges.part_size, sure: None, mover: None };
+        let begin = Begin { at, part_size: ranges.part_size, etag: ranges.target.etag, sure: None, mover: None };
         return Ok(Prepared { located, opening: opening.into(), begin });
     }
 }

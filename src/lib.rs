@@ -11,7 +11,7 @@
 //! | [`store`] | the one door to S3 |
 //! | [`retry`] | when to send a failed request again |
 //! | [`source`], [`pool`], [`upload`], [`tail`], [`outbox`], [`spool`], [`spool_dir`], [`kept`], [`ledger`], [`rollover`] | the writer |
-//! | [`locate`], [`held`], [`follow`], [`prefetch`], [`rhythm`], [`sink`], [`chain`] | the reader |
+//! | [`locate`], [`held`], [`follow`], [`prefetch`], [`stretch`], [`rhythm`], [`sink`], [`chain`] | the reader |
 //! | [`join`], [`seek`], [`ranges`], [`examine`] | the reader in the middle of a recording |
 //! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
 //! | [`hls`] | playlists beside the growing object |
@@ -68,6 +68,7 @@ pub mod spool_dir;
 pub mod stats;
 pub mod stderr;
 pub mod store;
+pub mod stretch;
 pub mod tail;
 pub mod tool;
 pub mod upload;

@@ -20,6 +20,7 @@ use crate::part::{PartNumber, PartSize};
 use crate::pool::PartBuffer;
 use crate::retry::Retry;
 use crate::store::{ETag, Fetched, Kind, Piece, Store, StoreError, StoredPart};
+use crate::stretch::{End, Event, Reading, Stretch, Target};
 
 /// How much of a file is read at once to be compared.
 const READ: usize = 1 << 20;
@@ -539,61 +540,40 @@ pub async fn read_back(
     let (number, size) = (tail.part.number, tail.part.size);
     let doing = format!("reading back part {number}");
     let refused = |kind, cause: String| StoreError::local(doing.clone(), store.object(key), kind, cause);
-    let mut failures = retry.start();
-    loop {
+    // Not a Live Read upload, or not for this key: a store of another kind may still give it.
+    for live in [true, false] {
+        let target = Target { key: key.to_owned(), version: Some(upload_id.to_owned()), etag: None, live, retry };
         let done = buffer.filled().len() as u64;
-        if done >= size {
-            break;
+        let stretch = Stretch::Range { first: tail.start + done, last: tail.start + size - 1 };
+        let mut reading = Reading::new(store, &target, stretch);
+        let end = loop {
+            match reading.next().await {
+                Event::Facts(_) => {}
+                Event::Bytes(bytes) => {
+                    let room = buffer.room().get_mut(..bytes.len());
+                    let room =
+                        room.ok_or_else(|| refused(Kind::Refused, "the part is larger than the part size".to_owned()))?;
+                    room.copy_from_slice(&bytes);
+                    buffer.advance(bytes.len());
+                }
+                Event::End(end) => break end,
+            }
+        };
+        match end {
+            End::Failed(error) => return Err(error),
+            End::Absent => {}
+            End::Whole | End::Edge { .. } => break,
         }
-        let piece = Piece::Range { first: tail.start + done, last: tail.start + size - 1 };
-        let answer = match store.fetch(key, Some(upload_id), piece, true).await {
-            // Not a Live Read upload, or not for this key: a store of another kind may still give it.
-            Ok(Fetched::Absent) => store.fetch(key, Some(upload_id), piece, false).await,
-            other => other,
-        };
-        let failed = match answer {
-            Ok(Fetched::Data(mut body)) => {
-                if body.range.is_some_and(|range| range.first != tail.start + done) {
-                    return Err(refused(Kind::Refused, "the store gave another range than was asked for".to_owned()));
-                }
-                match copy(&mut body, buffer, size).await {
-                    Ok(()) if buffer.filled().len() as u64 > done => {
-                        failures.passed();
-                        continue;
-                    }
-                    Ok(()) => refused(Kind::Passing, "the answer is empty".to_owned()),
-                    Err(cause) => refused(Kind::Passing, cause),
-                }
-            }
-            Ok(Fetched::NotYet | Fetched::Absent) => {
-                let cause = "the store does not let this part be read before the upload is complete, so a stream cannot go \
-                             on behind it. Resume from a FILE that holds all of it, or cancel the upload with --abort";
-                return Err(refused(Kind::Refused, cause.to_owned()));
-            }
-            Err(error) => error,
-        };
-        tokio::time::sleep(failures.next_wait(failed)?).await;
+    }
+    if (buffer.filled().len() as u64) < size {
+        let cause = "the store does not let this part be read before the upload is complete, so a stream cannot go on behind it. Resume \
+                     from a FILE that holds all of it, or cancel the upload with --abort";
+        return Err(refused(Kind::Refused, cause.to_owned()));
     }
     if md5_of(&tail.part).is_some_and(|wanted| <[u8; 16]>::from(Md5::digest(buffer.filled())) != wanted) {
         return Err(refused(Kind::Refused, "the bytes that came back are not those that the store lists".to_owned()));
     }
     Ok(())
-}
-
-/// Moves an answer into the buffer, up to `size` bytes in all.
-async fn copy(body: &mut crate::store::Body, buffer: &mut PartBuffer, size: u64) -> Result<(), String> {
-    let patience = std::time::Duration::from_secs(30);
-    loop {
-        let next = tokio::time::timeout(patience, body.next()).await;
-        let Some(bytes) = next.map_err(|_| "no more bytes came for 30 s".to_owned())?? else { return Ok(()) };
-        let due = usize::try_from(size).unwrap_or(usize::MAX).saturating_sub(buffer.filled().len());
-        if bytes.len() > due {
-            return Err("the answer is longer than was asked for".to_owned());
-        }
-        let room = buffer.room().get_mut(..bytes.len()).ok_or("the part is larger than the part size")?;
-        room.copy_from_slice(&bytes);
-        buffer.advance(bytes.len());
-    }
 }
 
 #[cfg(test)]

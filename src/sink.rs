@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -71,6 +71,52 @@ pub struct Sink {
     /// How the thread ended; `None` while it runs.
     ended: watch::Receiver<Option<Result<(), SinkError>>>,
     closed: watch::Receiver<bool>,
+    /// The file that is not written to yet.
+    empty: Option<Empty>,
+}
+
+/// A file that is to be made, or emptied, once.
+#[derive(Debug)]
+struct Empty {
+    path: PathBuf,
+    /// It, if it was there before.
+    existing: Option<File>,
+    done: Arc<AtomicBool>,
+}
+
+impl Empty {
+    fn again(&self) -> io::Result<Self> {
+        let existing = self.existing.as_ref().map(File::try_clone).transpose()?;
+        Ok(Self { path: self.path.clone(), existing, done: self.done.clone() })
+    }
+
+    /// The file, with nothing in it if that was not done before.
+    fn make(self) -> io::Result<File> {
+        let again = self.done.swap(true, Relaxed);
+        match self.existing {
+            // Only of a regular file there is something to be taken away.
+            Some(file) if again || !file.metadata()?.is_file() => Ok(file),
+            Some(file) => file.set_len(0).map(|()| file),
+            None => OpenOptions::new().write(true).create(true).truncate(!again).open(self.path),
+        }
+    }
+}
+
+/// Where the thread writes.
+#[derive(Debug)]
+enum Output {
+    Now(File),
+    /// A file from its first bytes on.
+    Later(Empty),
+}
+
+impl Output {
+    fn open(self) -> io::Result<File> {
+        match self {
+            Self::Now(file) => Ok(file),
+            Self::Later(empty) => empty.make(),
+        }
+    }
 }
 
 impl Sink {
@@ -86,17 +132,41 @@ impl Sink {
         let (file, watched) = (duplicate().map_err(failed)?, duplicate().map_err(failed)?);
         // Only an optimisation, and refused for what is not a pipe or over the user's limit.
         let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_CAPACITY);
-        Self::start(file, Some(watched), &output, progress)
+        Self::start(Output::Now(file), Some(watched), &output, progress)
     }
 
-    /// A file, created or emptied.
+    /// A file, which is made or emptied when the first bytes come: until then it stays as it is.
     ///
     /// # Errors
-    /// When it cannot be created.
+    /// When it cannot be written, or not be made where it is to be.
     pub fn file(path: &Path, progress: Arc<Progress>) -> Result<Self, SinkError> {
         let open = |cause| SinkError::Open { path: path.to_owned(), cause: Arc::new(cause) };
-        let file = File::create(path).map_err(open)?;
-        Self::start(file, None, &path.display().to_string(), progress)
+        let existing = match std::fs::metadata(path) {
+            // Opened at once, so that what stands in the way is known before the first byte comes. A named pipe waits here
+            // for its other end.
+            Ok(_) => Some(OpenOptions::new().write(true).open(path).map_err(open)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                std::fs::metadata(folder.unwrap_or(Path::new("."))).map_err(open)?;
+                None
+            }
+            Err(error) => return Err(open(error)),
+        };
+        let empty = Empty { path: path.to_owned(), existing, done: Arc::default() };
+        let later = empty.again().map_err(open)?;
+        let mut sink = Self::start(Output::Later(later), None, &path.display().to_string(), progress)?;
+        sink.empty = Some(empty);
+        Ok(sink)
+    }
+
+    /// Says that what there was to write is all written, be it nothing: a file that got no byte is made, or emptied, now.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub fn settle(&self) -> Result<(), SinkError> {
+        let Some(empty) = &self.empty else { return Ok(()) };
+        let open = |cause| SinkError::Open { path: empty.path.clone(), cause: Arc::new(cause) };
+        empty.again().and_then(Empty::make).map(drop).map_err(open)
     }
 
     /// A file that is kept and gone on after, or made where there is none; and how many bytes it holds, `None` where it
@@ -115,11 +185,11 @@ impl Sink {
         };
         let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(open)?;
         let bytes = file.seek(SeekFrom::End(0)).map_err(open)?;
-        let sink = Self::start(file, None, &path.display().to_string(), progress)?;
+        let sink = Self::start(Output::Now(file), None, &path.display().to_string(), progress)?;
         Ok((sink, held.then_some(bytes)))
     }
 
-    fn start(file: File, watched: Option<File>, output: &str, progress: Arc<Progress>) -> Result<Self, SinkError> {
+    fn start(to: Output, watched: Option<File>, output: &str, progress: Arc<Progress>) -> Result<Self, SinkError> {
         let (queue, pieces) = mpsc::unbounded_channel();
         let (tell_ended, ended) = watch::channel(None);
         let (tell_closed, closed) = watch::channel(false);
@@ -128,7 +198,7 @@ impl Sink {
         std::thread::Builder::new()
             .name("sink".to_owned())
             .spawn(move || {
-                let result = drain(file, pieces, &progress).map_err(|cause| match cause.kind() {
+                let result = drain(to, pieces, &progress).map_err(|cause| match cause.kind() {
                     io::ErrorKind::BrokenPipe => SinkError::Closed,
                     _ => SinkError::Write { output: name, cause: Arc::new(cause) },
                 });
@@ -146,7 +216,7 @@ impl Sink {
                 })
                 .map_err(spawned)?;
         }
-        Ok(Self { queue: Some(queue), room: Arc::new(Semaphore::new(QUEUE as usize)), ended, closed })
+        Ok(Self { queue: Some(queue), room: Arc::new(Semaphore::new(QUEUE as usize)), ended, closed, empty: None })
     }
 
     /// Queues bytes; waits while the queue is full.
@@ -188,9 +258,12 @@ impl Sink {
 }
 
 /// Writes pieces in order until the queue ends.
-fn drain(mut file: File, mut pieces: mpsc::UnboundedReceiver<Piece>, progress: &Progress) -> io::Result<()> {
+fn drain(output: Output, mut pieces: mpsc::UnboundedReceiver<Piece>, progress: &Progress) -> io::Result<()> {
     let mut batch: Vec<Piece> = Vec::with_capacity(BATCH);
-    while let Some(piece) = pieces.blocking_recv() {
+    let Some(first) = pieces.blocking_recv() else { return Ok(()) };
+    let mut file = output.open()?;
+    let mut next = Some(first);
+    while let Some(piece) = next.take().or_else(|| pieces.blocking_recv()) {
         batch.push(piece);
         while batch.len() < BATCH
             && let Ok(piece) = pieces.try_recv()

@@ -106,6 +106,28 @@ fn a_consumer_that_stops_does_not_make_a_reader_by_part_grow() {
     stopped(&["--by", "part"], 5 * PART as u64);
 }
 
+/// Parts that are larger than what may be held of them.
+#[test]
+fn a_reader_by_part_holds_no_more_than_its_chunks_and_fetches_ahead_of_a_finished_object() {
+    let (lab, size) = (Lab::new(), 20_000_000);
+    let data = bytes(1, 6 * size);
+    lab.writer(&[KEY, "-s", "20MB"]).end_with(&data).code(0);
+    lab.clear_requests();
+    let options = [KEY, "--no-wait", "--by", "part", "--chunk-size", "2MB", "--queue-size", "4"];
+    let mut reader = Launch::reader(&lab, &options).leave_stdout().start();
+    let mut stdout = reader.stdout.take().expect("its output");
+    let mut first = vec![0; 2 * size + 100];
+    stdout.read_exact(&mut first).expect("the beginning");
+    assert_same(&first, &data[..first.len()], &reader.messages());
+    await_that("parts to be fetched ahead", || lab.count(true, "GetObject", "206") >= 5);
+    let peak = settled("the reader to hold no more", || reader.peak_memory());
+    println!("reader by part: peak {peak} bytes");
+    assert!(peak <= 5 * 2_000_000 + BASE, "{peak} bytes of memory");
+    let mut rest = Vec::new();
+    stdout.read_to_end(&mut rest).expect("the rest");
+    assert_same(&rest, &data[first.len()..], &reader.messages());
+}
+
 #[test]
 fn a_reader_with_a_short_queue_of_small_chunks_holds_little() {
     stopped(&["--chunk-size", "1MB", "--queue-size", "2"], 3_000_000);

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::support::PART;
 use crate::support::lab::Lab;
 use crate::support::media::{Frame, extent, frames, make, packets, picture, sound};
+use crate::support::proxy::Proxy;
 use crate::support::run::Launch;
 
 const KEY: &str = "live/show.mp4";
@@ -166,6 +167,30 @@ fn the_number_of_requests_grows_with_the_logarithm_of_the_length() {
     }
 }
 
+/// Looks read what they need and to the end of it, so that they cost little, and a single connection where nothing is
+/// fetched ahead.
+#[test]
+fn finding_a_clip_costs_no_more_than_the_clip_and_a_megabyte_on_one_connection() {
+    let lab = Lab::new();
+    let source = long();
+    store(&lab, &source);
+    let mut counts = Vec::new();
+    for (from, to) in [("2", "2.5"), ("11", "12.5"), ("23.3", "25"), ("30", "36"), ("38", "39.5")] {
+        let proxy = Proxy::before(lab.endpoint());
+        let args = [KEY, "--from", from, "--to", to, "--debug", "--endpoint-url", proxy.endpoint()];
+        let outcome = lab.reader(&args).wait().code(0);
+        let (connections, bytes) = proxy.traffic();
+        counts.push((outcome.out.len(), bytes, connections, requests(&outcome.err)));
+    }
+    println!("clip, bytes, connections, looks: {counts:?}");
+    for (clip, bytes, connections, _) in &counts {
+        assert!(*bytes <= 2 * *clip as u64 + 1_000_000, "{counts:?}");
+        // A request that follows at once may find the connection not back yet.
+        assert!(*connections <= if *clip > 5_000_000 { 3 } else { 2 }, "{counts:?}");
+    }
+    assert!(counts.iter().any(|(_, _, connections, _)| *connections == 1), "{counts:?}");
+}
+
 #[test]
 fn joined_live_it_begins_with_the_newest_key_frame_and_goes_on_to_the_end() {
     let source = long();
@@ -269,6 +294,58 @@ fn a_probe_tells_what_is_there_without_reading_it() {
     assert!(text.contains("320x180, 25.00 frames/s") && text.contains("every 1.000 s"), "{text}");
 }
 
+/// Frames of the picture in the fragments that are all there, and where the last of those ends.
+fn whole_fragments(data: &[u8]) -> (u64, u64) {
+    use live_read::fmp4::{Found, Scanner};
+    let (mut frames, mut bytes) = (0, 0);
+    for found in Scanner::new().feed(data) {
+        if let Found::Begun(fragment) = found
+            && let Some(run) = fragment.run(1)
+            && let Some(end) = fragment.data_end.filter(|end| *end <= data.len() as u64)
+        {
+            (frames, bytes) = (frames + run.samples, end);
+        }
+    }
+    (frames, bytes)
+}
+
+/// What the last fragment says counts for nothing where it is not all there.
+#[test]
+fn a_probe_tells_the_truth_of_a_cut_recording_however_it_is_fragmented() {
+    let thirty = "-f lavfi -i testsrc2=size=320x180:rate=30:duration=24,noise=alls=50:allf=t";
+    let mono = "-f lavfi -i sine=frequency=440:sample_rate=48000:duration=24";
+    let inputs = [thirty, mono].map(|input| input.split_whitespace().map(str::to_owned).collect());
+    let h264 = "-c:v libx264 -preset ultrafast -g 60 -b:v 3M -maxrate 3M -bufsize 1M -c:a aac -ac 1 -f mp4 -movflags";
+    for flags in [
+        "empty_moov+default_base_moof+frag_keyframe",
+        "empty_moov+default_base_moof+frag_every_frame",
+        "empty_moov+default_base_moof+frag_keyframe+separate_moof",
+    ] {
+        let source = make(&inputs, &format!("{h264} {flags}"));
+        assert!(source.len() > PART + 1000, "{} bytes only", source.len());
+        let lab = Lab::new();
+        let mut writer = lab.writer(&[KEY, "--part-size", "5000000"]);
+        writer.write(&source[..PART + 1000]);
+        let id = lab.wait_open(KEY);
+        lab.wait_parts(KEY, &id, 1);
+        let outcome = lab.reader(&[KEY, "--probe", "--json"]).wait().code(0);
+        let report: Value = serde_json::from_slice(&outcome.out).expect("JSON");
+        let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{flags}: {name} of {report:#}"));
+        let rate = report["tracks"][0]["frame_rate"].as_f64().expect("a frame rate");
+        assert!((rate - 30.0).abs() < 0.1, "{flags}: {report:#}");
+        assert!((number("key_frame_seconds") - 2.0).abs() < 0.01, "{flags}: {report:#}");
+        assert_eq!(report["tracks"][1]["channels"], 1, "{flags}: {report:#}");
+        let fragment = |name: &str| report["fragment_seconds"][name].as_f64().expect("seconds");
+        assert!(fragment("least") <= fragment("mean") && fragment("mean") <= fragment("most"), "{flags}: {report:#}");
+        let (frames, bytes) = whole_fragments(&source[..PART]);
+        let whole = frames as f64 / 30.0;
+        assert!((number("duration") - whole).abs() < 0.1, "{flags}: {whole} s, {report:#}");
+        let bits = bytes as f64 * 8.0 / whole;
+        assert!((number("bit_rate") / bits - 1.0).abs() < 0.02, "{flags}: {bits}, {report:#}");
+        writer.end_with(&source[PART + 1000..]).code(0);
+    }
+}
+
 #[test]
 fn times_of_day_go_by_the_stream_or_else_by_the_start_of_its_upload() {
     let lab = Lab::new();
@@ -343,12 +420,44 @@ fn fragments_without_times_can_be_joined_live_alone() {
 }
 
 #[test]
+fn an_excerpt_with_nothing_in_it_is_refused_in_words() {
+    let lab = Lab::new();
+    let source = make(&[picture(6, 10), sound(6)], &format!("{H264} {AAC} {FRAGMENTS}"));
+    store(&lab, &source);
+    let refused = lab.reader(&[KEY, "--from", "live", "--to", "1"]).wait();
+    refused.failed_with_one_message(OBJECT).says("nothing is in it").gave(b"");
+    // A header alone, complete.
+    let moof = source.windows(4).position(|window| window == b"moof").expect("a fragment") - 4;
+    lab.put(KEY, &source[..moof]);
+    for args in [&["--from", "live"][..], &["--to", "1"], &["--probe"]] {
+        let refused = lab.reader(&[&[KEY], args].concat()).wait();
+        refused.failed_with_one_message(OBJECT).says("there is no fragment in it").gave(b"");
+    }
+}
+
+#[test]
+fn joining_live_waits_for_the_first_fragment_and_refuses_what_has_none() {
+    for data in [b"any text at all".repeat(1000), make(&[sound(1)], "-c:a aac -f adts")] {
+        let lab = Lab::new();
+        let id = lab.begin(KEY);
+        let live = lab.reader(&[KEY, "--from", "live"]);
+        live.wait_for("no fragment yet");
+        lab.part(KEY, &id, 1, &data);
+        live.wait().failed_with_one_message(OBJECT).says("does not begin with an MP4 box").gave(b"");
+    }
+    let lab = Lab::new();
+    lab.begin(KEY);
+    let live = lab.reader(&[KEY, "--from", "live", "--timeout", "0.3"]).wait();
+    live.failed_with_one_message(OBJECT).says("--timeout").gave(b"");
+}
+
+#[test]
 fn a_recording_that_has_just_begun_is_joined_at_its_start() {
     let lab = Lab::new();
     let source = make(&[picture(6, 10), sound(6)], &format!("{H264} {AAC} {FRAGMENTS}"));
     let id = lab.begin(KEY);
     let live = lab.reader(&[KEY, "--from", "live"]);
-    live.wait_for("while it is written");
+    live.wait_for("no fragment yet");
     let etag = lab.part(KEY, &id, 1, &source);
     lab.complete(KEY, &id, &[etag]);
     live.wait().code(0).gave(&source);

@@ -275,3 +275,43 @@ fn what_is_no_file_cannot_be_gone_on_after() {
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(log.contains("copy: it is not a regular file"), "{log}");
 }
+
+#[test]
+fn a_copy_stays_as_it_is_until_there_is_something_to_read() {
+    let scene = Scene::new();
+    let copy = holds(&scene, b"a copy of yesterday");
+    let run = |args: &[&str]| {
+        let (reader, _) = scene.reader(args);
+        reader.finish()
+    };
+    let (status, _, log) = run(&["--no-wait"]);
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert_eq!(fs::read(&copy).expect("the copy"), b"a copy of yesterday");
+    let (mut waiting, _) = scene.reader(&[]);
+    waiting.wait_for("waiting for an upload");
+    kill(waiting);
+    assert_eq!(fs::read(&copy).expect("the copy"), b"a copy of yesterday");
+    // An upload without a byte, aborted.
+    let id = scene.begin();
+    let (mut reader, _) = scene.reader(&[]);
+    reader.wait_for("while it is written");
+    RUNTIME.block_on(s3::abort(&scene.store.client(), KEY, &id));
+    let (status, _, log) = reader.finish();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert_eq!(fs::read(&copy).expect("the copy"), b"a copy of yesterday");
+    // What is there, and shorter, takes its place.
+    finished(&scene, b"new");
+    let (status, _, log) = run(&["--no-wait"]);
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_eq!(fs::read(&copy).expect("the copy"), b"new");
+    // Nothing, which is there, too.
+    RUNTIME.block_on(s3::put(&scene.store.client(), KEY, b""));
+    let (status, _, log) = run(&["--no-wait"]);
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_eq!(fs::read(&copy).expect("the copy"), b"");
+    // No file is made for nothing.
+    fs::remove_file(&copy).expect("remove the copy");
+    let (status, _, _) = Tool::reader(&scene.store, &["live/nothing", "copy", "--no-wait"]).finish();
+    assert_eq!(status.code(), Some(1));
+    assert!(!copy.exists());
+}

@@ -113,6 +113,11 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
     if let Some(status) = status {
         status.abort();
     }
+    let settled = if result.is_ok() { sink.settle() } else { Ok(()) };
+    let result = match (result, settled) {
+        (Ok(_), Err(error)) => Err(error.into()),
+        (result, _) => result,
+    };
     match result {
         Ok((bytes, objects)) => {
             let object = store.object(&plan.wanted.key);

@@ -276,6 +276,12 @@ impl BoxWalker {
         }
     }
 
+    /// Whether the next byte belongs to a header, or to contents to be kept, of which something has come.
+    #[must_use]
+    pub fn is_gathering(&self) -> bool {
+        self.have > 0 || matches!(self.state, State::Keep { .. })
+    }
+
     /// Whether the stream turned out to be invalid.
     #[must_use]
     pub fn is_off(&self) -> bool {

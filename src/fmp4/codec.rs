@@ -42,7 +42,10 @@ pub(super) fn audio(kind: FourCc, body: &[u8]) -> Entry {
     };
     // A 16.16 number; the whole part is what counts.
     let sample_rate = u32::from(half(body, 24).unwrap_or(0));
-    Entry { codec, sample_rate, channels: half(body, 16).unwrap_or(0), ..Entry::default() }
+    // Many packagers write two channels into the sample entry whatever the sound has.
+    let told = if &kind.0 == b"mp4a" { esds(body).and_then(aac_channels) } else { None };
+    let channels = told.or_else(|| half(body, 16)).unwrap_or(0);
+    Entry { codec, sample_rate, channels, ..Entry::default() }
 }
 
 /// The `esds` of a sound: after the fields of version 0, or of QuickTime's versions 1 and 2, there in a `wave`.
@@ -118,6 +121,48 @@ fn vp9(kind: FourCc, config: &[u8]) -> Option<String> {
 
 /// `mp4a.40.2`: the object type, and for MPEG-4 sound the audio object type (ISO/IEC 14496-1, 7.2.6; 14496-3, 1.6.2).
 fn mpeg4(name: &str, esds: &[u8]) -> Option<String> {
+    let (object, specific) = decoder_config(esds)?;
+    match (object, specific.and_then(|specific| half(specific, 0))) {
+        (MPEG4_AUDIO, Some(bits)) if bits >> 11 == 31 => Some(format!("{name}.40.{}", 32 + (bits >> 5 & 0x3f))),
+        (MPEG4_AUDIO, Some(bits)) => Some(format!("{name}.40.{}", bits >> 11)),
+        _ => Some(format!("{name}.{object:02x}")),
+    }
+}
+
+/// The channels that an `AudioSpecificConfig` tells (14496-3, 1.6.2.1); `None` where it leaves them to the stream.
+fn aac_channels(esds: &[u8]) -> Option<u16> {
+    const PARAMETRIC_STEREO: u32 = 29;
+    let (object, specific) = decoder_config(esds)?;
+    let specific = specific.filter(|_| object == MPEG4_AUDIO)?;
+    let mut at = 0;
+    let mut bits = |count: usize| -> Option<u32> {
+        let mut value = 0;
+        for place in at..at + count {
+            value = value << 1 | u32::from(byte(specific, place / 8)? >> (7 - place % 8) & 1);
+        }
+        at += count;
+        Some(value)
+    };
+    let mut kind = bits(5)?;
+    if kind == 31 {
+        kind = 32 + bits(6)?;
+    }
+    if bits(4)? == 15 {
+        bits(24)?;
+    }
+    match bits(4)? {
+        1 if kind == PARAMETRIC_STEREO => Some(2),
+        channels @ 1..=6 => u16::try_from(channels).ok(),
+        7 => Some(8),
+        _ => None,
+    }
+}
+
+/// The object type of MPEG-4 sound.
+const MPEG4_AUDIO: u8 = 0x40;
+
+/// The object type of an `esds`, and what is specific to its decoder.
+fn decoder_config(esds: &[u8]) -> Option<(u8, Option<&[u8]>)> {
     const ES: u8 = 3;
     const DECODER_CONFIG: u8 = 4;
     const DECODER_SPECIFIC: u8 = 5;
@@ -126,13 +171,8 @@ fn mpeg4(name: &str, esds: &[u8]) -> Option<String> {
     let present = |bit: u8, length: usize| if flags & bit != 0 { length } else { 0 };
     let url = if flags & 0x40 != 0 { 1 + usize::from(byte(es, 3 + present(0x80, 2))?) } else { 0 };
     let config = descriptor(es.get(3 + present(0x80, 2) + url + present(0x20, 2)..)?, DECODER_CONFIG)?;
-    let object = byte(config, 0)?;
     let specific = config.get(13..).and_then(|rest| descriptor(rest, DECODER_SPECIFIC));
-    match (object, specific.and_then(|specific| half(specific, 0))) {
-        (0x40, Some(bits)) if bits >> 11 == 31 => Some(format!("{name}.40.{}", 32 + (bits >> 5 & 0x3f))),
-        (0x40, Some(bits)) => Some(format!("{name}.40.{}", bits >> 11)),
-        _ => Some(format!("{name}.{object:02x}")),
-    }
+    Some((byte(config, 0)?, specific))
 }
 
 /// The contents of a descriptor with this tag at the beginning of `bytes`.
@@ -183,7 +223,14 @@ mod tests {
         assert_eq!(mpeg4("mp4a", &aac).unwrap(), "mp4a.40.2");
         for cut in 0..aac.len() {
             // No cut makes it fail, or read past the end.
-            drop(mpeg4("mp4a", &aac[..cut]));
+            drop((mpeg4("mp4a", &aac[..cut]), aac_channels(&aac[..cut])));
+        }
+        // The two bytes of its configuration: object type 2, 48 kHz, and the channels.
+        let at = aac.len() - 5;
+        for (config, channels) in [(0x1190, Some(2)), (0x1188, Some(1)), (0x11b8, Some(8)), (0x1180, None)] {
+            let mut aac = aac;
+            aac[at..at + 2].copy_from_slice(&u16::to_be_bytes(config));
+            assert_eq!(aac_channels(&aac), channels);
         }
     }
 }

@@ -215,6 +215,12 @@ impl Scanner {
         Some(pending.so_far).filter(|end| *end > self.walker.offset())
     }
 
+    /// Whether the next byte belongs to a box header, or to a box that is kept, which has begun.
+    #[must_use]
+    pub fn is_inside_index(&self) -> bool {
+        !self.off && self.walker.is_gathering()
+    }
+
     /// Takes the next bytes of the stream; gives what they complete, in order.
     pub fn feed(&mut self, data: &[u8]) -> Vec<Found> {
         let mut found = Vec::new();

@@ -59,7 +59,8 @@ pub struct Mover {
     passing: Option<(u64, u64)>,
     /// Boxes that wait for the fragment that they describe.
     held: BytesMut,
-    /// How far each track was seen to reach: its id and its latest presentation time in nanoseconds.
+    /// How far each track was seen to reach, with the sample that would come next: its id and a presentation time in
+    /// nanoseconds.
     reached: Vec<(u32, i64)>,
     /// Whether a key frame at or after `until` has been seen.
     beyond: bool,
@@ -233,7 +234,9 @@ impl Mover {
             self.beyond = true;
         }
         for run in &moof.runs {
-            let latest = run.nanos(run.latest);
+            // Whatever is less than a sample short of the end is there: a clip that ends on a key frame takes no group more.
+            let sample = i64::try_from(run.duration / run.samples.max(1)).unwrap_or(0);
+            let latest = run.nanos(run.latest.saturating_add(sample)).saturating_sub(1);
             match self.reached.iter_mut().find(|(id, _)| *id == run.track) {
                 Some((_, reached)) => *reached = latest.max(*reached),
                 None => self.reached.push((run.track, latest)),
@@ -415,7 +418,9 @@ mod tests {
         };
         // 200 ms are 9,600 ticks.
         length(2, [5000, 10_000, 20_000, 30_000]);
-        length(3, [5000, 9000, 20_000, 30_000]);
+        // A part of a sample is missing; then a whole one.
+        length(2, [5000, 9000, 20_000, 30_000]);
+        length(3, [5000, 8000, 20_000, 30_000]);
         length(3, [5000, 5000, 5000, 30_000]);
     }
 

@@ -9,9 +9,9 @@ use super::dvr_key_for;
 use super::news::News;
 use super::playlist::{Kind, Written};
 use crate::fmp4::{Found, Header, Movie, Scanner};
-use crate::prefetch::{End, Event, Fetch, Stretch, Target};
 use crate::retry::Retry;
 use crate::store::{Store, StoreError};
+use crate::stretch::{Target, collect};
 
 /// What one request asks for at least: a `moof` of two seconds and the header of the `mdat` after it fit.
 const LEAST: u64 = 16 << 10;
@@ -52,7 +52,7 @@ impl Walk {
     /// From the first byte of `key` on.
     #[must_use]
     pub fn new(store: Store, key: String, version: Option<String>) -> Self {
-        let target = Target { key, version, live: true, retry: RETRY };
+        let target = Target { key, version, etag: None, live: true, retry: RETRY };
         Self { store, target, scanner: Scanner::new(), window: LEAST, requests: 0 }
     }
 
@@ -104,18 +104,10 @@ impl Walk {
 
     /// What there is of these bytes.
     async fn fetch(&mut self, first: u64, last: u64) -> Result<Bytes, StoreError> {
-        self.requests += 1;
-        let bytes = fetch(&self.store, &self.target, first, last).await?;
-        if bytes.is_empty() && self.target.live {
-            // A finished object that was never a Live Read upload, on a store that minds the header.
-            let plain = Target { live: false, ..self.target.clone() };
-            let bytes = fetch(&self.store, &plain, first, last).await?;
-            if !bytes.is_empty() {
-                self.target = plain;
-            }
-            return Ok(bytes);
-        }
-        Ok(bytes)
+        let collected = collect(&self.store, &self.target, first..last.saturating_add(1)).await?;
+        self.requests += u64::from(collected.requests);
+        self.target = collected.target;
+        Ok(Bytes::from(collected.bytes))
     }
 
     /// These bytes of the object, all of them.
@@ -126,19 +118,6 @@ impl Walk {
         let Some(last) = first.checked_add(len).and_then(|end| end.checked_sub(1)) else { return Ok(None) };
         let bytes = self.fetch(first, last).await?;
         Ok(Some(bytes).filter(|bytes| bytes.len() as u64 == len))
-    }
-}
-
-async fn fetch(store: &Store, target: &Target, first: u64, last: u64) -> Result<Bytes, StoreError> {
-    let mut fetch = Fetch::start(store, target, Stretch::Range { first, last });
-    let mut bytes = Vec::new();
-    loop {
-        match fetch.next().await {
-            Event::Facts { .. } => {}
-            Event::Bytes(more) => bytes.extend_from_slice(&more),
-            Event::End(End::Failed(error)) => return Err(error),
-            Event::End(_) => return Ok(Bytes::from(bytes)),
-        }
     }
 }
 

@@ -33,7 +33,7 @@ pub use connect::{Access, ConnectError, Connection, Resolved};
 pub use cors::CorsRule;
 pub use error::StoreError;
 pub use list::{OpenUpload, StoredPart};
-pub use read::{Body, Fetched, Head, Piece, Small};
+pub use read::{Body, Fetched, Head, Peeked, Piece, Small};
 pub use sort::Kind;
 pub use tally::{Tally, Totals};
 pub use write::ETag;

@@ -67,6 +67,12 @@ impl Body {
         Head { size, version, etag, modified, recording }
     }
 
+    /// An answer out of a script: what it says, and what comes of its bytes.
+    #[cfg(test)]
+    pub(crate) fn scripted(range: Option<ContentRange>, length: Option<u64>, stream: ByteStream) -> Self {
+        Self { range, length, version: None, etag: None, part_size: None, modified: None, recording: None, stream }
+    }
+
     /// The next bytes, or `None` at the end of the answer.
     ///
     /// # Errors
@@ -78,6 +84,17 @@ impl Body {
             Some(Err(error)) => Err(chain(&error)),
         }
     }
+}
+
+/// What a live HEAD tells of a range, without its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peeked {
+    /// These bytes would come.
+    Range(ContentRange),
+    /// Nothing is there yet.
+    Nothing,
+    /// It does not tell.
+    Mute,
 }
 
 /// What a plain HEAD says of an object that is complete.
@@ -149,6 +166,34 @@ impl Store {
             // AWS and its like refuse a version id that is not one of theirs: an upload id of theirs never is.
             Err(error) if live && version.is_some() && error.is_no_version_id() => Ok(Fetched::Absent),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Asks which of the bytes `first` to `last` a live read would bring.
+    ///
+    /// # Errors
+    /// [`StoreError`] for what may pass; whoever is refused for good has to ask by a read.
+    pub async fn peek(&self, key: &str, version: Option<&str>, first: u64, last: u64) -> Result<Peeked, StoreError> {
+        let request = self.client().head_object().bucket(&self.bucket).key(key);
+        let request = request.set_version_id(version.map(str::to_owned)).range(format!("bytes={first}-{last}"));
+        let request = request.customize().mutate_request(|request| {
+            request.headers_mut().insert(ENABLED_HEADER, "true");
+        });
+        let doing = "looking how far it can be read";
+        match send!(self, read, doing, self.object(key), self.patience.answer, request.send()) {
+            Ok(answer) => {
+                let range = answer.content_range.as_deref().and_then(ContentRange::parse);
+                let length = answer.content_length.and_then(|length| u64::try_from(length).ok());
+                let sound = range.filter(|range| length.is_none_or(|length| length == range.len()));
+                // An answer from another version tells nothing of this one.
+                let other = version.zip(answer.version_id.as_deref()).is_some_and(|(mine, theirs)| mine != theirs);
+                Ok(sound.filter(|_| !other).map_or(Peeked::Mute, Peeked::Range))
+            }
+            Err(error) if error.status == Some(416) => Ok(Peeked::Nothing),
+            Err(error) if matches!(error.kind, Kind::Passing | Kind::Skewed | Kind::Expired | Kind::Capped) => {
+                Err(error)
+            }
+            Err(_) => Ok(Peeked::Mute),
         }
     }
 

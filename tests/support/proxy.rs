@@ -38,7 +38,16 @@ pub struct Proxy {
     endpoint: String,
     weather: watch::Sender<Weather>,
     struck: Arc<AtomicU64>,
+    traffic: Arc<Traffic>,
     _runtime: Runtime,
+}
+
+/// What has gone through.
+#[derive(Debug, Default)]
+struct Traffic {
+    connections: AtomicU64,
+    /// Bytes on their way to clients.
+    down: AtomicU64,
 }
 
 impl Proxy {
@@ -52,8 +61,9 @@ impl Proxy {
         let endpoint = format!("{scheme}://{}", listener.local_addr().expect("its address"));
         let (weather, seen) = watch::channel(Weather::Fine);
         let struck = Arc::<AtomicU64>::default();
-        runtime.spawn(listen(listener, server, seen, Arc::clone(&struck)));
-        Self { endpoint, weather, struck, _runtime: runtime }
+        let traffic = Arc::<Traffic>::default();
+        runtime.spawn(listen(listener, server, seen, Arc::clone(&struck), Arc::clone(&traffic)));
+        Self { endpoint, weather, struck, traffic, _runtime: runtime }
     }
 
     /// `http://127.0.0.1:PORT`, or with the `https` of the server.
@@ -64,6 +74,11 @@ impl Proxy {
     /// Changes the weather.
     pub fn set(&self, weather: Weather) {
         self.weather.send_replace(weather);
+    }
+
+    /// How many connections there have been, and the bytes that came to clients on them.
+    pub fn traffic(&self) -> (u64, u64) {
+        (self.traffic.connections.load(Relaxed), self.traffic.down.load(Relaxed))
     }
 
     /// How many connections have been reset, cut or silenced so far.
@@ -86,6 +101,7 @@ async fn listen(
     server: SocketAddr,
     mut weather: watch::Receiver<Weather>,
     struck: Arc<AtomicU64>,
+    traffic: Arc<Traffic>,
 ) {
     let address = listener.local_addr().expect("its address");
     let mut listener = Some(listener);
@@ -105,7 +121,9 @@ async fn listen(
         });
         tokio::select! {
             Ok((client, _)) = open.accept() => {
-                tokio::spawn(connection(client, server, weather.clone(), Arc::clone(&struck)));
+                traffic.connections.fetch_add(1, Relaxed);
+                let (struck, traffic) = (Arc::clone(&struck), Arc::clone(&traffic));
+                tokio::spawn(connection(client, server, weather.clone(), struck, traffic));
             }
             changed = weather.changed() => if changed.is_err() { return },
         }
@@ -126,6 +144,7 @@ async fn connection(
     server: SocketAddr,
     weather: watch::Receiver<Weather>,
     struck: Arc<AtomicU64>,
+    traffic: Arc<Traffic>,
 ) {
     let Ok(mut server) = TcpStream::connect(server).await else {
         reset(&client);
@@ -134,8 +153,9 @@ async fn connection(
     drop((client.set_nodelay(true), server.set_nodelay(true)));
     let ending = {
         let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
-        let up = pump(from_client, to_server, weather.clone(), &struck);
-        let down = pump(from_server, to_client, weather, &struck);
+        let sent = AtomicU64::new(0);
+        let up = pump(from_client, to_server, weather.clone(), &struck, &sent);
+        let down = pump(from_server, to_client, weather, &struck, &traffic.down);
         tokio::pin!(up, down);
         tokio::select! {
             ending = &mut up => if ending == Ending::Over { down.await } else { ending },
@@ -163,6 +183,7 @@ async fn pump(
     mut to: WriteHalf<'_>,
     mut weather: watch::Receiver<Weather>,
     struck: &AtomicU64,
+    carried: &AtomicU64,
 ) -> Ending {
     let mut buffer = vec![0; 1 << 16];
     // Since the weather changed.
@@ -204,6 +225,7 @@ async fn pump(
                     return Ending::Reset;
                 }
                 passed += count as u64;
+                carried.fetch_add(count as u64, Relaxed);
                 if let Weather::Throttle(rate) = now {
                     sleep(Duration::from_secs_f64(count as f64 / rate as f64)).await;
                 }
