@@ -77,7 +77,9 @@ pub async fn check(store: &Store, resolved: &Resolved, key: Option<&str>, report
     let listed = store.open_uploads(object).await;
     match &listed {
         Err(error) if error.kind == Kind::WrongRegion => say(Verdict::Bad, "region", error.to_string()),
-        Err(error) if error.kind == Kind::Passing => say(Verdict::Bad, "connection", error.to_string()),
+        Err(error) if matches!(error.kind, Kind::Passing | Kind::Setup) => {
+            say(Verdict::Bad, "connection", error.to_string())
+        }
         Err(error) if error.kind == Kind::Denied && error.code.as_deref() != Some("AccessDenied") => {
             say(Verdict::Bad, "credentials", error.to_string());
         }

@@ -5,6 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
+use crate::support::liar::{Answer, Liar, Op, Play, Recording};
+use crate::support::run::{Launch, Outcome};
 use crate::support::{Store, Tool, bytes};
 
 const KEY: &str = "stream.mp4";
@@ -52,7 +54,7 @@ const LIES: [Lie; 11] = [
 ];
 
 /// A server of one open upload that tells each lie once, where it is due, and becomes complete when all was read.
-struct Liar {
+struct Ranges {
     data: Vec<u8>,
     /// Lies still to tell, the next one last.
     lies: Mutex<Vec<Lie>>,
@@ -65,7 +67,7 @@ struct Liar {
     told: AtomicUsize,
 }
 
-impl Liar {
+impl Ranges {
     fn start(data: &[u8], lies: &[Lie]) -> (Arc<Self>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
@@ -167,7 +169,7 @@ fn reader(store: &Store, endpoint: &str, more: &[&str]) -> Tool {
 fn other_bytes_than_were_asked_for_never_come_out() {
     let store = Store::start();
     let data = bytes(1, 40 * CHUNK + 123);
-    let (liar, endpoint) = Liar::start(&data, &LIES);
+    let (liar, endpoint) = Ranges::start(&data, &LIES);
     let (status, output, log) = reader(&store, &endpoint, &[]).finish();
     assert_eq!(status.code(), Some(0), "{log}");
     assert_eq!(liar.told.load(Relaxed), LIES.len(), "not all lies were told\n{log}");
@@ -179,10 +181,84 @@ fn other_bytes_than_were_asked_for_never_come_out() {
 fn a_store_that_keeps_sending_other_bytes_is_a_failure_that_says_so() {
     let store = Store::start();
     let data = bytes(2, 10 * CHUNK);
-    let (liar, endpoint) = Liar::start(&data, &[Lie::LaterRange; 1000]);
+    let (liar, endpoint) = Ranges::start(&data, &[Lie::LaterRange; 1000]);
     liar.always.store(true, Relaxed);
     let (status, output, log) = reader(&store, &endpoint, &["--retry-timeout", "1s"]).finish();
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(output == data[..CHUNK], "{} bytes\n{log}", output.len());
     assert!(log.contains("the answer begins at byte 1005 where byte 1000 was asked for"), "{log}");
+}
+
+/// Both tools against what answers in a store's place; both fail at once, and say so.
+fn both_fail(endpoint: &str, said: &[&str]) {
+    let store = Store::start();
+    let started = |launch: Launch| launch.env("AWS_ENDPOINT_URL", endpoint).start();
+    let writer = started(Launch::writer(&store, &[KEY])).end_with(b"some bytes");
+    let reader = started(Launch::reader(&store, &[KEY])).end();
+    for tool in [writer, reader] {
+        said.iter().fold(tool.failed_with_one_message(KEY), |tool, said| Outcome::says(tool, said));
+    }
+}
+
+#[test]
+fn the_login_page_of_a_network_is_named_at_once() {
+    let portal = Liar::start(|_| Answer::html(200));
+    both_fail(portal.endpoint(), &["200, text/html", "login page"]);
+    let sent_on = Liar::start(|_| Answer::html(302).header("location", "http://portal.example/login?token=secret"));
+    both_fail(sent_on.endpoint(), &["points to http://portal.example/login.", "log in there"]);
+}
+
+#[test]
+fn a_list_that_is_cut_and_a_page_in_between_end_no_reader() {
+    let store = Store::start();
+    let data = bytes(3, 6_000_000);
+    let liar = Liar::before(store.endpoint(), |asked| match (asked.op, asked.nth) {
+        // At a place where the parser of the SDK would take it for an empty list.
+        (Op::ListUploads, 0) => Play::change(|answer| answer.without_length().cut(120)),
+        (Op::GetObject, 1 | 2) => Play::Answer(Answer::html(404)),
+        (Op::GetObject, 4) => Play::Answer(Answer::new(520)),
+        (Op::HeadObject, 1) => Play::change(Answer::without_length),
+        _ => Play::Pass,
+    });
+    let reader = Launch::reader(&store, &[KEY]).env("AWS_ENDPOINT_URL", liar.endpoint()).start();
+    reader.wait_for("waiting for an upload");
+    let mut writer = Launch::writer(&store, &[KEY]).start();
+    writer.write(&data[..5_500_000]);
+    reader.wait_output(5_242_880);
+    writer.end_with(&data[5_500_000..]).code(0);
+    reader.wait().code(0).gave(&data);
+    assert!(liar.count(Op::GetObject) > 4 && liar.count(Op::ListUploads) > 1);
+}
+
+#[test]
+fn a_writer_goes_on_through_answers_that_may_pass() {
+    let store = Store::start();
+    let data = bytes(4, 11_000_000);
+    let liar = Liar::before(store.endpoint(), |asked| match (asked.op, asked.nth) {
+        (Op::Create, 0) => Play::Answer(Answer::error(409, "OperationAborted", "Another one is under way.")),
+        (Op::Create, 1) => Play::Answer(Answer::xml(200, "<InitiateMultipartUploadResult></Init").cut(70)),
+        (Op::Part, 0) => Play::Answer(Answer::new(525)),
+        (Op::Part, 1) => Play::Answer(Answer::html(200)),
+        (Op::Complete, 0) => Play::Answer(Answer::error(200, "InternalError", "Please try again.")),
+        // This one is done, and the answer to it is lost in part.
+        (Op::Complete, 1) => Play::change(|answer| answer.without_length().cut(130)),
+        _ => Play::Pass,
+    });
+    let writer = Launch::writer(&store, &[KEY]).env("AWS_ENDPOINT_URL", liar.endpoint()).start();
+    writer.end_with(&data).code(0);
+    Launch::reader(&store, &[KEY, "--no-wait"]).start().end().code(0).gave(&data);
+    assert!(liar.count(Op::Complete) >= 3);
+}
+
+#[test]
+fn a_reader_is_not_ended_by_a_head_that_says_nothing() {
+    let store = Store::start();
+    let object = Recording::finished(bytes(5, 10_000));
+    let data = object.data.clone();
+    let liar = Liar::start(move |asked| match asked.op {
+        Op::HeadObject => object.answer(asked).without_length(),
+        _ => object.answer(asked),
+    });
+    let reader = Launch::reader(&store, &[KEY, "--no-wait"]).env("AWS_ENDPOINT_URL", liar.endpoint());
+    reader.start().end().code(0).gave(&data);
 }

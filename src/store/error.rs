@@ -38,6 +38,21 @@ pub struct StoreError {
 const IN_BETWEEN: &str = "Check AWS_ENDPOINT_URL. If that is right, something on the way answers in the store's place, such as \
                           a proxy or the login page of a network: open any page in a browser.";
 
+/// The same where it has sent the request elsewhere.
+const SENT_ON: &str = "Nothing is sent to another place than was set: if that is the store's new address, set \
+                       AWS_ENDPOINT_URL to it; if it is the login page of a network, log in there.";
+
+/// What the person can do about a bucket in another region, as far as the answer tells.
+fn other_region(region: Option<&str>, endpoint: Option<&str>) -> Option<Box<str>> {
+    if let Some(region) = region {
+        let text =
+            format!("Set AWS_REGION={region}, and if the host in AWS_ENDPOINT_URL names a region, that one there too.");
+        return Some(text.into());
+    }
+    let address = place(endpoint?);
+    Some(format!("Set AWS_REGION to the bucket's region; the store names {address} as its address.").into())
+}
+
 impl StoreError {
     /// Sorts what the SDK reports. `proven` says that a store has answered properly before.
     pub(super) fn from_sdk<E>(
@@ -97,21 +112,10 @@ impl StoreError {
         if let Some(elsewhere) = &elsewhere {
             cause = format!("{} and points to {elsewhere}", cause.trim_end_matches('.'));
         }
-        let advice: Option<Box<str>> = match kind {
-            Kind::WrongRegion => match (region, element(&text, "Endpoint")) {
-                (Some(region), _) => Some(format!(
-                    "Set AWS_REGION={region}, and if the host in AWS_ENDPOINT_URL names a region, that one to the same."
-                ).into()),
-                (None, Some(endpoint)) => Some(format!(
-                    "Set AWS_REGION to the bucket's region; the store names {} as its address.", place(endpoint)
-                ).into()),
-                (None, None) => None,
-            },
+        let advice = match kind {
+            Kind::WrongRegion => other_region(region, element(&text, "Endpoint")),
             Kind::Skewed | Kind::Expired | Kind::Capped | Kind::NoBucket => None,
-            _ if elsewhere.is_some() => Some(
-                "Nothing is sent to another place than was set: if that is the store's new address, set AWS_ENDPOINT_URL to \
-                 it; if it is the login page of a network, log in there.".into()
-            ),
+            _ if elsewhere.is_some() => Some(SENT_ON.into()),
             _ if body == Some(Fault::Foreign) => Some(IN_BETWEEN.into()),
             _ => None,
         };
