@@ -15,9 +15,9 @@ use tokio::time::sleep;
 
 use crate::fmp4::cut::{Cutter, shift};
 use crate::follow::{self, Plan, ReadError};
+use crate::key::numbered;
 use crate::locate::{LocateError, Located, locate, may_not_list};
 use crate::progress::Progress;
-use crate::rollover::name;
 use crate::sink::{Sink, SinkError};
 use crate::store::{Body, Fetched, Head, OpenUpload, Piece, Store};
 
@@ -75,7 +75,7 @@ async fn walk(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progre
         }
         let read = origin(store, &plan, version.as_deref(), next.began).await?;
         number += 1;
-        plan.wanted.key = name(&base, number);
+        plan.wanted.key = numbered(&base, number);
         progress.news();
         let found = tokio::select! {
             found = find(store, &plan, &read, &mut may_list) => found?,

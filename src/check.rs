@@ -1,9 +1,13 @@
 //! `writer --check`: whether credentials, bucket, region, clock and Live Read are in order, leaving nothing behind.
 
+use std::time::Duration;
+
 use crate::live_check::{self, LiveRead};
 use crate::live_read::MIN_PART_SIZE;
 use crate::part::PartSize;
+use crate::retry::Retry;
 use crate::store::{Kind, Resolved, Store};
+use crate::trial::Trials;
 
 /// A clock that is off by more than this is worth a word; signatures fail from 900 s on.
 const SKEW_WORTH_A_WORD: i64 = 60;
@@ -46,7 +50,13 @@ impl std::fmt::Display for Line {
 
 /// Looks at everything, as far as one thing does not need another, and reports a line for each as it is known.
 /// True when all is in order.
-pub async fn check(store: &Store, resolved: &Resolved, key: Option<&str>, report: &mut dyn FnMut(Line)) -> bool {
+pub async fn check(
+    store: &Store,
+    resolved: &Resolved,
+    key: Option<&str>,
+    trials: &Trials,
+    report: &mut dyn FnMut(Line),
+) -> bool {
     let mut all_good = true;
     let mut say = |verdict, what, found: String| {
         all_good &= verdict != Verdict::Bad;
@@ -106,22 +116,22 @@ pub async fn check(store: &Store, resolved: &Resolved, key: Option<&str>, report
         }
         Err(_) => return false,
     }
-    live_read(store, object, &mut say).await;
+    live_read(store, object, trials, &mut say).await;
     all_good
 }
 
 /// Starts an upload under a throw-away key, looks at it as a reader would, and aborts it.
-async fn live_read(store: &Store, beside: &str, say: &mut dyn FnMut(Verdict, &'static str, String)) {
-    let key = format!("{}.check-{:08x}", beside.chars().take(200).collect::<String>(), fastrand::u32(..));
+async fn live_read(store: &Store, beside: &str, trials: &Trials, say: &mut dyn FnMut(Verdict, &'static str, String)) {
     let Ok(part_size) = PartSize::new(MIN_PART_SIZE) else { return };
-    let upload_id = match store.create_upload(&key, part_size, None, None).await {
-        Ok(upload_id) => {
+    // What fails is reported, not tried again.
+    let trial = match trials.begin(store, beside, "check", part_size, Retry { give_up_after: Duration::ZERO }).await {
+        Ok(trial) => {
             say(Verdict::Good, "write", "the key may start uploads".to_owned());
-            upload_id
+            trial
         }
         Err(error) => return say(Verdict::Bad, "write", error.to_string()),
     };
-    match live_check::look(store, &key, &upload_id).await {
+    match live_check::look(store, &trial.key, &trial.upload_id).await {
         Ok(LiveRead::On) => {
             say(Verdict::Good, "Live Read", "on: uploads can be read while they are written".to_owned());
         }
@@ -134,7 +144,8 @@ async fn live_read(store: &Store, beside: &str, say: &mut dyn FnMut(Verdict, &'s
         }
         Err(error) => say(Verdict::Note, "Live Read", format!("cannot tell: {error}")),
     }
-    if let Err(error) = store.abort_upload(&key, &upload_id).await {
-        say(Verdict::Bad, "clean-up", format!("the upload {upload_id} of {key} is left behind: {error}"));
+    let left = format!("the upload {} of {} is left open", trial.upload_id, trial.key);
+    if let Err(error) = trial.end().await {
+        say(Verdict::Bad, "clean-up", format!("{left}: {error}"));
     }
 }

@@ -1,6 +1,9 @@
 //! Which parts the store holds. It refuses to be closed with a gap, so that no object is completed without a part.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use md5::{Digest, Md5};
 
 use crate::part::{PartNumber, PartSize};
 use crate::store::ETag;
@@ -9,6 +12,17 @@ use crate::store::ETag;
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     stored: BTreeMap<PartNumber, (ETag, u64)>,
+}
+
+/// The entity tag of the object that some first parts make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WholeTag {
+    /// The MD5 of their MD5s, and their number.
+    Is(String),
+    /// No first parts have so many bytes.
+    NoSuchSize,
+    /// It does not follow from theirs, which are no MD5s.
+    Unknown,
 }
 
 /// A list of parts that would make a wrong object.
@@ -74,6 +88,30 @@ impl Ledger {
         bytes
     }
 
+    /// The entity tag of the object of `size` bytes that is made of the first parts.
+    #[must_use]
+    pub fn tag_of_whole(&self, size: u64) -> WholeTag {
+        let (mut md5, mut bytes, mut count) = (Md5::new(), 0, 0);
+        for (etag, part) in self.stored.values() {
+            let Some(digest) = md5_of(&etag.0) else { return WholeTag::Unknown };
+            md5.update(digest);
+            bytes += part;
+            count += 1;
+            if bytes >= size {
+                break;
+            }
+        }
+        if bytes != size {
+            return WholeTag::NoSuchSize;
+        }
+        let mut tag = String::new();
+        for byte in md5.finalize() {
+            // Writing to a string cannot fail.
+            let _ = write!(tag, "{byte:02x}");
+        }
+        WholeTag::Is(format!("{tag}-{count}"))
+    }
+
     /// The parts in order, for completion: 1 to the last without a gap, all but the last of exactly `part_size`.
     ///
     /// # Errors
@@ -97,6 +135,21 @@ impl Ledger {
         }
         Ok(parts)
     }
+}
+
+/// The MD5 in a part's entity tag, with or without quotation marks, if it is one.
+#[must_use]
+pub fn md5_of(etag: &str) -> Option<[u8; 16]> {
+    let etag = etag.trim_matches('"').as_bytes();
+    let mut digest = [0; 16];
+    if etag.len() != 32 {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(etag.chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        *byte = u8::from_str_radix(pair, 16).ok()?;
+    }
+    Some(digest)
 }
 
 #[cfg(test)]
@@ -128,6 +181,22 @@ mod tests {
         assert!(matches!(close(&ledger), Err(Gap::Size { number, .. }) if number.get() == 2));
         note(&mut ledger, 2, PART);
         assert_eq!(close(&ledger), Ok(vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn an_etag_is_an_md5_only_if_it_looks_like_one() {
+        let digest: [u8; 16] = Md5::digest(b"x").into();
+        for etag in [
+            "9dd4e461268c8034f5c8564e155c67a6",
+            "9DD4E461268C8034F5C8564E155C67A6",
+            "\"9dd4e461268c8034f5c8564e155c67a6\"",
+        ] {
+            assert_eq!(md5_of(etag), Some(digest), "{etag}");
+        }
+        for other in ["", "9dd4e461268c8034f5c8564e155c67a6-2", "+dd4e461268c8034f5c8564e155c67a6", "ééééééééééééééé"]
+        {
+            assert_eq!(md5_of(other), None, "{other}");
+        }
     }
 
     proptest! {

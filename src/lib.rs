@@ -10,10 +10,10 @@
 //! | [`live_read`], [`part`], [`limits`], [`key`] | facts and arithmetic of the protocol, and of keys; pure |
 //! | [`store`] | the one door to S3 |
 //! | [`retry`] | when to send a failed request again |
-//! | [`source`], [`pool`], [`upload`], [`tail`], [`outbox`], [`spool`], [`spool_dir`], [`kept`], [`ledger`], [`rollover`] | the writer |
+//! | [`source`], [`pool`], [`upload`], [`tail`], [`outbox`], [`spool`], [`spool_dir`], [`kept`], [`ledger`], [`completion`], [`rollover`] | the writer |
 //! | [`locate`], [`held`], [`follow`], [`prefetch`], [`stretch`], [`rhythm`], [`sink`], [`chain`] | the reader |
 //! | [`join`], [`seek`], [`ranges`], [`examine`] | the reader in the middle of a recording |
-//! | [`live_check`], [`check`] | whether a store lets uploads be read while they are open |
+//! | [`live_check`], [`check`], [`trial`] | whether a store lets uploads be read while they are open |
 //! | [`hls`] | playlists beside the growing object |
 //! | [`fmp4`], [`mpeg_ts`] | what goes through: MP4 and its fragments; transport streams |
 //! | [`tool`], [`cli`], [`logging`], [`stderr`], [`progress`], [`stats`], [`shutdown`] | what people type, see and send |
@@ -28,6 +28,7 @@ mod at_once;
 pub mod chain;
 pub mod check;
 pub mod cli;
+pub mod completion;
 pub mod crash;
 pub mod examine;
 pub mod fmp4;
@@ -71,4 +72,5 @@ pub mod store;
 pub mod stretch;
 pub mod tail;
 pub mod tool;
+pub mod trial;
 pub mod upload;

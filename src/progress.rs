@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli::units::show_bytes;
 use crate::logging::Console;
+use crate::trial::Trials;
 
 /// How often the status line is drawn.
 const REDRAW: Duration = Duration::from_millis(500);
@@ -35,6 +36,8 @@ pub struct Progress {
     pub upload: OnceLock<String>,
     /// Keys and ids of all uploads that are open, where an input goes into several objects.
     open: Mutex<Vec<(String, String)>>,
+    /// Throw-away uploads, which are ended with the tool.
+    pub trials: Trials,
 }
 
 impl Default for Progress {
@@ -52,6 +55,7 @@ impl Default for Progress {
             news_ms: zero(),
             upload: OnceLock::new(),
             open: Mutex::default(),
+            trials: Trials::default(),
         }
     }
 }

@@ -20,12 +20,15 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::abort;
-use crate::at_once::{unless_at_once, until_the_end};
+use crate::at_once::until_the_end;
 use crate::cli::units;
+use crate::completion::{self, Fate, complete};
 use crate::fmp4::cut::{Cutter, Kind, UNDECIDED_MAX, shift};
 use crate::format::Format;
 use crate::kept::{Kept, Rest};
-use crate::key::split_extension;
+pub use crate::key::numbered as name;
+use crate::key::numbered;
+use crate::ledger::Ledger;
 use crate::live_read::MAX_PARTS;
 use crate::outbox::{Outbox, Shared};
 use crate::part::{PartNumber, PartSize};
@@ -35,7 +38,7 @@ use crate::source::Source;
 use crate::spool::Spool;
 use crate::store::Store;
 use crate::tail::{self, TailSender};
-use crate::upload::{Cause, Plan, complete, settle, warn_without_live_read};
+use crate::upload::{Cause, Plan, settle, warn_without_live_read};
 
 /// Bytes read at once.
 const READ: usize = 256 << 10;
@@ -83,16 +86,6 @@ impl Rollover {
             _ => Ok(()),
         }
     }
-}
-
-/// The key of the `number`th object: `match.mp4`, `match-0002.mp4`, `match-0003.mp4`, ...
-#[must_use]
-pub fn name(key: &str, number: u32) -> String {
-    if number <= 1 {
-        return key.to_owned();
-    }
-    let (stem, extension) = split_extension(key);
-    format!("{stem}-{number:04}{extension}")
 }
 
 /// When an object is full, and when it is time to go on in the next.
@@ -160,9 +153,11 @@ pub struct RollError {
     pub complete: usize,
 }
 
-/// An object that could not be completed; its upload is left open.
+/// An object that could not be completed; its upload is left open, unless it is over.
 #[derive(Debug)]
 pub struct Unfinished {
+    /// Its name in messages.
+    pub object: String,
     /// Its key.
     pub key: String,
     /// Its upload id.
@@ -173,22 +168,9 @@ pub struct Unfinished {
     pub cause: Option<Cause>,
     /// What became of the bytes of it that were taken and not stored, where there are any.
     pub kept: Option<Kept>,
+    /// What became of it, where somebody else has ended it.
+    pub over: Option<Fate>,
 }
-
-impl std::fmt::Display for RollError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut texts: Vec<String> = self.cause.iter().map(ToString::to_string).collect();
-        for Unfinished { key, bytes, cause, .. } in &self.unfinished {
-            let why = cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"));
-            let why = why.trim_end_matches('.');
-            texts.push(format!("{key} is not complete{why}; the {bytes} bytes that it holds stay readable"));
-        }
-        let texts: Vec<&str> = texts.iter().map(|text| text.trim_end_matches('.')).collect();
-        write!(f, "{}", texts.join(". "))
-    }
-}
-
-impl std::error::Error for RollError {}
 
 /// Copies all of `source` into as many objects as it takes, and completes them.
 ///
@@ -215,7 +197,7 @@ pub async fn write(
     let context = Context { store, plan, spool, progress, recording };
     let outbox = context.outbox(&plan.key, &id);
     let shared = outbox.shared();
-    let tail = plan.tail_sender(store);
+    let tail = plan.tail_sender(store, progress);
     progress.opened(&plan.key, &id);
     if let Some(hls) = &plan.hls {
         hls.begin(&plan.key, &id, outbox.readable());
@@ -237,9 +219,6 @@ pub async fn write(
     progress.taking.store(true, Relaxed);
     let mut staging = Staging::default();
     let result = until_the_end(Box::pin(roller.run(source, &mut staging)), &plan.at_once).await;
-    if let Some(tail) = &mut roller.tail {
-        unless_at_once(tail.end(), &plan.at_once).await;
-    }
     if let Some(warning) = source.closing_warning() {
         tracing::warn!("{warning}");
     }
@@ -491,7 +470,7 @@ impl Roller<'_> {
             self.send()?;
         }
         let number = self.object.number + 1;
-        let key = name(&self.context.plan.key, number);
+        let key = numbered(&self.context.plan.key, number);
         let (store, plan) = (self.context.store, self.context.plan);
         let id = {
             let created = plan.create(store, &key, Some(&self.context.recording));
@@ -536,11 +515,8 @@ impl Roller<'_> {
             match until_the_end(completed, &plan.at_once).await {
                 Ok((bytes, parts)) => {
                     progress.closed(&id);
-                    let object = store.object(&key);
-                    tracing::info!(
-                        "{object} is complete: {bytes} bytes in {parts} {}",
-                        if parts == 1 { "part" } else { "parts" }
-                    );
+                    let (name, plural) = (store.object(&key), if parts == 1 { "part" } else { "parts" });
+                    tracing::info!("{name} is complete: {bytes} bytes in {parts} {plural}");
                     Ok(Complete { number, key, bytes, parts })
                 }
                 Err(cause) => {
@@ -549,8 +525,8 @@ impl Roller<'_> {
                         tracing::error!("{} could not be completed: {cause}", store.object(&key));
                     }
                     let kept = plan.keep(&outbox, Rest { due, ..Rest::default() }, plan.part_size).await;
-                    let bytes = outbox.ledger.bytes();
-                    Err(Unfinished { key: store.object(&key), upload_id: id, bytes, cause: Some(cause), kept })
+                    let left = left(&store, &plan, &progress, (key, id), &outbox.ledger, Some(&cause)).await;
+                    Err(Unfinished { cause: Some(cause), kept, ..left })
                 }
             }
         });
@@ -583,13 +559,10 @@ impl Roller<'_> {
             let (plan, object) = (self.context.plan, &self.object);
             let kept =
                 plan.keep(&object.outbox, Rest { due: object.due, filling, held_back: None }, plan.part_size).await;
-            unfinished.push(Unfinished {
-                key: self.context.store.object(&object.key),
-                upload_id: object.id.clone(),
-                bytes: object.outbox.ledger.bytes(),
-                cause: None,
-                kept,
-            });
+            let (context, names) = (&self.context, (object.key.clone(), object.id.clone()));
+            let ledger = &object.outbox.ledger;
+            let left = left(context.store, plan, context.progress, names, ledger, cause.as_ref()).await;
+            unfinished.push(Unfinished { kept, ..left });
         } else if self.object.size == 0 && self.object.number == 1 {
             let (plan, object) = (self.context.plan, &self.object);
             // An aborted upload answers 404, which the look would take for Live Read being off.
@@ -619,6 +592,26 @@ impl Roller<'_> {
     }
 }
 
+/// What is left of an object that is not complete because of `cause`.
+async fn left(
+    store: &Store,
+    plan: &Plan,
+    progress: &Progress,
+    (key, upload_id): (String, String),
+    ledger: &Ledger,
+    cause: Option<&Cause>,
+) -> Unfinished {
+    let over = match cause {
+        Some(cause) if cause.says_over() => {
+            progress.closed(&upload_id);
+            Some(completion::fate(store, plan.retry, &key, &upload_id, ledger).await)
+        }
+        _ => None,
+    };
+    let (object, bytes) = (store.object(&key), ledger.bytes());
+    Unfinished { object, key, upload_id, bytes, cause: None, kept: None, over }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -639,22 +632,6 @@ mod tests {
         let part = PartSize::new(5_000_000).expect("in range");
         assert!(Rollover::Size(4_999_999).check(part).is_err());
         assert!(Rollover::Size(5_000_000).check(part).is_ok());
-    }
-
-    #[test]
-    fn names_count_before_the_extension() {
-        for (key, second) in [
-            ("match.mp4", "match-0002.mp4"),
-            ("a.b/match", "a.b/match-0002"),
-            ("live/match.one.mp4", "live/match.one-0002.mp4"),
-            ("live/.hidden", "live/.hidden-0002"),
-            ("match.", "match-0002."),
-            ("live/", "live/-0002"),
-        ] {
-            assert_eq!(name(key, 1), key);
-            assert_eq!(name(key, 2), second);
-        }
-        assert_eq!(name("a.ts", 12_345), "a-12345.ts");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::abort;
 use crate::at_once::{unless_at_once, until_the_end};
+use crate::completion::{self, Fate, complete};
 use crate::format::Format;
 use crate::hls::Hls;
 use crate::kept::{self, Kept, Label, Rest};
@@ -71,8 +72,9 @@ impl Plan {
     }
 
     /// What sends the tail part early, where that is asked for.
-    pub(crate) fn tail_sender(&self, store: &Store) -> Option<TailSender> {
-        self.tail.map(|settings| TailSender::start(settings, store, &self.key, self.part_size, self.retry))
+    pub(crate) fn tail_sender(&self, store: &Store, progress: &Progress) -> Option<TailSender> {
+        let trials = &progress.trials;
+        self.tail.map(|settings| TailSender::start(settings, store, &self.key, self.part_size, self.retry, trials))
     }
 
     /// Where input of `source` may wait on disk. A file can wait for the store by itself: only what comes through a pipe
@@ -179,6 +181,14 @@ pub(crate) async fn settle(outbox: &mut Outbox, at_once: &StopSignal) {
     }
 }
 
+impl Cause {
+    /// Whether the store knows no such upload any more.
+    pub(crate) fn says_over(&self) -> bool {
+        let (Self::Store(error) | Self::Outbox(OutboxError::Store(error))) = self else { return false };
+        error.kind == Kind::NoUpload
+    }
+}
+
 /// Why an upload could not be finished, and what is left of it.
 #[derive(Debug)]
 pub struct WriteError {
@@ -186,6 +196,8 @@ pub struct WriteError {
     pub cause: Cause,
     /// The upload that was left open, with the bytes that the store holds of it.
     pub left_open: Option<(String, u64)>,
+    /// The upload that somebody else has ended, and what became of it.
+    pub over: Option<(String, Fate)>,
     /// The object was completed with this many bytes in spite of the error.
     pub completed: Option<u64>,
     /// What became of the bytes that were taken and not stored, where there are any.
@@ -211,7 +223,7 @@ pub async fn write(
     source: &mut Source,
     progress: &Arc<Progress>,
 ) -> Result<Ended, WriteError> {
-    let fresh = |cause: Cause| WriteError { cause, left_open: None, completed: None, kept: None };
+    let fresh = |cause: Cause| WriteError { cause, left_open: None, over: None, completed: None, kept: None };
     let (object, part_size) = (store.object(&plan.key), plan.part_size);
     let mut others = None;
     let upload_id = if let Some(held) = &held {
@@ -249,7 +261,9 @@ pub async fn write(
         Err(cause @ Cause::Full(_)) => {
             // Ten thousand parts make a whole object; leaving it open would only put it at risk.
             match until_the_end(Box::pin(uploader.complete()), &plan.at_once).await {
-                Ok((bytes, _)) => Err(WriteError { cause, left_open: None, completed: Some(bytes), kept: None }),
+                Ok((bytes, _)) => {
+                    Err(WriteError { cause, left_open: None, over: None, completed: Some(bytes), kept: None })
+                }
                 Err(_) => Err(uploader.leave_open(cause, true).await),
             }
         }
@@ -310,7 +324,7 @@ impl<'a> Uploader<'a> {
         look: JoinHandle<()>,
     ) -> Self {
         let outbox = plan.outbox(store, &plan.key, upload_id, spool, progress);
-        let tail = plan.tail_sender(store);
+        let tail = plan.tail_sender(store, progress);
         let due = Some(PartNumber::FIRST);
         let (looked_ahead, held_back, filling) = (false, None, None);
         Self { store, plan, upload_id, progress, outbox, tail, look, looked_ahead, held_back, due, filling }
@@ -322,9 +336,6 @@ impl<'a> Uploader<'a> {
             // A short input may be through before the list has come.
             drop(tokio::time::timeout(LIST_PATIENCE, others).await);
         }
-        if let Some(tail) = &mut self.tail {
-            tail.end().await;
-        }
     }
 
     /// After a failure: waits for what is under way, since it was accepted, and keeps the rest where that is asked for.
@@ -334,8 +345,13 @@ impl<'a> Uploader<'a> {
         let held_back = self.held_back.as_ref().map(|held| (held.number, held.body.clone()));
         let rest = Rest { due: self.due, filling, held_back };
         let kept = if keep { self.plan.keep(&self.outbox, rest, self.plan.part_size).await } else { None };
-        let left_open = Some((self.upload_id.to_owned(), self.outbox.ledger.readable(self.plan.part_size)));
-        WriteError { cause, left_open, completed: None, kept }
+        let (id, ledger) = (self.upload_id.to_owned(), &self.outbox.ledger);
+        if cause.says_over() {
+            let fate = completion::fate(self.store, self.plan.retry, &self.plan.key, &id, ledger).await;
+            return WriteError { cause, left_open: None, over: Some((id, fate)), completed: None, kept };
+        }
+        let left_open = Some((id, ledger.readable(self.plan.part_size)));
+        WriteError { cause, left_open, over: None, completed: None, kept }
     }
 
     /// Reads the input to its end, uploads it, and completes or aborts.
@@ -532,30 +548,4 @@ fn release(outbox: &mut Outbox, held_back: &mut Option<HeldBack>) {
     if let Some(HeldBack { number, body, .. }) = held_back.take_if(whole) {
         outbox.send(number, body);
     }
-}
-
-/// Waits for all parts of `outbox`, then completes its upload; the size and the number of parts of the object.
-pub(crate) async fn complete(
-    store: &Store,
-    plan: &Plan,
-    key: &str,
-    upload_id: &str,
-    outbox: &mut Outbox,
-) -> Result<(u64, usize), Cause> {
-    outbox.drain().await?;
-    let parts = outbox.ledger.close(plan.part_size)?;
-    let bytes = outbox.ledger.bytes();
-    let completed = plan.retry.run(async |_| match store.complete_upload(key, upload_id, &parts).await {
-        // The answer to an attempt that succeeded may have been lost on its way.
-        Err(error) if error.kind == Kind::NoUpload => match store.head(key, Some(upload_id)).await? {
-            Some(head) if head.size == bytes => Ok(()),
-            _ => Err(error),
-        },
-        other => other,
-    });
-    completed.await?;
-    if let Some(hls) = &plan.hls {
-        hls.completed(upload_id);
-    }
-    Ok((bytes, parts.len()))
 }

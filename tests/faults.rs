@@ -115,6 +115,26 @@ fn a_completion_whose_answer_is_lost_is_a_completion() {
 }
 
 #[test]
+fn a_completion_with_an_unclear_answer_is_looked_up_before_it_is_tried_again() {
+    let failed = json!({ "status": 200, "code": "InternalError" });
+    // What comes back, and how many completions it takes: only one that was not done is sent again.
+    for (fault, completions) in [
+        (failed.clone(), 2),
+        (json!({ "status": 200, "code": "InternalError", "after_work": true }), 1),
+        (json!({ "status": 409, "code": "OperationAborted" }), 2),
+        (json!({ "truncate": 100 }), 1),
+        (json!({ "cut_after": 100 }), 1),
+    ] {
+        let mut rule = json!({ "operation": "CompleteMultipartUpload", "times": 1 });
+        rule.as_object_mut().expect("an object").extend(fault.as_object().expect("an object").clone());
+        let lab = writes_under(&json!([rule]));
+        let log = lab.request_log();
+        let sent = log.iter().filter(|line| line["operation"] == "CompleteMultipartUpload").count();
+        assert_eq!(sent, completions, "{fault}");
+    }
+}
+
+#[test]
 fn a_start_and_an_end_that_fail_at_first_are_tried_again() {
     let lab = writes_under(&json!([
         { "operation": "CreateMultipartUpload", "status": 500, "times": 1 },
@@ -241,5 +261,24 @@ fn an_upload_that_is_aborted_under_the_writer_is_a_failure() {
     lab.abort(KEY, &id);
     writer.feed(bytes(7, PART));
     await_that("the refusal", || lab.count(false, "UploadPart", "404") > 0);
-    writer.wait().failed_with_one_message(OBJECT).says("NoSuchUpload");
+    let writer = writer.wait().failed_with_one_message(OBJECT).says("NoSuchUpload").says(&id);
+    let writer = writer.says("has aborted the upload").says("nothing of it is left");
+    writer.does_not_say("readable").does_not_say("left open").does_not_say("--resume");
+}
+
+#[test]
+fn an_upload_that_is_completed_under_the_writer_is_a_failure_that_tells_the_object() {
+    let lab = Lab::new();
+    let mut writer = lab.writer(&[KEY, "-s", "5000000"]);
+    let id = lab.wait_open(KEY);
+    let data = bytes(6, PART);
+    writer.write(&data);
+    lab.wait_parts(KEY, &id, 1);
+    let etag = lab.part(KEY, &id, 1, &data);
+    lab.complete(KEY, &id, &[etag]);
+    writer.feed(bytes(7, PART));
+    let writer = writer.wait().failed_with_one_message(OBJECT).says("NoSuchUpload").says(&id);
+    let writer = writer.says("has completed the upload").says("an object of 5000000 bytes");
+    writer.does_not_say("left open").does_not_say("--resume");
+    assert_same(&lab.object(KEY).expect("the object"), &data, "the object");
 }

@@ -122,6 +122,29 @@ fn without_live_read_no_tail_is_sent() {
 }
 
 #[test]
+fn the_throw_away_uploads_are_aborted_whenever_the_writer_is_stopped() {
+    for (args, held) in [(&[KEY, "--check"][..], "GetObject"), (&[KEY, "--max-latency", "1s"], "UploadPart")] {
+        let lab = Lab::new();
+        lab.faults(&json!([
+            { "operation": held, "hold": true },
+            { "operation": "AbortMultipartUpload", "status": 503, "times": 1 },
+        ]));
+        let mut writer = lab.writer(args);
+        writer.feed(b"something".to_vec());
+        lab.wait_acted(0, 1);
+        assert!(lab.all_open().iter().any(|(key, _)| key.contains("check-")), "{:?}", lab.all_open());
+        writer.signal("TERM");
+        if args.len() > 2 {
+            writer.wait_for("Once more ends at once");
+            writer.signal("TERM");
+        }
+        let writer = writer.wait().code(143);
+        let left: Vec<_> = lab.all_open().into_iter().filter(|(key, _)| key != KEY).collect();
+        assert_eq!(left, vec![], "{}", writer.state());
+    }
+}
+
+#[test]
 fn a_tail_whose_answer_was_lost_is_looked_at_after_its_longer_version() {
     let lab = Lab::new();
     let data = bytes(4, PART + 5);

@@ -298,6 +298,38 @@ fn a_second_signal_names_each_upload_that_is_open() {
 }
 
 #[test]
+fn a_start_whose_answer_is_cut_or_late_in_mid_event_is_tried_again() {
+    for fault in
+        [json!({ "truncate": 60 }), json!({ "cut_after": 60 }), json!({ "status": 200, "code": "InternalError" })]
+    {
+        let lab = Lab::new();
+        let mut rule = json!({ "operation": "CreateMultipartUpload", "key": key(2), "times": 2 });
+        rule.as_object_mut().expect("an object").extend(fault.as_object().expect("an object").clone());
+        lab.faults(&json!([rule]));
+        let data = bytes(17, 2 * PART + 10);
+        lab.writer(&args(&["--rollover", "5000000"])).end_with(&data).code(0).says("3 objects");
+        assert_same(&objects(&lab).concat(), &data, "the objects");
+    }
+}
+
+#[test]
+fn an_object_whose_upload_is_aborted_is_told_as_gone_and_the_others_as_they_are() {
+    let lab = Lab::new();
+    lab.faults(&json!([{ "operation": "CompleteMultipartUpload", "key": KEY, "hold": true }]));
+    let mut writer = lab.writer(&args(&["--rollover", "5000000"]));
+    let id = lab.wait_open(KEY);
+    writer.write(&bytes(18, PART + 10));
+    writer.wait_for("match-0002.mp4");
+    lab.wait_acted(0, 1);
+    lab.abort(KEY, &id);
+    lab.clear_faults();
+    let ended = writer.end().code(1);
+    let last = ended.err.lines().last().expect("a message").to_owned();
+    assert!(last.contains("aborted the upload") && last.contains("1 object is complete"), "{last}");
+    assert!(!last.contains("readable") && !last.contains("--resume"), "{last}");
+}
+
+#[test]
 fn one_part_in_flight_and_a_slow_store_are_enough_for_many_objects() {
     let lab = Lab::new();
     lab.faults(&json!([

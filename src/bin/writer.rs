@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use live_read::abort;
 use live_read::check::{self, Verdict};
 use live_read::cli::common::Exit;
 use live_read::cli::going_on::{LeftOpen, shell_word};
+use live_read::cli::tell;
 use live_read::cli::units::show_bytes;
 use live_read::cli::writer::{WriterArgs, content_type_of};
 use live_read::hls::rebuild;
@@ -33,16 +35,35 @@ use live_read::stats::{self, Stats};
 use live_read::store::{Connection, Store};
 use live_read::tail::TailSettings;
 use live_read::tool;
-use live_read::upload::{self, Cause, Ended, Plan, WriteError};
+use live_read::upload::{self, Ended, Plan, WriteError};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
     tool::run::<WriterArgs, _>("writer", run)
 }
 
-/// Runs the tool until it is done or a second signal ends it.
+/// How long the end waits until throw-away uploads are aborted ...
+const TRIALS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// ... and when somebody is impatient.
+const TRIALS_HURRY: Duration = Duration::from_secs(2);
+
+/// Runs the tool until it is done or a second signal ends it, and leaves no throw-away upload behind.
 async fn run(args: WriterArgs, connection: Connection, console: &Console, mut signals: EndSignals) -> Exit {
     let progress = Arc::new(Progress::default());
+    let exit = until_a_signal(args, connection, console, &mut signals, &progress).await;
+    let patience = if matches!(exit, Exit::Signal(_)) { TRIALS_HURRY } else { TRIALS_PATIENCE };
+    progress.trials.finish(patience).await;
+    exit
+}
+
+async fn until_a_signal(
+    args: WriterArgs,
+    connection: Connection,
+    console: &Console,
+    signals: &mut EndSignals,
+    progress: &Arc<Progress>,
+) -> Exit {
     let (stop, stopped) = shutdown::stop_switch();
     let (end_at_once, at_once) = shutdown::stop_switch();
     // After a panic in any task, what was taken and not stored is kept as after a second signal.
@@ -163,7 +184,7 @@ async fn work(
             Verdict::Note => tracing::warn!("{line}"),
             Verdict::Bad => tracing::error!("{line}"),
         };
-        let good = check::check(&store, &resolved, args.key.as_deref(), &mut report).await;
+        let good = check::check(&store, &resolved, args.key.as_deref(), &progress.trials, &mut report).await;
         return if good { Exit::Done } else { Exit::Failed };
     }
     if !args.setup_cors.is_empty() {
@@ -456,7 +477,7 @@ fn tell(object: &str, result: Result<Ended, WriteError>, bill: &str, words: &Wor
             Exit::Done
         }
         Err(error) => {
-            tracing::error!("{}", explain(object, &error, words));
+            tracing::error!("{}", tell::failed(object, &error, words.left_open("")));
             Exit::Failed
         }
     }
@@ -490,36 +511,9 @@ fn tell_rolled(
             Exit::Done
         }
         Err(error) => {
-            let left = progress.open();
-            let how: Vec<_> = left
-                .iter()
-                .map(|(key, upload_id)| {
-                    let of_it = error.unfinished.iter().find(|unfinished| unfinished.upload_id == *upload_id);
-                    let kept = of_it.and_then(|unfinished| unfinished.kept.as_ref());
-                    let file = Path::new("-");
-                    LeftOpen { key, file, kept, ..words.left_open(upload_id) }.how_to_go_on()
-                })
-                .collect();
-            let objects = if error.complete == 1 { "object is" } else { "objects are" };
-            tracing::error!("{error}. {} {objects} complete. {}", error.complete, how.join(". "));
+            tracing::error!("{}", tell::rolled(&error, &progress.open(), words.left_open("")));
             Exit::Failed
         }
-    }
-}
-
-/// The error with what is left of the upload, and how to go on.
-fn explain(object: &str, error: &WriteError, words: &Words) -> String {
-    let cause = error.to_string();
-    let cause = cause.trim_end_matches('.');
-    match (&error.left_open, error.completed) {
-        (Some((id, bytes)), _) => {
-            let input = if let Cause::Source(input) = &error.cause { Some(input) } else { None };
-            let kept = error.kept.as_ref();
-            let how = LeftOpen { kept, input, ..words.left_open(id) }.how_to_go_on();
-            format!("{cause}. The {bytes} bytes that {object} holds stay readable. {how}")
-        }
-        (None, Some(bytes)) => format!("{cause}. {object} was completed with the {bytes} bytes that it holds"),
-        (None, None) => format!("{cause}. Nothing has been uploaded"),
     }
 }
 

@@ -8,6 +8,7 @@ use clap::Parser;
 use super::common::{CommonArgs, key};
 use super::units;
 use crate::hls;
+use crate::key::{MAX_KEY, number_of, numbered};
 use crate::part::PartSize;
 use crate::rollover::Rollover;
 use crate::setup_cors;
@@ -152,6 +153,7 @@ impl Arguments for WriterArgs {
         if self.kept.is_some() && self.file != Path::new("-") {
             return Err("--kept FILE goes on with standard input, not with another file".to_owned());
         }
+        self.names_are_left_for_later_objects()?;
         Ok(Access::Credentials)
     }
 }
@@ -162,6 +164,28 @@ impl WriterArgs {
     pub fn playlist_key(&self) -> Option<String> {
         let key = self.key.as_deref().filter(|_| self.hls || self.hls_rebuild)?;
         Some(self.hls_key.clone().unwrap_or_else(|| hls::key_for(key)))
+    }
+
+    /// Later objects need names too, and nobody else may have them: this is seen at the start, not in the middle of an event.
+    fn names_are_left_for_later_objects(&self) -> Result<(), String> {
+        let (Some(key), Some(_)) = (&self.key, self.rollover) else { return Ok(()) };
+        let longer = numbered(key, LAST_OBJECT).len().saturating_sub(key.len());
+        if key.len() + longer > MAX_KEY {
+            let (most, has) = (MAX_KEY - longer, key.len());
+            return Err(format!(
+                "with --rollover a key has at most {most} bytes, so that later objects can be numbered; this one has {has}"
+            ));
+        }
+        let playlist = self.playlist_key();
+        let whole = playlist.as_deref().map(hls::dvr_key_for);
+        for other in [playlist, whole, self.hls_master.clone()].into_iter().flatten() {
+            if let Some(number) = number_of(key, &other) {
+                return Err(format!(
+                    "{other} is the name of object {number} with --rollover, and cannot be a playlist's too; give another"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// No object may be written over by another.
@@ -179,6 +203,9 @@ impl WriterArgs {
         Ok(())
     }
 }
+
+/// The highest number of an object that a key must leave room for: hours enough for eleven years.
+const LAST_OBJECT: u32 = 99_999;
 
 /// The length of a segment.
 fn segment_time(text: &str) -> Result<Duration, String> {
@@ -273,6 +300,29 @@ mod tests {
             let refused = access(more).expect_err("two of one name");
             assert!(refused.contains("cannot be both"), "{refused}");
         }
+    }
+
+    #[test]
+    fn later_objects_have_names_of_their_own() {
+        let access = |key: &str, more: &[&str]| {
+            let line = [&["writer", key][..], more].concat();
+            WriterArgs::try_parse_from(line).expect("it parses").access().map(drop)
+        };
+        let rollover = ["--rollover", "1h"];
+        let long = |len: usize| "k".repeat(len);
+        assert_eq!(access(&long(1018), &rollover), Ok(()));
+        assert_eq!(access(&long(1024), &[]), Ok(()));
+        for len in [1019, 1024] {
+            let refused = access(&long(len), &rollover).expect_err("no room for a number");
+            assert!(refused.contains("at most 1018 bytes") && refused.contains(&len.to_string()), "{refused}");
+        }
+        let hls = |more: &[&'static str]| [&rollover[..], &["--hls"], more].concat();
+        assert_eq!(access("col.mp4", &hls(&["--hls-key", "col-2.mp4"])), Ok(()));
+        for more in [&["--hls-key", "col-0002.mp4"][..], &["--hls-master", "col-0003.mp4", "--hls-name", "a"]] {
+            let refused = access("col.mp4", &hls(more)).expect_err("object 2 or 3");
+            assert!(refused.contains("is the name of object"), "{refused}");
+        }
+        assert_eq!(access("col.mp4", &["--hls", "--hls-key", "col-0002.mp4"]), Ok(()));
     }
 
     #[test]

@@ -15,6 +15,9 @@ const OBSERVED: Duration = Duration::from_secs(10);
 /// Uploading each byte more often than this is worth a warning.
 const DEAR: f64 = 10.0;
 
+/// What tails cost is told for no longer than this: at a trickle, a part would take months to fill.
+const HORIZON: Duration = Duration::from_secs(3600);
+
 /// The rate of the input is measured over stretches of at least this length ...
 const STRETCH: Duration = Duration::from_secs(1);
 
@@ -50,6 +53,10 @@ pub struct TailClock {
     input: u64,
     uploaded: u64,
     began: Option<Instant>,
+    /// When the first bytes, which often come all at once, were over, and how many they were.
+    settled: Option<(Instant, u64)>,
+    /// How often bytes came while none waited: no more tails than that were due.
+    waits: u64,
     rate: Rate,
     warned: bool,
 }
@@ -70,6 +77,8 @@ impl TailClock {
             input: 0,
             uploaded: 0,
             began: None,
+            settled: None,
+            waits: 0,
             rate: Rate::default(),
             warned: false,
         }
@@ -85,8 +94,12 @@ impl TailClock {
     pub fn took(&mut self, now: Instant, count: u64) {
         self.filled += count;
         self.input += count;
+        self.waits += u64::from(self.waiting_since.is_none());
         self.waiting_since.get_or_insert(now);
-        self.began.get_or_insert(now);
+        let began = *self.began.get_or_insert(now);
+        if now.saturating_duration_since(began) >= OBSERVED / 2 {
+            self.settled.get_or_insert((now, self.input));
+        }
         self.rate.note(now, count);
     }
 
@@ -149,18 +162,33 @@ impl TailClock {
 
     /// What to say, once, about a rate at which tails are dear.
     pub fn warning(&mut self, now: Instant) -> Option<String> {
-        let observed = self.began.is_some_and(|began| now.saturating_duration_since(began) >= OBSERVED);
-        let rate = self.rate.per_second.filter(|rate| !self.warned && observed && *rate > 0.0)?;
+        let (began, (since, before)) = (self.began?, self.settled?);
+        let (elapsed, measured) = (now.saturating_duration_since(began), now.saturating_duration_since(since));
+        if self.warned || elapsed < OBSERVED || measured < OBSERVED / 4 || self.input <= before {
+            return None;
+        }
         self.warned = true;
-        let interval = self.interval();
-        let times = 1.0 + (self.parts_in(rate, interval).recip() - 1.0).max(0.0) / 2.0;
+        let rate = ratio(self.input - before, 1) / measured.as_secs_f64();
+        // Where bytes come less often than tails may be sent, there are as many tails as arrivals.
+        let arrivals = ratio(self.waits.saturating_sub(1), 1).max(1.0);
+        let between = self.interval().as_secs_f64().max(elapsed.as_secs_f64() / arrivals);
+        let (fills_in, horizon) = (ratio(self.part_size.get(), 1) / rate, HORIZON.as_secs_f64());
+        let (times, uplink, within) = if fills_in <= horizon {
+            // A part that fills in n intervals is sent n - 1 times before it is full, half of it on average.
+            let times = 1.0 + (fills_in / between - 1.0).max(0.0) / 2.0;
+            (times, rate * times, "")
+        } else {
+            let (filled, comes) = (ratio(self.filled, 1), rate * horizon);
+            let usual = filled + comes / 2.0;
+            (horizon / between * usual / (filled + comes), usual / between, " within an hour")
+        };
         if times <= DEAR {
             return None;
         }
-        let (seconds, input, uplink) = (interval.as_secs_f64(), rate * 8.0 / 1e6, rate * times * 8.0 / 1e6);
+        let (seconds, input, uplink) = (self.interval().as_secs_f64(), bits(rate), bits(uplink));
         Some(format!(
-            "at the rate so far ({input:.2} Mbit/s), sending the tail part every {seconds:.1} s uploads each byte about \
-             {times:.0} times and needs {uplink:.1} Mbit/s of uplink; a longer --max-latency, a smaller --part-size or \
+            "at the rate so far ({input}), sending the tail part every {seconds:.1} s uploads each byte about {times:.0} \
+             times{within} and needs {uplink} of uplink; a longer --max-latency, a smaller --part-size or \
              --max-amplification would lower that"
         ))
     }
@@ -175,13 +203,6 @@ impl TailClock {
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let seconds = self.part_size.get() as f64 / (rate * times);
         Duration::try_from_secs_f64(seconds).map_or(asked, |stretched| asked.max(stretched).min(asked.max(LONGEST)))
-    }
-
-    /// How many parts come in `interval`.
-    fn parts_in(&self, rate: f64, interval: Duration) -> f64 {
-        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-        let part = self.part_size.get() as f64;
-        (rate * interval.as_secs_f64() / part).max(f64::MIN_POSITIVE)
     }
 
     fn is_about_to_be_full(&self) -> bool {
@@ -223,6 +244,15 @@ impl Rate {
         let old = self.per_second.unwrap_or(newest);
         self.per_second = Some(newest + (old - newest) * 0.5_f64.powf(seconds / HALF_LIFE));
         (self.since, self.bytes) = (Some(now), 0);
+    }
+}
+
+/// A rate as people read it.
+fn bits(bytes_per_second: f64) -> String {
+    match bytes_per_second * 8.0 {
+        bits if bits >= 1e5 => format!("{:.2} Mbit/s", bits / 1e6),
+        bits if bits >= 1e3 => format!("{:.1} kbit/s", bits / 1e3),
+        bits => format!("{bits:.0} bit/s"),
     }
 }
 
@@ -302,6 +332,33 @@ mod tests {
         assert!(played.longest <= Duration::from_millis(1150), "{:?}", played.longest);
         let warning = played.warning.expect("far more than 10 times");
         assert!(warning.contains("0.13 Mbit/s") && warning.contains("Mbit/s of uplink"), "{warning}");
+    }
+
+    #[test]
+    fn what_is_told_of_a_trickle_is_what_it_costs() {
+        // 16 kB at once, then a few bytes now and then; what was measured is what is told, within an hour.
+        for (latency, every, bytes) in [(0.1, 1000, 1), (0.1, 8000, 1), (0.1, 200, 10), (1.0, 3000, 100)] {
+            let (start, mut now) = (Instant::now(), Instant::now());
+            let mut clock = clock(latency, None);
+            clock.took(now, 16_000);
+            let (mut warning, mut next) = (None, now);
+            while now - start < HORIZON {
+                if now >= next {
+                    next += Duration::from_millis(every);
+                    clock.took(now, bytes);
+                }
+                warning = warning.or_else(|| clock.warning(now));
+                if clock.due().is_some_and(|due| due <= now) && clock.is_time(now) {
+                    clock.sent(now);
+                }
+                now += Duration::from_millis(100);
+            }
+            let warning = warning.expect("it is dear");
+            let times = warning.split("about ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a number");
+            let (times, real): (f64, f64) = (times.parse().expect("a number"), clock.amplification().expect("input"));
+            assert!((real / 1.5..real * 1.5).contains(&times), "{times} told of {real} every {every} ms: {warning}");
+            assert!(!warning.contains(" 0.00 Mbit/s") && warning.contains("within an hour"), "{warning}");
+        }
     }
 
     #[test]

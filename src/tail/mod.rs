@@ -7,21 +7,17 @@
 pub mod clock;
 pub mod probe;
 
-use std::time::Duration;
-
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::outbox::{Outbox, Taken};
 use crate::part::{PartNumber, PartSize};
 use crate::retry::Retry;
 use crate::store::Store;
+use crate::trial::Trials;
 
 pub use clock::{TailClock, TailSettings};
 use probe::Replaces;
-
-/// How long the end waits for the throw-away upload of the probe to be aborted.
-const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends the tail part of one input when it is due.
 #[derive(Debug)]
@@ -35,8 +31,16 @@ pub struct TailSender {
 impl TailSender {
     /// Finds out in the background, with a throw-away key beside `key`, whether the store takes tails.
     #[must_use]
-    pub fn start(settings: TailSettings, store: &Store, key: &str, part_size: PartSize, retry: Retry) -> Self {
-        let probe = tokio::spawn(probe::replaces_tail(store.clone(), key.to_owned(), part_size, retry));
+    pub fn start(
+        settings: TailSettings,
+        store: &Store,
+        key: &str,
+        part_size: PartSize,
+        retry: Retry,
+        trials: &Trials,
+    ) -> Self {
+        let (store, key, trials) = (store.clone(), key.to_owned(), trials.clone());
+        let probe = tokio::spawn(probe::replaces_tail(store, key, part_size, retry, trials));
         Self { clock: TailClock::new(settings, part_size), probe: Some(probe), on: None }
     }
 
@@ -77,15 +81,6 @@ impl TailSender {
             Taken::Yes => self.clock.sent(now),
             Taken::NotNow => self.clock.hold(now),
             Taken::Never => self.on = Some(false),
-        }
-    }
-
-    /// Waits until the probe has cleaned up after itself, as long as that is reasonable.
-    pub async fn end(&mut self) {
-        if let Some(probe) = self.probe.take()
-            && timeout(PROBE_PATIENCE, probe).await.is_err()
-        {
-            tracing::debug!("the probe of --max-latency did not end in time");
         }
     }
 

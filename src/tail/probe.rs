@@ -9,6 +9,7 @@ use crate::live_check::{self, LiveRead};
 use crate::part::{PartNumber, PartSize};
 use crate::retry::Retry;
 use crate::store::{Kind, Store, StoreError};
+use crate::trial::Trials;
 
 /// What was found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,17 +25,14 @@ pub enum Replaces {
 }
 
 /// Starts an upload beside `key`, replaces its only part by a longer version, and aborts it.
-pub async fn replaces_tail(store: Store, key: String, part_size: PartSize, retry: Retry) -> Replaces {
-    let beside: String = key.chars().take(200).collect();
-    let key = format!("{beside}.tail-check-{:08x}", fastrand::u32(..));
-    let upload_id = match retry.run(|_| store.create_upload(&key, part_size, None, None)).await {
-        Ok(upload_id) => upload_id,
+pub async fn replaces_tail(store: Store, key: String, part_size: PartSize, retry: Retry, trials: Trials) -> Replaces {
+    let trial = match trials.begin(&store, &key, "tail-check", part_size, retry).await {
+        Ok(trial) => trial,
         Err(error) => return Replaces::Unknown(error.to_string()),
     };
-    let answer = ask(&store, &key, &upload_id, retry).await;
-    if let Err(error) = retry.run(|_| store.abort_upload(&key, &upload_id)).await {
-        tracing::warn!("the upload {upload_id} of {} is left behind: {error}", store.object(&key));
-    }
+    let answer = ask(&store, &trial.key, &trial.upload_id, retry).await;
+    // It is aborted beside the upload, which need not wait for that.
+    drop(trial);
     match answer {
         Ok(answer) => answer,
         Err(error) if matches!(error.kind, Kind::Refused) => Replaces::No(error.to_string()),

@@ -109,7 +109,8 @@ impl Shelves {
         if let Some(at) = self.versions.iter().position(|version| version.id == id) {
             let mut version = self.versions.remove(at);
             version.state = State::Complete;
-            version.etag = format!("{}-{}", etag(&version.bytes()), version.parts.len());
+            let digests: Vec<u8> = version.parts.values().flat_map(Md5::digest).collect();
+            version.etag = format!("{}-{}", etag(&digests), version.parts.len());
             // What was finished last is the newest.
             self.versions.push(version);
         }
