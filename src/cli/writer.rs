@@ -93,7 +93,7 @@ pub struct WriterArgs {
     pub rollover: Option<Rollover>,
 
     /// Write a playlist beside the object, so that browsers can play it while it grows and every player afterwards; for
-    /// fragmented MP4. Keeps some 100 bytes for each segment, and its text while that is written (15 MB in a day at 2s)
+    /// fragmented MP4. Keeps 32 bytes for each segment, and its text while that is written (9 MB in a day at 2s)
     #[arg(long, group = "playlist", conflicts_with_all = ["abort", "check"], help_heading = "HLS")]
     pub hls: bool,
 

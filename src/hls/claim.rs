@@ -116,7 +116,8 @@ fn is_of(path: &str, own: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::playlist::{Kind, Object, Segment, Timeline, View};
+    use super::super::playlist::{Kind, Object, Timeline, View};
+    use super::super::segments::Segment;
     use super::*;
 
     #[test]

@@ -12,6 +12,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`playlist`], [`clock`] | playlists as text and back; pure |
+//! | [`segments`] | the segments of a recording in little room; pure |
 //! | [`segmenter`] | fragments to segments; pure |
 //! | [`unfit`] | what cannot be played by a playlist, and why; pure |
 //! | [`recording`] | what has been recorded, and how much of it can be listed; pure |
@@ -39,6 +40,7 @@ pub mod rebuild;
 pub mod recording;
 pub mod rendition;
 pub mod segmenter;
+pub mod segments;
 pub mod unfit;
 pub mod walk;
 

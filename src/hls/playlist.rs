@@ -7,6 +7,7 @@
 use std::fmt::Write;
 
 use super::clock;
+use super::segments::{Segment, Segments};
 
 /// The version of the protocol that the tags ask for.
 const VERSION: u32 = 7;
@@ -25,36 +26,13 @@ pub struct Object {
     pub header_len: u64,
 }
 
-/// A stretch of an object that can be played.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Segment {
-    /// Which object, counted from 0.
-    pub object: usize,
-    /// Offset of the first byte.
-    pub first: u64,
-    /// Length in bytes.
-    pub len: u64,
-    /// How long it plays, in microseconds.
-    pub micros: u64,
-    /// When it was recorded: microseconds since 1970-01-01T00:00:00Z.
-    pub date: Option<i64>,
-}
-
-impl Segment {
-    /// Where it ends in its object.
-    #[must_use]
-    pub fn end(&self) -> u64 {
-        self.first.saturating_add(self.len)
-    }
-}
-
 /// All that has been recorded so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Timeline {
     /// The objects in order.
     pub objects: Vec<Object>,
     /// The segments in order. A change of the object is a discontinuity.
-    pub segments: Vec<Segment>,
+    pub segments: Segments,
 }
 
 /// What a playlist promises about its changes.
@@ -85,7 +63,7 @@ impl Timeline {
     /// How long all of it plays, in microseconds.
     #[must_use]
     pub fn micros(&self) -> u64 {
-        self.segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.micros))
+        self.segments.micros().fold(0, u64::saturating_add)
     }
 
     /// Bytes of all of it.
@@ -105,8 +83,8 @@ impl Timeline {
     #[must_use]
     pub fn window(&self, micros: u64) -> usize {
         let mut sum = 0u64;
-        let enough = self.segments.iter().rposition(|segment| {
-            sum = sum.saturating_add(segment.micros);
+        let enough = self.segments.micros().rposition(|length| {
+            sum = sum.saturating_add(length);
             sum >= micros
         });
         enough.unwrap_or(0)
@@ -115,16 +93,15 @@ impl Timeline {
     /// The text of a playlist.
     #[must_use]
     pub fn text(&self, view: &View) -> String {
-        let shown = self.segments.get(view.from..).unwrap_or_default();
-        let before = self.segments.get(..view.from).unwrap_or_default();
+        let shown = self.segments.iter().skip(view.from);
         let uris: usize =
-            shown.iter().filter_map(|segment| self.objects.get(segment.object)).map(|o| o.uri.len()).sum();
+            shown.clone().filter_map(|segment| self.objects.get(segment.object)).map(|o| o.uri.len()).sum();
         let mut text = String::with_capacity(256 + uris + shown.len() * 60);
         // A string takes whatever is written into it: the results are of no interest.
         let out = &mut text;
         let _ = writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{}", view.target);
         let _ = writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", view.from);
-        let removed = shown.first().map_or(0, |first| discontinuities(before, first.object));
+        let removed = if shown.len() > 0 { self.segments.turns_to(view.from) } else { 0 };
         if removed > 0 {
             let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{removed}");
         }
@@ -159,12 +136,6 @@ impl Timeline {
         }
         text
     }
-}
-
-/// Changes of the object among `before` and from there to a segment of `object`.
-fn discontinuities(before: &[Segment], object: usize) -> usize {
-    let objects = before.iter().map(|segment| segment.object);
-    objects.clone().zip(objects.skip(1).chain([object])).filter(|(one, next)| one != next).count()
 }
 
 /// A playlist that was written by this module.

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::playlist::{Kind, Timeline, View, Written, reference};
 use super::recording::Recording;
+use super::segments::Segment;
 use super::unfit::Unfit;
 use super::walk::{self, Reach, Walk};
 use super::{Settings, publish};
@@ -152,13 +153,15 @@ fn take_dates(timeline: &mut Timeline, before: &Timeline) {
         }
     }
     let mut due: Option<(usize, i64)> = None;
-    for segment in &mut timeline.segments {
+    let dated = timeline.segments.iter().map(|segment| {
         let uri = timeline.objects.get(segment.object).map_or("", |object| object.uri.as_str());
         let known = dates.get(&(uri, segment.first)).copied();
         let goes_on = due.filter(|(object, _)| *object == segment.object).map(|(_, date)| date);
-        segment.date = known.or(goes_on).or(segment.date);
-        due = segment.date.map(|date| (segment.object, date.saturating_add_unsigned(segment.micros)));
-    }
+        let date = known.or(goes_on).or(segment.date);
+        due = date.map(|date| (segment.object, date.saturating_add_unsigned(segment.micros)));
+        Segment { date, ..segment }
+    });
+    timeline.segments = dated.collect();
 }
 
 /// The newest upload of `key`, open or finished, that began no earlier than `since`.

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::playlist::{Object, Segment, Timeline, Written};
+use super::playlist::{Object, Timeline, Written};
 use super::segmenter::{Begin, Cut, Segmenter, rounded};
+use super::segments::Segment;
 use super::unfit::{self, Unfit};
 use crate::fmp4::{Found, Fragment, Header, Movie};
 
@@ -137,7 +138,7 @@ impl Recording {
             source.clock = date.map(|date| (date, 0));
         }
         for segment in &written.timeline.segments {
-            self.peak = self.peak.max(rate(segment));
+            self.peak = self.peak.max(rate(&segment));
         }
         self.timeline = written.timeline;
         self.restored = true;
@@ -158,7 +159,7 @@ impl Recording {
     /// The longest segment, rounded to seconds.
     #[must_use]
     pub fn longest(&self) -> u64 {
-        self.timeline.segments.iter().map(|segment| rounded(segment.micros)).max().unwrap_or(0)
+        self.timeline.segments.micros().map(rounded).max().unwrap_or(0)
     }
 
     /// Something was found in the newest object; `at` is the time of day at which its last byte came in, in microseconds
@@ -320,7 +321,7 @@ impl Recording {
     pub fn decide(&mut self, part_size: u64, filled: Option<Duration>, max_latency: Option<Duration>) -> u64 {
         let queued = self.sources.iter().flat_map(|source| &source.queue).map(|queued| queued.cut.micros);
         let open = self.sources.iter().filter_map(|source| source.segmenter.as_ref().map(Segmenter::rest));
-        let listed = self.timeline.segments.iter().map(|segment| segment.micros);
+        let listed = self.timeline.segments.micros();
         let longest = listed.chain(queued).chain(open).max().unwrap_or(0);
         let burst = self.part_micros(part_size, filled);
         let limit = max_latency.and_then(|limit| u64::try_from(limit.as_micros()).ok());

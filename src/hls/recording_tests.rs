@@ -42,7 +42,8 @@ fn record(recording: &mut Recording, id: &str, segments: u32) -> (watch::Sender<
 /// Objects and numbers of segments in the order in which they are listed.
 fn listed(recording: &Recording) -> Vec<(String, usize)> {
     let timeline = &recording.timeline;
-    let runs = timeline.segments.chunk_by(|one, next| one.object == next.object);
+    let segments: Vec<Segment> = timeline.segments.iter().collect();
+    let runs = segments.chunk_by(|one, next| one.object == next.object);
     runs.map(|run| (timeline.objects[run[0].object].uri.clone(), run.len())).collect()
 }
 

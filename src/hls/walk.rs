@@ -156,7 +156,7 @@ async fn follow_to_end(
     tell: &mpsc::UnboundedSender<News>,
 ) -> Result<(), StoreError> {
     if let Some((written, header)) = restore(store, resumed, &mut walk).await? {
-        walk.go_on_at(header.movie.clone(), written.timeline.segments.last().map_or(0, super::playlist::Segment::end));
+        walk.go_on_at(header.movie.clone(), written.timeline.segments.last().map_or(0, |last| last.end()));
         drop(tell.send(News::Restored { written: Box::new(written), header }));
     }
     loop {
