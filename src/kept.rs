@@ -210,7 +210,7 @@ pub fn write(label: &Label, remainder: &Remainder, spool: &Spool) -> io::Result<
 /// Gives `file` a name in `dir` that no other has.
 fn link(file: &File, dir: &Path, label: &Label) -> io::Result<PathBuf> {
     for count in 1..=MOST_NAMES {
-        let path = dir.join(name(label, count));
+        let path = dir.join(name(&label.key, &label.upload_id, count));
         match name_file(file, &path) {
             Ok(()) => return Ok(path),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -260,16 +260,23 @@ fn copy(file: &File, path: &Path) -> io::Result<()> {
     copied
 }
 
+/// The newest file in `dir` that is kept of an upload, by its name.
+#[must_use]
+pub fn existing(dir: &Path, key: &str, upload_id: &str) -> Option<PathBuf> {
+    let paths = (1..=MOST_NAMES).map(|count| dir.join(name(key, upload_id, count)));
+    paths.take_while(|path| path.exists()).last()
+}
+
 /// The name of the `count`th file that is kept of an upload: `live-stream.mp4.UPLOAD.kept`.
 #[must_use]
-pub fn name(label: &Label, count: u32) -> String {
+pub fn name(key: &str, upload_id: &str, count: u32) -> String {
     let plain = |text: &str, most: usize| -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
         text.chars().map(plain).take(most).collect()
     };
-    let key = plain(label.key.trim_start_matches(['.', '/']), 80);
+    let key = plain(key.trim_start_matches(['.', '/']), 80);
     let more = if count > 1 { format!(".{count}") } else { String::new() };
-    format!("{key}.{}{more}.kept", plain(&label.upload_id, 120))
+    format!("{key}.{}{more}.kept", plain(upload_id, 120))
 }
 
 /// Why a file cannot be gone on with. Nothing has been changed.

@@ -170,6 +170,8 @@ fn no_file_is_written_over_and_nobody_else_may_read_it() {
         names,
         ["live-stream.mp4.4_za-b.kept", "live-stream.mp4.4_za-b.2.kept", "live-stream.mp4.4_za-b.3.kept"]
     );
+    assert_eq!(existing(dir.path(), "live/stream.mp4", "4_za?b").as_ref(), paths.last());
+    assert_eq!(existing(dir.path(), "live/stream.mp4", "4_zb"), None);
     for path in &paths {
         assert_eq!(fs::metadata(path).expect("the file").permissions().mode() & 0o777, 0o600);
     }

@@ -55,6 +55,7 @@ pub mod prefetch;
 pub mod progress;
 pub mod ranges;
 pub mod resume;
+mod resume_kept;
 pub mod retry;
 pub mod rhythm;
 pub mod rollover;

@@ -18,12 +18,13 @@ use crate::ledger::{Ledger, md5_of};
 use crate::locate::may_not_list;
 use crate::part::{PartNumber, PartSize};
 use crate::pool::PartBuffer;
+use crate::resume_kept;
 use crate::retry::Retry;
 use crate::store::{ETag, Fetched, Kind, Piece, Store, StoreError, StoredPart};
 use crate::stretch::{End, Event, Reading, Stretch, Target};
 
 /// How much of a file is read at once to be compared.
-const READ: usize = 1 << 20;
+pub(crate) const READ: usize = 1 << 20;
 
 /// What to go on with.
 #[derive(Debug, Clone)]
@@ -226,7 +227,7 @@ pub async fn take_up(
     }
     let held = match input {
         Input::Stream => stream(id, part_size, &parts),
-        Input::Kept(kept) => kept_and_stored(&object, id, part_size, parts, kept)?,
+        Input::Kept(kept) => resume_kept::together(&object, id, part_size, parts, kept)?,
         Input::File(file, path) => compare(object, id, part_size, parts, file, path).await?,
     };
     Ok(Some(held))
@@ -322,81 +323,6 @@ fn stream(upload_id: String, part_size: PartSize, parts: &[StoredPart]) -> Held 
     let highest = parts.last().map(|part| part.number);
     let stale = highest.filter(|number| ledger.size_of(*number).is_none());
     Held { upload_id, part_size, ledger, tail, highest, stale }
-}
-
-/// Puts what an upload holds and what was kept of it together. Both have to make up all that was taken, without a gap.
-fn kept_and_stored(
-    object: &str,
-    id: String,
-    part_size: PartSize,
-    parts: Vec<StoredPart>,
-    kept: &KeptFile,
-) -> Result<Held, ResumeError> {
-    let path = &kept.path;
-    let refused =
-        |why: String| ResumeError::NotOfIt { path: path.clone(), object: object.to_owned(), id: id.clone(), why };
-    if part_size != kept.label.part_size {
-        return Err(refused(format!("its parts have {} bytes, those of the upload {part_size}", kept.label.part_size)));
-    }
-    let last = kept.last();
-    let highest = parts.last().map(|part| part.number);
-    // Parts behind all that was taken are of a run before that, and have to be overwritten.
-    let stale = highest.filter(|highest| Some(*highest) > last);
-    let (mut ledger, mut tail, mut due) = (Ledger::default(), None, Some(PartNumber::FIRST));
-    for part in parts.into_iter().filter(|part| Some(part.number) <= last) {
-        let (number, start) = (part.number, part_size.start_of(part.number));
-        while due.is_some_and(|due| due < number && kept.size_of(due).is_some()) {
-            due = due.and_then(PartNumber::next);
-        }
-        if due != Some(number) {
-            break;
-        }
-        due = number.next();
-        let ends = (kept.taken - start).min(part_size.get());
-        let Some(size) = kept.size_of(number) else {
-            if part.size != ends {
-                let why = format!("part {number} has {} bytes there, where {ends} were stored", part.size);
-                return Err(refused(why));
-            }
-            ledger.note(number, ETag(part.etag.clone()), part.size);
-            tail = (part.size < part_size.get()).then_some(Tail { part, start });
-            continue;
-        };
-        // Stored after all, or the beginning of it.
-        let unread = |cause| ResumeError::Read { path: path.clone(), cause };
-        let known = md5_of(&part.etag).filter(|_| part.size <= size);
-        let same = known.map(|md5| digest_kept(kept, start, part.size).map(|digest| digest == md5)).transpose();
-        match same.map_err(unread)? {
-            Some(true) if part.size == size => ledger.note(number, ETag(part.etag), part.size),
-            Some(false) => return Err(refused(format!("part {number} has other bytes there"))),
-            _ if part.size > size => return Err(refused(format!("part {number} is longer there"))),
-            _ => {}
-        }
-    }
-    while due.is_some_and(|due| kept.size_of(due).is_some()) {
-        due = due.and_then(PartNumber::next);
-    }
-    match due.filter(|due| Some(*due) <= last) {
-        Some(missing) => Err(refused(format!("part {missing} is in neither"))),
-        None => Ok(Held { upload_id: id, part_size, ledger, tail, highest, stale }),
-    }
-}
-
-/// MD5 of a stretch of the object as it was kept.
-fn digest_kept(kept: &KeptFile, start: u64, size: u64) -> io::Result<[u8; 16]> {
-    let (mut hash, mut room) = (Md5::new(), vec![0; READ]);
-    let (mut at, end) = (start, start + size);
-    while at < end {
-        let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(room.len());
-        let room = room.get_mut(..length).unwrap_or_default();
-        let count = kept.read_at(room, at)?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        hash.update(room.get(..count).unwrap_or_default());
-        at += count as u64;
-    }
-    Ok(hash.finalize().into())
 }
 
 /// Compares each part with the file.

@@ -184,6 +184,23 @@ fn a_file_that_is_renamed_is_a_failure_that_keeps_what_was_uploaded() {
 }
 
 #[test]
+fn with_rollover_what_was_taken_of_a_file_that_is_gone_is_sent_too() {
+    let lab = Lab::new();
+    let data = bytes(11, 3 * PART + 1000);
+    file(&lab, &data);
+    let writer = lab.writer(&[KEY, "recording", "-s", "5000000", "--rollover", "10000000", "--poll-interval", "50ms"]);
+    writer.wait_for("going on in");
+    let id = lab.wait_open("live/recording-0002.mp4");
+    lab.wait_parts("live/recording-0002.mp4", &id, 1);
+    fs::remove_file(lab.dir().join("recording")).expect("remove");
+    let writer = writer.wait().code(1).says("was removed").says(&id);
+    assert_eq!(lab.parts("live/recording-0002.mp4", &id), [5_000_000, 1000], "{}", writer.state());
+    lab.writer(&["live/recording-0002.mp4", "--resume", "--upload-id", &id]).end().code(0);
+    let both = [KEY, "live/recording-0002.mp4"].map(|key| lab.object(key).expect("an object")).concat();
+    assert_same(&both, &data, &writer.state());
+}
+
+#[test]
 fn an_upload_that_holds_no_full_part_is_not_gone_on_with_from_another_file() {
     let lab = Lab::new();
     let id = lab.begin(KEY);

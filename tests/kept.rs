@@ -216,6 +216,37 @@ fn a_refusal_for_good_keeps_what_was_taken() {
 }
 
 #[test]
+fn what_was_taken_for_an_upload_that_somebody_cancels_is_kept() {
+    let lab = Lab::new();
+    let data = bytes(12, 2 * PART + 5);
+    let mut writer = lab.writer(&[KEY, "-s", "5MB"]);
+    let id = lab.wait_open(KEY);
+    lab.abort(KEY, &id);
+    writer.write(&data[..PART]);
+    writer.feed(data[PART..].to_vec());
+    let outcome = writer.wait().code(1).says("is gone: `writer ANOTHER-KEY --kept");
+    let saved = type_in(&lab, &command(&outcome).replace("ANOTHER-KEY", "saved.mp4"));
+    let object = lab.object("saved.mp4").expect("the object");
+    // As much as had been taken when the store said so.
+    assert!(object.len() >= PART, "{saved}");
+    assert_same(&object, &data[..object.len()], &outcome.state());
+    assert_eq!(kept_files(&lab), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_stream_that_goes_on_without_what_was_kept_is_warned() {
+    let lab = Lab::new();
+    fail_parts(&lab, 1, 10_000);
+    let mut writer = lab.writer(&[KEY]);
+    writer.write(b"some bytes");
+    lab.wait_open(KEY);
+    end_at_once(writer);
+    lab.clear_faults();
+    lab.writer(&[KEY, "--resume"]).end_with(b"other bytes").code(0).says("goes on without it").says("--kept ");
+    assert_eq!((lab.object(KEY).as_deref(), kept_files(&lab).len()), (Some(&b"other bytes"[..]), 1));
+}
+
+#[test]
 fn what_cannot_be_kept_is_said_to_be_lost() {
     let lab = Lab::new();
     fail_parts(&lab, 1, 10_000);

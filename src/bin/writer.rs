@@ -19,7 +19,7 @@ use live_read::cli::writer::{WriterArgs, content_type_of};
 use live_read::hls::rebuild;
 use live_read::hls::rendition::Membership;
 use live_read::hls::{self, Hls};
-use live_read::kept::{Kept, KeptFile};
+use live_read::kept::{self, Kept, KeptFile};
 use live_read::logging::Console;
 use live_read::part::PartSize;
 use live_read::progress::{self, Progress};
@@ -287,6 +287,9 @@ async fn copy(
         hls,
         tail,
     };
+    if let Some(held) = held.as_ref().filter(|_| source.kept().is_none() && source.whole_file().is_none()) {
+        warn_of_kept(&plan, &held.upload_id);
+    }
     let status = progress::show(console.clone(), progress.clone(), args.common.quiet, status_line);
     let exit = if let Some(rollover) = args.rollover {
         let result = rollover::write(store, &plan, rollover, &mut source, progress).await;
@@ -323,6 +326,17 @@ fn spool_settings(given: Option<PathBuf>, limit: u64, source: &Source) -> SpoolS
         );
     }
     SpoolSettings { dir, make_dir, limit }
+}
+
+/// Says when a stream goes on without what was taken before it.
+fn warn_of_kept(plan: &Plan, upload_id: &str) {
+    let Some(path) = kept::existing(&plan.spool.dir, &plan.key, upload_id) else { return };
+    tracing::warn!(
+        "{} holds what an earlier run took and could not store; this one goes on without it, behind what the store holds. With \
+         --kept {} it would come first",
+        path.display(),
+        shell_word(&path.to_string_lossy())
+    );
 }
 
 /// A kept file that was the beginning of the input.

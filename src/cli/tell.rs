@@ -64,6 +64,7 @@ fn over(object: &str, fate: &Fate, words: LeftOpen<'_>) -> String {
     let LeftOpen { key, upload_id, file, options, kept, .. } = words;
     let again = match kept {
         Some(Kept::In(_)) => format!(". {}", LeftOpen { gone: true, ..words }.how_to_go_on()),
+        Some(Kept::Lost { bytes, .. }) => format!("; {bytes} bytes that had been taken are lost"),
         _ if file == Path::new("-") => String::new(),
         _ => {
             let file = shell_word(&file.to_string_lossy());
