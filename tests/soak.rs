@@ -1,20 +1,23 @@
 //! A writer and several readers through random faults, kills and resumes, on a schedule that a seed repeats: the object and
-//! every copy have the SHA-256 of the input.
+//! every copy have the SHA-256 of the input. The writer follows a file, reads a pipe, goes on in further objects, or writes
+//! a playlist beside; some of the tools speak to a standard error that nobody reads.
 //!
 //! `make soak MINUTES=5 SEED=1` runs it for long; a short one with a fixed seed and one with a random seed belong to the
 //! tests.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{PipeReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use crate::support::playlist::Playlist;
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::s3::{self, Ask};
-use crate::support::{PART, Store, bytes};
+use crate::support::{BUCKET, PART, Store, bytes, media, trouble};
 use fastrand::Rng;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 
@@ -64,6 +67,27 @@ fn soak(seed: u64, time: Duration) {
     println!("soak with seed {seed}: {totals:?} in {:.0} s", began.elapsed().as_secs_f64());
 }
 
+/// A fragmented MP4 of some parts; `None` where there is no ffmpeg.
+static STREAM: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| {
+    std::process::Command::new("ffmpeg").arg("-version").output().ok()?;
+    let output =
+        "-c:v libx264 -preset ultrafast -qp 12 -g 25 -f mp4 -movflags empty_moov+frag_keyframe+default_base_moof";
+    Some(media::make(&[media::picture(12, 90)], output))
+});
+
+/// What the writer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It reads a pipe.
+    Piped,
+    /// It follows a file, and is killed and resumed.
+    Followed,
+    /// It reads a pipe, and goes on in further objects.
+    Rolling,
+    /// It reads a pipe, and writes a playlist beside.
+    Playlist,
+}
+
 /// The file that a writer follows, in the store's directory.
 const FOLLOWED: &str = "recording";
 
@@ -82,16 +106,24 @@ struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    /// The other end of a standard error that is full, and of which nothing is read.
+    unread: Option<PipeReader>,
 }
 
 impl Process {
-    fn start(store: &Store, name: &str, binary: &str, args: &[String], input: Stdio) -> Self {
+    fn start(store: &Store, name: &str, binary: &str, args: &[String], input: Stdio, unheard: bool) -> Self {
         let log = store.dir().join(format!("{name}.log"));
-        let messages = File::options().create(true).append(true).open(&log).expect("a file for the messages");
+        let (messages, unread) = if unheard {
+            let (reader, writer) = full_pipe();
+            (Stdio::from(writer), Some(reader))
+        } else {
+            let file = File::options().create(true).append(true).open(&log).expect("a file for the messages");
+            (Stdio::from(file), None)
+        };
         let mut command = store.command(binary);
         command.args(args).current_dir(store.dir()).stdin(input).stdout(Stdio::null()).stderr(messages);
         let child = command.spawn().expect("start the tool");
-        Self { name: name.to_owned(), child, log }
+        Self { name: name.to_owned(), child, log, unread }
     }
 
     fn messages(&self) -> String {
@@ -118,6 +150,16 @@ impl Drop for Process {
     }
 }
 
+/// A pipe that takes nothing more: whoever writes to it waits until somebody reads.
+fn full_pipe() -> (PipeReader, std::io::PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    rustix::io::ioctl_fionbio(&writer, true).expect("a pipe that does not wait");
+    while writer.write(&[b'.'; 4096]).is_ok() {}
+    while writer.write(b".").is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).expect("a pipe that waits");
+    (reader, writer)
+}
+
 /// One object through its life.
 struct Round {
     /// For messages: how to repeat it.
@@ -128,20 +170,23 @@ struct Round {
     networks: [Proxy; 2],
     key: String,
     data: Vec<u8>,
-    /// Whether the writer follows a file, and is killed and resumed; else it reads a pipe.
-    followed: bool,
+    way: Way,
     writers: usize,
 }
 
 impl Round {
     fn new(seed: u64, number: usize, round_seed: u64) -> Self {
         let mut random = Rng::with_seed(round_seed);
+        let ways = [Way::Piped, Way::Followed, Way::Followed, Way::Rolling, Way::Playlist];
+        let way = ways[random.usize(..ways.len())];
+        let stream = STREAM.as_ref().filter(|_| way == Way::Playlist);
+        let way = if way == Way::Playlist && stream.is_none() { Way::Piped } else { way };
         let length = random.usize(2 * PART..6 * PART);
+        let data = stream.cloned().unwrap_or_else(|| bytes(round_seed, length));
         let store = Store::start();
         let networks = [(); 2].map(|()| Proxy::before(store.endpoint()));
-        let (name, key) = (format!("seed {seed}, round {number}"), "soak/stream.mp4".to_owned());
-        let followed = random.bool();
-        Self { name, data: bytes(round_seed, length), random, store, networks, key, followed, writers: 0 }
+        let (name, key) = (format!("seed {seed}, round {number}, {way:?}"), "soak/stream.mp4".to_owned());
+        Self { name, data, random, store, networks, key, way, writers: 0 }
     }
 
     fn run(mut self, totals: &mut Totals) {
@@ -155,7 +200,7 @@ impl Round {
             std::thread::sleep(Duration::from_millis(self.random.u64(10..300)));
             match self.random.u32(..20) {
                 0..9 => {
-                    let weather = self.weather();
+                    let weather = trouble::weather(&mut self.random);
                     let network = self.random.usize(..2);
                     self.networks[network].set(weather);
                     std::thread::sleep(Duration::from_millis(self.random.u64(20..600)));
@@ -163,12 +208,17 @@ impl Round {
                     totals.faults += 1;
                 }
                 9..13 => {
-                    let rules: Vec<Value> = (0..self.random.usize(1..4)).map(|_| self.rule()).collect();
+                    // A reader that goes on in a next object believes the lists.
+                    let steady = self.way == Way::Rolling;
+                    let count = self.random.usize(1..4);
+                    let rules: Vec<Value> = (0..count).map(|_| trouble::rule(&mut self.random, steady)).collect();
                     totals.faults += rules.len();
                     self.store.faults(&Value::Array(rules));
                 }
-                14..16 if self.followed => {
+                14..16 if self.way == Way::Followed => {
                     totals.kills += usize::from(writer.kill());
+                    // What is hidden from it cannot be gone on with.
+                    self.store.clear_faults();
                     writer = self.start_writer(true);
                 }
                 13 => {
@@ -177,7 +227,9 @@ impl Round {
                     self.store.restart();
                     totals.kills += 1;
                 }
+                _ if self.way == Way::Rolling => {}
                 _ => {
+                    self.store.clear_faults();
                     let chosen = self.random.usize(..readers.len());
                     totals.kills += usize::from(readers[chosen].0.kill());
                     // A reader that had finished finds that nothing is missing.
@@ -190,7 +242,7 @@ impl Round {
             feeder.join().expect("the feeding thread");
         }
         let end = Instant::now() + PATIENCE;
-        if self.followed {
+        if self.way == Way::Followed {
             // The file grows no more, which only a person can say.
             self.upload_id(&mut writer);
             let interrupt = std::process::Command::new("kill").args(["-INT", &writer.child.id().to_string()]).status();
@@ -201,10 +253,10 @@ impl Round {
             self.wait(reader, end);
         }
         let wanted = hash(&self.data);
-        let runtime = Runtime::new().expect("a runtime");
-        let object =
-            runtime.block_on(s3::get(&self.store.client(), &self.key, None, Ask::All, false)).expect("the object");
-        assert_eq!(hash(&object.body), wanted, "{}: the object\n{}", self.name, writer.messages());
+        assert_eq!(hash(&self.objects()), wanted, "{}: the object\n{}", self.name, writer.messages());
+        if self.way == Way::Playlist {
+            self.check_playlist(&writer);
+        }
         for (reader, args) in &readers {
             let copy = std::fs::read(self.store.dir().join(&args[1])).expect("the copy");
             let state =
@@ -218,30 +270,35 @@ impl Round {
     fn start_writer(&mut self, resume: bool) -> Process {
         let concurrency = self.random.u32(1..5).to_string();
         let endpoint = self.networks[0].endpoint();
-        let input = if self.followed { FOLLOWED } else { "-" };
+        let input = if self.way == Way::Followed { FOLLOWED } else { "-" };
         let mut args = vec![&self.key, input, "-s", "5000000", "-c", &concurrency, "--endpoint-url", endpoint];
         args.extend(["--stall-timeout", "400ms"]);
         if self.random.bool() {
             args.extend(["--max-latency", "100ms"]);
         }
-        if resume {
-            args.push("--resume");
+        match self.way {
+            Way::Rolling => args.extend(["--rollover", "11MB"]),
+            Way::Playlist => args.extend(["--hls", "--hls-time", "1"]),
+            Way::Followed if resume => args.push("--resume"),
+            Way::Followed | Way::Piped => {}
         }
         let args: Vec<_> = args.into_iter().map(str::to_owned).collect();
         self.writers += 1;
-        if self.followed {
+        if self.way == Way::Followed {
             // There from the beginning, as a recorder makes it.
             drop(File::options().create(true).append(true).open(self.store.dir().join(FOLLOWED)).expect("the file"));
         }
         let name = format!("writer-{}", self.writers);
-        Process::start(&self.store, &name, env!("CARGO_BIN_EXE_writer"), &args, Stdio::piped())
+        // Of a writer that follows it must be known that it has begun.
+        let unheard = self.way != Way::Followed && self.random.u32(..4) == 0;
+        Process::start(&self.store, &name, env!("CARGO_BIN_EXE_writer"), &args, Stdio::piped(), unheard)
     }
 
     /// Feeds the writer, or the file that it follows, at a random pace.
     fn feed(&mut self, writer: &mut Process) -> Option<std::thread::JoinHandle<()>> {
         let pipe = writer.child.stdin.take()?;
         let path = self.store.dir().join(FOLLOWED);
-        let mut input: Box<dyn Write + Send> = if self.followed {
+        let mut input: Box<dyn Write + Send> = if self.way == Way::Followed {
             Box::new(File::options().append(true).open(path).expect("the file"))
         } else {
             Box::new(pipe)
@@ -264,6 +321,11 @@ impl Round {
     fn upload_id(&self, writer: &mut Process) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
+            if writer.unread.is_some()
+                && let Some(id) = self.listed_id()
+            {
+                return id;
+            }
             let messages = writer.messages();
             let begun = |line: &str| {
                 let id = line.split_once("upload id ").or_else(|| line.split_once("going on with the upload "))?.1;
@@ -277,61 +339,60 @@ impl Round {
         }
     }
 
+    fn listed_id(&self) -> Option<String> {
+        let runtime = Runtime::new().expect("a runtime");
+        let list = runtime.block_on(self.store.client().list_multipart_uploads().bucket(BUCKET).send()).ok()?;
+        list.uploads().iter().find(|upload| upload.key() == Some(&self.key))?.upload_id().map(str::to_owned)
+    }
+
+    /// All objects of the recording, one after the other.
+    fn objects(&self) -> Vec<u8> {
+        let (runtime, client) = (Runtime::new().expect("a runtime"), self.store.client());
+        let key = |number: usize| if number == 1 { self.key.clone() } else { format!("soak/stream-{number:04}.mp4") };
+        let object = |number| runtime.block_on(s3::get(&client, &key(number), None, Ask::All, false)).ok();
+        (1..).map_while(object).flat_map(|got| got.body).collect()
+    }
+
+    /// The playlist shows the whole recording, segment after segment.
+    fn check_playlist(&self, writer: &Process) {
+        let (runtime, client) = (Runtime::new().expect("a runtime"), self.store.client());
+        let list = runtime.block_on(s3::get(&client, "soak/stream.m3u8", None, Ask::All, false));
+        let list = list.unwrap_or_else(|error| panic!("{}: no playlist: {error:?}\n{}", self.name, writer.messages()));
+        let list = Playlist::read(std::str::from_utf8(&list.body).expect("UTF-8"));
+        let state = format!("{}: {}\n{}", self.name, list.text, writer.messages());
+        assert!(list.ended && !list.segments.is_empty(), "{state}");
+        let mut at = list.segments[0].first;
+        for segment in &list.segments {
+            assert_eq!(segment.first, at, "{state}");
+            at += segment.len;
+        }
+        // Behind the last fragment there may be an index.
+        assert!(at <= self.data.len() as u64 && at + 100_000 > self.data.len() as u64, "ends at {at}: {state}");
+    }
+
     fn reader(&mut self, number: usize, id: &str) -> (Process, Vec<String>) {
         let by = ["range", "part"][self.random.usize(..2)];
         let chunk = self.random.u32(200_000..8_000_000).to_string();
         let queue = self.random.u32(1..6).to_string();
         let (copy, endpoint) = (format!("copy-{number}"), self.networks[1].endpoint());
-        let mut args = vec![&self.key, &copy, "--resume", "--by", by, "--chunk-size", &chunk, "--queue-size", &queue];
+        let more = if self.way == Way::Rolling { "--follow-rollover" } else { "--resume" };
+        let mut args = vec![&self.key, &copy, more, "--by", by, "--chunk-size", &chunk, "--queue-size", &queue];
         args.extend(["--endpoint-url", endpoint, "--poll-interval", "100ms", "--stall-timeout", "400ms"]);
-        if self.random.bool() {
+        if self.random.bool() && self.way != Way::Rolling {
             args.extend(["--upload-id", id]);
         } else {
             args.push("--no-wait");
         }
         let args: Vec<_> = args.into_iter().map(str::to_owned).collect();
         let binary = env!("CARGO_BIN_EXE_reader");
-        (Process::start(&self.store, &format!("reader-{number}"), binary, &args, Stdio::null()), args)
+        let unheard = self.random.u32(..4) == 0;
+        let process = Process::start(&self.store, &format!("reader-{number}"), binary, &args, Stdio::null(), unheard);
+        (process, args)
     }
 
     fn restart(&self, reader: &mut (Process, Vec<String>)) {
         let name = reader.0.name.clone();
-        reader.0 = Process::start(&self.store, &name, env!("CARGO_BIN_EXE_reader"), &reader.1, Stdio::null());
-    }
-
-    fn weather(&mut self) -> Weather {
-        let bytes = self.random.u64(1..6_000_000);
-        match self.random.u32(..5) {
-            0 => Weather::Refuse,
-            1 => Weather::Stall,
-            2 => Weather::Reset(bytes),
-            3 => Weather::Cut(bytes),
-            _ => Weather::Throttle(bytes.max(500_000)),
-        }
-    }
-
-    /// A rule for the store: an operation that fails in one of the ways that pass.
-    fn rule(&mut self) -> Value {
-        let operations =
-            ["UploadPart", "GetObject", "HeadObject", "ListMultipartUploads", "CompleteMultipartUpload", "GetObject"];
-        let mut rule = json!({
-            "operation": operations[self.random.usize(..operations.len())],
-            "times": self.random.u32(1..4),
-            "probability": 0.5,
-            "seed": self.random.u32(..),
-        });
-        let (name, value) = match self.random.u32(..8) {
-            0 => ("status", json!(500)),
-            1 => ("status", json!(503)),
-            2 => ("status", json!(429)),
-            3 => ("refuse", json!(true)),
-            4 => ("lose_answer", json!(true)),
-            5 => ("cut_after", json!(self.random.u32(1..4_000_000))),
-            6 => ("throttle_upload", json!(self.random.u32(2_000_000..20_000_000))),
-            _ => ("delay_ms", json!(self.random.u32(1..700))),
-        };
-        rule[name] = value;
-        rule
+        reader.0 = Process::start(&self.store, &name, env!("CARGO_BIN_EXE_reader"), &reader.1, Stdio::null(), false);
     }
 
     /// Waits for its end, which must be a good one.

@@ -12,6 +12,7 @@ pub mod proxy;
 pub mod run;
 pub mod s3;
 pub mod scene;
+pub mod trouble;
 pub mod wire;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,0 +1,60 @@
+//! Trouble at random, of the kinds that pass: weather for the network, rules for the store.
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use super::proxy::Weather;
+
+/// Answered in XML. Not the start of an upload: where its answer is lost, two are open, and nobody can tell which counts.
+const XML: [&str; 3] = ["ListMultipartUploads", "ListParts", "CompleteMultipartUpload"];
+/// What a store, or a gateway before it, says when it is in trouble.
+const STATUSES: [u16; 12] = [408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 524, 599];
+
+fn one_of<T: Copy>(random: &mut Rng, list: &[T]) -> T {
+    list[random.usize(..list.len())]
+}
+
+/// What the network does.
+pub fn weather(random: &mut Rng) -> Weather {
+    let bytes = random.u64(1..6_000_000);
+    match random.u32(..5) {
+        0 => Weather::Refuse,
+        1 => Weather::Stall,
+        2 => Weather::Reset(bytes),
+        3 => Weather::Cut(bytes),
+        _ => Weather::Throttle(bytes.max(500_000)),
+    }
+}
+
+/// A rule for the store. `steady`: lists and HEAD tell the truth, or nothing.
+pub fn rule(random: &mut Rng, steady: bool) -> Value {
+    let bodies = ["UploadPart", "GetObject", "GetObject", "PutObject", "HeadObject"];
+    let any = |random: &mut Rng| if random.bool() { one_of(random, &XML) } else { one_of(random, &bodies) };
+    let (operation, effect) = match random.u32(..if steady { 13 } else { 16 }) {
+        0..2 => (any(random), json!({"status": one_of(random, &STATUSES)})),
+        2 => ("CreateMultipartUpload", json!({"status": one_of(random, &STATUSES)})),
+        3 => (any(random), json!({"refuse": true})),
+        4 => (any(random), json!({"lose_answer": true})),
+        5 => (any(random), json!({"delay_ms": random.u32(1..700)})),
+        6 => ("GetObject", json!({"cut_after": random.u32(1..4_000_000)})),
+        7 => ("UploadPart", json!({"throttle_upload": random.u32(2_000_000..20_000_000)})),
+        8 => (one_of(random, &XML), json!({"cut_after": random.u32(1..300)})),
+        9 => (one_of(random, &XML), json!({"truncate": random.u32(1..300)})),
+        10 => (one_of(random, &XML), json!({"status": 200, "code": "InternalError", "after_work": random.bool()})),
+        11 => ("CompleteMultipartUpload", json!({"white_space_ms": random.u32(1..1500)})),
+        12 => ("CompleteMultipartUpload", json!({"status": 504, "after_work": random.bool(), "late_ms": 300})),
+        13 => ("ListMultipartUploads", json!({"lag_ms": random.u32(100..1500)})),
+        14 => ("HeadObject", json!({"lag_ms": random.u32(100..1500)})),
+        _ => (one_of(random, &["ListMultipartUploads", "HeadObject"]), json!({"hide": true})),
+    };
+    let mut rule = effect;
+    rule["operation"] = json!(operation);
+    if random.bool() {
+        rule["times"] = json!(random.u32(1..4));
+        rule["probability"] = json!(0.5);
+        rule["seed"] = json!(random.u32(..));
+    } else {
+        rule["for_ms"] = json!(random.u32(50..1500));
+    }
+    rule
+}
