@@ -8,7 +8,9 @@ use super::proxy::Weather;
 /// Answered in XML. Not the start of an upload: where its answer is lost, two are open, and nobody can tell which counts.
 const XML: [&str; 3] = ["ListMultipartUploads", "ListParts", "CompleteMultipartUpload"];
 /// What a store, or a gateway before it, says when it is in trouble.
-const STATUSES: [u16; 12] = [408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 524, 599];
+const STATUSES: [u16; 12] = [408, 429, 500, 502, 503, 504, 425, 507, 509, 520, 524, 599];
+/// The first so many of them are common.
+const COMMON: usize = 6;
 
 fn one_of<T: Copy>(random: &mut Rng, list: &[T]) -> T {
     list[random.usize(..list.len())]
@@ -26,13 +28,29 @@ pub fn weather(random: &mut Rng) -> Weather {
     }
 }
 
-/// A rule for the store. `steady`: lists and HEAD tell the truth, or nothing.
-pub fn rule(random: &mut Rng, steady: bool) -> Value {
+/// How much of it there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// What networks and busy stores do all the time.
+    Common,
+    /// Also what is seldom: gateways' own statuses, answers of XML that break off, errors inside a 200.
+    Seldom,
+    /// Also lists and HEAD that do not tell the truth.
+    Untrue,
+}
+
+/// A rule for the store.
+pub fn rule(random: &mut Rng, trouble: Trouble) -> Value {
+    let (kinds, statuses) = match trouble {
+        Trouble::Common => (8, &STATUSES[..COMMON]),
+        Trouble::Seldom => (13, &STATUSES[..]),
+        Trouble::Untrue => (16, &STATUSES[..]),
+    };
     let bodies = ["UploadPart", "GetObject", "GetObject", "PutObject", "HeadObject"];
     let any = |random: &mut Rng| if random.bool() { one_of(random, &XML) } else { one_of(random, &bodies) };
-    let (operation, effect) = match random.u32(..if steady { 13 } else { 16 }) {
-        0..2 => (any(random), json!({"status": one_of(random, &STATUSES)})),
-        2 => ("CreateMultipartUpload", json!({"status": one_of(random, &STATUSES)})),
+    let (operation, effect) = match random.u32(..kinds) {
+        0..2 => (any(random), json!({"status": one_of(random, statuses)})),
+        2 => ("CreateMultipartUpload", json!({"status": one_of(random, statuses)})),
         3 => (any(random), json!({"refuse": true})),
         4 => (any(random), json!({"lose_answer": true})),
         5 => (any(random), json!({"delay_ms": random.u32(1..700)})),
