@@ -21,7 +21,7 @@ fn integrity_headers_of_new_clients_are_refused_by_name() {
     ] {
         let (status, answer) = http(store.endpoint(), method, path, &[(header, "CRC32")], &[]);
         let answer = text(&answer);
-        let wanted = format!("Unsupported header '{header}' received for this API call.");
+        let wanted = format!("Unsupported header &apos;{header}&apos; received for this API call.");
         assert!(status == 400 && answer.contains("InvalidArgument") && answer.contains(&wanted), "{status} {answer}");
     }
     for (method, path) in [("PUT", "/bucket?cors"), ("PUT", "/bucket?lifecycle"), ("POST", "/bucket?delete")] {
