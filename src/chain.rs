@@ -13,12 +13,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::sleep;
 
+use crate::copy;
 use crate::fmp4::cut::{Cutter, shift};
-use crate::follow::{self, Plan, ReadError};
 use crate::key::numbered;
 use crate::locate::{LocateError, Located, locate, may_not_list};
 use crate::progress::Progress;
-use crate::sink::{Sink, SinkError};
+use crate::reading::{Plan, ReadError};
+use crate::sink::Sink;
 use crate::store::{Body, Fetched, Head, OpenUpload, Piece, Store};
 
 /// How often the next object is looked for: lists may be a moment behind.
@@ -41,7 +42,7 @@ pub struct Walked {
 /// # Errors
 /// [`ReadError`]; what was written before is a clean prefix of the stream.
 pub async fn read(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progress>) -> Result<Walked, ReadError> {
-    let result = walk(store, plan, sink, progress).await;
+    let result = Box::pin(walk(store, plan, sink, progress)).await;
     // Whatever ended the reading, what was fetched in order belongs to the output.
     let written = sink.finish().await;
     let walked = result?;
@@ -50,11 +51,8 @@ pub async fn read(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Pr
 }
 
 async fn walk(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progress>) -> Result<Walked, ReadError> {
-    progress.news();
-    let located = tokio::select! {
-        located = locate(store, &plan.wanted) => located?,
-        () = sink.closed() => return Err(SinkError::Closed.into()),
-    };
+    let first = async { Ok(locate(store, &plan.wanted).await?) };
+    let located = copy::prepare(store, &plan.wanted, sink, progress, Box::pin(first)).await?;
     let mut may_list = located.may_list;
     let mut next = Next { began: None, located };
     let mut plan = plan.clone();
@@ -68,7 +66,7 @@ async fn walk(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progre
             let uploads = open_uploads(store, &plan, &mut may_list).await?;
             next.began = uploads.iter().find(|upload| upload.id == id).and_then(|upload| upload.started);
         }
-        let version = follow::copy(store, &plan, next.located, &mut stitch, sink, progress).await?;
+        let version = copy::object(store, &plan, next.located, &mut stitch, sink, progress).await?;
         let rest = stitch.end_object();
         if !rest.is_empty() {
             sink.write(rest).await?;
@@ -76,12 +74,8 @@ async fn walk(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progre
         let read = origin(store, &plan, version.as_deref(), next.began).await?;
         number += 1;
         plan.wanted.key = numbered(&base, number);
-        progress.news();
-        let found = tokio::select! {
-            found = find(store, &plan, &read, &mut may_list) => found?,
-            () = sink.closed() => return Err(SinkError::Closed.into()),
-        };
-        match found {
+        let found = Box::pin(find(store, &plan, &read, &mut may_list));
+        match copy::prepare(store, &plan.wanted, sink, progress, found).await? {
             Some(found) => next = found,
             None => return Ok(Walked { bytes: stitch.given, objects: number - 1 }),
         }

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::cli::times::{show, show_of_day};
 use crate::cli::units::show_bytes;
 use crate::fmp4::{Base, Run, TrackKind};
-use crate::follow::ReadError;
 use crate::join::{self, Clock};
 use crate::locate::Wanted;
+use crate::reading::ReadError;
 use crate::seek::{Opened, SeekError, Seeker};
 use crate::store::Store;
 

@@ -1,33 +1,36 @@
-//! The reader: fetches ahead while it is behind, looks again at the live edge, and ends when the upload does.
+//! Follows one object while it grows: fetches ahead while it is behind, looks again at the live edge, and ends when the
+//! upload does. It gives its bytes to whoever asks for the next, and knows nothing of where they go.
 //!
 //! ```text
-//! locate -> window of fetches -> (in order) -> sink
-//!               ^                    |
-//!               |   live edge: 416   v
-//!               +--- wait <--- is the upload over? ---> last look ---> done
+//! window of fetches -> (in order) -> next()
+//!        ^                   |
+//!        |   live edge: 416  v
+//!        +---- wait until the next look is due
+//!                  beside it: is the upload over? -> last look -> ended
 //! ```
+//!
+//! Questions about the end run beside the looks, so that a store that does not answer them keeps no data back. What their
+//! answers mean is decided in [`crate::ending`].
 //!
 //! The race that loses a tail: 416, then the writer stores its last part and completes, then the upload is found to be
 //! over. So the end is believed only on a 416 that came after that.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::future::pending;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
 
-use crate::chain::Stitch;
-use crate::fmp4::Mover;
-use crate::held::{self, Found, Held, HeldError};
-use crate::locate::{LocateError, Located, Wanted, locate, may_not_list};
-use crate::part::{PartNumber, PartSize};
-use crate::prefetch::{End, Event, Facts, Fetch, Stretch, Target};
-use crate::progress::Progress;
+use crate::announce;
+use crate::ending::{Ask, Case, List, Look, Newer, Verdict};
+use crate::inquiry::{self, Question};
+use crate::locate::{Located, Wanted};
+use crate::prefetch::{End, Event, Facts, Fetch, Target};
+use crate::presence::Presence;
+use crate::reading::{Plan, ReadError};
 use crate::rhythm::Rhythm;
-use crate::seek::SeekError;
-use crate::sink::{Sink, SinkError};
-use crate::store::{OpenUpload, Store, StoreError};
+use crate::store::{Store, StoreError};
+use crate::window::Window;
 
 /// Silence after which a list of the open uploads is worth its price.
 const LONG_SILENCE: Duration = Duration::from_secs(30);
@@ -35,381 +38,213 @@ const LONG_SILENCE: Duration = Duration::from_secs(30);
 /// The same for an upload that has not shown a byte: it may have been left behind at its very start.
 const EMPTY_SILENCE: Duration = Duration::from_secs(5);
 
+/// Between two questions after the end of an upload that cannot be read live, where no other interval is asked for.
+const UNREADABLE_LOOK: Duration = Duration::from_millis(1500);
+
 /// A finished upload that does not show its last bytes is asked for them this often.
 const LAST_LOOKS: u32 = 20;
 
-/// Bytes asked for at a time where the end of what is wanted may come any moment: the least, and the most.
-const LEAST: u64 = 128 << 10;
-const LITTLE: u64 = 1 << 20;
+/// A look that has been without an answer for so long says nothing of the upload any more.
+const UNANSWERED: Duration = Duration::from_secs(1);
 
-/// What to read, and how.
-#[derive(Debug, Clone)]
-pub struct Plan {
+/// What comes of an object next.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Its next bytes.
+    Bytes(Bytes),
+    /// All that there was has been read: the rest is still to come.
+    Edge,
+    /// There is more to be had than one look brings.
+    Behind,
+    /// It has been read to its end.
+    Ended,
+}
+
+/// One object that is being read.
+pub(crate) struct Follower {
+    store: Store,
     /// What to look for.
-    pub wanted: Wanted,
-    /// What the output holds already.
-    pub held: Option<Held>,
-    /// Ask by part numbers instead of byte ranges.
-    pub by_part: bool,
-    /// Bytes per range request, at least one.
-    pub chunk_size: u64,
-    /// Chunks fetched ahead, at least one.
-    pub queue_size: usize,
-    /// Never wait longer than the poll interval, even where the next part is known to be due later.
-    pub strict_poll: bool,
-    /// Give up when nothing new has come for this long.
-    pub timeout: Option<Duration>,
-}
-
-/// Why reading ended before the end of the object.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// There was nothing to read.
-    #[error(transparent)]
-    Locate(#[from] LocateError),
-    /// The file to go on after is not the beginning of what there is to read.
-    #[error(transparent)]
-    Held(#[from] HeldError),
-    /// The place to begin at cannot be found.
-    #[error(transparent)]
-    Seek(#[from] SeekError),
-    /// The store refused, or could not be reached for too long.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The output cannot be written.
-    #[error(transparent)]
-    Sink(#[from] SinkError),
-    /// The upload was aborted, or the object deleted.
-    #[error(
-        "{object}: the upload {upload} was aborted (or its version deleted) after {bytes} bytes; they have been written"
-    )]
-    Aborted {
-        /// The object.
-        object: String,
-        /// The upload id.
-        upload: String,
-        /// Bytes written.
-        bytes: u64,
-    },
-    /// Nothing new came for too long.
-    #[error("{object}: nothing new has come for {} s; the upload {upload} is still open after {bytes} bytes, so its writer has stopped or lost its connection", after.as_secs_f64())]
-    TimedOut {
-        /// The object.
-        object: String,
-        /// The upload id.
-        upload: String,
-        /// Bytes written.
-        bytes: u64,
-        /// The limit.
-        after: Duration,
-    },
-    /// The store says that the object has more bytes, or fewer, than can be read.
-    #[error("{object}: it is complete with {size} bytes, but {bytes} could be read")]
-    Size {
-        /// The object.
-        object: String,
-        /// Its size as the store states it.
-        size: u64,
-        /// Bytes written.
-        bytes: u64,
-    },
-}
-
-/// Copies the object to `sink` while it grows, from where the output ends; returns the size of the object.
-///
-/// # Errors
-/// [`ReadError`]; what was written before is a clean prefix of the object.
-pub async fn read(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progress>) -> Result<u64, ReadError> {
-    progress.news();
-    let found = tokio::select! {
-        found = find(store, plan) => found?,
-        () = sink.closed() => return Err(SinkError::Closed.into()),
-    };
-    let Found { located, part_size, etag } = found;
-    announce(store, plan, &located, progress);
-    if let Some(held) = &plan.held {
-        tracing::info!("{} holds the first {} bytes of it; going on from there", held.path.display(), held.bytes);
-    }
-    let mut follower = Follower::new(store, plan, located, progress);
-    follower.target.etag = etag;
-    if let Some(held) = &plan.held {
-        follower.go_on_at(held.bytes, part_size);
-    }
-    let result = follower.run(sink).await;
-    // Whatever ended the reading, what was fetched in order belongs to the output.
-    let written = sink.finish().await;
-    result?;
-    written?;
-    Ok(follower.cursor)
-}
-
-/// Copies one object out of several, which has been found already, and leaves `sink` open; returns its version.
-///
-/// # Errors
-/// As for [`read`].
-pub(crate) async fn copy(
-    store: &Store,
-    plan: &Plan,
-    located: Located,
-    stitch: &mut Stitch,
-    sink: &mut Sink,
-    progress: &Arc<Progress>,
-) -> Result<Option<String>, ReadError> {
-    announce(store, plan, &located, progress);
-    let mut follower = Follower::new(store, plan, located, progress);
-    follower.stitch = Some(stitch);
-    follower.run(sink).await?;
-    Ok(follower.target.version)
-}
-
-/// Where to begin in the middle of an object.
-#[derive(Debug, Default)]
-pub(crate) struct Begin {
-    /// The first byte.
-    pub(crate) at: u64,
-    /// The part size, where the store named it.
-    pub(crate) part_size: Option<u64>,
-    /// The `ETag` of what was looked into, where the store names no version.
-    pub(crate) etag: Option<String>,
-    /// Up to where all will be wanted; what comes after that is read a little at a time.
-    pub(crate) sure: Option<u64>,
-    /// Fits what is read to its new place, and knows when there is enough.
-    pub(crate) mover: Option<Mover>,
-}
-
-/// Copies from the middle of an object, which has been found already, and leaves `sink` open.
-///
-/// # Errors
-/// As for [`read`].
-pub(crate) async fn copy_from(
-    store: &Store,
-    plan: &Plan,
-    located: Located,
-    begin: Begin,
-    sink: &mut Sink,
-    progress: &Arc<Progress>,
-) -> Result<(), ReadError> {
-    announce(store, plan, &located, progress);
-    let mut follower = Follower::new(store, plan, located, progress);
-    follower.target.etag = begin.etag;
-    if begin.at > 0 {
-        follower.go_on_at(begin.at, begin.part_size);
-    }
-    // By part more would be read than is wanted.
-    follower.by_part &= begin.sure.is_none();
-    follower.sure = begin.sure;
-    follower.mover = begin.mover;
-    follower.run(sink).await
-}
-
-/// Says what is going to be read.
-fn announce(store: &Store, plan: &Plan, located: &Located, progress: &Progress) {
-    let object = store.object(&plan.wanted.key);
-    match (&located.version, located.is_open()) {
-        (Some(id), true) => tracing::info!("reading {object} while it is written, upload id {id}"),
-        (None, true) => tracing::info!("reading {object} while it is written"),
-        (_, false) => tracing::info!("reading {object}, which is complete"),
-    }
-    if let Some(id) = &located.version {
-        // The cell is empty for the first object, and stays as it is after that.
-        drop(progress.upload.set(id.clone()));
-    }
-}
-
-/// Finds what to read, and makes sure that it begins with what the output holds.
-async fn find(store: &Store, plan: &Plan) -> Result<Found, ReadError> {
-    match &plan.held {
-        Some(held) => Ok(held::find(store, &plan.wanted, held).await??),
-        None => Ok(Found { located: locate(store, &plan.wanted).await?, part_size: None, etag: None }),
-    }
-}
-
-/// What is known about the end of the object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Over {
-    /// It may still grow.
-    No,
-    /// It is complete with this many bytes.
-    Complete(u64),
-    /// It is no longer open, and was not completed.
-    Aborted,
-}
-
-struct Follower<'a> {
-    store: &'a Store,
-    plan: &'a Plan,
-    progress: &'a Arc<Progress>,
+    wanted: Wanted,
+    timeout: Option<Duration>,
+    /// Between two questions after an upload that cannot be read live.
+    unreadable_look: Duration,
     target: Target,
     located: Located,
-    /// Ask by part numbers instead of byte ranges.
-    by_part: bool,
-    /// The next byte that the sink is owed.
-    cursor: u64,
-    /// The part that the cursor is in, and where that part begins; kept for reading by part.
-    part: (Option<PartNumber>, u64),
-    part_size: Option<PartSize>,
-    /// Fetches under way, by rising offset and without a gap; the first one feeds the sink.
-    window: VecDeque<Fetch>,
-    /// How many fetches may be under way: one at the live edge, more while catching up.
-    width: usize,
+    window: Window,
     rhythm: Rhythm,
-    /// Whether all that there is has been read, so that the next look may find nothing.
-    at_edge: bool,
+    /// When to look again, while it waits for that.
+    look_at: Option<Instant>,
     /// Whether the fetch under way followed a wait.
     waited: bool,
     /// When the newest answer with data came.
     answered: Instant,
-    over: Over,
+    /// When something new last came.
+    heard: Instant,
+    /// Whether bytes were given away, and have been taken when the next are asked for.
+    gave: bool,
+    /// Its size, once it is known to be complete.
+    complete: Option<u64>,
     /// Looks in vain since the end was known.
     last_looks: u32,
-    /// Whether it has been said that Live Read seems to be off.
-    said_off: bool,
+    /// A question that has not been answered.
+    question: Option<Question>,
+    /// When the newest question was asked.
+    asked: Instant,
+    /// When open uploads were last listed.
     listed: Instant,
-    /// Makes one stream of several objects.
-    stitch: Option<&'a mut Stitch>,
     /// Whether a list has been asked for a newer upload in place of one without a byte.
     looked_for_newer: bool,
-    /// Up to where all will be wanted, where that is less than everything.
-    sure: Option<u64>,
-    /// Fits what is read to its new place.
-    mover: Option<Mover>,
+    /// What the live reads say of the upload.
+    presence: Presence,
+    /// What has been said to people.
+    said: announce::Said,
 }
 
-impl<'a> Follower<'a> {
-    fn new(store: &'a Store, plan: &'a Plan, located: Located, progress: &'a Arc<Progress>) -> Self {
+/// What a follower waits for.
+enum Came {
+    Event(Event),
+    Told(Box<Result<(Case, Verdict), StoreError>>),
+    Due,
+    Silence,
+}
+
+impl Follower {
+    /// Held to the `ETag`, where no version is known.
+    pub(crate) fn new(store: &Store, plan: &Plan, located: Located, etag: Option<String>) -> Self {
         let wanted = &plan.wanted;
         let target = Target {
             key: wanted.key.clone(),
             version: located.version.clone(),
-            etag: None,
+            etag,
             // Of a finished object too: only an answer to this header names the part size.
             live: located.is_open() || plan.by_part,
             retry: wanted.retry,
         };
-        let over = located.finished.map_or(Over::No, Over::Complete);
+        let now = Instant::now();
         Self {
-            store,
-            plan,
-            progress,
+            store: store.clone(),
+            wanted: wanted.clone(),
+            timeout: plan.timeout,
+            unreadable_look: if plan.strict_poll { wanted.poll_interval } else { UNREADABLE_LOOK },
             target,
+            complete: located.finished,
             located,
-            by_part: plan.by_part,
-            cursor: 0,
-            part: (Some(PartNumber::FIRST), 0),
-            part_size: None,
-            window: VecDeque::new(),
-            width: 1,
+            window: Window::new(plan.by_part, plan.chunk_size, plan.queue_size),
             rhythm: Rhythm::new(wanted.poll_interval, plan.strict_poll),
-            at_edge: false,
+            look_at: None,
             waited: false,
-            answered: Instant::now(),
-            over,
+            answered: now,
+            heard: now,
+            gave: false,
             last_looks: 0,
-            said_off: false,
-            listed: Instant::now(),
-            stitch: None,
+            question: None,
+            asked: now,
+            listed: now,
             looked_for_newer: false,
-            sure: None,
-            mover: None,
+            presence: Presence::default(),
+            said: announce::Said::default(),
         }
     }
 
-    /// Begins at a byte instead of the first.
-    fn go_on_at(&mut self, cursor: u64, part_size: Option<u64>) {
-        self.cursor = cursor;
-        self.learn(None, part_size);
-        match self.part_size {
-            Some(size) => {
-                let whole = cursor / size.get();
-                let number = u32::try_from(whole + 1).ok().and_then(PartNumber::new);
-                self.part = (number, whole * size.get());
-            }
-            // Which part that byte is in is not known.
-            None => self.by_part = false,
-        }
+    /// What is fetched, and from where on.
+    pub(crate) fn window(&mut self) -> &mut Window {
+        &mut self.window
     }
 
-    async fn run(&mut self, sink: &mut Sink) -> Result<(), ReadError> {
+    /// The offset after the last byte given.
+    pub(crate) fn cursor(&self) -> u64 {
+        self.window.cursor()
+    }
+
+    /// The version that is being read, as far as it is known.
+    pub(crate) fn version(&self) -> Option<&String> {
+        self.target.version.as_ref()
+    }
+
+    /// What comes next. After the end there is nothing more.
+    ///
+    /// # Errors
+    /// [`ReadError`]; what was given before is a clean prefix of the object.
+    pub(crate) async fn next(&mut self) -> Result<News, ReadError> {
+        if std::mem::take(&mut self.gave) {
+            // Whoever takes the bytes may take his time.
+            self.heard = Instant::now();
+        }
         loop {
-            if self.located.finished == Some(self.cursor) {
-                return Ok(());
+            if self.located.finished == Some(self.cursor()) {
+                return Ok(News::Ended);
             }
-            self.widen();
-            let Some(front) = self.window.front_mut() else {
+            if self.look_at.is_none() && !self.window.widen(&self.store, &self.target, self.located.finished) {
                 // No stretch is left to ask for: ten thousand parts have been read.
-                return Ok(());
+                return Ok(News::Ended);
+            }
+            let news = match self.what_comes().await {
+                Came::Event(event) => self.take(event)?,
+                Came::Told(told) => self.judge(*told)?,
+                Came::Due => {
+                    self.look_again();
+                    None
+                }
+                Came::Silence => return Err(self.timed_out()),
             };
-            let event = tokio::select! {
-                biased;
-                event = front.next() => event,
-                () = sink.closed() => return Err(SinkError::Closed.into()),
-                () = until_silent(self.progress, self.plan.timeout) => return Err(self.timed_out()),
-            };
-            let sent = front.sent;
-            match event {
-                Event::Facts(Facts { version, .. }) if self.is_the_one_before(version.as_deref()) => {
-                    self.back_to_edge();
-                    self.at_absence(sink).await?;
-                }
-                Event::Facts(Facts { version, part_size, etag, .. }) => {
-                    self.answered = Instant::now();
-                    self.target.etag = self.target.etag.take().or(etag);
-                    self.learn(version, part_size);
-                }
-                Event::Bytes(bytes) => {
-                    self.cursor += bytes.len() as u64;
-                    if self.mover.is_none() {
-                        self.progress.bytes_in.fetch_add(bytes.len() as u64, Relaxed);
-                    }
-                    match (&mut self.stitch, &mut self.mover) {
-                        (None, None) => sink.write(bytes).await?,
-                        (None, Some(mover)) => {
-                            for piece in mover.pass(&bytes) {
-                                self.progress.bytes_in.fetch_add(piece.len() as u64, Relaxed);
-                                sink.write(piece).await?;
-                            }
-                            if mover.is_done() {
-                                return Ok(());
-                            }
-                        }
-                        (Some(stitch), _) => {
-                            for piece in stitch.pass(bytes).into_iter().filter(|piece| !piece.is_empty()) {
-                                sink.write(piece).await?;
-                            }
-                        }
-                    }
-                    self.progress.news();
-                    if self.over == Over::Aborted {
-                        // The 404 that looked like an abort was none.
-                        self.over = Over::No;
-                    }
-                }
-                Event::End(End::Whole) if self.by_part && self.is_in_part() => {
-                    // A part that is short is the tail part: it may be the last, or be replaced by its longer self.
-                    self.back_to_edge();
-                    self.at_edge(true, sent, sink).await?;
-                }
-                Event::End(End::Whole) => self.advance(sent),
-                Event::End(End::Edge { length }) => {
-                    self.back_to_edge();
-                    if self.at_edge(length > 0, sent, sink).await? {
-                        return Ok(());
-                    }
-                }
-                Event::End(End::Absent) => {
-                    self.back_to_edge();
-                    self.at_absence(sink).await?;
-                }
-                Event::End(End::Failed(error)) => return Err(error.into()),
+            if let Some(news) = news {
+                return Ok(news);
             }
         }
     }
 
-    /// Whether an answer to an unpinned look comes from the object that was there before the upload: the upload is gone,
-    /// and its key stands for the older object again.
-    fn is_the_one_before(&self, version: Option<&str>) -> bool {
-        let before = self.located.before.as_ref().and_then(|head| head.version.as_deref());
-        self.target.version.is_none() && before.is_some() && before == version
+    async fn what_comes(&mut self) -> Came {
+        let (look_at, silence) = (self.look_at, self.timeout.map(|limit| self.heard + limit));
+        let event = async {
+            match self.window.front().filter(|_| look_at.is_none()) {
+                Some(front) => front.next().await,
+                None => pending().await,
+            }
+        };
+        let told = async {
+            match &mut self.question {
+                Some(question) => question.await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            event = event => Came::Event(event),
+            told = told => Came::Told(Box::new(told)),
+            () = at(look_at) => Came::Due,
+            () = at(silence) => Came::Silence,
+        }
+    }
+
+    /// Takes what came of the first fetch.
+    fn take(&mut self, event: Event) -> Result<Option<News>, ReadError> {
+        let sent = self.window.front().map_or_else(Instant::now, |front| front.sent);
+        match event {
+            // The upload is gone, and its key stands for the older object again.
+            Event::Facts(Facts { version, .. })
+                if self.target.version.is_none() && self.located.was_before(version.as_ref()) =>
+            {
+                self.at_absence()
+            }
+            Event::Facts(Facts { version, part_size, etag, .. }) => {
+                self.answered = Instant::now();
+                self.presence.is_there();
+                self.target.etag = self.target.etag.take().or(etag);
+                self.learn(version, part_size);
+                Ok(None)
+            }
+            Event::Bytes(bytes) => {
+                self.window.given(bytes.len() as u64);
+                (self.heard, self.gave) = (Instant::now(), true);
+                Ok(Some(News::Bytes(bytes)))
+            }
+            // A part that is short is the tail part: it may be the last, or be replaced by its longer self.
+            Event::End(End::Whole) if self.window.is_by_part() && self.window.is_in_part() => self.at_edge(true, sent),
+            Event::End(End::Whole) => Ok(self.advance(sent)),
+            Event::End(End::Edge { length }) => self.at_edge(length > 0, sent),
+            Event::End(End::Absent) => self.at_absence(),
+            Event::End(End::Failed(error)) => Err(error.into()),
+        }
     }
 
     /// Notes what an answer tells beside its bytes.
@@ -418,293 +253,227 @@ impl<'a> Follower<'a> {
             tracing::debug!("pinned to version {}", version.as_deref().unwrap_or_default());
             self.target.version = version;
         }
-        if self.part_size.is_none() {
-            self.part_size = part_size.and_then(|size| PartSize::new(size).ok());
-        }
-    }
-
-    /// Keeps as many fetches under way as the window is wide.
-    fn widen(&mut self) {
-        // Until the first answer has named the version there is nothing to pin the others to.
-        let pinned = self.target.version.is_some() || self.target.etag.is_some();
-        let width = if pinned { self.width } else { 1 };
-        while self.window.len() < width {
-            let Some(stretch) = self.stretch(self.window.len()) else { return };
-            self.window.push_back(Fetch::start(self.store, &self.target, stretch, self.plan.chunk_size));
-        }
-    }
-
-    /// The stretch that is `ahead` places after the cursor.
-    fn stretch(&self, ahead: usize) -> Option<Stretch> {
-        let ahead = ahead as u64;
-        if !self.by_part {
-            let chunk = self.plan.chunk_size;
-            let first = self.window.front().map_or(self.cursor, |front| front.first) + ahead * chunk;
-            // At the edge one more chunk is asked for than is due: an answer that falls short of it shows that there is no
-            // more, without another request.
-            let chunk = if self.at_edge && ahead == 0 { chunk.saturating_mul(2) } else { chunk };
-            let chunk = match self.sure.map(|sure| sure.saturating_sub(first)) {
-                None => chunk,
-                Some(0) if ahead > 0 => return None,
-                // The further it goes, the more is asked for at a time.
-                Some(0) => chunk.min(first.saturating_sub(self.sure.unwrap_or(first)).clamp(LEAST, LITTLE)),
-                Some(left) => chunk.min(left),
-            };
-            return (ahead == 0 || !self.ends_before(first))
-                .then_some(Stretch::Range { first, last: first + chunk - 1 });
-        }
-        let (number, first) = (self.part.0?, self.part.1);
-        let number = PartNumber::new(number.get() + u32::try_from(ahead).ok()?)?;
-        match self.part_size {
-            // The rest of a part whose beginning was read while it was shorter.
-            Some(size) if ahead == 0 && self.cursor > first => {
-                Some(Stretch::Range { first: self.cursor, last: first + size.get() - 1 })
-            }
-            Some(size) => {
-                let first = first.checked_add(ahead.checked_mul(size.get())?)?;
-                (ahead == 0 || !self.ends_before(first)).then_some(Stretch::Part { number, first })
-            }
-            None if ahead == 0 => Some(Stretch::Part { number, first: self.cursor }),
-            None => None,
-        }
-    }
-
-    /// Whether it is known to be over before byte `offset`.
-    fn ends_before(&self, offset: u64) -> bool {
-        self.located.finished.is_some_and(|size| offset >= size)
+        self.window.learn_part_size(part_size);
     }
 
     /// The first fetch was read to its end: the next one takes its place, and there may be one more.
-    fn advance(&mut self, sent: Instant) {
-        self.window.pop_front();
-        self.progress.parts.fetch_add(1, Relaxed);
-        if self.by_part {
-            self.part = (self.part.0.and_then(PartNumber::next), self.cursor);
-            if std::mem::take(&mut self.waited) {
-                // One part came when it was due. Whether the next is there already is seen by asking for it.
-                self.rhythm.arrived(sent, self.answered, false);
-                return;
-            }
+    fn advance(&mut self, sent: Instant) -> Option<News> {
+        self.window.advance();
+        if self.window.is_by_part() && std::mem::take(&mut self.waited) {
+            // One part came when it was due. Whether the next is there already is seen by asking for it.
+            self.rhythm.arrived(sent, self.answered, false);
+            return None;
         }
-        // More came than was due: the reader is behind, and fetches ahead until it is not.
-        self.at_edge = false;
-        self.progress.at_edge.store(false, Relaxed);
         self.rhythm.lost_track();
-        self.width = (self.width * 2).min(self.plan.queue_size);
-    }
-
-    /// Whether the cursor is inside a part, as far as that is known.
-    fn is_in_part(&self) -> bool {
-        self.part_size.is_some_and(|size| !self.cursor.is_multiple_of(size.get()))
+        self.window.open().then_some(News::Behind)
     }
 
     /// Gives up what was asked for ahead; from here it goes on one look at a time.
-    fn back_to_edge(&mut self) {
-        self.window.clear();
-        self.width = 1;
-        self.progress.at_edge.store(true, Relaxed);
-        if !std::mem::replace(&mut self.at_edge, true) {
-            self.rhythm.lost_track();
+    fn back_to_edge(&mut self) -> Option<News> {
+        if !self.window.close() {
+            return None;
         }
+        self.rhythm.lost_track();
+        Some(News::Edge)
     }
 
-    /// At the live edge, after a look (sent at `sent`) that brought all there was, or nothing. True when the object is
-    /// read to its end.
-    async fn at_edge(&mut self, news: bool, sent: Instant, sink: &Sink) -> Result<bool, ReadError> {
+    /// At the live edge, after a look (sent at `sent`) that brought all there was, or nothing.
+    fn at_edge(&mut self, news: bool, sent: Instant) -> Result<Option<News>, ReadError> {
+        let edge = self.back_to_edge();
+        self.presence.is_there();
         if news {
-            self.rhythm.arrived(sent, self.answered, self.is_in_part());
-            if self.over == Over::No {
-                self.wait(sink).await?;
+            self.rhythm.arrived(sent, self.answered, self.window.is_in_part());
+            if self.complete.is_none() {
+                self.wait();
             }
-            return Ok(false);
+            return Ok(edge);
         }
         self.rhythm.missed(sent);
-        match self.over {
-            Over::Complete(size) if size == self.cursor => return Ok(true),
-            Over::Complete(size) => {
-                self.last_looks += 1;
-                if size < self.cursor || self.last_looks > LAST_LOOKS {
-                    return Err(ReadError::Size { object: self.object(), size, bytes: self.cursor });
-                }
+        match self.complete {
+            Some(size) if size == self.cursor() => return Ok(Some(News::Ended)),
+            Some(size) => {
+                self.look_in_vain(size)?;
                 // A finished object needs no Live Read header any more.
                 self.target.live = false;
             }
-            Over::Aborted => return Err(self.aborted()),
-            Over::No => {
-                if self.rhythm.suspects_end(Instant::now()) {
-                    self.ask_whether_over().await?;
-                }
-                if self.over != Over::No {
-                    // The last look follows at once.
-                    return Ok(false);
-                }
-            }
+            None if self.rhythm.suspects_end(Instant::now()) => self.ask(Look::NotYet),
+            None => {}
         }
-        self.wait(sink).await?;
-        Ok(false)
+        self.wait();
+        Ok(edge)
     }
 
-    /// Finds out whether the object is complete, or the upload gone.
-    async fn ask_whether_over(&mut self) -> Result<(), ReadError> {
-        if let Some(size) = self.finished_size().await? {
-            self.over = Over::Complete(size);
-            return Ok(());
-        }
-        let long = self.rhythm.usual_gap().map_or(LONG_SILENCE, |gap| LONG_SILENCE.max(gap * 3));
-        let empty = self.cursor == 0 && self.plan.wanted.upload_id.is_none();
-        let long = if empty && !self.looked_for_newer { EMPTY_SILENCE } else { long };
-        let silent = self.progress.silence() >= long && self.listed.elapsed() >= long;
-        if !silent {
-            return Ok(());
-        }
-        self.looked_for_newer = true;
-        let Some(open) = self.open_uploads().await? else { return Ok(()) };
-        match open.last() {
-            Some(newest) if empty && self.target.version.as_ref() != Some(&newest.id) => {
-                self.move_to(newest.id.clone());
-                return Ok(());
+    /// 404 where there was, or should be, an upload: it is over, or it cannot be read live.
+    fn at_absence(&mut self) -> Result<Option<News>, ReadError> {
+        let edge = self.back_to_edge();
+        self.presence.absent = true;
+        if let Some(size) = self.complete {
+            if std::mem::replace(&mut self.target.live, false) {
+                // Complete, but not to be read with the Live Read header.
+                return Ok(edge);
             }
-            _ => {}
+            self.look_in_vain(size)?;
         }
-        if !open.iter().any(|upload| self.target.version.as_ref() == Some(&upload.id)) {
-            // It may have been completed between the two questions.
-            self.over = match self.finished_size().await? {
-                Some(size) => Over::Complete(size),
-                None => Over::Aborted,
-            };
+        self.ask(Look::Absent);
+        self.wait();
+        Ok(edge)
+    }
+
+    /// What is complete with so many bytes did not show them.
+    fn look_in_vain(&mut self, size: u64) -> Result<(), ReadError> {
+        self.last_looks += 1;
+        if size < self.cursor() || self.last_looks > LAST_LOOKS {
+            return Err(ReadError::Size { object: self.object(), size, bytes: self.cursor() });
         }
         Ok(())
     }
 
-    /// The size of the finished object, if it is finished.
-    async fn finished_size(&mut self) -> Result<Option<u64>, ReadError> {
-        let (key, version) = (&self.target.key, self.target.version.as_deref());
-        let head = self.target.retry.run(|_| self.store.head(key, version)).await?;
-        // Unpinned, the answer may come from an older object of the same key.
-        let head = head.filter(|head| version.is_some() || self.located.before.as_ref() != Some(head));
-        Ok(head.map(|head| head.size))
+    /// Asks whether the object is complete, or the upload gone, unless it is being asked.
+    fn ask(&mut self, look: Look) {
+        if self.question.is_some() {
+            return;
+        }
+        let free = self.is_free();
+        let thorough = match look {
+            Look::NotYet => {
+                let long = self.rhythm.usual_gap().map_or(LONG_SILENCE, |gap| LONG_SILENCE.max(gap * 3));
+                let long = if free && !self.looked_for_newer { EMPTY_SILENCE } else { long };
+                self.heard.elapsed() >= long && self.listed.elapsed() >= long
+            }
+            Look::Absent => {
+                !self.presence.is_unreadable() || self.presence.doubted || self.listed.elapsed() >= LONG_SILENCE
+            }
+        };
+        if thorough {
+            self.listed = Instant::now();
+            self.looked_for_newer |= look == Look::NotYet;
+        }
+        let may_list = self.located.may_list && self.target.version.is_some();
+        let case = Case {
+            look,
+            thorough,
+            doubted: self.presence.doubted,
+            pinned: self.target.version.clone(),
+            free,
+            unseen: !self.presence.seen,
+            before: self.located.before.clone(),
+            head: None,
+            list: (!may_list).then_some(List::Unknown),
+            current: None,
+        };
+        self.asked = Instant::now();
+        self.question = Some(inquiry::begin(&self.store, &self.target, case));
+    }
+
+    /// Whether a newer upload may take the place of the pinned one.
+    fn is_free(&self) -> bool {
+        self.cursor() == 0 && self.wanted.upload_id.is_none()
+    }
+
+    /// Acts on the answer to a question. Much may have come since it was asked.
+    fn judge(&mut self, told: Result<(Case, Verdict), StoreError>) -> Result<Option<News>, ReadError> {
+        self.question = None;
+        let (case, verdict) = match told {
+            Ok(told) => told,
+            // There was more to come, so that the question has lost its point.
+            Err(error) if self.heard > self.asked => {
+                tracing::debug!("{error}");
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if case.pinned.is_some() && case.list == Some(List::Unknown) {
+            self.located.may_list = false;
+        }
+        if self.complete.is_some() && verdict != Verdict::Gone {
+            if verdict == Verdict::Ask(Ask::Look) {
+                self.doubt();
+            }
+            return Ok(None);
+        }
+        match verdict {
+            Verdict::Growing(newer) => {
+                if self.presence.absent && case.look == Look::Absent && self.presence.cannot_be_read() {
+                    self.look_at = Some(Instant::now() + self.unreadable_look);
+                    self.said.unreadable(&self.object());
+                }
+                if let Some(newer) = newer {
+                    self.said.newer(&self.object(), &self.upload(), &newer);
+                }
+            }
+            Verdict::Complete { size, version } => {
+                self.complete = Some(size);
+                if self.target.version != version {
+                    (self.target.version, self.target.etag) = (version, None);
+                }
+                self.target.live &= !self.presence.absent;
+                // The last look follows at once.
+                self.look_at = None;
+            }
+            Verdict::Gone if self.presence.absent => return Err(self.aborted()),
+            Verdict::Newer(newer) if self.is_free() => return Ok(Some(self.move_to(newer))),
+            // It has been seen, or read, since.
+            Verdict::Gone | Verdict::Newer(_) => {}
+            Verdict::Ask(_) => self.doubt(),
+        }
+        Ok(None)
+    }
+
+    /// It looks gone: one more live read will tell.
+    fn doubt(&mut self) {
+        let soon = Instant::now() + self.presence.doubt().min(self.wanted.poll_interval);
+        self.look_at = self.look_at.map(|look_at| look_at.min(soon));
     }
 
     /// Goes over to a newer upload, before a byte was read: the start of an upload is repeated when its answer is lost, and
     /// only the last one of them is written to.
-    fn move_to(&mut self, newer: String) {
-        let object = self.object();
-        tracing::info!("nothing has come of upload {}; reading {object} from the newer upload {newer}", self.upload());
-        self.target.version = Some(newer);
+    fn move_to(&mut self, newer: Newer) -> News {
+        announce::moving(&self.object(), &self.upload(), &newer);
         self.target.etag = None;
-        self.part_size = None;
-        self.back_to_edge();
-    }
-
-    /// Whether the pinned upload is in the list of open uploads, where that may be known.
-    async fn still_open(&mut self) -> Result<Option<bool>, ReadError> {
-        let open = self.open_uploads().await?;
-        let pinned = |upload: &OpenUpload| self.target.version.as_ref() == Some(&upload.id);
-        Ok(open.map(|uploads| uploads.iter().any(pinned)))
-    }
-
-    /// The open uploads of the key, where an upload is pinned and they may be listed.
-    async fn open_uploads(&mut self) -> Result<Option<Vec<OpenUpload>>, ReadError> {
-        if self.target.version.is_none() || !self.located.may_list {
-            return Ok(None);
-        }
-        self.listed = Instant::now();
-        match self.target.retry.run(|_| self.store.open_uploads(&self.target.key)).await {
-            Ok(uploads) => Ok(Some(uploads)),
-            Err(error) if may_not_list(&error) => {
-                self.located.may_list = false;
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// 404 where there was, or should be, an upload: it was aborted, or it cannot be read live.
-    async fn at_absence(&mut self, sink: &Sink) -> Result<(), ReadError> {
-        if let Some(size) = self.finished_size().await? {
-            if self.over == Over::Complete(size) && !self.target.live {
-                self.last_looks += 1;
-                if self.last_looks > LAST_LOOKS {
-                    return Err(ReadError::Size { object: self.object(), size, bytes: self.cursor });
-                }
-                self.wait(sink).await?;
-            }
-            // Complete, but not to be read with the Live Read header.
-            self.over = Over::Complete(size);
-            self.target.live = false;
-            return Ok(());
-        }
-        if matches!(self.over, Over::Complete(_)) {
-            return Err(self.aborted());
-        }
-        let due = !self.said_off || self.listed.elapsed() >= LONG_SILENCE;
-        let open = if due { self.still_open().await? } else { Some(true) };
-        match open {
-            Some(true) => self.say_off(),
-            Some(false) => return self.gone().await,
-            None => {
-                // Who may not list sees an abort as two 404s with no finished object between them.
-                if self.over == Over::Aborted {
-                    return Err(self.aborted());
-                }
-                self.over = Over::Aborted;
-            }
-        }
-        self.wait(sink).await
-    }
-
-    /// The upload is in no list and its version not to be had: complete under another version id, or aborted.
-    async fn gone(&mut self) -> Result<(), ReadError> {
-        if let Some(size) = self.finished_size().await? {
-            self.over = Over::Complete(size);
-            self.target.live = false;
-            return Ok(());
-        }
-        // On stores whose upload ids are not version ids, the finished object is to be had by its key alone.
-        let newest = self.target.retry.run(|_| self.store.head(&self.target.key, None)).await?;
-        match newest {
-            Some(head) if self.cursor == 0 && self.said_off && self.located.before.as_ref() != Some(&head) => {
-                self.over = Over::Complete(head.size);
+        match newer {
+            Newer::Open(upload) => self.target.version = Some(upload.id),
+            Newer::Finished(head) => {
+                self.located.finished = Some(head.size);
+                self.complete = Some(head.size);
                 self.target.version = head.version;
-                self.target.etag = None;
                 self.target.live = false;
-                Ok(())
             }
-            _ => Err(self.aborted()),
         }
-    }
-
-    /// Says once, in plain words, why nothing can be seen of an upload that is there.
-    fn say_off(&mut self) {
-        if !std::mem::replace(&mut self.said_off, true) {
-            tracing::warn!(
-                "the upload of {} is open, but the store answers 404 to every live read of it: it was started without Live \
-                 Read, or Live Read is not enabled for this account or bucket. Nothing can be read before the upload is \
-                 complete; waiting for that",
-                self.object()
-            );
-        }
+        self.window.forget();
+        self.presence = Presence::default();
+        self.heard = Instant::now();
+        self.look_at = None;
+        News::Edge
     }
 
     /// Waits until the next look is due.
-    async fn wait(&mut self, sink: &Sink) -> Result<(), ReadError> {
+    fn wait(&mut self) {
         self.waited = true;
-        let wait = self.rhythm.wait(Instant::now());
-        tracing::debug!(at = self.cursor, "nothing new yet; looking again in {} ms", wait.as_millis());
-        tokio::select! {
-            () = sleep(wait) => Ok(()),
-            () = sink.closed() => Err(SinkError::Closed.into()),
-            () = until_silent(self.progress, self.plan.timeout) => Err(self.timed_out()),
+        let now = Instant::now();
+        let wait = if self.presence.is_unreadable() { self.unreadable_look } else { self.rhythm.wait(now) };
+        tracing::debug!(at = self.cursor(), "nothing new yet; looking again in {} ms", wait.as_millis());
+        self.look_at = Some(now + wait);
+    }
+
+    /// The wait is over. What cannot be read live is asked for by HEAD.
+    fn look_again(&mut self) {
+        self.look_at = None;
+        if !self.presence.is_live_read_due() {
+            self.ask(Look::Absent);
+            self.look_at = Some(Instant::now() + self.unreadable_look);
         }
     }
 
-    fn timed_out(&self) -> ReadError {
-        let after = self.plan.timeout.unwrap_or_default();
-        ReadError::TimedOut { object: self.object(), upload: self.upload(), bytes: self.cursor, after }
+    fn timed_out(&mut self) -> ReadError {
+        let after = self.timeout.unwrap_or_default();
+        let unanswered = |fetch: &mut Fetch| fetch.sent.elapsed() >= UNANSWERED.min(after / 2);
+        let unanswered = self.window.front().is_some_and(unanswered);
+        let why = announce::silence(unanswered, self.complete.is_some(), self.presence.absent);
+        ReadError::TimedOut { object: self.object(), upload: self.upload(), bytes: self.cursor(), after, why }
     }
 
     fn aborted(&self) -> ReadError {
-        ReadError::Aborted { object: self.object(), upload: self.upload(), bytes: self.cursor }
+        ReadError::Aborted { object: self.object(), upload: self.upload(), bytes: self.cursor() }
     }
 
     fn object(&self) -> String {
@@ -716,14 +485,14 @@ impl<'a> Follower<'a> {
     }
 }
 
-/// Waits until nothing new has come for `limit`; for ever without one.
-pub(crate) async fn until_silent(progress: &Progress, limit: Option<Duration>) {
-    let Some(limit) = limit else { return std::future::pending().await };
-    loop {
-        let silence = progress.silence();
-        if silence >= limit {
-            return;
-        }
-        sleep(limit.saturating_sub(silence)).await;
+/// Waits until a moment; for ever without one.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
     }
 }
+
+#[cfg(test)]
+#[path = "follow_tests.rs"]
+mod tests;

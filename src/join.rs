@@ -1,6 +1,6 @@
 //! Joins a recording late, and cuts clips out of it: what to send first, where to begin, and where to end.
 //!
-//! The looking is done by [`seek`], the copying from there on by [`follow`] as for a whole
+//! The looking is done by [`seek`], the copying from there on by [`copy`] as for a whole
 //! object, with a [`Mover`] in between that fits the fragments to their new place.
 
 use std::sync::Arc;
@@ -10,14 +10,15 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::cli::times::{show, show_of_day};
+use crate::copy::{self, Begin};
 use crate::fmp4::{Fragment, Mover};
-use crate::follow::{self, Begin, Plan, ReadError, until_silent};
 use crate::locate::{Located, Wanted, locate};
 use crate::mpeg_ts;
 use crate::progress::Progress;
 use crate::ranges::{Answer, Ranges};
+use crate::reading::{Plan, ReadError};
 use crate::seek::{self, Opened, SeekError, Seeker};
-use crate::sink::{Sink, SinkError};
+use crate::sink::Sink;
 use crate::store::Store;
 use crate::stretch::Target;
 
@@ -74,15 +75,7 @@ pub async fn read(
     sink: &mut Sink,
     progress: &Arc<Progress>,
 ) -> Result<u64, ReadError> {
-    progress.news();
-    let prepared = tokio::select! {
-        prepared = prepare(store, plan, excerpt) => prepared,
-        () = until_silent(progress, plan.timeout) => {
-            let (object, after) = (store.object(&plan.wanted.key), plan.timeout.unwrap_or_default());
-            Err(SeekError::TimedOut { object, after }.into())
-        }
-        () = sink.closed() => Err(SinkError::Closed.into()),
-    };
+    let prepared = copy::prepare(store, &plan.wanted, sink, progress, Box::pin(prepare(store, plan, excerpt))).await;
     let result = match prepared {
         Ok(prepared) => copy(store, plan, prepared, sink, progress).await,
         Err(error) => Err(error),
@@ -113,7 +106,7 @@ async fn copy(
     progress.news();
     progress.bytes_in.fetch_add(opening.len() as u64, Relaxed);
     sink.write(opening).await?;
-    follow::copy_from(store, plan, located, begin, sink, progress).await
+    copy::from(store, plan, located, begin, sink, progress).await
 }
 
 /// Opens the object that `wanted` names, which must be there.

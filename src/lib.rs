@@ -11,7 +11,7 @@
 //! | [`store`] | the one door to S3 |
 //! | [`retry`] | when to send a failed request again |
 //! | [`source`], [`pool`], [`upload`], [`tail`], [`outbox`], [`spool`], [`spool_dir`], [`kept`], [`ledger`], [`completion`], [`rollover`] | the writer |
-//! | [`locate`], [`held`], [`follow`], [`prefetch`], [`stretch`], [`rhythm`], [`sink`], [`chain`] | the reader |
+//! | [`locate`], [`held`], [`prefetch`], [`stretch`], [`rhythm`], [`reading`], [`copy`], [`sink`], [`chain`] | the reader |
 //! | [`join`], [`seek`], [`ranges`], [`examine`] | the reader in the middle of a recording |
 //! | [`live_check`], [`check`], [`trial`] | whether a store lets uploads be read while they are open |
 //! | [`hls`] | playlists beside the growing object |
@@ -24,18 +24,23 @@
 #![allow(clippy::duration_suboptimal_units, clippy::struct_excessive_bools, clippy::module_name_repetitions)]
 
 pub mod abort;
+mod announce;
 mod at_once;
 pub mod chain;
 pub mod check;
 pub mod cli;
 pub mod completion;
+pub mod copy;
 pub mod crash;
+mod due;
+mod ending;
 pub mod examine;
 pub mod fmp4;
-pub mod follow;
+mod follow;
 mod format;
 pub mod held;
 pub mod hls;
+mod inquiry;
 pub mod join;
 pub mod kept;
 pub mod key;
@@ -52,8 +57,10 @@ pub mod outbox;
 pub mod part;
 pub mod pool;
 pub mod prefetch;
+mod presence;
 pub mod progress;
 pub mod ranges;
+pub mod reading;
 pub mod resume;
 mod resume_kept;
 pub mod retry;
@@ -75,3 +82,4 @@ pub mod tail;
 pub mod tool;
 pub mod trial;
 pub mod upload;
+mod window;

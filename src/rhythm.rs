@@ -8,6 +8,18 @@
 //! gaps seen so far say how likely it is at each moment, and the next look is made when the delay to be expected without
 //! it reaches the price of a look: often while an arrival is likely, hardly ever while it is not.
 //!
+//! An example: 5 MB parts at 6 Mbit/s, so one in 6.7 s; looks before anything is known are 1 s apart.
+//!
+//! ```text
+//! part 1   found by the look at  3.0 s, the one before was at  2.0: it came in 2.0 .. 3.0
+//! part 2   found by the look at 10.0 s, the one before was at  9.0: it came in 9.0 .. 10.0
+//!          so the gap is 6.0 .. 8.0, most likely 7.0; the next is due 7.0 after 9.5, give or take a second
+//! part 3   one look half-way (is the upload over?), then from 15.4 s on one each 0.1 to 0.2 s: it came in 16.0 .. 16.1
+//!          so the second gap is 6.0 .. 7.1
+//! part 4   due in 22.0 .. 23.2, of which what the first gap excludes is left out; some five looks in there
+//! part 9   the brackets of six arrivals fit one beat only, of 6.66 .. 6.67 s: three or four looks, 10 to 20 ms late
+//! ```
+//!
 //! Pure: it is told the times and never asks for one.
 
 use std::collections::VecDeque;
@@ -15,58 +27,22 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::due::{Due, SLACK, Span, fit};
+
 /// Arrivals that are remembered: enough to show how gaps vary, few enough to follow a change of bitrate.
 const REMEMBERED: usize = 24;
 
 /// Gaps that are forgotten with each that tells nothing.
 const FORGOTTEN: usize = 6;
 
-/// What a gap counts beside the one after it.
-const FADING: f64 = 0.99;
-
-/// The delay in seconds that a look is worth: this share of the time in which an arrival is due, within limits.
-const SHARE: f64 = 0.06;
-const LEAST_PRICE: f64 = 0.003;
-const PRICE: f64 = 0.019;
-
 /// The shortest wait between two looks, in seconds.
 const CLOSEST: f64 = 0.012;
-
-/// Scheduling and the network move arrivals by about this much, in seconds.
-const SLACK: f64 = 0.006;
 
 /// A beat is made of at least this many arrivals.
 const BEAT: usize = 6;
 
-/// The shares of arrivals before which, and by which, the next one is thought to come.
-const FIRST: f64 = 0.04;
-const LAST: f64 = 0.95;
-
-/// A bracket with at least this share of the likelihood in it is where the arrival was expected.
-const TELLING: f64 = 0.1;
-
-/// A stretch in seconds without any likelihood that parts one group of gaps from another.
-const FAR: f64 = 0.3;
-
 /// The first wait after a short tail part, which is how an upload ends.
 const AFTER_TAIL: Duration = Duration::from_millis(100);
-
-/// A stretch of time in seconds after the newest arrival's bracket began, or between two arrivals.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Span {
-    early: f64,
-    late: f64,
-}
-
-impl Span {
-    fn width(self) -> f64 {
-        self.late - self.early
-    }
-
-    fn middle(self) -> f64 {
-        f64::midpoint(self.early, self.late)
-    }
-}
 
 /// After one look and before the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -265,26 +241,10 @@ impl Rhythm {
     /// When the next arrival is due, in seconds after the newest bracket began; `None` without a rhythm.
     fn due(&self) -> Option<Due> {
         if let Some(beat) = self.beat() {
-            return Some(Due { spans: vec![(beat, 1.0)] });
+            return Some(Due::on_beat(beat));
         }
         let newest = self.arrivals.back()?;
-        if self.gaps.len() < 2 {
-            return None;
-        }
-        let blur = seconds(newest.early, newest.late);
-        // A wide bracket around a narrow one adds no knowledge.
-        let around = |gap: &Span, other: &Span| {
-            other.width() * 1.5 < gap.width() && gap.early <= other.middle() && other.middle() <= gap.late
-        };
-        let weights = std::iter::successors(Some(1.0), |weight| Some(weight * FADING));
-        let telling = self.gaps.iter().rev().zip(weights);
-        let telling = telling.filter(|(gap, _)| !self.gaps.iter().any(|other| around(gap, other)));
-        let spans = telling.map(|(gap, weight)| {
-            // Both ends being off to the same side is rare: the middle of the brackets holds nearly all arrivals.
-            let (middle, off) = (gap.middle() + blur / 2.0, gap.width() / 6.0 + blur / 2.0 + SLACK);
-            (Span { early: (middle - off).max(0.0), late: middle + off }, weight)
-        });
-        Some(Due { spans: spans.collect() })
+        Due::by_gaps(&self.gaps, seconds(newest.early, newest.late))
     }
 
     /// The time at which the next arrival is due, where the last ones kept to a beat.
@@ -294,99 +254,6 @@ impl Rhythm {
         let span = |at: &Arrival| Span { early: since(at.looked) - SLACK, late: since(at.late) + SLACK };
         let arrivals: Vec<Span> = self.arrivals.iter().map(span).collect();
         (BEAT..=arrivals.len()).rev().find_map(|count| fit(arrivals.get(arrivals.len() - count..)?))
-    }
-}
-
-/// When the next arrival is due that keeps to the beat of those before it; `None` if they keep to none.
-fn fit(arrivals: &[Span]) -> Option<Span> {
-    let places = || arrivals.iter().rev().zip(1_u32..).map(|(at, steps)| (*at, f64::from(steps)));
-    let mut period = Span { early: 0.0, late: f64::INFINITY };
-    for (late, to_late) in places() {
-        for (early, to_early) in places().filter(|(_, to_early)| *to_early > to_late) {
-            let steps = to_early - to_late;
-            period.early = period.early.max((late.early - early.late) / steps);
-            period.late = period.late.min((late.late - early.early) / steps);
-        }
-    }
-    let due = places().fold(Span { early: 0.0, late: f64::INFINITY }, |due, (at, steps)| Span {
-        early: due.early.max(at.early + steps * period.early),
-        late: due.late.min(at.late + steps * period.late),
-    });
-    // A beat that is known only roughly is worth less than the gaps.
-    let sharp = due.width() <= period.middle() / 40.0
-        && arrivals.iter().all(|at| at.width() <= period.middle() / 20.0 + 2.0 * SLACK);
-    (period.width() >= 0.0 && due.width() >= 0.0 && sharp).then_some(due)
-}
-
-/// When an arrival is due: in one of the spans, as likely as they weigh, and equally likely everywhere in it.
-#[derive(Debug)]
-struct Due {
-    spans: Vec<(Span, f64)>,
-}
-
-impl Due {
-    /// How likely it is that it has come by `at`.
-    fn share(&self, at: f64) -> f64 {
-        let part = |span: &Span| ((at - span.early) / span.width().max(1e-6)).clamp(0.0, 1.0);
-        let (sum, all) =
-            self.spans.iter().fold((0.0, 0.0), |(sum, all), (span, weight)| (sum + weight * part(span), all + weight));
-        sum / f64::max(all, 1e-9)
-    }
-
-    /// The time by which it has come with likelihood `share`.
-    fn quantile(&self, share: f64) -> f64 {
-        let ends = |pick: fn(&Span) -> f64| self.spans.iter().map(move |(span, _)| pick(span));
-        let mut low = ends(|span| span.early).fold(f64::INFINITY, f64::min).max(0.0);
-        let mut high = ends(|span| span.late).fold(low, f64::max);
-        for _ in 0..24 {
-            let at = f64::midpoint(low, high);
-            if self.share(at) < share { low = at } else { high = at }
-        }
-        high
-    }
-
-    /// The delay in seconds that a look is worth: little where few looks are enough.
-    fn price(&self) -> f64 {
-        ((self.last() - self.first()) * SHARE).clamp(LEAST_PRICE, PRICE)
-    }
-
-    /// Hardly ever before this.
-    fn first(&self) -> f64 {
-        self.quantile(FIRST)
-    }
-
-    fn middle(&self) -> f64 {
-        self.quantile(0.5)
-    }
-
-    /// Hardly ever after this; one gap out of line does not count.
-    fn last(&self) -> f64 {
-        self.quantile(LAST)
-    }
-
-    /// Where in a bracket an arrival can be thought to begin: behind a stretch of it in which none is likely.
-    fn begins_within(&self, early: f64, late: f64) -> f64 {
-        let (before, within) = (self.share(early), self.share(late) - self.share(early));
-        if within < TELLING { early } else { self.quantile(before + within * FIRST).clamp(early, late) }
-    }
-
-    /// The time to look again after nothing had come by `from`: when the delay to be expected reaches the price of a look.
-    fn next_look(&self, from: f64) -> f64 {
-        let before = self.share(from);
-        let left = (1.0 - before).max(1e-3);
-        let next = self.quantile(before + left * FIRST);
-        if next > from + FAR {
-            // None is likely for a while; a look in vain then says where the bracket begins.
-            return next;
-        }
-        let step = ((self.last() - from) / 400.0).clamp(0.001, 0.05);
-        let price = self.price();
-        let (mut at, mut delay) = (from, 0.0);
-        while delay < price && at < from + 60.0 {
-            at += step;
-            delay += step * (self.share(at) - before) / left;
-        }
-        at
     }
 }
 
@@ -400,168 +267,5 @@ fn duration(seconds: f64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const POLL: Duration = Duration::from_secs(1);
-    const ROUND_TRIP: Duration = Duration::from_millis(2);
-
-    /// Plays a reader against arrivals at the ends of `gaps`; returns the delay of each and the looks made for it.
-    fn play(gaps: &[f64]) -> Vec<(Duration, u32)> {
-        let mut rhythm = Rhythm::new(POLL, false);
-        let start = Instant::now();
-        let (mut now, mut arrival, mut sent) = (start, start, start);
-        let mut results = Vec::new();
-        for gap in gaps {
-            arrival += Duration::from_secs_f64(*gap);
-            if arrival < sent {
-                // The last answer held this one too.
-                results.push((now - arrival, 0));
-                continue;
-            }
-            let mut looks = 0;
-            loop {
-                now += rhythm.wait(now);
-                looks += 1;
-                sent = now;
-                now += ROUND_TRIP;
-                if sent >= arrival {
-                    rhythm.arrived(sent, now, false);
-                    results.push((now - arrival, looks));
-                    break;
-                }
-                rhythm.missed(sent);
-                if rhythm.suspects_end(now) {
-                    looks += 1;
-                    now += ROUND_TRIP;
-                }
-            }
-        }
-        results
-    }
-
-    /// The 95th percentile of the delays, and the mean number of looks, after the first `warm_up` arrivals.
-    fn summary(results: &[(Duration, u32)], warm_up: usize) -> (Duration, f64) {
-        let settled = &results[warm_up..];
-        let mut delays: Vec<Duration> = settled.iter().map(|(delay, _)| *delay).collect();
-        delays.sort_unstable();
-        let looks: u32 = settled.iter().map(|(_, looks)| looks).sum();
-        (delays[delays.len() * 95 / 100], f64::from(looks) / f64::from(u32::try_from(settled.len()).expect("few")))
-    }
-
-    /// Gaps of `mean` seconds that differ by up to `spread` of it, evenly.
-    fn varied(seed: u64, mean: f64, spread: f64) -> Vec<f64> {
-        let mut random = fastrand::Rng::with_seed(seed);
-        (0..400).map(|_| mean * (1.0 - spread / 2.0 + spread * random.f64())).collect()
-    }
-
-    #[test]
-    fn a_steady_source_is_met_at_once_and_by_few_looks() {
-        for (mean, looks_at_most) in [(7.0, 4.0), (1.0, 3.0), (42.0, 5.0)] {
-            // Each arrival is up to 20 ms late, whatever the one before was.
-            let mut random = fastrand::Rng::with_seed(1);
-            let mut late = 0.0;
-            let gaps: Vec<f64> = (0..400)
-                .map(|_| {
-                    let before = std::mem::replace(&mut late, random.f64() * 0.02);
-                    mean + late - before
-                })
-                .collect();
-            let (delay, looks) = summary(&play(&gaps), 20);
-            assert!(delay <= Duration::from_millis(45), "{mean}: {delay:?}");
-            assert!(looks <= looks_at_most, "{mean}: {looks}");
-        }
-    }
-
-    #[test]
-    fn gaps_in_two_groups_are_met_at_both() {
-        let gaps: Vec<f64> = (0..200).map(|i| if i % 3 == 0 { 8.0 } else { 6.0 }).collect();
-        let (delay, looks) = summary(&play(&gaps), 20);
-        assert!(delay <= Duration::from_millis(150), "{delay:?}");
-        assert!(looks <= 5.2, "{looks}");
-    }
-
-    #[test]
-    fn gaps_that_vary_by_a_fifth_are_met_sooner_than_by_polling() {
-        let of_each: Vec<_> = (0..9).map(|seed| summary(&play(&varied(seed, 7.0, 0.2)), 20)).collect();
-        let mut delays: Vec<_> = of_each.iter().map(|(delay, _)| *delay).collect();
-        delays.sort_unstable();
-        let looks: f64 = of_each.iter().map(|(_, looks)| looks).sum::<f64>() / 9.0;
-        assert!(delays[4] <= Duration::from_millis(290), "{delays:?}");
-        assert!(delays[8] <= Duration::from_millis(400), "{delays:?}");
-        assert!(looks <= 6.4, "{looks}");
-    }
-
-    #[test]
-    fn a_change_of_bitrate_is_followed() {
-        for (before, after) in [(7.0, 5.0), (5.0, 7.0)] {
-            let gaps: Vec<f64> = (0..120).map(|i| if i < 60 { before } else { after }).collect();
-            let results = play(&gaps);
-            let settled = results[100..].iter().map(|(delay, _)| *delay).max().expect("some");
-            assert!(settled <= Duration::from_millis(400), "{before} to {after}: {settled:?}");
-        }
-    }
-
-    #[test]
-    fn a_source_faster_than_the_poll_interval_is_met_in_time() {
-        let (delay, looks) = summary(&play(&varied(3, 0.84, 0.005)), 20);
-        assert!(delay <= Duration::from_millis(60), "{delay:?}");
-        assert!(looks <= 3.0, "{looks}");
-    }
-
-    #[test]
-    fn without_a_rhythm_no_wait_is_longer_than_the_poll_interval() {
-        let mut random = fastrand::Rng::with_seed(7);
-        let gaps: Vec<f64> = (0..100).map(|_| random.f64() * 0.9).collect();
-        for (delay, _) in play(&gaps) {
-            // An arrival just after a look waits for the next one, and for the question after the end before it.
-            assert!(delay <= POLL + 3 * ROUND_TRIP, "{delay:?}");
-        }
-    }
-
-    #[test]
-    fn a_poll_interval_that_was_asked_for_holds_in_any_rhythm() {
-        for longest in [Duration::from_millis(1), Duration::from_millis(100), POLL] {
-            let mut rhythm = Rhythm::new(longest, true);
-            let mut now = Instant::now();
-            for _ in 0..5 {
-                now += Duration::from_secs(7);
-                rhythm.missed(now - Duration::from_millis(50));
-                rhythm.arrived(now, now, false);
-                for millis in (0..10_000).step_by(10) {
-                    let wait = rhythm.wait(now + Duration::from_millis(millis));
-                    assert!(wait <= longest, "{wait:?} after {millis} ms");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_writer_that_stopped_is_asked_after_at_the_poll_interval() {
-        let mut rhythm = Rhythm::new(POLL, false);
-        let mut now = Instant::now();
-        for _ in 0..5 {
-            now += Duration::from_secs(3);
-            rhythm.missed(now - Duration::from_millis(50));
-            rhythm.arrived(now, now, false);
-        }
-        now += Duration::from_secs(60);
-        rhythm.missed(now);
-        assert_eq!(rhythm.wait(now), POLL);
-        assert!(rhythm.suspects_end(now));
-    }
-
-    #[test]
-    fn a_short_tail_makes_it_look_sooner_unless_tails_are_usual() {
-        let mut rhythm = Rhythm::new(POLL, false);
-        let now = Instant::now();
-        rhythm.arrived(now, now, false);
-        rhythm.arrived(now, now, true);
-        assert!(rhythm.suspects_end(now));
-        assert_eq!(rhythm.wait(now), AFTER_TAIL);
-        rhythm.missed(now);
-        assert_eq!(rhythm.wait(now), 4 * AFTER_TAIL);
-        rhythm.arrived(now, now, true);
-        assert!(rhythm.wait(now) > AFTER_TAIL);
-    }
-}
+#[path = "rhythm_tests.rs"]
+mod tests;

@@ -193,6 +193,48 @@ fn a_reader_that_gives_up_keeps_a_clean_beginning() {
 }
 
 #[test]
+fn a_time_limit_holds_while_nothing_can_be_asked_in_every_mode() {
+    let scene = Scene::new();
+    scene.part(&scene.begin(), 1, &bytes(11, 1000));
+    let copy = scene.store.dir().join("copy");
+    std::fs::write(&copy, bytes(11, 500)).expect("a beginning of it");
+    scene.network.set(Weather::Refuse);
+    let copy = copy.to_str().expect("a plain path");
+    for options in
+        [&[][..], &["--no-wait"], &["--from", "live"], &["--probe"], &[copy, "--resume"], &["--follow-rollover"]]
+    {
+        let fixed = [KEY, "--endpoint-url", scene.network.endpoint(), "--timeout", "600ms"];
+        let (status, output, log) = Tool::reader(&scene.store, &[&fixed[..], options].concat()).finish();
+        assert_eq!((status.code(), output.len()), (Some(1), 0), "{options:?}: {log}");
+        assert!(log.contains(OBJECT) && log.contains("within 0.6 s"), "{options:?}: {log}");
+    }
+    assert_eq!(std::fs::read(copy).expect("the file"), bytes(11, 500));
+}
+
+#[test]
+fn heads_and_lists_that_fail_keep_no_data_back() {
+    for mode in MODES {
+        let scene = Scene::new();
+        let data = bytes(12, 3 * PART);
+        let id = scene.begin();
+        let mut etags = vec![scene.part(&id, 1, &data[..PART])];
+        let (reader, file) = scene.reader(&["--by", mode]);
+        wait_length(&file, PART);
+        let fails = |operation: &str| json!({ "operation": operation, "status": 503 });
+        scene.store.faults(&json!([fails("HeadObject"), fails("ListMultipartUploads")]));
+        for (number, part) in (2..).zip(data[PART..].chunks(PART)) {
+            etags.push(scene.part(&id, number, part));
+            wait_length(&file, PART * usize::try_from(number).expect("a small number"));
+        }
+        scene.store.clear_faults();
+        scene.complete(&id, &etags);
+        let (status, _, log) = reader.finish();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert_same(&std::fs::read(&file).expect("the copy"), &data, &log);
+    }
+}
+
+#[test]
 fn a_writer_that_died_is_told_by_the_reader_that_waits_for_it() {
     let scene = Scene::new();
     let data = bytes(6, PART + 77);

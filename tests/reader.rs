@@ -43,6 +43,54 @@ fn waiting_it_does_not_take_an_object_that_was_finished_before() {
 }
 
 #[test]
+fn waiting_it_takes_what_begins_and_ends_between_two_looks() {
+    let lab = Lab::with_args(&["--user", "reads:reads-secret:read"]);
+    for (access, secret) in [("local", "local-secret"), ("reads", "reads-secret")] {
+        for older in [false, true] {
+            let key = format!("{access}-{older}");
+            if older {
+                lab.writer(&[&key]).end_with(b"older").code(0);
+            }
+            let reader = Launch::reader(&lab, &[&key, "--poll-interval", "700ms"]).key(access, secret).start();
+            reader.wait_for("waiting for an upload");
+            lab.writer(&[&key]).end_with(b"hi").code(0);
+            reader.wait().code(0).gave(b"hi");
+        }
+    }
+}
+
+#[test]
+fn an_upload_that_is_in_no_list_any_more_is_found_by_what_it_shows() {
+    let lab = Lab::new();
+    let data = bytes(23, 2000);
+    let reader = lab.reader(&[KEY]);
+    reader.wait_for("waiting for an upload");
+    lab.faults(&serde_json::json!([{ "operation": "ListMultipartUploads", "hide": true }]));
+    let id = lab.begin(KEY);
+    let etag = lab.part(KEY, &id, 1, &data);
+    reader.wait_output(data.len());
+    lab.complete(KEY, &id, &[etag]);
+    reader.wait().code(0).gave(&data);
+}
+
+#[test]
+fn an_upload_that_was_left_behind_hides_no_later_recording() {
+    let lab = Lab::new();
+    let dead = lab.begin(KEY);
+    lab.part(KEY, &dead, 1, &bytes(21, 1000));
+    // The store's dates have whole seconds.
+    std::thread::sleep(Duration::from_millis(1010));
+    let data = bytes(22, 2000);
+    lab.writer(&[KEY]).end_with(&data).code(0);
+    lab.reader(&[KEY, "--no-wait"]).wait().code(0).gave(&data);
+    let reader = lab.reader(&[KEY]);
+    reader.wait_for(&format!("upload {dead} of {OBJECT} is open, but older than the finished object"));
+    reader.wait_for("waiting for an upload");
+    lab.writer(&[KEY]).end_with(b"new").code(0);
+    reader.wait().code(0).gave(b"new");
+}
+
+#[test]
 fn an_aborted_upload_is_a_failure_after_all_that_could_be_read() {
     for mode in ["range", "part"] {
         let lab = Lab::new();

@@ -12,14 +12,15 @@ use live_read::chain;
 use live_read::cli::common::Exit;
 use live_read::cli::reader::{By, POLL_INTERVAL, ReaderArgs};
 use live_read::cli::units::show_bytes;
+use live_read::copy;
 use live_read::examine;
-use live_read::follow::{self, Plan, ReadError};
 use live_read::held::Held;
 use live_read::join;
 use live_read::locate::Wanted;
 use live_read::logging::Console;
 use live_read::nowhere;
 use live_read::progress::{self, Progress};
+use live_read::reading::{Plan, ReadError};
 use live_read::retry::Retry;
 use live_read::shutdown::EndSignals;
 use live_read::sink::{Sink, SinkError};
@@ -108,7 +109,7 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
     } else if args.follow_rollover {
         chain::read(&store, &plan, &mut sink, &progress).await.map(|walked| (walked.bytes, walked.objects))
     } else {
-        follow::read(&store, &plan, &mut sink, &progress).await.map(|bytes| (bytes, 1))
+        copy::read(&store, &plan, &mut sink, &progress).await.map(|bytes| (bytes, 1))
     };
     if let Some(status) = status {
         status.abort();
@@ -171,7 +172,7 @@ fn wanted(args: &ReaderArgs) -> Wanted {
 
 /// Tells what is in the recording.
 async fn probe(store: &Store, wanted: &Wanted, json: bool) -> Exit {
-    let report = match examine::examine(store, wanted).await {
+    let report = match copy::in_time(store, wanted, Box::pin(examine::examine(store, wanted))).await {
         Ok(report) => report,
         Err(error) => {
             tracing::error!("{error}");

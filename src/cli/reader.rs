@@ -89,7 +89,7 @@ pub struct ReaderArgs {
     #[arg(long)]
     pub anon: bool,
 
-    /// Give up when nothing new has come for this long [default: never]
+    /// Give up when nothing new has come for this long, or when there is nothing to read for as long [default: never]
     #[arg(long, value_name = "SECONDS", value_parser = units::interval)]
     pub timeout: Option<Duration>,
 

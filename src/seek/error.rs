@@ -1,7 +1,5 @@
 //! Why a place in a recording cannot be found.
 
-use std::time::Duration;
-
 use super::BACKWARDS_MAX;
 use crate::fmp4::NotFragments;
 use crate::store::StoreError;
@@ -72,14 +70,6 @@ pub enum SeekError {
         begin: String,
         /// Where it would end.
         end: String,
-    },
-    /// `--timeout`.
-    #[error("{object}: the place to begin at could not be found within {} s (--timeout)", after.as_secs_f64())]
-    TimedOut {
-        /// The object.
-        object: String,
-        /// The limit.
-        after: Duration,
     },
     /// Wall-clock times need a clock.
     #[error(

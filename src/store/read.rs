@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat as Format};
 use bytes::{Bytes, BytesMut};
 
 use super::seen::SeenHeader;
@@ -205,9 +205,25 @@ impl Store {
     /// # Errors
     /// [`StoreError`] for anything but success and 404.
     pub async fn head(&self, key: &str, version: Option<&str>) -> Result<Option<Head>, StoreError> {
+        self.head_with(key, version, SeenHeader::new("date")).await
+    }
+
+    /// The newest finished object of the key, and what the store's clock said then, in seconds since 1970.
+    ///
+    /// # Errors
+    /// As for [`Self::head`].
+    pub async fn dated_head(&self, key: &str) -> Result<(Option<Head>, Option<i64>), StoreError> {
+        let date = SeenHeader::new("date");
+        let head = self.head_with(key, None, date.clone()).await?;
+        let date = date.value().and_then(|date| DateTime::from_str(&date, Format::HttpDate).ok());
+        Ok((head, date.as_ref().and_then(moment)))
+    }
+
+    async fn head_with(&self, key: &str, version: Option<&str>, seen: SeenHeader) -> Result<Option<Head>, StoreError> {
         let doing = "looking for the finished object";
         let request =
             self.client().head_object().bucket(&self.bucket).key(key).set_version_id(version.map(str::to_owned));
+        let request = request.customize().interceptor(seen);
         let answer = match send!(self, read, doing, self.object(key), self.patience.answer, request.send()) {
             Ok(answer) => answer,
             // 405: the version is a delete marker.

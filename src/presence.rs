@@ -1,0 +1,61 @@
+//! What the live reads of an upload at its edge say of it: it is there, it is not to be read live, or it may be gone.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Live reads of an upload that cannot be read live: soon at first, as it may have been started a moment ago, then ever less
+/// often.
+const LIVE_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Presence {
+    /// Whether any live read was answered otherwise than 404.
+    pub(crate) seen: bool,
+    /// Whether the newest was answered 404.
+    pub(crate) absent: bool,
+    /// Whether the upload had looked gone before that one was sent.
+    pub(crate) doubted: bool,
+    /// It is open and its live reads are answered 404: when the next one is due, and how long after the last.
+    unreadable: Option<(Instant, Duration)>,
+}
+
+impl Presence {
+    /// A live read was answered with data, or with the word that there is no more yet.
+    pub(crate) fn is_there(&mut self) {
+        *self = Self { seen: true, ..Self::default() };
+    }
+
+    /// It looks gone: one more live read will tell. Gives how soon that should be, at most.
+    pub(crate) fn doubt(&mut self) -> Duration {
+        self.doubted = self.absent;
+        LIVE_AGAIN.0
+    }
+
+    /// Whether it is known to be open and not to be read live.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.unreadable.is_some()
+    }
+
+    /// It is open, and its live reads are answered 404. Whether that is new.
+    pub(crate) fn cannot_be_read(&mut self) -> bool {
+        let new = self.unreadable.is_none();
+        self.unreadable.get_or_insert_with(|| (Instant::now() + LIVE_AGAIN.0, LIVE_AGAIN.0));
+        new
+    }
+
+    /// Whether the next look is to be a live read: of what cannot be read live only now and then.
+    pub(crate) fn is_live_read_due(&mut self) -> bool {
+        let now = Instant::now();
+        match &mut self.unreadable {
+            Some((due, _)) if now < *due && !self.doubted => false,
+            Some((due, between)) => {
+                *between = (*between * 2).min(LIVE_AGAIN.1);
+                *due = now + *between;
+                true
+            }
+            None => true,
+        }
+    }
+}
