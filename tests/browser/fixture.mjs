@@ -7,14 +7,14 @@ import { createServer } from 'node:http';
 import path from 'node:path';
 
 /** Makes a fragmented MP4 whose segments are all `segment` seconds long; gives its path. */
-export function makeVideo(dir, { name = 'video', seconds = 40, segment = 1, size = '640x360', bitrate = '1500k', fps = 30, codec = null } = {}) {
+export function makeVideo(dir, { name = 'video', seconds = 40, segment = 1, size = '640x360', bitrate = '1500k', fps = 30, codec = null, sound = true, base = 'default_base_moof' } = {}) {
   const file = path.join(dir, `${name}.mp4`);
   const { status, stderr } = spawnSync('ffmpeg', [
     '-nostdin', '-loglevel', 'error', '-y', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${fps}`,
     '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000', '-t', String(seconds), '-pix_fmt', 'yuv420p',
     ...(codec ?? ['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', String(fps * segment),
       '-keyint_min', String(fps * segment), '-sc_threshold', '0', '-b:v', bitrate, '-maxrate', bitrate, '-bufsize', bitrate]),
-    '-c:a', 'aac', '-movflags', '+empty_moov+frag_keyframe+default_base_moof', '-f', 'mp4', file,
+    ...(sound ? ['-c:a', 'aac'] : ['-an']), '-movflags', `+empty_moov+frag_keyframe+${base}`, '-f', 'mp4', file,
   ], { encoding: 'utf8' });
   if (status !== 0) throw new Error(`ffmpeg: ${stderr}`);
   return file;
