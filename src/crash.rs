@@ -27,8 +27,10 @@ pub(crate) fn install() {
             if SEES_TO_IT.get().is_some() {
                 process::exit(i32::from(Exit::Failed.code()));
             }
-            // The first one ends the process in a moment.
-            return;
+            // The first one ends the process in a moment, with its message and its exit code.
+            loop {
+                std::thread::park();
+            }
         }
         let message = message(info);
         if tracing::dispatcher::has_been_set() {
@@ -54,8 +56,8 @@ fn message(info: &PanicHookInfo<'_>) -> String {
         format!(" ({}, line {})", path.join("/"), location.line())
     });
     format!(
-        "this is a mistake in the program and not yours: {what}{place}. It has ended; what the store holds stays. Please report \
-         this message"
+        "the program panicked: {what}{place}. That is a mistake in it, and not yours: please report this message. What the store \
+         holds stays"
     )
 }
 
@@ -81,7 +83,7 @@ mod tests {
         let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output().expect("a child");
         let words = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{words}");
-        assert_eq!(words.matches("this is a mistake in the program").count(), 1, "{words}");
-        assert!(words.contains("src/crash.rs, line") && !words.contains("RUST_BACKTRACE"), "{words}");
+        assert_eq!(words.matches("the program panicked").count(), 1, "{words}");
+        assert!(words.contains("two\\nlines (src/crash.rs, line") && !words.contains("RUST_BACKTRACE"), "{words}");
     }
 }

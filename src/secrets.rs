@@ -38,6 +38,22 @@ pub(crate) fn scrub(text: &str) -> Cow<'_, str> {
             clean = Cow::Owned(clean.replace(secret.as_str(), "***"));
         }
     }
+    if clean.contains(BEARER) { Cow::Owned(without_bearer(&clean)) } else { clean }
+}
+
+/// The header with the token of single sign-on. The SDK reads that token by itself, so that it is not learned, and shows the
+/// header at its level `trace`.
+const BEARER: &str = "sso_bearer_token";
+
+fn without_bearer(text: &str) -> String {
+    let mut pieces = text.split(BEARER);
+    let mut clean = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let token = piece.trim_start_matches(['\\', '"', ':', ' ']);
+        let before = piece.strip_suffix(token).unwrap_or_default();
+        let after = token.find(['"', '\\', ' ', ',']).and_then(|end| token.get(end..)).unwrap_or_default();
+        clean.extend([BEARER, before, "***", after]);
+    }
     clean
 }
 
@@ -76,6 +92,17 @@ mod tests {
         }
         learn("y");
         assert_eq!(scrub("yes"), "yes");
+    }
+
+    #[test]
+    fn the_token_of_single_sign_on_is_known_by_its_header() {
+        for (text, clean) in [
+            (r#"{"x-amz-sso_bearer_token": "abc", "x": "y"}"#, r#"{"x-amz-sso_bearer_token": "***", "x": "y"}"#),
+            (r#"{\"x-amz-sso_bearer_token\": \"abc\"}"#, r#"{\"x-amz-sso_bearer_token\": \"***\"}"#),
+            ("x-amz-sso_bearer_token:abc", "x-amz-sso_bearer_token:***"),
+        ] {
+            assert_eq!(scrub(text), clean);
+        }
     }
 
     #[test]

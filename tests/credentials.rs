@@ -66,13 +66,15 @@ fn without_keys(lab: &Lab, key: &str) -> Launch {
 fn a_container_gives_credentials() {
     let lab = Lab::new();
     let service = Liar::start(|asked| match (asked.target.as_str(), asked.header("authorization")) {
-        ("/role", Some("let-me-in")) => Answer::new(200).body(as_json("token", FOR_EVER)),
+        ("/role", Some("let-me-in")) => Answer::new(200).body(as_json("the-token-of-the-role", FOR_EVER)),
         _ => Answer::new(404),
     });
     let writer = without_keys(&lab, KEY)
         .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/role", service.endpoint()))
-        .env("AWS_CONTAINER_AUTHORIZATION_TOKEN", "let-me-in\n");
-    writer.start().end_with(b"data").code(0).does_not_say("let-me-in");
+        .env("AWS_CONTAINER_AUTHORIZATION_TOKEN", "let-me-in\n")
+        .env("RUST_LOG", "trace");
+    let run = writer.start().end_with(b"data").code(0);
+    run.does_not_say("let-me-in").does_not_say(SECRET_KEY).does_not_say("the-token-of-the-role");
     assert_eq!(lab.object(KEY).as_deref(), Some(&b"data"[..]));
     assert_eq!(service.asked().len(), 1, "asked more than once");
 }
@@ -125,7 +127,7 @@ fn sts(action: &'static str) -> Liar {
                 "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{action}Result>\
                  <AssumedRoleUser><AssumedRoleId>a:b</AssumedRoleId><Arn>arn:aws:sts::1:assumed-role/r/s</Arn>\
                  </AssumedRoleUser><Credentials><AccessKeyId>{ACCESS_KEY}</AccessKeyId>\
-                 <SecretAccessKey>{SECRET_KEY}</SecretAccessKey><SessionToken>token</SessionToken>\
+                 <SecretAccessKey>{SECRET_KEY}</SecretAccessKey><SessionToken>the-token-of-the-role</SessionToken>\
                  <Expiration>{FOR_EVER}</Expiration></Credentials></{action}Result></{action}Response>"
             ),
         )
@@ -143,8 +145,10 @@ fn a_profile_with_a_role_asks_for_it() {
     let writer = without_keys(&lab, KEY)
         .env("AWS_PROFILE", "streamer")
         .env("AWS_CONFIG_FILE", &config)
-        .env("AWS_ENDPOINT_URL_STS", sts.endpoint());
-    writer.start().end_with(b"data").code(0);
+        .env("AWS_ENDPOINT_URL_STS", sts.endpoint())
+        .env("RUST_LOG", "trace");
+    let run = writer.start().end_with(b"data").code(0);
+    run.does_not_say(SECRET_KEY).does_not_say("other-secret").does_not_say("the-token-of-the-role");
     assert_eq!(lab.object(KEY).as_deref(), Some(&b"data"[..]));
 }
 
@@ -208,7 +212,8 @@ fn a_session_of_single_sign_on_is_taken() {
         "startUrl": "https://example.awsapps.com/start"
     });
     fs::write(&file, token.to_string()).expect("the token");
-    launch().start().end_with(b"data").code(0).does_not_say("the-cached-token");
+    let run = launch().env("RUST_LOG", "trace").start().end_with(b"data").code(0);
+    run.does_not_say("the-cached-token").does_not_say(SECRET_KEY);
     assert_eq!(lab.object(KEY).as_deref(), Some(&b"data"[..]));
 }
 

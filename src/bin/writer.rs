@@ -32,6 +32,7 @@ use live_read::source::{Source, SourceError, StopSignal};
 use live_read::spool::SpoolSettings;
 use live_read::spool_dir::{self, Medium, SpoolDir};
 use live_read::stats::{self, Stats};
+use live_read::stderr::{PATIENCE, outlet};
 use live_read::store::{Connection, Store};
 use live_read::tail::TailSettings;
 use live_read::tool;
@@ -613,6 +614,8 @@ async fn refused(yes: bool, question: &str, untouched: &str) -> Option<Exit> {
 
 /// Asks on the terminal; anything but yes is no.
 async fn asked(question: &str) -> bool {
+    // What the question is about is said before it.
+    outlet().settle(PATIENCE);
     eprint!("{question} [y/N] ");
     let line = tokio::task::spawn_blocking(|| {
         let mut line = String::new();

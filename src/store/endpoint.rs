@@ -33,6 +33,9 @@ impl Endpoint {
     pub(super) fn parse(given: &str) -> Result<Self, EndpointError> {
         let given = given.trim();
         let refuse = |reason| EndpointError { shown: shown(given), reason };
+        if given.is_empty() {
+            return Err(refuse("is empty"));
+        }
         if given.contains('#') || given.contains('?') {
             return Err(refuse("has a question mark or a # in it, which belong to no endpoint"));
         }
