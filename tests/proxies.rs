@@ -1,5 +1,6 @@
 //! HTTP_PROXY and HTTPS_PROXY: requests go through the proxy that a company asks for, or it is said why not.
 
+use crate::support::Store;
 use crate::support::forward::Forward;
 use crate::support::lab::Lab;
 use crate::support::run::Launch;
@@ -9,7 +10,7 @@ const KEY: &str = "live/stream.mp4";
 /// A name that only the proxy knows.
 const STORE: &str = "store.example.test";
 
-fn through(lab: &Lab, scheme: &str, variable: &str, proxy: &str) -> Launch {
+fn through(lab: &Store, scheme: &str, variable: &str, proxy: &str) -> Launch {
     let launch = Launch::writer(lab, &[KEY, "--path-style", "--retry-timeout", "1ms"]).no_env("NO_PROXY");
     launch.env("AWS_ENDPOINT_URL", format!("{scheme}://{STORE}")).env(variable, proxy)
 }
@@ -30,16 +31,18 @@ fn an_http_proxy_is_asked_for_the_whole_address() {
 
 #[test]
 fn an_https_proxy_is_asked_for_a_tunnel() {
-    let lab = Lab::new();
-    // What answers at its end speaks no TLS: that is enough to see the tunnel.
-    let forward = Forward::to(lab.endpoint());
+    let store = Store::with_tls(&[]);
+    let forward = Forward::to(store.endpoint());
     let proxy = format!("http://user:pass-of-proxy@{}", forward.address());
     for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
-        let run = through(&lab, "https", variable, &proxy).start().end_with(b"data").code(1);
+        let run = through(&store, "https", variable, &proxy).start().end_with(b"data").code(0);
         run.says(variable).does_not_say("pass-of-proxy");
     }
+    let reader = Launch::reader(&store, &[KEY, "--no-wait", "--path-style"]).no_env("NO_PROXY");
+    let reader = reader.env("AWS_ENDPOINT_URL", format!("https://{STORE}")).env("HTTPS_PROXY", &proxy);
+    reader.start().end().code(0).gave(b"data");
     let heads = forward.heads();
-    assert!(heads.len() >= 3, "{heads:?}");
+    assert!(heads.len() >= 4, "{heads:?}");
     for head in heads {
         assert!(head.starts_with(&format!("connect {STORE}:443 http/1.1\r\n")), "{head}");
         assert!(head.contains("proxy-authorization: basic "), "{head}");
