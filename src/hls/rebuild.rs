@@ -153,7 +153,7 @@ fn take_dates(timeline: &mut Timeline, before: &Timeline) {
         }
     }
     let mut due: Option<(usize, i64)> = None;
-    let dated = timeline.segments.iter().map(|segment| {
+    let segments = timeline.segments.iter().map(|segment| {
         let uri = timeline.objects.get(segment.object).map_or("", |object| object.uri.as_str());
         let known = dates.get(&(uri, segment.first)).copied();
         let goes_on = due.filter(|(object, _)| *object == segment.object).map(|(_, date)| date);
@@ -161,7 +161,7 @@ fn take_dates(timeline: &mut Timeline, before: &Timeline) {
         due = date.map(|date| (segment.object, date.saturating_add_unsigned(segment.micros)));
         Segment { date, ..segment }
     });
-    timeline.segments = dated.collect();
+    timeline.segments = segments.collect();
 }
 
 /// The newest upload of `key`, open or finished, that began no earlier than `since`.

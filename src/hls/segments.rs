@@ -85,13 +85,11 @@ impl Segments {
             self.dates.push((index, segment.date));
         }
         self.due = segment.due();
-        let (len, micros) = match (u32::try_from(segment.len), u32::try_from(segment.micros)) {
-            (Ok(len), Ok(micros)) => (len, micros),
-            _ => {
-                self.long.insert(index, (segment.len, segment.micros));
-                (u32::MAX, u32::MAX)
-            }
-        };
+        let packed = u32::try_from(segment.len).ok().zip(u32::try_from(segment.micros).ok());
+        if packed.is_none() {
+            self.long.insert(index, (segment.len, segment.micros));
+        }
+        let (len, micros) = packed.unwrap_or((u32::MAX, u32::MAX));
         self.packed.push(Packed { first: segment.first, len, micros });
     }
 
@@ -108,6 +106,7 @@ impl Segments {
     }
 
     /// How long each plays, in microseconds.
+    #[must_use]
     pub fn micros(&self) -> impl DoubleEndedIterator<Item = u64> + ExactSizeIterator {
         (0..self.len()).map(|index| self.size(index).1)
     }
