@@ -20,9 +20,11 @@ const LINE: usize = 16 * 1024;
 /// One line out of what may be anything.
 #[must_use]
 pub(crate) fn safe(text: &str, limit: usize) -> String {
-    let text = secrets::scrub(text);
+    // Far more than is shown, so that no secret is halved at the end of what is shown.
+    let enough = text.get(..text.floor_char_boundary(16 * limit)).unwrap_or(text);
+    let scrubbed = secrets::scrub(enough);
     let mut line = String::new();
-    for c in text.chars() {
+    for c in scrubbed.chars() {
         if line.len() >= limit {
             return format!("{line}… ({} bytes in all)", text.len());
         }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::support::lab::Lab;
+use crate::support::liar::{Answer, Liar};
 use crate::support::run::{Launch, Outcome};
 use crate::support::{ACCESS_KEY, BUCKET, SECRET_KEY, bytes};
 
@@ -326,6 +327,21 @@ fn the_filter_for_messages_in_the_environment_is_honoured() {
     run("live_read=debug").says("DEBUG");
     // One that cannot be understood is as good as none.
     run("=!=,[").says("is complete");
+}
+
+#[test]
+fn what_a_store_says_forges_no_line_and_is_cut() {
+    let lab = Lab::new();
+    let message = format!("no&#10;2026-01-01T00:00:00Z  INFO forged {}", "x".repeat(200_000));
+    let liar = Liar::start(move |_| Answer::error(403, "AccessDenied", &message));
+    for format in ["text", "json"] {
+        let args = [KEY, "--endpoint-url", liar.endpoint(), "--log-format", format];
+        for launch in [Launch::writer, Launch::reader] {
+            let run = launch(&lab, &args).start().end().code(1).says("AccessDenied");
+            assert!(!run.err.lines().any(|line| line.starts_with("2026-01-01")), "{}", &run.err[..1000]);
+            assert!(run.err.len() < 40_000, "{} bytes", run.err.len());
+        }
+    }
 }
 
 #[test]
