@@ -315,7 +315,7 @@ fn start_and_end_are_said_in_a_line_each_and_debug_says_more() {
     }
     let writer = lab.writer(&[KEY, "--debug"]).end_with(&data).code(0);
     writer.says("DEBUG").says("part=1").says("bytes=1000");
-    let reader = lab.reader(&["later", "--debug", "--timeout", "50ms"]).wait().code(1);
+    let reader = lab.reader(&["later", "--debug", "--timeout", "500ms"]).wait().code(1);
     assert!(reader.err.lines().count() >= 2, "{}", reader.state());
 }
 
