@@ -164,6 +164,8 @@ pub struct Written {
     pub path: PathBuf,
     /// Bytes of the object in it.
     pub bytes: u64,
+    /// Bytes that should be in it too, and that the disk had no room for.
+    pub lost: u64,
 }
 
 /// Writes `remainder` into a new file in the directory of `spool`, in which some of it may wait already. Blocks until the
@@ -175,18 +177,29 @@ pub fn write(label: &Label, remainder: &Remainder, spool: &Spool) -> io::Result<
     let file = spool.file()?;
     let mut places = Vec::with_capacity(remainder.parts.len());
     // Slots must not be used again before all is written.
-    let mut written = Vec::new();
+    let (mut written, mut lost, mut failed) = (Vec::new(), 0, None);
     for (number, content) in &remainder.parts {
         let offset = match content {
             Content::Disk(spooled) => spooled.offset(),
-            Content::Memory(body) => {
-                let spooled = spool.put_at_last(body)?;
-                let offset = spooled.offset();
-                written.push(spooled);
-                offset
-            }
+            Content::Memory(body) => match spool.put_at_last(body) {
+                Ok(spooled) => {
+                    let offset = spooled.offset();
+                    written.push(spooled);
+                    offset
+                }
+                // What is on disk already must not be lost with it.
+                Err(error) => {
+                    tracing::debug!(part = number.get(), "cannot be kept: {error}");
+                    failed = Some(error);
+                    lost += content.len();
+                    continue;
+                }
+            },
         };
         places.push((number.get(), offset, content.len()));
+    }
+    if let Some(error) = failed.filter(|_| places.is_empty()) {
+        return Err(error);
     }
     let end = spool.end();
     let mut index = json!({
@@ -204,7 +217,7 @@ pub fn write(label: &Label, remainder: &Remainder, spool: &Spool) -> io::Result<
     let path = link(&file, spool.dir(), label)?;
     // The name has to survive a power cut, too; a directory that cannot be synced is no reason to lose the file.
     drop(File::open(spool.dir()).and_then(|dir| dir.sync_all()));
-    Ok(Written { path, bytes: remainder.bytes() })
+    Ok(Written { path, bytes: remainder.bytes() - lost, lost })
 }
 
 /// Gives `file` a name in `dir` that no other has.

@@ -24,7 +24,7 @@ fn number(number: u32) -> PartNumber {
 
 /// A spool whose slots hold full parts; the files are sparse, since most bytes are zero.
 fn spool(dir: &Path) -> Spool {
-    Spool::new(&SpoolSettings { dir: dir.to_owned(), make_dir: false, limit: u64::MAX }, PART)
+    Spool::new(&SpoolSettings { dir: dir.to_owned(), make_dir: false, limit: u64::MAX }, PART, 0)
 }
 
 /// A part that differs from every other in its first, and in its last bytes.

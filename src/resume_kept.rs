@@ -112,7 +112,7 @@ mod tests {
         let label = Label { bucket: text("b"), key: text("k"), upload_id: text("u"), part_size };
         let body = |len: u64| Content::Memory(Bytes::from(vec![0; usize::try_from(len).expect("small")]));
         let parts = parts.iter().map(|&(at, len)| (number(at), body(len))).collect();
-        let spool = Spool::new(&SpoolSettings { dir: dir.path().to_owned(), make_dir: false, limit: 0 }, PART);
+        let spool = Spool::new(&SpoolSettings { dir: dir.path().to_owned(), make_dir: false, limit: 0 }, PART, 0);
         let written = kept::write(&label, &Remainder { parts, taken }, &spool).expect("it is written");
         KeptFile::open(&written.path).expect("it can be read")
     }

@@ -20,7 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::abort;
-use crate::at_once::until_the_end;
+use crate::at_once::{unless_at_once, until_the_end};
 use crate::cli::units;
 use crate::completion::{self, Fate, complete};
 use crate::fmp4::cut::{Cutter, Kind, UNDECIDED_MAX, shift};
@@ -568,8 +568,8 @@ impl Roller<'_> {
             // An aborted upload answers 404, which the look would take for Live Read being off.
             self.look.abort();
             drop((&mut self.look).await);
-            let aborted = plan.retry.run(|_| self.context.store.abort_upload(&object.key, &object.id)).await;
-            cause = aborted.err().map(Cause::from);
+            let abort = plan.retry.run(|_| self.context.store.abort_upload(&object.key, &object.id));
+            cause = until_the_end(async { Ok(abort.await?) }, &at_once).await.err();
         } else {
             let placeholder = Object::new(0, String::new(), String::new(), self.context.outbox("", ""));
             let last = std::mem::replace(&mut self.object, placeholder);
@@ -604,7 +604,7 @@ async fn left(
     let over = match cause {
         Some(cause) if cause.says_over() => {
             progress.closed(&upload_id);
-            Some(completion::fate(store, plan.retry, &key, &upload_id, ledger).await)
+            unless_at_once(completion::fate(store, plan.retry, &key, &upload_id, ledger), &plan.at_once).await
         }
         _ => None,
     };

@@ -2,7 +2,8 @@
 //! [kept](crate::kept).
 //!
 //! The file is made of slots of one part each, used again as parts leave, so it is never larger than the most that was
-//! waiting at once.
+//! waiting at once. Beyond that, room on the disk is set aside for what is in memory, so that a disk that runs full does not
+//! keep that from being kept in the end.
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::io;
@@ -43,6 +44,8 @@ pub struct Spool {
     dir: Arc<Path>,
     make_dir: bool,
     slot_len: u64,
+    /// Slots for which room is set aside.
+    aside: u64,
     file: Arc<OnceLock<Arc<File>>>,
     slots: Arc<Mutex<Slots>>,
     budget: Arc<Budget>,
@@ -82,22 +85,24 @@ pub struct Spooled {
 }
 
 impl Spool {
-    /// A spool for parts of at most `part_len` bytes. The file is made when the first part comes.
+    /// A spool for parts of at most `part_len` bytes, which sets room aside for `aside` more of them. The file is made when
+    /// the first part comes.
     #[must_use]
-    pub fn new(settings: &SpoolSettings, part_len: u64) -> Self {
+    pub fn new(settings: &SpoolSettings, part_len: u64, aside: usize) -> Self {
         let budget = Budget { limit: settings.limit, used: AtomicU64::new(0), refused: AtomicBool::new(false) };
-        Self::within(Arc::from(settings.dir.as_path()), settings.make_dir, part_len.max(1), Arc::new(budget))
-    }
-
-    fn within(dir: Arc<Path>, make_dir: bool, slot_len: u64, budget: Arc<Budget>) -> Self {
+        let (slot_len, dir) = (part_len.max(1), Arc::from(settings.dir.as_path()));
+        let budget = Arc::new(budget);
         let slots = Slots { free: Vec::new(), count: 0, slot_len, budget: budget.clone() };
-        Self { dir, make_dir, slot_len, file: Arc::default(), slots: Arc::new(Mutex::new(slots)), budget }
+        let (make_dir, aside) = (settings.make_dir, aside as u64);
+        Self { dir, make_dir, slot_len, aside, file: Arc::default(), slots: Arc::new(Mutex::new(slots)), budget }
     }
 
     /// Another file, within the same limit.
     #[must_use]
     pub fn another(&self) -> Self {
-        Self::within(self.dir.clone(), self.make_dir, self.slot_len, self.budget.clone())
+        let (slot_len, budget) = (self.slot_len, self.budget.clone());
+        let slots = Slots { free: Vec::new(), count: 0, slot_len, budget };
+        Self { file: Arc::default(), slots: Arc::new(Mutex::new(slots)), ..self.clone() }
     }
 
     /// Whether one more part can wait here, as far as is known.
@@ -114,7 +119,7 @@ impl Spool {
     /// [`SpoolError`]; the part is still the caller's.
     pub fn put(&self, part: &Bytes) -> Result<Spooled, SpoolError> {
         let result = self.file().map_err(SpoolError::from).and_then(|file| {
-            let slot = self.take_slot(self.budget.limit).ok_or(SpoolError::Limit(self.budget.limit))?;
+            let slot = self.take_slot(&file)?;
             Ok(self.write(file, slot, part)?)
         });
         self.budget.refused.store(matches!(result, Err(SpoolError::Disk(_))), Relaxed);
@@ -126,8 +131,14 @@ impl Spool {
     /// # Errors
     /// When the disk refuses it.
     pub(crate) fn put_at_last(&self, part: &Bytes) -> io::Result<Spooled> {
-        let slot = self.take_slot(u64::MAX).ok_or(io::ErrorKind::FileTooLarge)?;
-        self.write(self.file()?, slot, part)
+        let file = self.file()?;
+        let slot = {
+            let mut slots = self.lock();
+            self.budget.used.fetch_add(self.slot_len, Relaxed);
+            slots.count += 1;
+            slots.count - 1
+        };
+        self.write(file, slot, part)
     }
 
     /// The file, which is made if there is none yet.
@@ -159,20 +170,43 @@ impl Spool {
         Ok(spooled)
     }
 
-    fn take_slot(&self, limit: u64) -> Option<u64> {
+    fn take_slot(&self, file: &File) -> Result<u64, SpoolError> {
         let mut slots = self.lock();
         if let Some(slot) = slots.free.pop() {
-            return Some(slot);
+            return Ok(slot);
         }
+        let limit = self.budget.limit;
         let more = |used: u64| used.checked_add(self.slot_len).filter(|used| *used <= limit);
-        self.budget.used.fetch_update(Relaxed, Relaxed, more).ok()?;
+        self.budget.used.fetch_update(Relaxed, Relaxed, more).map_err(|_| SpoolError::Limit(limit))?;
+        if let Err(error) = set_aside(file, slots.count * self.slot_len, (1 + self.aside).saturating_mul(self.slot_len))
+        {
+            self.budget.used.fetch_sub(self.slot_len, Relaxed);
+            return Err(error.into());
+        }
         slots.count += 1;
-        Some(slots.count - 1)
+        Ok(slots.count - 1)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Has the disk set room aside behind the end of a file, where it can.
+#[cfg(target_os = "linux")]
+fn set_aside(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+    match fallocate(file, FallocateFlags::KEEP_SIZE, offset, len) {
+        Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG | Errno::IO)) => Err(error.into()),
+        // Not every file system can.
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_aside(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Ok(())
 }
 
 impl Spooled {
@@ -217,7 +251,7 @@ mod tests {
     use crate::pool::PartPool;
 
     fn spool(limit: u64) -> Spool {
-        Spool::new(&SpoolSettings { dir: std::env::temp_dir(), make_dir: false, limit }, 4)
+        Spool::new(&SpoolSettings { dir: std::env::temp_dir(), make_dir: false, limit }, 4, 0)
     }
 
     #[tokio::test]
@@ -249,9 +283,30 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn room_is_set_aside_for_what_is_in_memory() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().expect("a directory");
+        let settings = SpoolSettings { dir: dir.path().to_owned(), make_dir: false, limit: 1 << 30 };
+        let (spool, mut waiting) = (Spool::new(&settings, 1 << 20, 3), Vec::new());
+        for slots in 1..3 {
+            waiting.push(spool.put(&Bytes::from_static(b"part")).expect("within the limit"));
+            let file = spool.file().expect("the file").metadata().expect("its metadata");
+            assert!(file.blocks() * 512 >= (slots + 3) << 20, "{} blocks", file.blocks());
+            assert!(file.len() <= slots << 20);
+        }
+        // More than any disk has.
+        let spool = Spool::new(&settings, 1 << 20, 1 << 40);
+        assert!(matches!(spool.put(&Bytes::from_static(b"part")), Err(SpoolError::Disk(_))));
+        assert!(!spool.has_room());
+        assert_eq!(spool.budget.used.load(Relaxed), 0);
+    }
+
+    #[test]
     fn a_directory_is_made_only_where_that_is_asked_for() {
         let dir = tempfile::tempdir().expect("a directory");
-        let spool = |make_dir| Spool::new(&SpoolSettings { dir: dir.path().join("made/here"), make_dir, limit: 8 }, 4);
+        let spool =
+            |make_dir| Spool::new(&SpoolSettings { dir: dir.path().join("made/here"), make_dir, limit: 8 }, 4, 0);
         let (refused, made, part) = (spool(false), spool(true), Bytes::from_static(b"x"));
         assert!(refused.has_room());
         assert!(matches!(refused.put(&part), Err(SpoolError::Disk(_))));

@@ -81,7 +81,12 @@ impl Plan {
     /// is put there.
     pub(crate) fn spool_for(&self, source: &Source) -> Option<Spool> {
         let spools = self.spool.limit > 0 && source.cannot_wait();
-        spools.then(|| Spool::new(&self.spool, self.part_size.get()))
+        spools.then(|| self.new_spool(self.part_size))
+    }
+
+    fn new_spool(&self, part_size: PartSize) -> Spool {
+        // All buffers of the pool, a part that is held back, and the index.
+        Spool::new(&self.spool, part_size.get(), self.concurrency + 4)
     }
 
     /// Keeps what `outbox` could not store and what was taken after it, where that cannot be had again from `source`.
@@ -94,7 +99,7 @@ impl Plan {
             part_size,
         };
         let remainder = rest.behind(outbox.remainder(), &outbox.ledger, part_size);
-        let spool = outbox.spool().cloned().unwrap_or_else(|| Spool::new(&self.spool, part_size.get()));
+        let spool = outbox.spool().cloned().unwrap_or_else(|| self.new_spool(part_size));
         kept::keep(label, remainder, spool).await
     }
 
@@ -347,8 +352,10 @@ impl<'a> Uploader<'a> {
         let kept = if keep { self.plan.keep(&self.outbox, rest, self.plan.part_size).await } else { None };
         let (id, ledger) = (self.upload_id.to_owned(), &self.outbox.ledger);
         if cause.says_over() {
-            let fate = completion::fate(self.store, self.plan.retry, &self.plan.key, &id, ledger).await;
-            return WriteError { cause, left_open: None, over: Some((id, fate)), completed: None, kept };
+            let fate = completion::fate(self.store, self.plan.retry, &self.plan.key, &id, ledger);
+            if let Some(fate) = unless_at_once(fate, &self.plan.at_once).await {
+                return WriteError { cause, left_open: None, over: Some((id, fate)), completed: None, kept };
+            }
         }
         let left_open = Some((id, ledger.readable(self.plan.part_size)));
         WriteError { cause, left_open, over: None, completed: None, kept }

@@ -321,7 +321,8 @@ fn spool_settings(given: Option<PathBuf>, limit: u64, source: &Source) -> SpoolS
     let SpoolDir { path: dir, medium, own: make_dir } = spool_dir::choose(given);
     if medium == Medium::Memory && limit > 0 && source.cannot_wait() {
         tracing::warn!(
-            "{} is in memory, and input waits there while the store is away: choose a directory on disk with --spool-dir, or              a lower --spool-limit (now {})",
+            "{} is in memory, and input waits there while the store is away: choose a directory on disk with --spool-dir, or \
+             a lower --spool-limit (now {})",
             dir.display(),
             show_bytes(limit)
         );
@@ -364,7 +365,8 @@ impl OldFile {
         }
         if !resumed && !self.whole {
             return tracing::warn!(
-                "{path} holds only the bytes of an object that had not been stored, and the object made of them has no others:                  it is left where it is; remove it when it is needed no more"
+                "{path} holds only the bytes of an object that had not been stored, and the object made of them has no others: \
+                 it is left where it is; remove it when it is needed no more"
             );
         }
         match std::fs::remove_file(&self.path) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli::units::show_bytes;
-use crate::kept::Kept;
+use crate::kept::{Kept, Written};
 use crate::source::SourceError;
 
 /// A word as a shell takes it.
@@ -42,7 +42,7 @@ impl LeftOpen<'_> {
     pub fn how_to_go_on(&self) -> String {
         let (key, id, options) = (shell_word(self.key), self.upload_id, self.options);
         let lost = match self.kept {
-            Some(Kept::In(kept)) => return self.with_kept(&kept.path, kept.bytes),
+            Some(Kept::In(kept)) => return self.with_kept(kept),
             Some(Kept::Lost { bytes, dir, cause }) => format!(
                 "{bytes} bytes that had been taken are lost: they could not be kept in {} ({cause}); see --spool-dir. ",
                 dir.display()
@@ -76,10 +76,18 @@ impl LeftOpen<'_> {
     }
 
     /// With a file that holds what was not stored.
-    fn with_kept(&self, path: &Path, bytes: u64) -> String {
+    fn with_kept(&self, kept: &Written) -> String {
+        let Written { path, bytes, lost } = kept;
         let (key, id, options) = (shell_word(self.key), shell_word(self.upload_id), self.options);
         let path = shell_word(&path.to_string_lossy());
-        let kept = format!("{bytes} bytes ({}) that were taken and not stored are kept in {path}", show_bytes(bytes));
+        let kept = format!("{bytes} bytes ({}) that were taken and not stored are kept in {path}", show_bytes(*bytes));
+        if *lost > 0 {
+            return format!(
+                "{kept}; {lost} bytes more are lost: there was no room for them on the disk. The upload is left open (upload id \
+                 {id}), and cannot be gone on with: `writer ANOTHER-KEY --kept {path}{options} </dev/null` makes an object of \
+                 what was kept"
+            );
+        }
         if self.gone {
             return format!(
                 "{kept}. The upload {id} is gone: `writer ANOTHER-KEY --kept {path}{options} </dev/null` makes an object of them"
@@ -98,7 +106,6 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::kept::Written;
 
     fn words(file: &str, kept: Option<&Kept>, input: Option<&SourceError>, gone: bool) -> String {
         let file = Path::new(file);
@@ -121,7 +128,8 @@ mod tests {
         let path = PathBuf::from("rec.mp4");
         let gone = SourceError::Gone { path: path.clone(), taken: 7 };
         let replaced = SourceError::Replaced { path: path.clone(), taken: 7 };
-        let kept = Kept::In(Written { path: "/s/a.kept".into(), bytes: 7 });
+        let kept = Kept::In(Written { path: "/s/a.kept".into(), bytes: 7, lost: 0 });
+        let half = Kept::In(Written { path: "/s/a.kept".into(), bytes: 7, lost: 9 });
         let lost = Kept::Lost { bytes: 7, dir: "/s".into(), cause: "disk full".to_owned() };
         let unread = SourceError::Read { input: "rec.mp4".to_owned(), cause: std::io::ErrorKind::Other.into() };
         let by_file = "`writer 'live/a b.mp4' rec.mp4 --resume --bucket other` goes on";
@@ -129,8 +137,10 @@ mod tests {
         let as_it_is = "`writer 'live/a b.mp4' --resume --upload-id 4_z1 --bucket other </dev/null` completes it";
         let with_kept =
             "`writer 'live/a b.mp4' --resume --upload-id 4_z1 --kept /s/a.kept --bucket other </dev/null` completes it";
+        let own_object =
+            "`writer ANOTHER-KEY --kept /s/a.kept --bucket other </dev/null` makes an object of what was kept";
         let own = "`writer ANOTHER-KEY --kept /s/a.kept --bucket other </dev/null` makes an object of them";
-        let cases: [Case<'_>; 9] = [
+        let cases: [Case<'_>; 10] = [
             ("-", None, None, false, &[by_stdin, "--abort"], "--upload-id"),
             ("rec.mp4", None, None, false, &[by_file], "/dev/null"),
             ("rec.mp4", None, Some(&unread), false, &[by_file], "/dev/null"),
@@ -146,6 +156,7 @@ mod tests {
             ("-", Some(&kept), None, false, &[with_kept, "7 bytes", "--abort"], "lost"),
             ("rec.mp4", Some(&kept), Some(&replaced), false, &[with_kept], "rec.mp4"),
             ("-", Some(&kept), None, true, &[own], "--resume"),
+            ("-", Some(&half), None, false, &[own_object, "9 bytes more are lost"], "--resume"),
             ("-", Some(&lost), None, false, &["7 bytes", "are lost", "/s (disk full)", by_stdin], "--kept"),
         ];
         for (file, kept, input, gone, says, not) in cases {

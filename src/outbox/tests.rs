@@ -20,7 +20,13 @@ fn outbox(
     let address = Address { store, key, upload_id, retry: Retry { give_up_after } };
     let part_size = PartSize::new(PART as u64).expect("in range");
     let settings = SpoolSettings { dir: dir.path().to_owned(), make_dir: false, limit: 1 << 30 };
-    Outbox::new(address, part_size, concurrency, Some(Spool::new(&settings, part_size.get())), Arc::default())
+    Outbox::new(
+        address,
+        part_size,
+        concurrency,
+        Some(Spool::new(&settings, part_size.get(), concurrency + 4)),
+        Arc::default(),
+    )
 }
 
 async fn fill(outbox: &mut Outbox, at: u32) {
@@ -39,9 +45,9 @@ async fn a_panic_in_a_task_is_a_failure_and_its_part_is_not_lost() {
     let (store, shelf) = scripted::store();
     let id = shelf.begin("key", PART as u64);
     let dir = tempfile::tempdir().expect("a directory");
+    shelf.script(|asked, _| if asked.part == Some(1) { Reply::Panic } else { Reply::Honest });
     let mut outbox = outbox(&store, &id, 2, Duration::from_secs(3600), &dir);
-    outbox.flying.insert(number(1), Parcel::new(number(1), Content::Memory(Bytes::from_static(b"a part"))));
-    outbox.in_flight.spawn(async { panic!("in a test") });
+    soon(fill(&mut outbox, 1)).await;
     let failed = soon(outbox.drain()).await;
     assert!(matches!(failed, Err(OutboxError::Task(_))), "{failed:?}");
     soon(outbox.settle()).await;
