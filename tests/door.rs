@@ -1,7 +1,7 @@
 //! The door to the store, asked in this process, before a server that lies: what an answer is taken for, and how much of
 //! it is read.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -319,22 +319,37 @@ async fn a_small_object_comes_whole_or_not_at_all() {
     assert!(liar.sent() < 32 << 20, "{}", liar.sent());
 }
 
-#[tokio::test]
-async fn tls_to_a_port_that_speaks_none_is_a_setting_and_not_the_network() {
+/// A port that says this to everybody, and the store that is said to be there.
+async fn saying(scheme: &str, words: &'static [u8]) -> Store {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("listen");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
         for client in listener.incoming() {
             let mut client = client.expect("a connection");
-            // It is no request of HTTP, and the client may hang up meanwhile.
-            drop(client.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"));
+            // The client may hang up meanwhile.
+            drop(client.read(&mut [0; 4096]).and_then(|_| client.write_all(words)));
         }
     });
-    let store = connect(&format!("https://{address}")).await;
-    let error = lists(&store).await.expect_err("no TLS there");
-    assert_eq!(error.kind, Kind::Setup, "{error}");
-    assert!(
-        error.to_string().contains("does not speak TLS") && error.to_string().contains("AWS_ENDPOINT_URL"),
-        "{error}"
-    );
+    connect(&format!("{scheme}://{address}")).await
+}
+
+#[tokio::test]
+async fn tls_to_a_port_without_it_and_the_other_way_round_are_settings_and_not_the_network() {
+    let plain = saying("https", b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
+    // An alert of TLS, "unexpected message", as an answer to HTTP.
+    let secure = saying("http", b"\x15\x03\x01\x00\x02\x02\x0a").await;
+    for (store, words) in [(plain, "does not speak TLS"), (secure, "does not speak HTTP")] {
+        let error = lists(&store).await.expect_err(words);
+        assert_eq!(error.kind, Kind::Setup, "{error}");
+        assert!(error.to_string().contains(words) && error.to_string().contains("AWS_ENDPOINT_URL"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_date_that_is_none_spoils_no_answer() {
+    let object = Recording::finished(vec![7; 200]);
+    let (store, _liar) =
+        before(move |asked| object.answer(asked).header("last-modified", "Thu, 99 Foo 99999 99:99:99 GMT")).await;
+    assert!(matches!(reads(&store).await, Ok(Fetched::Data(body)) if body.modified.is_none()));
+    assert_eq!(looks(&store).await.expect("an answer").map(|head| (head.size, head.modified)), Some((200, None)));
 }

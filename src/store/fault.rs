@@ -25,6 +25,12 @@ pub(super) fn sort<E: Error + 'static>(error: &SdkError<E, HttpResponse>, proven
         let kind = if proven { Kind::Passing } else { Kind::Setup };
         return Failed { kind, cause: words.unwrap_or(cause), remedy: Some(remedy) };
     }
+    if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
+        let kind = if proven { Kind::Passing } else { Kind::Setup };
+        let cause = "what answers there does not speak HTTP".to_owned();
+        let remedy = "Check scheme and port in AWS_ENDPOINT_URL: a store with TLS has https:// there.";
+        return Failed { kind, cause, remedy: Some(remedy) };
+    }
     let unsent = match error {
         SdkError::ConstructionFailure(_) => true,
         SdkError::DispatchFailure(failure) => failure.as_connector_error().is_some_and(ConnectorError::is_user),

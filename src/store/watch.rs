@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextMut;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
-use aws_sdk_s3::primitives::SdkBody;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat, SdkBody};
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::http::Headers;
 use bytes::Bytes;
@@ -75,6 +75,11 @@ impl Intercept for Watch {
         let success = response.status().is_success();
         if success && is_page(response.headers()) {
             return Err(Fault::Foreign.into());
+        }
+        // The SDK takes an answer with a date that is none for no answer at all.
+        let date = response.headers().get("last-modified");
+        if date.is_some_and(|date| DateTime::from_str(date, DateTimeFormat::HttpDate).is_err()) {
+            response.headers_mut().remove("last-modified");
         }
         if success && holds == Holds::Bytes {
             return Ok(());
