@@ -18,7 +18,8 @@ use crate::fmp4::cut::{Cutter, shift};
 use crate::key::numbered;
 use crate::locate::{LocateError, Located, locate, may_not_list};
 use crate::progress::Progress;
-use crate::reading::{Plan, ReadError};
+use crate::read_error::ReadError;
+use crate::reading::Reading;
 use crate::sink::Sink;
 use crate::store::{Body, Fetched, Head, OpenUpload, Piece, Store};
 
@@ -41,8 +42,13 @@ pub struct Walked {
 ///
 /// # Errors
 /// [`ReadError`]; what was written before is a clean prefix of the stream.
-pub async fn read(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progress>) -> Result<Walked, ReadError> {
-    let result = Box::pin(walk(store, plan, sink, progress)).await;
+pub async fn read(
+    store: &Store,
+    reading: &Reading,
+    sink: &mut Sink,
+    progress: &Arc<Progress>,
+) -> Result<Walked, ReadError> {
+    let result = Box::pin(walk(store, reading, sink, progress)).await;
     // Whatever ended the reading, what was fetched in order belongs to the output.
     let written = sink.finish().await;
     let walked = result?;
@@ -50,32 +56,37 @@ pub async fn read(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Pr
     Ok(walked)
 }
 
-async fn walk(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progress>) -> Result<Walked, ReadError> {
-    let first = async { Ok(locate(store, &plan.wanted).await?) };
-    let located = copy::prepare(store, &plan.wanted, sink, progress, Box::pin(first)).await?;
+async fn walk(
+    store: &Store,
+    reading: &Reading,
+    sink: &mut Sink,
+    progress: &Arc<Progress>,
+) -> Result<Walked, ReadError> {
+    let first = async { Ok(locate(store, &reading.wanted).await?) };
+    let located = copy::prepare(store, &reading.wanted, sink, progress, Box::pin(first)).await?;
     let mut may_list = located.may_list;
     let mut next = Next { began: None, located };
-    let mut plan = plan.clone();
-    let base = plan.wanted.key.clone();
+    let mut reading = reading.clone();
+    let base = reading.wanted.key.clone();
     let mut stitch = Stitch::default();
     let mut number = 1;
     loop {
         // The list knows when an open upload began, whatever the store says of it once it is complete.
         let id = next.located.version.clone().filter(|_| next.located.is_open() && next.began.is_none());
         if let Some(id) = id {
-            let uploads = open_uploads(store, &plan, &mut may_list).await?;
+            let uploads = open_uploads(store, &reading, &mut may_list).await?;
             next.began = uploads.iter().find(|upload| upload.id == id).and_then(|upload| upload.started);
         }
-        let version = copy::object(store, &plan, next.located, &mut stitch, sink, progress).await?;
+        let version = copy::object(store, &reading, next.located, &mut stitch, sink, progress).await?;
         let rest = stitch.end_object();
         if !rest.is_empty() {
             sink.write(rest).await?;
         }
-        let read = origin(store, &plan, version.as_deref(), next.began).await?;
+        let read = origin(store, &reading, version.as_deref(), next.began).await?;
         number += 1;
-        plan.wanted.key = numbered(&base, number);
-        let found = Box::pin(find(store, &plan, &read, &mut may_list));
-        match copy::prepare(store, &plan.wanted, sink, progress, found).await? {
+        reading.wanted.key = numbered(&base, number);
+        let found = Box::pin(find(store, &reading, &read, &mut may_list));
+        match copy::prepare(store, &reading.wanted, sink, progress, found).await? {
             Some(found) => next = found,
             None => return Ok(Walked { bytes: stitch.given, objects: number - 1 }),
         }
@@ -133,8 +144,13 @@ impl Origin {
 /// Where the object just read comes from.
 ///
 /// `Last-Modified` of what was uploaded in parts is when that began; should a store mean the end, the list knew better.
-async fn origin(store: &Store, plan: &Plan, version: Option<&str>, listed: Option<i64>) -> Result<Origin, ReadError> {
-    let (key, retry) = (&plan.wanted.key, plan.wanted.retry);
+async fn origin(
+    store: &Store,
+    reading: &Reading,
+    version: Option<&str>,
+    listed: Option<i64>,
+) -> Result<Origin, ReadError> {
+    let (key, retry) = (&reading.wanted.key, reading.wanted.retry);
     let mut head = retry.run(|_| store.head(key, version)).await?;
     if head.is_none() && version.is_some() {
         // On stores whose upload ids are not version ids.
@@ -149,12 +165,12 @@ async fn origin(store: &Store, plan: &Plan, version: Option<&str>, listed: Optio
     Ok(Origin { began, recording })
 }
 
-/// The open uploads of the plan's key; none where they may not be listed.
-async fn open_uploads(store: &Store, plan: &Plan, may_list: &mut bool) -> Result<Vec<OpenUpload>, ReadError> {
+/// The open uploads of the reading's key; none where they may not be listed.
+async fn open_uploads(store: &Store, reading: &Reading, may_list: &mut bool) -> Result<Vec<OpenUpload>, ReadError> {
     if !*may_list {
         return Ok(Vec::new());
     }
-    match plan.wanted.retry.run(|_| store.open_uploads(&plan.wanted.key)).await {
+    match reading.wanted.retry.run(|_| store.open_uploads(&reading.wanted.key)).await {
         Ok(uploads) => Ok(uploads),
         Err(error) if may_not_list(&error) => {
             *may_list = false;
@@ -164,9 +180,9 @@ async fn open_uploads(store: &Store, plan: &Plan, may_list: &mut bool) -> Result
     }
 }
 
-/// The newest upload of the plan's key in which what was read goes on, open or complete.
-async fn find(store: &Store, plan: &Plan, read: &Origin, may_list: &mut bool) -> Result<Option<Next>, ReadError> {
-    let (key, retry) = (&plan.wanted.key, plan.wanted.retry);
+/// The newest upload of the reading's key in which what was read goes on, open or complete.
+async fn find(store: &Store, reading: &Reading, read: &Origin, may_list: &mut bool) -> Result<Option<Next>, ReadError> {
+    let (key, retry) = (&reading.wanted.key, reading.wanted.retry);
     let object = store.object(key);
     if read.began.is_none() && !matches!(read.recording, Recording::Named(_)) {
         tracing::warn!(
@@ -177,15 +193,15 @@ async fn find(store: &Store, plan: &Plan, read: &Origin, may_list: &mut bool) ->
     let mut stale = false;
     for look in 0..LOOKS {
         if look > 0 {
-            sleep(LOOK_AGAIN.min(plan.wanted.poll_interval)).await;
+            sleep(LOOK_AGAIN.min(reading.wanted.poll_interval)).await;
         }
-        let uploads = open_uploads(store, plan, may_list).await?;
+        let uploads = open_uploads(store, reading, may_list).await?;
         let head = retry.run(|_| store.head(key, None)).await?;
         stale |= head.is_some() || !uploads.is_empty();
         let finished = head.clone().map(|head| (of_finished(&head), head)).filter(|(next, _)| read.goes_on_in(next));
         // What is open beside the finished piece of the same recording was left behind by a start whose answer was lost.
         let sure = finished.as_ref().is_some_and(|(next, _)| read.is_of_one_with(next));
-        let open = if sure { None } else { newest_open(store, plan, read, uploads).await? };
+        let open = if sure { None } else { newest_open(store, reading, read, uploads).await? };
         if let Some(upload) = open
             && finished.as_ref().is_none_or(|(_, head)| head.modified <= upload.started)
         {
@@ -198,7 +214,7 @@ async fn find(store: &Store, plan: &Plan, read: &Origin, may_list: &mut bool) ->
                 Located { version: head.version, finished: Some(head.size), may_list: *may_list, before: None };
             return Ok(Some(Next { began, located }));
         }
-        if !*may_list && let Some(next) = glance(store, plan, head, read).await? {
+        if !*may_list && let Some(next) = glance(store, reading, head, read).await? {
             return Ok(Some(next));
         }
     }
@@ -215,16 +231,16 @@ fn of_finished(head: &Head) -> Origin {
 /// The newest of these uploads in which what was read goes on.
 async fn newest_open(
     store: &Store,
-    plan: &Plan,
+    reading: &Reading,
     read: &Origin,
     uploads: Vec<OpenUpload>,
 ) -> Result<Option<OpenUpload>, ReadError> {
-    let (key, piece) = (&plan.wanted.key, Piece::Range { first: 0, last: 0 });
+    let (key, piece) = (&reading.wanted.key, Piece::Range { first: 0, last: 0 });
     for upload in uploads.into_iter().rev() {
         let mut next = Origin { began: upload.started, recording: Recording::Unknown };
         if matches!(read.recording, Recording::Named(_)) {
             // A list tells no metadata. What is read of an upload that is open may.
-            let fetched = plan.wanted.retry.run(|_| store.fetch(key, Some(&upload.id), piece, true)).await;
+            let fetched = reading.wanted.retry.run(|_| store.fetch(key, Some(&upload.id), piece, true)).await;
             if let Fetched::Data(body) = fetched.map_err(LocateError::from)? {
                 next.recording = of_body(&body).recording;
             }
@@ -237,9 +253,14 @@ async fn newest_open(
 }
 
 /// Looks for an open upload by a live read of one byte.
-async fn glance(store: &Store, plan: &Plan, before: Option<Head>, read: &Origin) -> Result<Option<Next>, ReadError> {
-    let (key, piece) = (&plan.wanted.key, Piece::Range { first: 0, last: 0 });
-    let fetched = plan.wanted.retry.run(|_| store.fetch(key, None, piece, true)).await.map_err(LocateError::from)?;
+async fn glance(
+    store: &Store,
+    reading: &Reading,
+    before: Option<Head>,
+    read: &Origin,
+) -> Result<Option<Next>, ReadError> {
+    let (key, piece) = (&reading.wanted.key, Piece::Range { first: 0, last: 0 });
+    let fetched = reading.wanted.retry.run(|_| store.fetch(key, None, piece, true)).await.map_err(LocateError::from)?;
     let (version, began) = match fetched {
         Fetched::Data(body) if read.goes_on_in(&of_body(&body)) => (body.version, body.modified),
         // Nothing can be read of it yet: it has just been opened.

@@ -10,26 +10,33 @@ use crate::announce;
 use crate::chain::Stitch;
 use crate::fmp4::Mover;
 use crate::follow::{Follower, News};
-use crate::held::{self, Found};
+use crate::held::{self, Found, Held};
 use crate::locate::{LocateError, Located, Wanted, locate};
 use crate::progress::Progress;
-use crate::reading::{Plan, ReadError};
+use crate::read_error::ReadError;
+use crate::reading::Reading;
 use crate::sink::{Sink, SinkError};
 use crate::store::Store;
 
-/// Copies the object to `sink` while it grows, from where the output ends; returns the size of the object.
+/// Copies the object to `sink` while it grows, from where the output ends (`held`); returns the size of the object.
 ///
 /// # Errors
 /// [`ReadError`]; what was written before is a clean prefix of the object.
-pub async fn read(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Progress>) -> Result<u64, ReadError> {
+pub async fn read(
+    store: &Store,
+    reading: &Reading,
+    held: Option<&Held>,
+    sink: &mut Sink,
+    progress: &Arc<Progress>,
+) -> Result<u64, ReadError> {
     let Found { located, part_size, etag } =
-        prepare(store, &plan.wanted, sink, progress, Box::pin(find(store, plan))).await?;
-    tell(store, plan, &located, progress);
-    if let Some(held) = &plan.held {
+        prepare(store, &reading.wanted, sink, progress, Box::pin(find(store, reading, held))).await?;
+    tell(store, reading, &located, progress);
+    if let Some(held) = held {
         tracing::info!("{} holds the first {} bytes of it; going on from there", held.path.display(), held.bytes);
     }
-    let mut follower = Follower::new(store, plan, located, etag);
-    if let Some(held) = &plan.held {
+    let mut follower = Follower::new(store, reading, located, etag);
+    if let Some(held) = held {
         follower.window().go_on_at(held.bytes, part_size);
     }
     let result = pass_on(&mut follower, &mut Fit::AsItIs, sink, progress).await;
@@ -46,14 +53,14 @@ pub async fn read(store: &Store, plan: &Plan, sink: &mut Sink, progress: &Arc<Pr
 /// As for [`read`].
 pub(crate) async fn object(
     store: &Store,
-    plan: &Plan,
+    reading: &Reading,
     located: Located,
     stitch: &mut Stitch,
     sink: &mut Sink,
     progress: &Arc<Progress>,
 ) -> Result<Option<String>, ReadError> {
-    tell(store, plan, &located, progress);
-    let mut follower = Follower::new(store, plan, located, None);
+    tell(store, reading, &located, progress);
+    let mut follower = Follower::new(store, reading, located, None);
     pass_on(&mut follower, &mut Fit::Stitch(stitch), sink, progress).await?;
     Ok(follower.version().cloned())
 }
@@ -79,14 +86,14 @@ pub(crate) struct Begin {
 /// As for [`read`].
 pub(crate) async fn from(
     store: &Store,
-    plan: &Plan,
+    reading: &Reading,
     located: Located,
     begin: Begin,
     sink: &mut Sink,
     progress: &Arc<Progress>,
 ) -> Result<(), ReadError> {
-    tell(store, plan, &located, progress);
-    let mut follower = Follower::new(store, plan, located, begin.etag);
+    tell(store, reading, &located, progress);
+    let mut follower = Follower::new(store, reading, located, begin.etag);
     if begin.at > 0 {
         follower.window().go_on_at(begin.at, begin.part_size);
     }
@@ -139,15 +146,15 @@ async fn over(limit: Option<Duration>) {
 }
 
 /// Finds what to read, and makes sure that it begins with what the output holds.
-async fn find(store: &Store, plan: &Plan) -> Result<Found, ReadError> {
-    match &plan.held {
-        Some(held) => Ok(held::find(store, &plan.wanted, held).await??),
-        None => Ok(Found { located: locate(store, &plan.wanted).await?, part_size: None, etag: None }),
+async fn find(store: &Store, reading: &Reading, held: Option<&Held>) -> Result<Found, ReadError> {
+    match held {
+        Some(held) => Ok(held::find(store, &reading.wanted, held).await??),
+        None => Ok(Found { located: locate(store, &reading.wanted).await?, part_size: None, etag: None }),
     }
 }
 
-fn tell(store: &Store, plan: &Plan, located: &Located, progress: &Progress) {
-    announce::reading(&store.object(&plan.wanted.key), located);
+fn tell(store: &Store, reading: &Reading, located: &Located, progress: &Progress) {
+    announce::reading(&store.object(&reading.wanted.key), located);
     if let Some(id) = &located.version {
         // The cell is empty for the first object, and stays as it is after that.
         drop(progress.upload.set(id.clone()));

@@ -6,7 +6,7 @@ use std::process;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::cli::common::Exit;
+use crate::exit::Exit;
 use crate::log_lines::safe;
 use crate::stderr::{self, outlet};
 

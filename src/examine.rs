@@ -5,14 +5,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::cli::times::{show, show_of_day};
 use crate::cli::units::show_bytes;
 use crate::fmp4::{Base, Run, TrackKind};
 use crate::join::{self, Clock};
 use crate::locate::Wanted;
-use crate::reading::ReadError;
+use crate::read_error::ReadError;
 use crate::seek::{Opened, SeekError, Seeker};
 use crate::store::Store;
+use crate::times::{show, show_of_day};
 
 /// What the main track's fragments that were looked at are like.
 #[derive(Debug, Clone, Copy, Default)]

@@ -27,7 +27,7 @@ use crate::inquiry::{self, Question};
 use crate::locate::{Located, Wanted};
 use crate::prefetch::{End, Event, Facts, Fetch, Target};
 use crate::presence::Presence;
-use crate::reading::{Plan, ReadError};
+use crate::reading::{FollowError, Reading};
 use crate::rhythm::Rhythm;
 use crate::store::{Store, StoreError};
 use crate::window::Window;
@@ -110,27 +110,27 @@ enum Came {
 
 impl Follower {
     /// Held to the `ETag`, where no version is known.
-    pub(crate) fn new(store: &Store, plan: &Plan, located: Located, etag: Option<String>) -> Self {
-        let wanted = &plan.wanted;
+    pub(crate) fn new(store: &Store, reading: &Reading, located: Located, etag: Option<String>) -> Self {
+        let wanted = &reading.wanted;
         let target = Target {
             key: wanted.key.clone(),
             version: located.version.clone(),
             etag,
             // Of a finished object too: only an answer to this header names the part size.
-            live: located.is_open() || plan.by_part,
+            live: located.is_open() || reading.by_part,
             retry: wanted.retry,
         };
         let now = Instant::now();
         Self {
             store: store.clone(),
             wanted: wanted.clone(),
-            timeout: plan.timeout,
-            unreadable_look: if plan.strict_poll { wanted.poll_interval } else { UNREADABLE_LOOK },
+            timeout: reading.timeout,
+            unreadable_look: if reading.strict_poll { wanted.poll_interval } else { UNREADABLE_LOOK },
             target,
             complete: located.finished,
             located,
-            window: Window::new(plan.by_part, plan.chunk_size, plan.queue_size),
-            rhythm: Rhythm::new(wanted.poll_interval, plan.strict_poll),
+            window: Window::new(reading.by_part, reading.chunk_size, reading.queue_size),
+            rhythm: Rhythm::new(wanted.poll_interval, reading.strict_poll),
             look_at: None,
             waited: false,
             answered: now,
@@ -164,8 +164,8 @@ impl Follower {
     /// What comes next. After the end there is nothing more.
     ///
     /// # Errors
-    /// [`ReadError`]; what was given before is a clean prefix of the object.
-    pub(crate) async fn next(&mut self) -> Result<News, ReadError> {
+    /// [`FollowError`]; what was given before is a clean prefix of the object.
+    pub(crate) async fn next(&mut self) -> Result<News, FollowError> {
         if std::mem::take(&mut self.gave) {
             // Whoever takes the bytes may take his time.
             self.heard = Instant::now();
@@ -217,7 +217,7 @@ impl Follower {
     }
 
     /// Takes what came of the first fetch.
-    fn take(&mut self, event: Event) -> Result<Option<News>, ReadError> {
+    fn take(&mut self, event: Event) -> Result<Option<News>, FollowError> {
         let sent = self.window.front().map_or_else(Instant::now, |front| front.sent);
         match event {
             // The upload is gone, and its key stands for the older object again.
@@ -278,7 +278,7 @@ impl Follower {
     }
 
     /// At the live edge, after a look (sent at `sent`) that brought all there was, or nothing.
-    fn at_edge(&mut self, news: bool, sent: Instant) -> Result<Option<News>, ReadError> {
+    fn at_edge(&mut self, news: bool, sent: Instant) -> Result<Option<News>, FollowError> {
         let edge = self.back_to_edge();
         self.presence.is_there();
         if news {
@@ -304,7 +304,7 @@ impl Follower {
     }
 
     /// 404 where there was, or should be, an upload: it is over, or it cannot be read live.
-    fn at_absence(&mut self) -> Result<Option<News>, ReadError> {
+    fn at_absence(&mut self) -> Result<Option<News>, FollowError> {
         let edge = self.back_to_edge();
         self.presence.absent = true;
         if let Some(size) = self.complete {
@@ -320,10 +320,10 @@ impl Follower {
     }
 
     /// What is complete with so many bytes did not show them.
-    fn look_in_vain(&mut self, size: u64) -> Result<(), ReadError> {
+    fn look_in_vain(&mut self, size: u64) -> Result<(), FollowError> {
         self.last_looks += 1;
         if size < self.cursor() || self.last_looks > LAST_LOOKS {
-            return Err(ReadError::Size { object: self.object(), size, bytes: self.cursor() });
+            return Err(FollowError::Size { object: self.object(), size, bytes: self.cursor() });
         }
         Ok(())
     }
@@ -371,7 +371,7 @@ impl Follower {
     }
 
     /// Acts on the answer to a question. Much may have come since it was asked.
-    fn judge(&mut self, told: Result<(Case, Verdict), StoreError>) -> Result<Option<News>, ReadError> {
+    fn judge(&mut self, told: Result<(Case, Verdict), StoreError>) -> Result<Option<News>, FollowError> {
         self.question = None;
         let (case, verdict) = match told {
             Ok(told) => told,
@@ -464,16 +464,16 @@ impl Follower {
         }
     }
 
-    fn timed_out(&mut self) -> ReadError {
+    fn timed_out(&mut self) -> FollowError {
         let after = self.timeout.unwrap_or_default();
         let unanswered = |fetch: &mut Fetch| fetch.sent.elapsed() >= UNANSWERED.min(after / 2);
         let unanswered = self.window.front().is_some_and(unanswered);
         let why = announce::silence(unanswered, self.complete.is_some(), self.presence.absent);
-        ReadError::TimedOut { object: self.object(), upload: self.upload(), bytes: self.cursor(), after, why }
+        FollowError::TimedOut { object: self.object(), upload: self.upload(), bytes: self.cursor(), after, why }
     }
 
-    fn aborted(&self) -> ReadError {
-        ReadError::Aborted { object: self.object(), upload: self.upload(), bytes: self.cursor() }
+    fn aborted(&self) -> FollowError {
+        FollowError::Aborted { object: self.object(), upload: self.upload(), bytes: self.cursor() }
     }
 
     fn object(&self) -> String {

@@ -18,8 +18,8 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn plan(timeout: Option<Duration>) -> Plan {
-    Plan {
+fn reading(timeout: Option<Duration>) -> Reading {
+    Reading {
         wanted: Wanted {
             key: KEY.to_owned(),
             upload_id: None,
@@ -28,7 +28,6 @@ fn plan(timeout: Option<Duration>) -> Plan {
             timeout,
             retry: Retry { give_up_after: seconds(36_000) },
         },
-        held: None,
         by_part: false,
         chunk_size: 1000,
         queue_size: 4,
@@ -107,7 +106,7 @@ impl Heard {
 /// What was read, how it ended, and when; and the requests.
 struct Read {
     bytes: Vec<u8>,
-    result: Result<(), ReadError>,
+    result: Result<(), FollowError>,
     took: Duration,
     asked: Vec<Heard>,
 }
@@ -129,7 +128,7 @@ async fn read(timeout: Option<Duration>, script: impl Fn(&Heard) -> Reply + Send
         script(&asked)
     });
     let located = Located { version: Some(PIN.to_owned()), finished: None, may_list: true, before: None };
-    let mut follower = Follower::new(&store, &plan(timeout), located, None);
+    let mut follower = Follower::new(&store, &reading(timeout), located, None);
     let began = Instant::now();
     let mut read = Vec::new();
     let result = loop {

@@ -9,42 +9,23 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::cli::times::{show, show_of_day};
 use crate::copy::{self, Begin};
 use crate::fmp4::{Fragment, Mover};
 use crate::locate::{Located, Wanted, locate};
 use crate::mpeg_ts;
+use crate::place::{Place, When};
 use crate::progress::Progress;
 use crate::ranges::{Answer, Ranges};
-use crate::reading::{Plan, ReadError};
+use crate::read_error::ReadError;
+use crate::reading::Reading;
 use crate::seek::{self, Opened, SeekError, Seeker};
 use crate::sink::Sink;
 use crate::store::Store;
 use crate::stretch::Target;
+use crate::times::{show, show_of_day};
 
 /// The first and the longest stretch of a transport stream that is searched backwards for an entrance.
 const TS_LOOK: (u64, u64) = (1 << 20, 64 << 20);
-
-/// A time in a recording.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// Nanoseconds after the first frame.
-    After(i64),
-    /// Nanoseconds after 1970-01-01T00:00:00Z.
-    OfDay(i64),
-}
-
-/// A place in a recording.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// The newest key frame, or so much before the live edge.
-    Live {
-        /// How much.
-        back: Duration,
-    },
-    /// A time.
-    At(When),
-}
 
 /// What to copy of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,14 +51,15 @@ impl Excerpt {
 /// [`ReadError`].
 pub async fn read(
     store: &Store,
-    plan: &Plan,
+    reading: &Reading,
     excerpt: &Excerpt,
     sink: &mut Sink,
     progress: &Arc<Progress>,
 ) -> Result<u64, ReadError> {
-    let prepared = copy::prepare(store, &plan.wanted, sink, progress, Box::pin(prepare(store, plan, excerpt))).await;
+    let prepared =
+        copy::prepare(store, &reading.wanted, sink, progress, Box::pin(prepare(store, reading, excerpt))).await;
     let result = match prepared {
-        Ok(prepared) => copy(store, plan, prepared, sink, progress).await,
+        Ok(prepared) => copy(store, reading, prepared, sink, progress).await,
         Err(error) => Err(error),
     };
     // Whatever ended the reading, what was fetched in order belongs to the output.
@@ -97,7 +79,7 @@ struct Prepared {
 
 async fn copy(
     store: &Store,
-    plan: &Plan,
+    reading: &Reading,
     prepared: Prepared,
     sink: &mut Sink,
     progress: &Arc<Progress>,
@@ -106,7 +88,7 @@ async fn copy(
     progress.news();
     progress.bytes_in.fetch_add(opening.len() as u64, Relaxed);
     sink.write(opening).await?;
-    copy::from(store, plan, located, begin, sink, progress).await
+    copy::from(store, reading, located, begin, sink, progress).await
 }
 
 /// Opens the object that `wanted` names, which must be there.
@@ -136,8 +118,8 @@ pub(crate) async fn open<'a>(
 }
 
 /// Finds the places.
-async fn prepare(store: &Store, plan: &Plan, excerpt: &Excerpt) -> Result<Prepared, ReadError> {
-    let mut wanted = plan.wanted.clone();
+async fn prepare(store: &Store, reading: &Reading, excerpt: &Excerpt) -> Result<Prepared, ReadError> {
+    let mut wanted = reading.wanted.clone();
     let mut too_early = false;
     let (located, opened) = loop {
         let (located, opened) = open(store, &wanted).await?;

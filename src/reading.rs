@@ -1,20 +1,15 @@
-//! What a reader reads and how, and why reading ends before the end of the object.
+//! What is read of an object that may still be growing, and how; and why it could not be read to its end.
 
 use std::time::Duration;
 
-use crate::held::{Held, HeldError};
-use crate::locate::{LocateError, Wanted};
-use crate::seek::SeekError;
-use crate::sink::SinkError;
+use crate::locate::Wanted;
 use crate::store::StoreError;
 
 /// What to read, and how.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct Reading {
     /// What to look for.
     pub wanted: Wanted,
-    /// What the output holds already.
-    pub held: Option<Held>,
     /// Ask by part numbers instead of byte ranges.
     pub by_part: bool,
     /// Bytes per range request, at least one.
@@ -27,24 +22,12 @@ pub struct Plan {
     pub timeout: Option<Duration>,
 }
 
-/// Why reading ended before the end of the object.
+/// Why an object could not be followed to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// There was nothing to read.
-    #[error(transparent)]
-    Locate(#[from] LocateError),
-    /// The file to go on after is not the beginning of what there is to read.
-    #[error(transparent)]
-    Held(#[from] HeldError),
-    /// The place to begin at cannot be found.
-    #[error(transparent)]
-    Seek(#[from] SeekError),
+pub enum FollowError {
     /// The store refused, or could not be reached for too long.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The output cannot be written.
-    #[error(transparent)]
-    Sink(#[from] SinkError),
     /// The upload was aborted, or the object deleted.
     #[error(
         "{object}: the upload {upload} was aborted (or its version deleted) after {bytes} bytes; they have been written"

@@ -26,7 +26,6 @@ use crate::completion::{self, Fate, complete};
 use crate::fmp4::cut::{Cutter, Kind, UNDECIDED_MAX, shift};
 use crate::format::Format;
 use crate::kept::{Kept, Rest};
-pub use crate::key::numbered as name;
 use crate::key::numbered;
 use crate::ledger::Ledger;
 use crate::live_read::MAX_PARTS;

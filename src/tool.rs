@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::common::{CommonArgs, Exit, complain};
+use crate::cli::common::{CommonArgs, complain};
 use crate::cli::environment;
 use crate::crash;
+use crate::exit::Exit;
 use crate::logging::{Console, LogSettings};
 use crate::shutdown::EndSignals;
 use crate::store::{Access, Connection};

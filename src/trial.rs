@@ -13,9 +13,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::cli::going_on::shell_word;
 use crate::part::PartSize;
 use crate::retry::Retry;
+use crate::shell::shell_word;
 use crate::store::{Kind, Store, StoreError};
 
 /// How long an abort may keep failing.

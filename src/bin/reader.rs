@@ -9,18 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use live_read::chain;
-use live_read::cli::common::Exit;
 use live_read::cli::reader::{By, POLL_INTERVAL, ReaderArgs};
 use live_read::cli::units::show_bytes;
 use live_read::copy;
 use live_read::examine;
+use live_read::exit::Exit;
 use live_read::held::Held;
 use live_read::join;
 use live_read::locate::Wanted;
 use live_read::logging::Console;
 use live_read::nowhere;
 use live_read::progress::{self, Progress};
-use live_read::reading::{Plan, ReadError};
+use live_read::read_error::ReadError;
+use live_read::reading::Reading;
 use live_read::retry::Retry;
 use live_read::shutdown::EndSignals;
 use live_read::sink::{Sink, SinkError};
@@ -84,9 +85,8 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
             return Exit::Failed;
         }
     };
-    let plan = Plan {
+    let reading = Reading {
         wanted,
-        held,
         by_part: args.by == By::Part,
         chunk_size: args.chunk_size,
         queue_size: usize::from(args.queue_size),
@@ -105,11 +105,11 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
         format!("{rate}, {}", behind_live(progress))
     });
     let result = if let Some(excerpt) = &excerpt {
-        join::read(&store, &plan, excerpt, &mut sink, &progress).await.map(|bytes| (bytes, 1))
+        join::read(&store, &reading, excerpt, &mut sink, &progress).await.map(|bytes| (bytes, 1))
     } else if args.follow_rollover {
-        chain::read(&store, &plan, &mut sink, &progress).await.map(|walked| (walked.bytes, walked.objects))
+        chain::read(&store, &reading, &mut sink, &progress).await.map(|walked| (walked.bytes, walked.objects))
     } else {
-        copy::read(&store, &plan, &mut sink, &progress).await.map(|bytes| (bytes, 1))
+        copy::read(&store, &reading, held.as_ref(), &mut sink, &progress).await.map(|bytes| (bytes, 1))
     };
     if let Some(status) = status {
         status.abort();
@@ -121,7 +121,7 @@ async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Ex
     };
     match result {
         Ok((bytes, objects)) => {
-            let object = store.object(&plan.wanted.key);
+            let object = store.object(&reading.wanted.key);
             let more = if objects > 1 { format!(" in {objects} objects") } else { String::new() };
             let ended = if excerpt.is_some() { ": the excerpt ended" } else { " ended" };
             let (seconds, requests) = (progress.elapsed().as_secs_f64(), store.requests());

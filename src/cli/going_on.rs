@@ -4,18 +4,8 @@ use std::path::Path;
 
 use crate::cli::units::show_bytes;
 use crate::kept::{Kept, Written};
+use crate::shell::shell_word;
 use crate::source::SourceError;
-
-/// A word as a shell takes it.
-#[must_use]
-pub fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
 
 /// An upload that was left open.
 #[derive(Debug, Clone, Copy)]

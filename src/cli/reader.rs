@@ -7,7 +7,8 @@ use clap::{Parser, ValueEnum};
 
 use super::common::{CommonArgs, key};
 use super::{times, units};
-use crate::join::{Excerpt, Place, When};
+use crate::join::Excerpt;
+use crate::place::{Place, When};
 use crate::store::Access;
 use crate::tool::Arguments;
 

@@ -6,7 +6,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
 use super::units;
-use crate::join::{Place, When};
+use crate::place::{Place, When};
 
 /// Parses where to begin.
 ///
@@ -60,21 +60,6 @@ pub fn when(text: &str) -> Result<When, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| bad()).and_then(nanos)
 }
 
-/// A time from the start for people: `00:10:00.040`.
-#[must_use]
-pub fn show(nanos: i64) -> String {
-    let sign = if nanos < 0 { "-" } else { "" };
-    let millis = nanos.unsigned_abs() / 1_000_000;
-    let (seconds, millis) = (millis / 1000, millis % 1000);
-    format!("{sign}{:02}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
-/// A time of day for people: `2026-01-31T12:00:00Z`.
-#[must_use]
-pub fn show_of_day(seconds: i64) -> String {
-    DateTime::from_secs(seconds).fmt(Format::DateTime).unwrap_or_else(|_| format!("{seconds} s after 1970"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,13 +102,5 @@ mod tests {
         for bad in ["live+1", "live-", "livestream", "live-x"] {
             assert!(place(bad).is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn times_for_people() {
-        assert_eq!(show(0), "00:00:00.000");
-        assert_eq!(show(36_000 * SECOND + 61 * SECOND + 5_000_000), "10:01:01.005");
-        assert_eq!(show(-SECOND), "-00:00:01.000");
-        assert_eq!(show_of_day(0), "1970-01-01T00:00:00Z");
     }
 }

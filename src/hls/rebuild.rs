@@ -13,10 +13,10 @@ use super::segments::Segment;
 use super::unfit::Unfit;
 use super::walk::{self, Reach, Walk};
 use super::{Settings, publish};
+use crate::key::numbered;
 use crate::live_read::MAX_PARTS;
 use crate::locate::may_not_list;
 use crate::retry::Retry;
-use crate::rollover::name;
 use crate::store::{Store, StoreError};
 
 /// Why there is no playlist.
@@ -73,7 +73,7 @@ pub async fn rebuild(store: &Store, key: &str, settings: &Settings, retry: Retry
     let mut recording = Recording::new(settings.time);
     let (mut requests, mut ended, mut since) = (0, true, None);
     for number in 1..=MAX_PARTS {
-        let key = name(key, number);
+        let key = numbered(key, number);
         let Some(place) = find(store, &key, since, retry).await? else { break };
         since = place.began;
         let uri = reference(&settings.key, &key, place.version.as_deref());
