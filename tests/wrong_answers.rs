@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use crate::support::liar::{Answer, Liar, Op, Play, Recording};
+use crate::support::liar::{Answer, Liar, Op, Play, Recording, Then};
 use crate::support::run::{Launch, Outcome};
 use crate::support::{Store, Tool, bytes};
 
@@ -261,4 +261,48 @@ fn a_reader_is_not_ended_by_a_head_that_says_nothing() {
     });
     let reader = Launch::reader(&store, &[KEY, "--no-wait"]).env("AWS_ENDPOINT_URL", liar.endpoint());
     reader.start().end().code(0).gave(&data);
+}
+
+/// A store without versions, on which the object is replaced between two chunks.
+#[test]
+fn an_object_that_is_replaced_while_it_is_read_is_a_failure_after_a_clean_beginning() {
+    let store = Store::start();
+    let old = Recording::finished(bytes(3, 10 * CHUNK));
+    let new = Recording { etag: "e2".to_owned(), ..Recording::finished(bytes(4, 10 * CHUNK)) };
+    let (was, chunks) = (old.data.clone(), AtomicUsize::new(0));
+    let scripted = Liar::start(move |asked| {
+        let chunk = asked.op == Op::GetObject && asked.range().is_some_and(|(_, last)| last > 0);
+        let replaced = chunk && chunks.fetch_add(1, Relaxed) >= 3;
+        let answer = if replaced { new.answer(asked) } else { old.answer(asked) };
+        answer.without("x-amz-version-id")
+    });
+    let args = [KEY, "--no-wait", "--endpoint-url", scripted.endpoint(), "--chunk-size", "1000", "--queue-size", "1"];
+    let (status, out, log) = Tool::reader(&store, &args).finish();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(out == was[..3 * CHUNK], "{} bytes\n{log}", out.len());
+    assert!(log.contains("was replaced while it was being read"), "{log}");
+}
+
+/// Who may not list knows no upload before its first byte; by the time its connection breaks, a newer one has the key.
+#[test]
+fn a_newer_upload_that_begins_while_a_connection_breaks_is_not_mixed_in() {
+    let store = Store::start();
+    let mine = Recording::finished(bytes(5, 3 * CHUNK));
+    let newer = Recording { id: "v2".to_owned(), ..Recording::open(bytes(6, 3 * CHUNK)) };
+    let (data, looks) = (mine.data.clone(), AtomicUsize::new(0));
+    let scripted = Liar::start(move |asked| match asked.op {
+        Op::ListUploads => Answer::error(403, "AccessDenied", "Not for you."),
+        Op::HeadObject if asked.query("versionId").is_none() => Answer::new(404),
+        Op::GetObject if asked.query("versionId").is_none() => match looks.fetch_add(1, Relaxed) {
+            0 => Answer::error(416, "InvalidRange", "Not yet."),
+            1 => mine.answer(asked).cut(300).then(Then::Close),
+            _ => newer.answer(asked),
+        },
+        _ => mine.answer(asked),
+    });
+    let args =
+        [KEY, "--anon", "--endpoint-url", scripted.endpoint(), "--chunk-size", "1000", "--poll-interval", "10ms"];
+    let (status, out, log) = Tool::reader(&store, &args).finish();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(out == data, "{} bytes\n{log}", out.len());
 }
