@@ -29,8 +29,9 @@ pub struct Ranges<'a> {
     pub requests: u32,
     /// Bytes of answers read so far.
     pub bytes: u64,
-    /// Whether the store tells by HEAD what can be read.
+    /// Whether the store may tell by HEAD what can be read; and whether it has.
     peeks: bool,
+    has_peeked: bool,
 }
 
 /// What came of a range.
@@ -48,7 +49,7 @@ impl<'a> Ranges<'a> {
     /// Begins to look into an object.
     #[must_use]
     pub fn new(store: &'a Store, target: Target) -> Self {
-        Self { store, target, part_size: None, started: None, requests: 0, bytes: 0, peeks: true }
+        Self { store, target, part_size: None, started: None, requests: 0, bytes: 0, peeks: true, has_peeked: false }
     }
 
     /// The object's name for messages.
@@ -103,8 +104,13 @@ impl<'a> Ranges<'a> {
             let Target { key, version, .. } = &self.target;
             let peeked = self.target.retry.run(|_| self.store.peek(key, version.as_deref(), at, LAST)).await?;
             match peeked {
-                Peeked::Range(range) if range.first == at && range.last <= LAST => return Ok(Some(range.last + 1)),
-                Peeked::Nothing => return Ok(None),
+                Peeked::Range(range) if range.first == at && range.last <= LAST => {
+                    self.has_peeked = true;
+                    return Ok(Some(range.last + 1));
+                }
+                Peeked::Nothing if self.has_peeked => return Ok(None),
+                // Nobody promises that a HEAD is answered like a read: a read tells.
+                Peeked::Nothing => {}
                 Peeked::Range(_) | Peeked::Mute => self.peeks = false,
             }
         }
