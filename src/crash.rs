@@ -86,4 +86,24 @@ mod tests {
         assert_eq!(words.matches("the program panicked").count(), 1, "{words}");
         assert!(words.contains("two\\nlines (src/crash.rs, line") && !words.contains("RUST_BACKTRACE"), "{words}");
     }
+
+    /// The same of a tool that has something to see to first: here, to wait until it was asked to.
+    #[test]
+    fn a_tool_that_has_something_to_lose_ends_in_its_own_way() {
+        if std::env::var_os(CHILD).is_some() {
+            let (asked, at_once) = std::sync::mpsc::channel();
+            super::see_to_it(move || asked.send(()).is_ok());
+            super::install();
+            let task = std::thread::spawn(|| panic!("in a task"));
+            at_once.recv().expect("it is asked to end");
+            assert!(task.join().is_err());
+            std::process::exit(7);
+        }
+        let name = "crash::tests::a_tool_that_has_something_to_lose_ends_in_its_own_way";
+        let mut child = Command::new(std::env::current_exe().expect("this program"));
+        let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output().expect("a child");
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(7), "{words}");
+        assert_eq!(words.matches("this is a mistake in the program").count(), 1, "{words}");
+    }
 }
