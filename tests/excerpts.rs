@@ -1,9 +1,12 @@
 //! Joining a recording late, cutting clips out of it, and looking into it: `reader --from`, `--to` and `--probe`.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use serde_json::Value;
 
 use crate::support::PART;
 use crate::support::lab::Lab;
+use crate::support::liar::{Liar, Recording};
 use crate::support::media::{Frame, extent, frames, make, packets, picture, sound};
 use crate::support::proxy::Proxy;
 use crate::support::run::Launch;
@@ -344,6 +347,25 @@ fn a_probe_tells_the_truth_of_a_cut_recording_however_it_is_fragmented() {
         assert!((number("bit_rate") / bits - 1.0).abs() < 0.02, "{flags}: {bits}, {report:#}");
         writer.end_with(&source[PART + 1000..]).code(0);
     }
+}
+
+/// Of a store that states a part size which no upload can have, and tells by no HEAD how far it can be read.
+#[test]
+fn a_probe_of_an_upload_that_grows_at_each_look_comes_to_an_end() {
+    let lab = Lab::new();
+    let source = make(&[picture(30, 10), sound(30)], &format!("{H264} {AAC} {FRAGMENTS}"));
+    let (begin, step) = (source.len() / 3, source.len() / 100);
+    let looks = AtomicUsize::new(0);
+    let growing = Liar::start(move |asked| {
+        let readable = (begin + looks.fetch_add(1, Relaxed) * step).min(source.len());
+        let answer = Recording::open(source[..readable].to_vec()).answer(asked);
+        answer.header("x-backblaze-live-read-part-size", u64::MAX)
+    });
+    let probe = Launch::reader(&lab, &[KEY, "--probe", "--json", "--endpoint-url", growing.endpoint()]).start().wait();
+    let report: Value = serde_json::from_slice(&probe.code(0).out).expect("JSON");
+    assert_eq!((&report["growing"], &report["part_size"]), (&true.into(), &Value::Null), "{report:#}");
+    assert_eq!(report["tracks"][0]["frame_rate"], 25.0, "{report:#}");
+    assert!(report["requests"].as_u64().is_some_and(|count| count <= 20), "{report:#}");
 }
 
 #[test]
