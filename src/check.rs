@@ -88,7 +88,7 @@ pub async fn check(
     match &listed {
         Err(error) if error.kind == Kind::WrongRegion => say(Verdict::Bad, "region", error.to_string()),
         Err(error) if matches!(error.kind, Kind::Passing | Kind::Setup) => {
-            say(Verdict::Bad, "connection", error.to_string())
+            say(Verdict::Bad, "connection", error.to_string());
         }
         Err(error) if error.kind == Kind::Denied && error.code.as_deref() != Some("AccessDenied") => {
             say(Verdict::Bad, "credentials", error.to_string());

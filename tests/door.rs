@@ -8,7 +8,8 @@ use bytes::Bytes;
 use live_read::part::{PartNumber, PartSize};
 use live_read::store::{Access, Connection, Fetched, Head, Kind, OpenUpload, Piece, Store, StoreError};
 
-use crate::support::liar::{Answer, Asked, Liar, Op, Recording, Then, upload, uploads_list};
+use crate::support::liar::{Answer, Asked, Liar, Op, Then};
+use crate::support::recording::{Recording, upload, uploads_list};
 
 const KEY: &str = "stream.mp4";
 const CREATED: &str =

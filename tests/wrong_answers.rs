@@ -5,7 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use crate::support::liar::{Answer, Liar, Op, Play, Recording, Then};
+use crate::support::liar::{Answer, Liar, Op, Play, Then};
+use crate::support::recording::Recording;
 use crate::support::run::{Launch, Outcome};
 use crate::support::{Store, Tool, bytes};
 

@@ -9,6 +9,7 @@ pub mod liar;
 pub mod media;
 pub mod playlist;
 pub mod proxy;
+pub mod recording;
 pub mod run;
 pub mod s3;
 pub mod scene;
