@@ -224,7 +224,7 @@ impl Follower {
             Event::Facts(Facts { version, .. })
                 if self.target.version.is_none() && self.located.was_before(version.as_ref()) =>
             {
-                self.at_absence()
+                self.at_absence(sent)
             }
             Event::Facts(Facts { version, part_size, etag, .. }) => {
                 self.answered = Instant::now();
@@ -242,7 +242,7 @@ impl Follower {
             Event::End(End::Whole) if self.window.is_by_part() && self.window.is_in_part() => self.at_edge(true, sent),
             Event::End(End::Whole) => Ok(self.advance(sent)),
             Event::End(End::Edge { length }) => self.at_edge(length > 0, sent),
-            Event::End(End::Absent) => self.at_absence(),
+            Event::End(End::Absent) => self.at_absence(sent),
             Event::End(End::Failed(error)) => Err(error.into()),
         }
     }
@@ -304,9 +304,9 @@ impl Follower {
     }
 
     /// 404 where there was, or should be, an upload: it is over, or it cannot be read live.
-    fn at_absence(&mut self) -> Result<Option<News>, FollowError> {
+    fn at_absence(&mut self, sent: Instant) -> Result<Option<News>, FollowError> {
         let edge = self.back_to_edge();
-        self.presence.absent = true;
+        self.presence.is_absent(sent);
         if let Some(size) = self.complete {
             if std::mem::replace(&mut self.target.live, false) {
                 // Complete, but not to be read with the Live Read header.
@@ -341,7 +341,7 @@ impl Follower {
                 self.heard.elapsed() >= long && self.listed.elapsed() >= long
             }
             Look::Absent => {
-                !self.presence.is_unreadable() || self.presence.doubted || self.listed.elapsed() >= LONG_SILENCE
+                !self.presence.is_unreadable() || self.presence.confirmed || self.listed.elapsed() >= LONG_SILENCE
             }
         };
         if thorough {
@@ -352,7 +352,7 @@ impl Follower {
         let case = Case {
             look,
             thorough,
-            doubted: self.presence.doubted,
+            doubted: self.presence.confirmed,
             pinned: self.target.version.clone(),
             free,
             unseen: !self.presence.seen,

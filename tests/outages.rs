@@ -1,6 +1,7 @@
 //! Both tools through a network that misbehaves: every byte arrives once and in its place, or what arrived is a clean
 //! beginning and one message says what happened.
 
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use crate::support::proxy::Weather;
@@ -198,7 +199,8 @@ fn a_time_limit_holds_while_nothing_can_be_asked_in_every_mode() {
     scene.part(&scene.begin(), 1, &bytes(11, 1000));
     let copy = scene.store.dir().join("copy");
     std::fs::write(&copy, bytes(11, 500)).expect("a beginning of it");
-    scene.network.set(Weather::Refuse);
+    // A port at which nobody listens might be given to another test.
+    scene.network.set(Weather::Stall);
     let copy = copy.to_str().expect("a plain path");
     for options in
         [&[][..], &["--no-wait"], &["--from", "live"], &["--probe"], &[copy, "--resume"], &["--follow-rollover"]]
@@ -209,6 +211,21 @@ fn a_time_limit_holds_while_nothing_can_be_asked_in_every_mode() {
         assert!(log.contains(OBJECT) && log.contains("within 0.6 s"), "{options:?}: {log}");
     }
     assert_eq!(std::fs::read(copy).expect("the file"), bytes(11, 500));
+}
+
+#[test]
+fn a_closed_output_ends_a_reader_whose_questions_fail() {
+    let scene = Scene::new();
+    scene.part(&scene.begin(), 1, &bytes(13, 1000));
+    let mut reader = Tool::reader(&scene.store, &[KEY]);
+    let mut stdout = reader.stdout.take().expect("its output");
+    stdout.read_exact(&mut [0; 1000]).expect("all that there is");
+    scene.store.faults(&json!([{ "operation": "HeadObject", "status": 503 }]));
+    reader.wait_for("Trying again");
+    drop(stdout);
+    let (status, _, log) = reader.finish();
+    assert_eq!(status.code(), Some(0), "{log}");
+    scene.store.clear_faults();
 }
 
 #[test]
