@@ -222,7 +222,7 @@ impl Outbox {
             }
             let (pool, spools) = (self.shared.pool.clone(), self.spool.is_some() && in_memory > 0);
             tokio::select! {
-                buffer = pool.acquire_for_input(), if in_memory <= 1 => return Ok(buffer?),
+                buffer = pool.acquire_at_need(), if in_memory <= 1 => return Ok(buffer?),
                 stored = self.stored() => stored?,
                 // Without a buffer for so long, the part that waits in memory has to go as well.
                 () = sleep(LOOK_AGAIN), if spools => if self.is_away() { self.spill(); },

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 pub struct PartPool {
     permits: Arc<Semaphore>,
     free: Arc<Mutex<Vec<Vec<u8>>>>,
-    /// How many wait for a buffer to fill with input.
+    /// How many wait for a buffer that others have to make room for.
     wanting: Arc<watch::Sender<usize>>,
     part_len: usize,
 }
@@ -52,22 +52,23 @@ impl PartPool {
         }
     }
 
-    /// Waits for a buffer to fill with input. While it waits, [`wanted`](Self::wanted) tells others to give up theirs.
+    /// Waits for a buffer to fill with input, or with a part to be sent again, which no other part may keep from it. While it
+    /// waits, [`wanted`](Self::wanted) tells others to give up theirs.
     ///
     /// # Errors
     /// [`NoMemory`] when the system refuses the memory.
-    pub async fn acquire_for_input(&self) -> Result<PartBuffer, NoMemory> {
+    pub async fn acquire_at_need(&self) -> Result<PartBuffer, NoMemory> {
         let _wanting = Wanting::new(&self.wanting);
         self.acquire().await
     }
 
-    /// Waits until input waits for a buffer.
+    /// Waits until somebody waits for a buffer [at need](Self::acquire_at_need).
     pub async fn wanted(&self) {
         // The sender lives as long as the pool.
         drop(self.wanting.subscribe().wait_for(|wanting| *wanting > 0).await);
     }
 
-    /// Whether input waits for a buffer.
+    /// Whether somebody waits for a buffer [at need](Self::acquire_at_need).
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         *self.wanting.borrow() > 0

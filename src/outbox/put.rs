@@ -42,7 +42,8 @@ impl Parcel {
         };
         let mut buffer = match buffer {
             Some(buffer) => buffer,
-            None => shared.pool.acquire().await?,
+            // Parts that wait for their turn behind this one may have all buffers.
+            None => shared.pool.acquire_at_need().await?,
         };
         let read = tokio::task::block_in_place(|| spooled.read_into(&mut buffer));
         read.map_err(|cause| OutboxError::Spool { number: self.number, cause })?;
@@ -136,7 +137,7 @@ pub(super) async fn put(
     }
 }
 
-/// Waits until the next attempt; meanwhile the memory is given to input that waits for it.
+/// Waits until the next attempt; meanwhile the memory is given to who waits for it.
 async fn pause(wait: Duration, parcel: &Parcel, shared: &Shared, spool: Option<&Spool>, over: &watch::Receiver<bool>) {
     let until = Instant::now() + wait;
     let (mut over, mut spool) = (over.clone(), spool);

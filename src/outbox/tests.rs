@@ -96,3 +96,32 @@ async fn what_fails_when_it_is_over_is_not_tried_again() {
     assert_eq!(outbox.remainder().keys().map(|number| number.get()).collect::<Vec<_>>(), [1, 3]);
     assert!(outbox.ledger.size_of(number(2)).is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_on_disk_are_sent_again_though_parts_behind_them_have_all_the_memory() {
+    let (store, shelf) = scripted::store();
+    let dir = tempfile::tempdir().expect("a directory");
+    let up = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = up.clone();
+    shelf.script(move |asked, _| match asked.op {
+        Op::PutPart if !seen.load(Relaxed) => Reply::Status(500, "InternalError"),
+        _ => Reply::Honest,
+    });
+    let mut outboxes: Vec<Outbox> = Vec::new();
+    for _ in 0..3 {
+        let id = shelf.begin("key", PART as u64);
+        let mut new = outbox(&store, &id, 1, Duration::from_secs(3600), &dir);
+        if let Some(first) = outboxes.first() {
+            new = new.sharing(first.shared());
+        }
+        // The first fails and goes to disk when there is no buffer left; the second waits in memory.
+        soon(fill(&mut new, 1)).await;
+        soon(fill(&mut new, 2)).await;
+        outboxes.push(new);
+    }
+    up.store(true, Relaxed);
+    let drains = outboxes.iter_mut().map(Outbox::drain);
+    for drained in soon(futures_util::future::join_all(drains)).await {
+        drained.expect("all is stored");
+    }
+}
