@@ -79,6 +79,22 @@ assert keys == ['a key+%', 'key'], keys
 url = s3.generate_presigned_url('get_object', Params={'Bucket': bucket, 'Key': 'a key+%'})
 import urllib.request
 assert urllib.request.urlopen(url).read() == b'small'
+# Without the settings for Backblaze a boto3 of 2025 or later is refused, whatever it asks for.
+from botocore.exceptions import ClientError
+def refused(ask, header):
+    try:
+        ask()
+    except ClientError as error:
+        told = error.response['Error']
+        assert told['Code'] == 'InvalidArgument' and header in told['Message'], told
+    else:
+        raise AssertionError('not refused: ' + header)
+if tuple(map(int, boto3.__version__.split('.')[:2])) >= (1, 36):
+    usual = Config(s3={'addressing_style': 'path'}, response_checksum_validation='when_supported')
+    usual = boto3.client('s3', config=usual)
+    refused(lambda: usual.get_object(Bucket=bucket, Key='key'), 'x-amz-checksum-mode')
+    rules = {'CORSRules': [{'AllowedOrigins': ['*'], 'AllowedMethods': ['GET']}]}
+    refused(lambda: s3.put_bucket_cors(Bucket=bucket, CORSConfiguration=rules), 'checksum')
 # boto3 insists on a checksum here, which Backblaze refuses; Content-MD5 is what it takes.
 import base64, hashlib
 def md5(request, **_):

@@ -92,8 +92,11 @@ fn a_store_that_starts_again_is_still_trusted() {
 fn a_store_whose_authority_is_not_known_is_not_talked_to() {
     let store = Store::with_tls(&[]);
     store.clear_requests();
-    let writer = Launch::writer(&store, &[KEY, "--retry-timeout", "1s"]).no_env("AWS_CA_BUNDLE").start();
-    writer.end_with(b"data").failed_with_one_message("certificate");
+    // At once: no other attempt would find another certificate.
+    let writer = Launch::writer(&store, &[KEY]).no_env("AWS_CA_BUNDLE").start();
+    writer.end_with(b"data").failed_with_one_message("AWS_CA_BUNDLE").says("certificate");
+    let reader = Launch::reader(&store, &[KEY]).no_env("AWS_CA_BUNDLE").start();
+    reader.wait().failed_with_one_message("AWS_CA_BUNDLE").says("certificate");
     assert_eq!(store.requests()["bytes_in"], 0);
     let reader = Launch::reader(&store, &[KEY]).env("AWS_CA_BUNDLE", store.dir().join("data").join("tls.json")).start();
     reader.wait().failed_with_one_message("AWS_CA_BUNDLE");
