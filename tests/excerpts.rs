@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use crate::support::PART;
 use crate::support::lab::Lab;
-use crate::support::liar::{Liar, Recording};
+use crate::support::liar::Liar;
 use crate::support::media::{Frame, extent, frames, make, packets, picture, sound};
 use crate::support::proxy::Proxy;
+use crate::support::recording::Recording;
 use crate::support::run::Launch;
 
 const KEY: &str = "live/show.mp4";
