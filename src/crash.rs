@@ -97,6 +97,8 @@ mod tests {
             let task = std::thread::spawn(|| panic!("in a task"));
             at_once.recv().expect("it is asked to end");
             assert!(task.join().is_err());
+            // The message is on its way.
+            crate::stderr::outlet().settle(crate::stderr::PATIENCE);
             std::process::exit(7);
         }
         let name = "crash::tests::a_tool_that_has_something_to_lose_ends_in_its_own_way";
