@@ -52,6 +52,12 @@ impl PartPool {
         }
     }
 
+    /// Another pool, of `count` buffers of the same size.
+    #[must_use]
+    pub fn another(&self, count: usize) -> Self {
+        Self::new(count, self.part_len)
+    }
+
     /// Waits for a buffer to fill with input, or with a part to be sent again, which no other part may keep from it. While it
     /// waits, [`wanted`](Self::wanted) tells others to give up theirs.
     ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::shared::Shared;
 use super::{Address, OutboxError, Stored};
@@ -17,6 +17,9 @@ use crate::store::{ETag, Kind, StoreError};
 
 /// Between two rounds of attempts of a part that does not give up.
 const NEXT_ROUND: Duration = Duration::from_secs(5);
+
+/// How long a part on disk waits for a buffer of the pool.
+const SPARE_AFTER: Duration = Duration::from_secs(1);
 
 /// A part, wherever its bytes are at the moment.
 #[derive(Debug, Clone)]
@@ -42,8 +45,11 @@ impl Parcel {
         };
         let mut buffer = match buffer {
             Some(buffer) => buffer,
-            // Parts that wait for their turn behind this one may have all buffers.
-            None => shared.pool.acquire_at_need().await?,
+            // Parts that wait for their turn behind this one may have all buffers, and have to keep them if the disk is full.
+            None => tokio::select! {
+                buffer = shared.pool.acquire_at_need() => buffer?,
+                buffer = async { sleep(SPARE_AFTER).await; shared.spare.acquire().await } => buffer?,
+            },
         };
         let read = tokio::task::block_in_place(|| spooled.read_into(&mut buffer));
         read.map_err(|cause| OutboxError::Spool { number: self.number, cause })?;

@@ -14,6 +14,8 @@ use crate::pool::PartPool;
 pub struct Shared {
     /// The buffers.
     pub(super) pool: PartPool,
+    /// One more, for a part on disk while all others are held by parts that cannot go there because it is full.
+    pub(super) spare: PartPool,
     /// Who has one may send a part.
     pub(super) turns: Arc<Semaphore>,
     /// Parts in flight at once.
@@ -38,6 +40,7 @@ impl Shared {
         let now = Instant::now();
         let state = State { moved: now, closed: (!spools).then_some(now), ended: false };
         Self {
+            spare: pool.another(1),
             pool,
             turns: Arc::new(Semaphore::new(concurrency)),
             concurrency,

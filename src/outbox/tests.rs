@@ -99,6 +99,17 @@ async fn what_fails_when_it_is_over_is_not_tried_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_on_disk_are_sent_again_though_parts_behind_them_have_all_the_memory() {
+    sent_again(1 << 30).await;
+}
+
+/// Those behind them cannot give the memory up.
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_on_disk_are_sent_again_though_the_disk_is_full() {
+    sent_again(PART as u64).await;
+}
+
+/// Three outboxes with a part on disk and one in memory each, and a spool of this size each.
+async fn sent_again(limit: u64) {
     let (store, shelf) = scripted::store();
     let dir = tempfile::tempdir().expect("a directory");
     let up = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -111,6 +122,8 @@ async fn parts_on_disk_are_sent_again_though_parts_behind_them_have_all_the_memo
     for _ in 0..3 {
         let id = shelf.begin("key", PART as u64);
         let mut new = outbox(&store, &id, 1, Duration::from_secs(3600), &dir);
+        let settings = SpoolSettings { dir: dir.path().to_owned(), make_dir: false, limit };
+        new.spool = Some(Spool::new(&settings, PART as u64, 1));
         if let Some(first) = outboxes.first() {
             new = new.sharing(first.shared());
         }
