@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use live_read::part::PartSize;
-use live_read::pool::PartPool;
-use live_read::progress::Progress;
-use live_read::sink::Sink;
-use live_read::source::Source;
+use live_read::protocol::part::PartSize;
+use live_read::reader::sink::Sink;
+use live_read::tool::progress::Progress;
+use live_read::writer::pool::PartPool;
+use live_read::writer::source::Source;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use live_read::part::{PartNumber, PartSize};
+use live_read::protocol::part::{PartNumber, PartSize};
 use live_read::store::{Access, Connection, Fetched, Head, Kind, OpenUpload, Piece, Store, StoreError};
 
 use crate::support::liar::{Answer, Asked, Liar, Op, Then};

@@ -300,7 +300,7 @@ fn a_probe_tells_what_is_there_without_reading_it() {
 
 /// Frames of the picture in the fragments that are all there, and where the last of those ends.
 fn whole_fragments(data: &[u8]) -> (u64, u64) {
-    use live_read::fmp4::{Found, Scanner};
+    use live_read::media::fmp4::{Found, Scanner};
     let (mut frames, mut bytes) = (0, 0);
     for found in Scanner::new().feed(data) {
         if let Found::Begun(fragment) = found
@@ -516,7 +516,7 @@ fn damaged_streams_do_no_harm() {
 /// Every finding about a damaged stream is the same however it is sliced, and none takes long or much memory.
 #[test]
 fn damaged_real_streams_are_read_the_same_however_sliced() {
-    use live_read::fmp4::{Found, Scanner};
+    use live_read::media::fmp4::{Found, Scanner};
     let scan = |data: &[u8], slice: usize| -> Vec<Found> {
         let mut scanner = Scanner::new();
         data.chunks(slice).flat_map(|slice| scanner.feed(slice)).collect()

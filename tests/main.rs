@@ -3,6 +3,7 @@
 mod support;
 
 mod abort;
+mod architecture;
 mod bounds;
 mod command_line;
 mod credentials;

@@ -8,30 +8,30 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use live_read::chain;
 use live_read::cli::reader::{By, POLL_INTERVAL, ReaderArgs};
-use live_read::cli::units::show_bytes;
-use live_read::copy;
-use live_read::examine;
-use live_read::exit::Exit;
-use live_read::held::Held;
-use live_read::join;
-use live_read::locate::Wanted;
-use live_read::logging::Console;
-use live_read::nowhere;
-use live_read::progress::{self, Progress};
-use live_read::read_error::ReadError;
-use live_read::reading::Reading;
-use live_read::retry::Retry;
-use live_read::shutdown::EndSignals;
-use live_read::sink::{Sink, SinkError};
-use live_read::stats::{self, Stats};
+use live_read::cli::run;
+use live_read::human::sizes::show_bytes;
+use live_read::message::logging::Console;
+use live_read::object::locate::Wanted;
+use live_read::object::reading::Reading;
+use live_read::reader::chain;
+use live_read::reader::copy;
+use live_read::reader::error::ReadError;
+use live_read::reader::held::Held;
+use live_read::reader::join;
+use live_read::reader::probe;
+use live_read::reader::sink::{Sink, SinkError};
+use live_read::store::retry::Retry;
 use live_read::store::{Connection, Store};
-use live_read::tool;
+use live_read::tool::exit::Exit;
+use live_read::tool::nowhere;
+use live_read::tool::progress::{self, Progress};
+use live_read::tool::shutdown::EndSignals;
+use live_read::tool::stats::{self, Stats};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
-    tool::run::<ReaderArgs, _>("reader", run)
+    run::run::<ReaderArgs, _>("reader", run)
 }
 
 /// Runs the tool until it is done or a signal ends it.
@@ -172,7 +172,7 @@ fn wanted(args: &ReaderArgs) -> Wanted {
 
 /// Tells what is in the recording.
 async fn probe(store: &Store, wanted: &Wanted, json: bool) -> Exit {
-    let report = match copy::in_time(store, wanted, Box::pin(examine::examine(store, wanted))).await {
+    let report = match copy::in_time(store, wanted, Box::pin(probe::examine(store, wanted))).await {
         Ok(report) => report,
         Err(error) => {
             tracing::error!("{error}");

@@ -9,39 +9,39 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use live_read::abort;
-use live_read::check::{self, Verdict};
 use live_read::cli::going_on::LeftOpen;
+use live_read::cli::run;
 use live_read::cli::tell;
-use live_read::cli::units::show_bytes;
 use live_read::cli::writer::{WriterArgs, content_type_of};
-use live_read::exit::Exit;
 use live_read::hls::rebuild;
 use live_read::hls::rendition::Membership;
 use live_read::hls::{self, Hls};
-use live_read::kept::{self, Kept, KeptFile};
-use live_read::logging::Console;
-use live_read::part::PartSize;
-use live_read::progress::{self, Progress};
-use live_read::resume::{self, Held, Input, ResumeError, Wanted};
-use live_read::retry::Retry;
-use live_read::rollover::{self, RollError, Rolled};
-use live_read::setup_cors;
-use live_read::shell::shell_word;
-use live_read::shutdown::{self, EndSignals};
-use live_read::source::{Source, SourceError, StopSignal};
-use live_read::spool::SpoolSettings;
-use live_read::spool_dir::{self, Medium, SpoolDir};
-use live_read::stats::{self, Stats};
-use live_read::stderr::{PATIENCE, outlet};
+use live_read::human::shell::shell_word;
+use live_read::human::sizes::show_bytes;
+use live_read::message::logging::Console;
+use live_read::message::stderr::{PATIENCE, outlet};
+use live_read::protocol::part::PartSize;
+use live_read::store::retry::Retry;
 use live_read::store::{Connection, Store};
-use live_read::tail::TailSettings;
-use live_read::tool;
-use live_read::upload::{self, Ended, Plan, WriteError};
+use live_read::tool::exit::Exit;
+use live_read::tool::progress::{self, Progress};
+use live_read::tool::shutdown::{self, EndSignals};
+use live_read::tool::stats::{self, Stats};
+use live_read::writer::abort;
+use live_read::writer::check::{self, Verdict};
+use live_read::writer::kept::{self, Kept, KeptFile};
+use live_read::writer::resume::{self, Held, Input, ResumeError, Wanted};
+use live_read::writer::rollover::{self, RollError, Rolled};
+use live_read::writer::setup_cors;
+use live_read::writer::source::{Source, SourceError, StopSignal};
+use live_read::writer::spool::SpoolSettings;
+use live_read::writer::spool_dir::{self, Medium, SpoolDir};
+use live_read::writer::tail::TailSettings;
+use live_read::writer::upload::{self, Ended, Plan, WriteError};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
-    tool::run::<WriterArgs, _>("writer", run)
+    run::run::<WriterArgs, _>("writer", run)
 }
 
 /// How long the end waits until throw-away uploads are aborted ...
@@ -69,7 +69,7 @@ async fn until_a_signal(
     let (stop, stopped) = shutdown::stop_switch();
     let (end_at_once, at_once) = shutdown::stop_switch();
     // After a panic in any task, what was taken and not stored is kept as after a second signal.
-    live_read::crash::see_to_it({
+    live_read::tool::crash::see_to_it({
         let (progress, end_at_once) = (progress.clone(), end_at_once.clone());
         move || {
             end_at_once.send_replace(true);
@@ -251,14 +251,7 @@ async fn copy(
         Ok(held) => held,
         Err(error) => {
             let cause = error.to_string();
-            let retrieve = match (&error, &args.kept) {
-                (ResumeError::NotOpen { .. } | ResumeError::NotOfIt { .. }, Some(kept)) => format!(
-                    ". `writer ANOTHER-KEY --kept {}{} </dev/null` makes an object of the bytes that were kept",
-                    shell_word(&kept.to_string_lossy()),
-                    words.options
-                ),
-                _ => String::new(),
-            };
+            let retrieve = how_to_retrieve(&error, args.kept.as_deref(), words);
             tracing::error!("{}. Nothing has been changed{retrieve}", cause.trim_end_matches('.'));
             return Exit::Failed;
         }
@@ -315,6 +308,18 @@ async fn copy(
         status.abort();
     }
     exit
+}
+
+/// What to do with kept bytes whose upload is gone, as the end of a message.
+fn how_to_retrieve(error: &ResumeError, kept: Option<&Path>, words: &Words) -> String {
+    match (error, kept) {
+        (ResumeError::NotOpen { .. } | ResumeError::NotOfIt { .. }, Some(kept)) => format!(
+            ". `writer ANOTHER-KEY --kept {}{} </dev/null` makes an object of the bytes that were kept",
+            shell_word(&kept.to_string_lossy()),
+            words.options
+        ),
+        _ => String::new(),
+    }
 }
 
 /// Where input may wait and is kept; warns where that is memory.

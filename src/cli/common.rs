@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use crate::log_lines::safe;
-use crate::logging::LogFormat;
-use crate::stderr::{PATIENCE, outlet};
+use crate::message::log_lines::safe;
+use crate::message::logging::LogFormat;
+use crate::message::stderr::{PATIENCE, outlet};
 use crate::store::{Access, Connection};
 
 /// Options of both tools.
@@ -23,12 +23,12 @@ pub struct CommonArgs {
     pub path_style: bool,
 
     /// How long one request may keep failing before that is final
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::units::duration, help_heading = "Store")]
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = crate::human::sizes::duration, help_heading = "Store")]
     pub retry_timeout: std::time::Duration,
 
     /// How long the store may be silent before a request is sent again; a part's upload gets as much again for each 3 MB
     /// [default: 30, and 20 in the middle of an answer]
-    #[arg(long, value_name = "DURATION", value_parser = super::units::interval, help_heading = "Store")]
+    #[arg(long, value_name = "DURATION", value_parser = crate::human::sizes::interval, help_heading = "Store")]
     pub stall_timeout: Option<std::time::Duration>,
 
     /// No status line; start, end, warnings and errors are still said

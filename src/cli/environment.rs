@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::dotenv;
-use crate::secrets;
+use crate::message::secrets;
 
 /// Settings that go into a header or a signature as they are.
 const IN_HEADERS: [&str; 6] = [

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::cli::units::show_bytes;
-use crate::kept::{Kept, Written};
-use crate::shell::shell_word;
-use crate::source::SourceError;
+use crate::human::shell::shell_word;
+use crate::human::sizes::show_bytes;
+use crate::writer::kept::{Kept, Written};
+use crate::writer::source::SourceError;
 
 /// An upload that was left open.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@ mod dotenv;
 pub mod environment;
 pub mod going_on;
 pub mod reader;
+pub mod run;
 pub mod tell;
 pub mod times;
-pub mod units;
 pub mod writer;

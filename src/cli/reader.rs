@@ -6,11 +6,12 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 
 use super::common::{CommonArgs, key};
-use super::{times, units};
-use crate::join::Excerpt;
-use crate::place::{Place, When};
+use super::times;
+use crate::cli::run::Arguments;
+use crate::human::sizes;
+use crate::object::place::{Place, When};
+use crate::reader::join::Excerpt;
 use crate::store::Access;
-use crate::tool::Arguments;
 
 /// Copies an S3 object to a file or standard output while it is still being written
 ///
@@ -41,7 +42,7 @@ pub struct ReaderArgs {
 
     /// Longest wait between two looks for data that is not there yet [default: 1; not given, and once parts come in a
     /// known rhythm, only around the time when the next is due and half-way]
-    #[arg(long, value_name = "SECONDS", value_parser = units::interval)]
+    #[arg(long, value_name = "SECONDS", value_parser = sizes::interval)]
     pub poll_interval: Option<Duration>,
 
     /// Do not wait for an upload to begin: follow the newest open one, else read the finished object
@@ -91,7 +92,7 @@ pub struct ReaderArgs {
     pub anon: bool,
 
     /// Give up when nothing new has come for this long, or when there is nothing to read for as long [default: never]
-    #[arg(long, value_name = "SECONDS", value_parser = units::interval)]
+    #[arg(long, value_name = "SECONDS", value_parser = sizes::interval)]
     pub timeout: Option<Duration>,
 
     /// Options of both tools.
@@ -155,9 +156,9 @@ pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Bytes per range request: 1 B to 5 GiB.
 fn chunk_size(text: &str) -> Result<u64, String> {
-    match units::size(text)? {
+    match sizes::size(text)? {
         0 => Err("at least 1 byte".to_owned()),
-        size if size > crate::live_read::MAX_PART_SIZE => Err("at most 5 GiB".to_owned()),
+        size if size > crate::protocol::live_read::MAX_PART_SIZE => Err("at most 5 GiB".to_owned()),
         size => Ok(size),
     }
 }

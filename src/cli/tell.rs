@@ -4,11 +4,11 @@
 use std::path::Path;
 
 use super::going_on::LeftOpen;
-use crate::completion::Fate;
-use crate::kept::Kept;
-use crate::rollover::{RollError, Unfinished};
-use crate::shell::shell_word;
-use crate::upload::{Cause, WriteError};
+use crate::human::shell::shell_word;
+use crate::writer::completion::Fate;
+use crate::writer::kept::Kept;
+use crate::writer::rollover::{RollError, Unfinished};
+use crate::writer::upload::{Cause, WriteError};
 
 /// The error with what is left of the upload, and how to go on. `object` is the key as messages name it; `words` have the
 /// key, the input and the options.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
-use super::units;
-use crate::place::{Place, When};
+use crate::human::sizes;
+use crate::object::place::{Place, When};
 
 /// Parses where to begin.
 ///
@@ -15,7 +15,7 @@ use crate::place::{Place, When};
 pub fn place(text: &str) -> Result<Place, String> {
     match text.strip_prefix("live") {
         Some("") => Ok(Place::Live { back: Duration::ZERO }),
-        Some(rest) => match rest.strip_prefix('-').map(units::duration) {
+        Some(rest) => match rest.strip_prefix('-').map(sizes::duration) {
             Some(Ok(back)) => Ok(Place::Live { back }),
             _ => Err(format!("{text:?} is not a place; write live, live-30s, or a time as in 00:10:00")),
         },
@@ -40,7 +40,7 @@ pub fn when(text: &str) -> Result<When, String> {
     }
     let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).map(When::After).map_err(|_| bad());
     if !text.contains(':') {
-        return units::duration(text).map_err(|_| bad()).and_then(nanos);
+        return sizes::duration(text).map_err(|_| bad()).and_then(nanos);
     }
     let mut seconds = 0.0;
     let fields: Vec<&str> = text.split(':').collect();

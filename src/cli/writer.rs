@@ -6,14 +6,14 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::common::{CommonArgs, key};
-use super::units;
+use crate::cli::run::Arguments;
 use crate::hls;
-use crate::key::{MAX_KEY, number_of, numbered};
-use crate::part::PartSize;
-use crate::rollover::Rollover;
-use crate::setup_cors;
+use crate::human::sizes;
+use crate::protocol::key::{MAX_KEY, number_of, numbered};
+use crate::protocol::part::PartSize;
 use crate::store::Access;
-use crate::tool::Arguments;
+use crate::writer::rollover::Rollover;
+use crate::writer::setup_cors;
 
 /// Copies standard input, or a file as it grows, into an S3 object that can be read while it is being written
 ///
@@ -39,7 +39,7 @@ pub struct WriterArgs {
     pub concurrency: u16,
 
     /// How long to wait for a followed file to grow where the system cannot tell
-    #[arg(long, visible_alias = "interval", value_name = "SECONDS", default_value = "0.5", value_parser = units::interval)]
+    #[arg(long, visible_alias = "interval", value_name = "SECONDS", default_value = "0.5", value_parser = sizes::interval)]
     pub poll_interval: Duration,
 
     /// Stop at the end of FILE instead of waiting for more
@@ -61,7 +61,7 @@ pub struct WriterArgs {
     pub spool_dir: Option<PathBuf>,
 
     /// The most that may wait there; 0 lets the input wait instead
-    #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = units::size)]
+    #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = sizes::size)]
     pub spool_limit: u64,
 
     /// Go on with the upload that was left open: with FILE from where the two differ, with standard input behind the bytes
@@ -106,7 +106,7 @@ pub struct WriterArgs {
     pub hls_time: Duration,
 
     /// Show only the last of it while it is being recorded; KEY.dvr.m3u8 shows all [default: all, up to some hours]
-    #[arg(long, value_name = "DURATION", value_parser = units::interval, requires = "hls", help_heading = "HLS")]
+    #[arg(long, value_name = "DURATION", value_parser = sizes::interval, requires = "hls", help_heading = "HLS")]
     pub hls_window: Option<Duration>,
 
     /// Add this stream to a multivariant playlist, which other writers may share
@@ -209,7 +209,7 @@ const LAST_OBJECT: u32 = 99_999;
 
 /// The length of a segment.
 fn segment_time(text: &str) -> Result<Duration, String> {
-    let time = units::duration(text)?;
+    let time = sizes::duration(text)?;
     let fits = (Duration::from_millis(100)..=Duration::from_secs(60)).contains(&time);
     if fits { Ok(time) } else { Err("a segment lasts 100ms to 60s".to_owned()) }
 }
@@ -222,12 +222,12 @@ fn rendition(text: &str) -> Result<String, String> {
 
 /// The size of a part, within the limits.
 fn part_size(text: &str) -> Result<PartSize, String> {
-    PartSize::new(units::size(text)?).map_err(|error| error.to_string())
+    PartSize::new(sizes::size(text)?).map_err(|error| error.to_string())
 }
 
 /// How long a byte may wait, 0.1 s at least: each tail is a request and sends its part again.
 fn max_latency(text: &str) -> Result<Duration, String> {
-    let parsed = units::duration(text)?;
+    let parsed = sizes::duration(text)?;
     if parsed < Duration::from_millis(100) { Err("at least 100ms".to_owned()) } else { Ok(parsed) }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::playlist::{Written, reference};
 use super::walk::PLAYLIST_MAX;
-use crate::key::split_extension;
+use crate::protocol::key::split_extension;
 use crate::store::Store;
 
 /// How long to ask what is there.

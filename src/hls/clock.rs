@@ -3,7 +3,7 @@
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
-use crate::times::show_of_day;
+use crate::human::times::show_of_day;
 
 /// Microseconds since 1970-01-01T00:00:00Z as text, to the millisecond.
 #[must_use]

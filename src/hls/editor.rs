@@ -19,9 +19,9 @@ use super::publish::{Outlet, Step};
 use super::recording::Recording;
 use super::rendition::Rendition;
 use super::{Settings, dvr_key_for, walk};
-use crate::fmp4::Found;
-use crate::live_check::{self, LiveRead};
+use crate::media::fmp4::Found;
 use crate::store::Store;
+use crate::store::live_check::{self, LiveRead};
 
 /// A playlist with more segments than this slides: at 2 s each, three hours, and about a megabyte with the long version
 /// ids of Backblaze B2. See docs/hls.md for what was measured.
@@ -266,7 +266,8 @@ impl Editor {
         let target = self.recording.decide(part_size, self.filled, max_latency);
         tracing::info!("viewers can play {} (target duration {target} s)", self.store.object(&self.settings.key));
         if target > LONG_TARGET {
-            let smaller = if part_size > crate::part::PartSize::DEFAULT.get() { "a smaller --part-size, " } else { "" };
+            let smaller =
+                if part_size > crate::protocol::part::PartSize::DEFAULT.get() { "a smaller --part-size, " } else { "" };
             tracing::warn!(
                 "the playlist changes only every {target} s or so, because so much time passes until a part is full, and viewers \
                  are as far behind: {smaller}--max-latency or a higher bit rate would bring them closer"

@@ -10,7 +10,7 @@ use super::Settings;
 use super::editor::Editor;
 use super::ending::Ending;
 use super::news::{News, Origin};
-use crate::fmp4::Scanner;
+use crate::media::fmp4::Scanner;
 use crate::store::Store;
 
 /// What the writer tells of its upload. Cheap to clone.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::playlist::encode;
 use super::publish::write_once;
 use super::rendition::{BadRendition, Rendition};
-use crate::retry::Retry;
+use crate::store::retry::Retry;
 use crate::store::{Kind, Store, StoreError};
 
 /// How long one request may keep failing.

@@ -46,7 +46,7 @@ pub mod walk;
 
 use std::time::Duration;
 
-use crate::key::split_extension;
+use crate::protocol::key::split_extension;
 
 pub use ending::Ending;
 pub use feed::Hls;

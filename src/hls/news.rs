@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::playlist::Written;
-use crate::fmp4::{Found, Header};
+use crate::media::fmp4::{Found, Header};
 
 /// Where an object is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,10 +13,10 @@ use super::segments::Segment;
 use super::unfit::Unfit;
 use super::walk::{self, Reach, Walk};
 use super::{Settings, publish};
-use crate::key::numbered;
-use crate::live_read::MAX_PARTS;
-use crate::locate::may_not_list;
-use crate::retry::Retry;
+use crate::object::locate::may_not_list;
+use crate::protocol::key::numbered;
+use crate::protocol::live_read::MAX_PARTS;
+use crate::store::retry::Retry;
 use crate::store::{Store, StoreError};
 
 /// Why there is no playlist.

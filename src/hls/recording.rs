@@ -13,7 +13,7 @@ use super::playlist::{Object, Timeline, Written};
 use super::segmenter::{Begin, Cut, Segmenter, rounded};
 use super::segments::Segment;
 use super::unfit::{self, Unfit};
-use crate::fmp4::{Found, Fragment, Header, Movie};
+use crate::media::fmp4::{Found, Fragment, Header, Movie};
 
 /// Rounding up to the next whole second.
 const SECOND: u64 = 1_000_000;

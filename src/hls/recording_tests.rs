@@ -22,10 +22,10 @@ fn the_target_duration_allows_for_bursts() {
 
 /// An object of so many segments as it is recorded, and how many bytes of it have come in by then.
 fn record(recording: &mut Recording, id: &str, segments: u32) -> (watch::Sender<u64>, Vec<u64>) {
-    use crate::fmp4::fragments::tests::{header, mdat, moof, picture};
+    use crate::media::fmp4::fragments::tests::{header, mdat, moof, picture};
     let (tell, readable) = watch::channel(0);
     recording.begin_object(id.to_owned(), format!("{id}.mp4"), readable, false);
-    let mut scanner = crate::fmp4::Scanner::new();
+    let mut scanner = crate::media::fmp4::Scanner::new();
     let mut ends = Vec::new();
     for found in scanner.feed(&header()) {
         recording.take(found, None).expect("it can be played");

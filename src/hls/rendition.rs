@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::playlist::reference;
-use crate::fmp4::{Movie, TrackKind};
+use crate::media::fmp4::{Movie, TrackKind};
 
 /// Which multivariant playlist a stream belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]

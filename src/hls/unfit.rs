@@ -1,6 +1,6 @@
 //! Why an object cannot be played by a playlist that points into it. Pure.
 
-use crate::fmp4::{Base, Fragment, Movie, TrackKind};
+use crate::media::fmp4::{Base, Fragment, Movie, TrackKind};
 
 /// See the [module](self).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,8 +73,8 @@ pub fn check_fragment(fragment: &Fragment) -> Result<(), Unfit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fmp4::fragments::tests::{header, moof, picture, sound};
-    use crate::fmp4::{Found, Scanner};
+    use crate::media::fmp4::fragments::tests::{header, moof, picture, sound};
+    use crate::media::fmp4::{Found, Scanner};
 
     /// A movie with these tracks.
     fn movie(tracks: &[(TrackKind, &str)]) -> Movie {

@@ -8,10 +8,10 @@ use tokio::sync::{mpsc, watch};
 use super::dvr_key_for;
 use super::news::News;
 use super::playlist::{Kind, Written};
-use crate::fmp4::{Found, Header, Movie, Scanner};
-use crate::retry::Retry;
+use crate::media::fmp4::{Found, Header, Movie, Scanner};
+use crate::object::stretch::{Target, collect};
+use crate::store::retry::Retry;
 use crate::store::{Store, StoreError};
-use crate::stretch::{Target, collect};
 
 /// What one request asks for at least: a `moof` of two seconds and the header of the `mdat` after it fit.
 const LEAST: u64 = 16 << 10;
@@ -185,7 +185,7 @@ async fn restore(
             continue;
         }
         let Some(object) = written.timeline.objects.last().cloned() else { continue };
-        if object.header_len > crate::fmp4::cut::HEADER_MAX as u64 {
+        if object.header_len > crate::media::fmp4::cut::HEADER_MAX as u64 {
             continue;
         }
         let Some(bytes) = walk.bytes(object.header, object.header_len).await? else { continue };

@@ -137,7 +137,7 @@ impl Store {
             // Backblaze B2 refuses the integrity headers that the SDK sends by default.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-            // One place decides about retries (crate::retry); a connection that failed is not used again.
+            // One place decides about retries (crate::store::retry); a connection that failed is not used again.
             .retry_config(
                 RetryConfig::standard()
                     .with_max_attempts(1)

@@ -15,7 +15,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 use aws_sdk_s3::config::SharedHttpClient;
 
-use crate::secrets;
+use crate::message::secrets;
 
 /// How long an instance's metadata service may take. Where there is none, that is what it costs to find out.
 const INSTANCE_PATIENCE: Duration = Duration::from_secs(1);

@@ -9,8 +9,8 @@ use super::read::moment;
 use super::seen::SeenHeader;
 use super::words::is_id;
 use super::{Kind, Store, StoreError, send};
-use crate::live_read::MAX_PART_SIZE;
-use crate::part::PartNumber;
+use crate::protocol::live_read::MAX_PART_SIZE;
+use crate::protocol::part::PartNumber;
 
 /// An upload that has been started and neither completed nor aborted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The one door to S3: the requests that the tools make, and answers in the tools' own terms.
 //!
 //! Nothing of the SDK's types passes this door. Each method sends one request (or the pages of one list) and does not
-//! retry: the SDK's own attempts are set to one, and [`crate::retry`] is the single place that decides about another.
+//! retry: the SDK's own attempts are set to one, and [`crate::store::retry`] is the single place that decides about another.
 //! "Not yet" and "absent" are answers of a read, not errors.
 
 mod connect;
@@ -12,8 +12,10 @@ mod error;
 mod fault;
 mod granted;
 mod list;
+pub mod live_check;
 mod proxy;
 mod read;
+pub mod retry;
 #[cfg(test)]
 #[allow(dead_code, reason = "a test takes of it what it needs")]
 pub(crate) mod scripted;
@@ -21,6 +23,7 @@ mod seen;
 mod sort;
 mod tally;
 mod tls;
+pub mod trial;
 mod watch;
 mod words;
 mod write;

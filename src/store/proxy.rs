@@ -4,7 +4,7 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use http::Uri;
 
 use super::endpoint::{has_port_that_could_be, shown};
-use crate::secrets;
+use crate::message::secrets;
 
 /// The proxy for one scheme.
 #[derive(Debug, Clone)]

@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use super::seen::SeenHeader;
 use super::words::is_id;
 use super::{Kind, Store, StoreError, send};
-use crate::live_read::{ContentRange, ENABLED_HEADER, MAX_OBJECT_SIZE, PART_SIZE_HEADER, RECORDING_METADATA};
-use crate::part::{PartNumber, PartSize};
+use crate::protocol::live_read::{ContentRange, ENABLED_HEADER, MAX_OBJECT_SIZE, PART_SIZE_HEADER, RECORDING_METADATA};
+use crate::protocol::part::{PartNumber, PartSize};
 
 /// 9999-12-31T23:59:59Z: no clock of a store shows more, and sums with it do not overflow.
 const LAST_SECOND: i64 = 253_402_300_799;

@@ -9,8 +9,8 @@ use md5::{Digest, Md5};
 
 use super::words::is_id;
 use super::{Kind, Store, StoreError, send};
-use crate::live_read::{ENABLED_HEADER, PART_SIZE_HEADER, RECORDING_METADATA};
-use crate::part::{PartNumber, PartSize};
+use crate::protocol::live_read::{ENABLED_HEADER, PART_SIZE_HEADER, RECORDING_METADATA};
+use crate::protocol::part::{PartNumber, PartSize};
 
 /// What the store calls a stored part's bytes; given back to it on completion.
 #[derive(Debug, Clone, PartialEq, Eq)]

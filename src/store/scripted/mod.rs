@@ -316,9 +316,9 @@ impl Asked {
             version: parameter("uploadId").or_else(|| parameter("versionId")),
             part: parameter("partNumber").and_then(|number| number.parse().ok()),
             range,
-            live: header(crate::live_read::ENABLED_HEADER).is_some(),
+            live: header(crate::protocol::live_read::ENABLED_HEADER).is_some(),
             body: Bytes::copy_from_slice(request.body().bytes().unwrap_or_default()),
-            declared_part_size: header(crate::live_read::PART_SIZE_HEADER).and_then(|size| size.parse().ok()),
+            declared_part_size: header(crate::protocol::live_read::PART_SIZE_HEADER).and_then(|size| size.parse().ok()),
         }
     }
 }
@@ -340,7 +340,7 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::part::{PartNumber, PartSize};
+    use crate::protocol::part::{PartNumber, PartSize};
     use crate::store::{Fetched, Piece};
 
     const RANGE: Piece = Piece::Range { first: 0, last: 99 };

@@ -9,7 +9,7 @@ use md5::{Digest, Md5};
 use tokio::time::Instant;
 
 use super::{Asked, Op};
-use crate::live_read::PART_SIZE_HEADER;
+use crate::protocol::live_read::PART_SIZE_HEADER;
 
 /// When the store's clock begins: 2026-01-01T00:00:00Z, in seconds since 1970.
 const EPOCH: i64 = 1_767_225_600;

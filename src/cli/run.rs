@@ -1,0 +1,91 @@
+//! What both tools do around their work: settings, messages, signals, a runtime, and an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::common::{CommonArgs, complain};
+use crate::cli::environment;
+use crate::message::logging::{Console, LogSettings};
+use crate::store::{Access, Connection};
+use crate::tool::crash;
+use crate::tool::exit::Exit;
+use crate::tool::shutdown::EndSignals;
+
+/// The command line of a tool.
+pub trait Arguments: Parser {
+    /// Threads that send and receive, beside the one that runs the tool's own work: each further one costs memory.
+    const WORKERS: usize;
+
+    /// The options that both tools take.
+    fn common(&self) -> &CommonArgs;
+
+    /// Checks what clap cannot, and tells who is asking.
+    ///
+    /// # Errors
+    /// In words, for wrong usage.
+    fn access(&self) -> Result<Access, String>;
+}
+
+/// Runs a tool: reads `.env` and the command line, starts the log, catches signals, does `work`.
+pub fn run<A, W>(name: &str, work: W) -> ExitCode
+where
+    A: Arguments,
+    W: AsyncFnOnce(A, Connection, &Console, EndSignals) -> Exit,
+{
+    // First of all, because it changes the environment: no other thread may run by then.
+    let prepared = environment::prepare();
+    crash::install();
+    let warning = match prepared {
+        Ok(warning) => warning,
+        Err(error) => {
+            complain(name, &error);
+            return Exit::Usage.into();
+        }
+    };
+    let args = A::parse();
+    let common = args.common();
+    let console =
+        Console::start(LogSettings { debug: common.debug, debug_sdk: common.debug_sdk, format: common.log_format });
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    let exit = start(args, &console, work);
+    console.clear();
+    console.settle();
+    exit.into()
+}
+
+/// Catches signals and does `work`.
+fn start<A, W>(args: A, console: &Console, work: W) -> Exit
+where
+    A: Arguments,
+    W: AsyncFnOnce(A, Connection, &Console, EndSignals) -> Exit,
+{
+    let connection = match args.access().and_then(|access| args.common().connection(access)) {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Usage;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(A::WORKERS).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("cannot start: {error}");
+            return Exit::Failed;
+        }
+    };
+    let exit = runtime.block_on(async {
+        match EndSignals::catch() {
+            Ok(signals) => work(args, connection, console, signals).await,
+            Err(error) => {
+                tracing::error!("cannot catch signals: {error}");
+                Exit::Failed
+            }
+        }
+    });
+    // A read of standard input that still waits must not keep the program.
+    runtime.shutdown_background();
+    exit
+}

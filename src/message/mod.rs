@@ -1,0 +1,6 @@
+//! What people are told: lines on standard error, without secrets, that nobody waits for.
+
+pub(crate) mod log_lines;
+pub mod logging;
+pub(crate) mod secrets;
+pub mod stderr;

@@ -1,0 +1,498 @@
+//! Follows one object while it grows: fetches ahead while it is behind, looks again at the live edge, and ends when the
+//! upload does. It gives its bytes to whoever asks for the next, and knows nothing of where they go.
+//!
+//! ```text
+//! window of fetches -> (in order) -> next()
+//!        ^                   |
+//!        |   live edge: 416  v
+//!        +---- wait until the next look is due
+//!                  beside it: is the upload over? -> last look -> ended
+//! ```
+//!
+//! Questions about the end run beside the looks, so that a store that does not answer them keeps no data back. What their
+//! answers mean is decided in [`crate::object::ending`].
+//!
+//! The race that loses a tail: 416, then the writer stores its last part and completes, then the upload is found to be
+//! over. So the end is believed only on a 416 that came after that.
+
+use std::future::pending;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+
+use crate::object::announce;
+use crate::object::ending::{Ask, Case, List, Look, Newer, Verdict};
+use crate::object::inquiry::{self, Question};
+use crate::object::locate::{Located, Wanted};
+use crate::object::prefetch::{End, Event, Facts, Fetch, Target};
+use crate::object::presence::Presence;
+use crate::object::reading::{FollowError, Reading};
+use crate::object::rhythm::Rhythm;
+use crate::object::window::Window;
+use crate::store::{Store, StoreError};
+
+/// Silence after which a list of the open uploads is worth its price.
+const LONG_SILENCE: Duration = Duration::from_secs(30);
+
+/// The same for an upload that has not shown a byte: it may have been left behind at its very start.
+const EMPTY_SILENCE: Duration = Duration::from_secs(5);
+
+/// Between two questions after the end of an upload that cannot be read live, where no other interval is asked for.
+const UNREADABLE_LOOK: Duration = Duration::from_millis(1500);
+
+/// A finished upload that does not show its last bytes is asked for them this often.
+const LAST_LOOKS: u32 = 20;
+
+/// A look that has been without an answer for so long says nothing of the upload any more.
+const UNANSWERED: Duration = Duration::from_secs(1);
+
+/// What comes of an object next.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Its next bytes.
+    Bytes(Bytes),
+    /// All that there was has been read: the rest is still to come.
+    Edge,
+    /// There is more to be had than one look brings.
+    Behind,
+    /// It has been read to its end.
+    Ended,
+}
+
+/// One object that is being read.
+pub(crate) struct Follower {
+    store: Store,
+    /// What to look for.
+    wanted: Wanted,
+    timeout: Option<Duration>,
+    /// Between two questions after an upload that cannot be read live.
+    unreadable_look: Duration,
+    target: Target,
+    located: Located,
+    window: Window,
+    rhythm: Rhythm,
+    /// When to look again, while it waits for that.
+    look_at: Option<Instant>,
+    /// Whether the fetch under way followed a wait.
+    waited: bool,
+    /// When the newest answer with data came.
+    answered: Instant,
+    /// When something new last came.
+    heard: Instant,
+    /// Whether bytes were given away, and have been taken when the next are asked for.
+    gave: bool,
+    /// Its size, once it is known to be complete.
+    complete: Option<u64>,
+    /// Looks in vain since the end was known.
+    last_looks: u32,
+    /// A question that has not been answered.
+    question: Option<Question>,
+    /// When the newest question was asked.
+    asked: Instant,
+    /// When open uploads were last listed.
+    listed: Instant,
+    /// Whether a list has been asked for a newer upload in place of one without a byte.
+    looked_for_newer: bool,
+    /// What the live reads say of the upload.
+    presence: Presence,
+    /// What has been said to people.
+    said: announce::Said,
+}
+
+/// What a follower waits for.
+enum Came {
+    Event(Event),
+    Told(Box<Result<(Case, Verdict), StoreError>>),
+    Due,
+    Silence,
+}
+
+impl Follower {
+    /// Held to the `ETag`, where no version is known.
+    pub(crate) fn new(store: &Store, reading: &Reading, located: Located, etag: Option<String>) -> Self {
+        let wanted = &reading.wanted;
+        let target = Target {
+            key: wanted.key.clone(),
+            version: located.version.clone(),
+            etag,
+            // Of a finished object too: only an answer to this header names the part size.
+            live: located.is_open() || reading.by_part,
+            retry: wanted.retry,
+        };
+        let now = Instant::now();
+        Self {
+            store: store.clone(),
+            wanted: wanted.clone(),
+            timeout: reading.timeout,
+            unreadable_look: if reading.strict_poll { wanted.poll_interval } else { UNREADABLE_LOOK },
+            target,
+            complete: located.finished,
+            located,
+            window: Window::new(reading.by_part, reading.chunk_size, reading.queue_size),
+            rhythm: Rhythm::new(wanted.poll_interval, reading.strict_poll),
+            look_at: None,
+            waited: false,
+            answered: now,
+            heard: now,
+            gave: false,
+            last_looks: 0,
+            question: None,
+            asked: now,
+            listed: now,
+            looked_for_newer: false,
+            presence: Presence::default(),
+            said: announce::Said::default(),
+        }
+    }
+
+    /// What is fetched, and from where on.
+    pub(crate) fn window(&mut self) -> &mut Window {
+        &mut self.window
+    }
+
+    /// The offset after the last byte given.
+    pub(crate) fn cursor(&self) -> u64 {
+        self.window.cursor()
+    }
+
+    /// The version that is being read, as far as it is known.
+    pub(crate) fn version(&self) -> Option<&String> {
+        self.target.version.as_ref()
+    }
+
+    /// What comes next. After the end there is nothing more.
+    ///
+    /// # Errors
+    /// [`FollowError`]; what was given before is a clean prefix of the object.
+    pub(crate) async fn next(&mut self) -> Result<News, FollowError> {
+        if std::mem::take(&mut self.gave) {
+            // Whoever takes the bytes may take his time.
+            self.heard = Instant::now();
+        }
+        loop {
+            if self.located.finished == Some(self.cursor()) {
+                return Ok(News::Ended);
+            }
+            if self.look_at.is_none() && !self.window.widen(&self.store, &self.target, self.located.finished) {
+                // No stretch is left to ask for: ten thousand parts have been read.
+                return Ok(News::Ended);
+            }
+            let news = match self.what_comes().await {
+                Came::Event(event) => self.take(event)?,
+                Came::Told(told) => self.judge(*told)?,
+                Came::Due => {
+                    self.look_again();
+                    None
+                }
+                Came::Silence => return Err(self.timed_out()),
+            };
+            if let Some(news) = news {
+                return Ok(news);
+            }
+        }
+    }
+
+    async fn what_comes(&mut self) -> Came {
+        let (look_at, silence) = (self.look_at, self.timeout.map(|limit| self.heard + limit));
+        let event = async {
+            match self.window.front().filter(|_| look_at.is_none()) {
+                Some(front) => front.next().await,
+                None => pending().await,
+            }
+        };
+        let told = async {
+            match &mut self.question {
+                Some(question) => question.await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            event = event => Came::Event(event),
+            told = told => Came::Told(Box::new(told)),
+            () = at(look_at) => Came::Due,
+            () = at(silence) => Came::Silence,
+        }
+    }
+
+    /// Takes what came of the first fetch.
+    fn take(&mut self, event: Event) -> Result<Option<News>, FollowError> {
+        let sent = self.window.front().map_or_else(Instant::now, |front| front.sent);
+        match event {
+            // The upload is gone, and its key stands for the older object again.
+            Event::Facts(Facts { version, .. })
+                if self.target.version.is_none() && self.located.was_before(version.as_ref()) =>
+            {
+                self.at_absence(sent)
+            }
+            Event::Facts(Facts { version, part_size, etag, .. }) => {
+                self.answered = Instant::now();
+                self.presence.is_there();
+                self.target.etag = self.target.etag.take().or(etag);
+                self.learn(version, part_size);
+                Ok(None)
+            }
+            Event::Bytes(bytes) => {
+                self.window.given(bytes.len() as u64);
+                (self.heard, self.gave) = (Instant::now(), true);
+                Ok(Some(News::Bytes(bytes)))
+            }
+            // A part that is short is the tail part: it may be the last, or be replaced by its longer self.
+            Event::End(End::Whole) if self.window.is_by_part() && self.window.is_in_part() => self.at_edge(true, sent),
+            Event::End(End::Whole) => Ok(self.advance(sent)),
+            Event::End(End::Edge { length }) => self.at_edge(length > 0, sent),
+            Event::End(End::Absent) => self.at_absence(sent),
+            Event::End(End::Failed(error)) => Err(error.into()),
+        }
+    }
+
+    /// Notes what an answer tells beside its bytes.
+    fn learn(&mut self, version: Option<String>, part_size: Option<u64>) {
+        if self.target.version.is_none() && version.is_some() {
+            tracing::debug!("pinned to version {}", version.as_deref().unwrap_or_default());
+            self.target.version = version;
+        }
+        self.window.learn_part_size(part_size);
+    }
+
+    /// The first fetch was read to its end: the next one takes its place, and there may be one more.
+    fn advance(&mut self, sent: Instant) -> Option<News> {
+        self.window.advance();
+        if self.window.is_by_part() && std::mem::take(&mut self.waited) {
+            // One part came when it was due. Whether the next is there already is seen by asking for it.
+            self.rhythm.arrived(sent, self.answered, false);
+            return None;
+        }
+        self.rhythm.lost_track();
+        self.window.open().then_some(News::Behind)
+    }
+
+    /// Gives up what was asked for ahead; from here it goes on one look at a time.
+    fn back_to_edge(&mut self) -> Option<News> {
+        if !self.window.close() {
+            return None;
+        }
+        self.rhythm.lost_track();
+        Some(News::Edge)
+    }
+
+    /// At the live edge, after a look (sent at `sent`) that brought all there was, or nothing.
+    fn at_edge(&mut self, news: bool, sent: Instant) -> Result<Option<News>, FollowError> {
+        let edge = self.back_to_edge();
+        self.presence.is_there();
+        if news {
+            self.rhythm.arrived(sent, self.answered, self.window.is_in_part());
+            if self.complete.is_none() {
+                self.wait();
+            }
+            return Ok(edge);
+        }
+        self.rhythm.missed(sent);
+        match self.complete {
+            Some(size) if size == self.cursor() => return Ok(Some(News::Ended)),
+            Some(size) => {
+                self.look_in_vain(size)?;
+                // A finished object needs no Live Read header any more.
+                self.target.live = false;
+            }
+            None if self.rhythm.suspects_end(Instant::now()) => self.ask(Look::NotYet),
+            None => {}
+        }
+        self.wait();
+        Ok(edge)
+    }
+
+    /// 404 where there was, or should be, an upload: it is over, or it cannot be read live.
+    fn at_absence(&mut self, sent: Instant) -> Result<Option<News>, FollowError> {
+        let edge = self.back_to_edge();
+        self.presence.is_absent(sent);
+        if let Some(size) = self.complete {
+            if std::mem::replace(&mut self.target.live, false) {
+                // Complete, but not to be read with the Live Read header.
+                return Ok(edge);
+            }
+            self.look_in_vain(size)?;
+        }
+        self.ask(Look::Absent);
+        self.wait();
+        Ok(edge)
+    }
+
+    /// What is complete with so many bytes did not show them.
+    fn look_in_vain(&mut self, size: u64) -> Result<(), FollowError> {
+        self.last_looks += 1;
+        if size < self.cursor() || self.last_looks > LAST_LOOKS {
+            return Err(FollowError::Size { object: self.object(), size, bytes: self.cursor() });
+        }
+        Ok(())
+    }
+
+    /// Asks whether the object is complete, or the upload gone, unless it is being asked.
+    fn ask(&mut self, look: Look) {
+        if self.question.is_some() {
+            return;
+        }
+        let free = self.is_free();
+        let thorough = match look {
+            Look::NotYet => {
+                let long = self.rhythm.usual_gap().map_or(LONG_SILENCE, |gap| LONG_SILENCE.max(gap * 3));
+                let long = if free && !self.looked_for_newer { EMPTY_SILENCE } else { long };
+                self.heard.elapsed() >= long && self.listed.elapsed() >= long
+            }
+            Look::Absent => {
+                !self.presence.is_unreadable() || self.presence.confirmed || self.listed.elapsed() >= LONG_SILENCE
+            }
+        };
+        if thorough {
+            self.listed = Instant::now();
+            self.looked_for_newer |= look == Look::NotYet;
+        }
+        let may_list = self.located.may_list && self.target.version.is_some();
+        let case = Case {
+            look,
+            thorough,
+            doubted: self.presence.confirmed,
+            pinned: self.target.version.clone(),
+            free,
+            unseen: !self.presence.seen,
+            before: self.located.before.clone(),
+            head: None,
+            list: (!may_list).then_some(List::Unknown),
+            current: None,
+        };
+        self.asked = Instant::now();
+        self.question = Some(inquiry::begin(&self.store, &self.target, case));
+    }
+
+    /// Whether a newer upload may take the place of the pinned one.
+    fn is_free(&self) -> bool {
+        self.cursor() == 0 && self.wanted.upload_id.is_none()
+    }
+
+    /// Acts on the answer to a question. Much may have come since it was asked.
+    fn judge(&mut self, told: Result<(Case, Verdict), StoreError>) -> Result<Option<News>, FollowError> {
+        self.question = None;
+        let (case, verdict) = match told {
+            Ok(told) => told,
+            // There was more to come, so that the question has lost its point.
+            Err(error) if self.heard > self.asked => {
+                tracing::debug!("{error}");
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if case.pinned.is_some() && case.list == Some(List::Unknown) {
+            self.located.may_list = false;
+        }
+        if self.complete.is_some() && verdict != Verdict::Gone {
+            if verdict == Verdict::Ask(Ask::Look) {
+                self.doubt();
+            }
+            return Ok(None);
+        }
+        match verdict {
+            Verdict::Growing(newer) => {
+                if self.presence.absent && case.look == Look::Absent && self.presence.cannot_be_read() {
+                    self.look_at = Some(Instant::now() + self.unreadable_look);
+                    self.said.unreadable(&self.object());
+                }
+                if let Some(newer) = newer {
+                    self.said.newer(&self.object(), &self.upload(), &newer);
+                }
+            }
+            Verdict::Complete { size, version } => {
+                self.complete = Some(size);
+                if self.target.version != version {
+                    (self.target.version, self.target.etag) = (version, None);
+                }
+                self.target.live &= !self.presence.absent;
+                // The last look follows at once.
+                self.look_at = None;
+            }
+            Verdict::Gone if self.presence.absent => return Err(self.aborted()),
+            Verdict::Newer(newer) if self.is_free() => return Ok(Some(self.move_to(newer))),
+            // It has been seen, or read, since.
+            Verdict::Gone | Verdict::Newer(_) => {}
+            Verdict::Ask(_) => self.doubt(),
+        }
+        Ok(None)
+    }
+
+    /// It looks gone: one more live read will tell.
+    fn doubt(&mut self) {
+        let soon = Instant::now() + self.presence.doubt().min(self.wanted.poll_interval);
+        self.look_at = self.look_at.map(|look_at| look_at.min(soon));
+    }
+
+    /// Goes over to a newer upload, before a byte was read: the start of an upload is repeated when its answer is lost, and
+    /// only the last one of them is written to.
+    fn move_to(&mut self, newer: Newer) -> News {
+        announce::moving(&self.object(), &self.upload(), &newer);
+        self.target.etag = None;
+        match newer {
+            Newer::Open(upload) => self.target.version = Some(upload.id),
+            Newer::Finished(head) => {
+                self.located.finished = Some(head.size);
+                self.complete = Some(head.size);
+                self.target.version = head.version;
+                self.target.live = false;
+            }
+        }
+        self.window.forget();
+        self.presence = Presence::default();
+        self.heard = Instant::now();
+        self.look_at = None;
+        News::Edge
+    }
+
+    /// Waits until the next look is due.
+    fn wait(&mut self) {
+        self.waited = true;
+        let now = Instant::now();
+        let wait = if self.presence.is_unreadable() { self.unreadable_look } else { self.rhythm.wait(now) };
+        tracing::debug!(at = self.cursor(), "nothing new yet; looking again in {} ms", wait.as_millis());
+        self.look_at = Some(now + wait);
+    }
+
+    /// The wait is over. What cannot be read live is asked for by HEAD.
+    fn look_again(&mut self) {
+        self.look_at = None;
+        if !self.presence.is_live_read_due() {
+            self.ask(Look::Absent);
+            self.look_at = Some(Instant::now() + self.unreadable_look);
+        }
+    }
+
+    fn timed_out(&mut self) -> FollowError {
+        let after = self.timeout.unwrap_or_default();
+        let unanswered = |fetch: &mut Fetch| fetch.sent.elapsed() >= UNANSWERED.min(after / 2);
+        let unanswered = self.window.front().is_some_and(unanswered);
+        let why = announce::silence(unanswered, self.complete.is_some(), self.presence.absent);
+        FollowError::TimedOut { object: self.object(), upload: self.upload(), bytes: self.cursor(), after, why }
+    }
+
+    fn aborted(&self) -> FollowError {
+        FollowError::Aborted { object: self.object(), upload: self.upload(), bytes: self.cursor() }
+    }
+
+    fn object(&self) -> String {
+        self.store.object(&self.target.key)
+    }
+
+    fn upload(&self) -> String {
+        self.target.version.clone().unwrap_or_else(|| "(id unknown)".to_owned())
+    }
+}
+
+/// Waits until a moment; for ever without one.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}
+
+#[cfg(test)]
+#[path = "follow_tests.rs"]
+mod tests;

@@ -1,0 +1,379 @@
+//! Finds what to read: the newest open upload of exactly one key, a named one, or the finished object.
+//!
+//! Lists are the dearest requests, so they are made to find an upload and then rarely: while nothing is there, a live read
+//! of one byte tells for a tenth of the price when something has begun.
+//!
+//! Dates decide, by the store's clock. Of an open upload and a finished object the one that began later is read: an upload
+//! that was left open long ago hides no later recording. Who waits is not given what was there before; whatever is there
+//! and was not when the wait began is taken, also what was begun and completed between two looks.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::object::ending::is_newer;
+use crate::store::retry::Retry;
+use crate::store::{Fetched, Head, Kind, OpenUpload, Piece, Store, StoreError};
+
+/// Between two lists while no upload is open. A list also finds what a live read does not show: an upload on an account
+/// without Live Read.
+const RELIST: Duration = Duration::from_secs(30);
+
+/// What to look for.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The object's key.
+    pub key: String,
+    /// One certain upload, instead of the newest.
+    pub upload_id: Option<String>,
+    /// Wait for an upload to begin.
+    pub wait: bool,
+    /// Between two looks.
+    pub poll_interval: Duration,
+    /// How long it may take to find what to read, at most.
+    pub timeout: Option<Duration>,
+    /// How long one request may keep failing.
+    pub retry: Retry,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    /// The upload id or version to pin; `None` where nobody has told it yet.
+    pub version: Option<String>,
+    /// The size of the object where it is complete; `None` for an upload that may still grow.
+    pub finished: Option<u64>,
+    /// Whether these credentials may list uploads.
+    pub may_list: bool,
+    /// The finished object of this key that was there before; an end that looks like it is not the end of this upload.
+    pub before: Option<Head>,
+}
+
+impl Located {
+    /// Whether it may still grow.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.finished.is_none()
+    }
+
+    /// Whether an answer of this version comes from the object that was there before the upload.
+    pub(crate) fn was_before(&self, version: Option<&String>) -> bool {
+        version.is_some() && self.before.as_ref().and_then(|head| head.version.as_ref()) == version
+    }
+}
+
+/// Why nothing was found.
+#[derive(Debug, thiserror::Error)]
+pub enum LocateError {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// `--no-wait`, and there is nothing.
+    #[error(
+        "{0}: there is no open upload and no finished object of this key. Without --no-wait, reader waits for one to begin"
+    )]
+    Nothing(String),
+    /// The named upload is not there.
+    #[error("{object}: there is no upload {id}, neither open nor completed; it may have been aborted")]
+    NoSuchUpload {
+        /// The object.
+        object: String,
+        /// The upload id.
+        id: String,
+    },
+    /// There was nothing to read in time.
+    #[error("{object}: {} within {} s (--timeout)", if *waited { "no upload has begun" } else { "the store has not shown what there is to read" }, after.as_secs_f64())]
+    TimedOut {
+        /// The object.
+        object: String,
+        /// The limit.
+        after: Duration,
+        /// Whether it waited for an upload to begin.
+        waited: bool,
+    },
+}
+
+impl LocateError {
+    /// The limit of `wanted` has passed.
+    pub(crate) fn timed_out(store: &Store, wanted: &Wanted) -> Self {
+        let for_one = wanted.wait && wanted.upload_id.is_none();
+        Self::TimedOut { object: store.object(&wanted.key), after: wanted.timeout.unwrap_or_default(), waited: for_one }
+    }
+}
+
+/// Finds what to read, and waits for it if asked to.
+///
+/// # Errors
+/// [`LocateError`]; a missing bucket and refused credentials end the wait at once.
+pub async fn locate(store: &Store, wanted: &Wanted) -> Result<Located, LocateError> {
+    match &wanted.upload_id {
+        Some(id) => named(store, wanted, id).await,
+        None => newest(store, wanted).await,
+    }
+}
+
+/// The upload with a certain id, open or completed.
+async fn named(store: &Store, wanted: &Wanted, id: &str) -> Result<Located, LocateError> {
+    let key = &wanted.key;
+    let found = |finished| Located { version: Some(id.to_owned()), finished, may_list: true, before: None };
+    if let Some(head) = wanted.retry.run(|_| store.head(key, Some(id))).await? {
+        return Ok(found(Some(head.size)));
+    }
+    let piece = Piece::Range { first: 0, last: 0 };
+    if !matches!(wanted.retry.run(|_| store.fetch(key, Some(id), piece, true)).await?, Fetched::Absent) {
+        return Ok(found(None));
+    }
+    let missing = || LocateError::NoSuchUpload { object: store.object(key), id: id.to_owned() };
+    match wanted.retry.run(|_| store.open_uploads(key)).await {
+        Ok(uploads) if uploads.iter().any(|upload| upload.id == id) => Ok(found(None)),
+        Ok(_) => Err(missing()),
+        Err(error) if may_not_list(&error) => Err(missing()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The newest upload, or the finished object.
+async fn newest(store: &Store, wanted: &Wanted) -> Result<Located, LocateError> {
+    let (key, retry) = (&wanted.key, wanted.retry);
+    let began = Instant::now();
+    // What is there when the wait begins; only what differs from it has come since.
+    let (mut finished, now) = retry.run(|_| store.dated_head(key)).await?;
+    let is_new = |head: &Head| head.modified.zip(now).is_some_and(|(at, now)| began_since(at, now, began.elapsed()));
+    let before = finished.clone().filter(|head| !wanted.wait || !is_new(head));
+    let mut may_list = true;
+    let mut listed: Option<Instant> = None;
+    let mut seen: Option<Seen> = None;
+    // Looks in a row that showed something which no other answer knows of.
+    let mut strange = 0;
+    let mut said_left_behind = false;
+    loop {
+        let unknown = seen.as_ref().is_some_and(|seen| !seen.is(before.as_ref()));
+        let first = listed.is_none();
+        if first || unknown || (may_list && listed.is_some_and(|at| at.elapsed() >= RELIST)) {
+            listed = Some(Instant::now());
+            let uploads = if may_list { list(store, wanted, &mut may_list).await? } else { Vec::new() };
+            if !first {
+                // After the list: what was completed in between is in one of the two.
+                finished = retry.run(|_| store.head(key, None)).await?;
+            }
+            if seen.is_none() && !may_list {
+                seen = Some(glance(store, key, retry).await?);
+            }
+            // An upload that is not listed: these credentials may not list, or it is being completed.
+            let open = seen.as_ref().filter(|seen| seen.is_open_beside(finished.as_ref()));
+            if let Some(open) = open.filter(|_| !may_list) {
+                return Ok(Located { version: open.version.clone(), finished: None, may_list, before: finished });
+            }
+            let since = finished.as_ref().filter(|head| !wanted.wait || before.as_ref() != Some(head));
+            match choose(uploads.last(), finished.as_ref(), since) {
+                Choice::Open(upload) => {
+                    return Ok(Located {
+                        version: Some(upload.id.clone()),
+                        finished: None,
+                        may_list,
+                        before: finished,
+                    });
+                }
+                Choice::Finished(head) => {
+                    let (version, finished) = (head.version.clone(), Some(head.size));
+                    return Ok(Located { version, finished, may_list, before: None });
+                }
+                Choice::LeftBehind(upload) if !std::mem::replace(&mut said_left_behind, true) => {
+                    tracing::warn!(
+                        "upload {} of {} is open, but older than the finished object: taken for left behind. \
+                         --upload-id {} reads it all the same",
+                        upload.id,
+                        store.object(key),
+                        upload.id
+                    );
+                }
+                Choice::LeftBehind(_) | Choice::Nothing => {}
+            }
+            if seen.is_none() && !wanted.wait {
+                seen = Some(glance(store, key, retry).await?);
+            }
+            let open = seen.as_ref().filter(|seen| seen.is_open_beside(finished.as_ref()));
+            strange = if open.is_some() { strange + 1 } else { 0 };
+            if let Some(open) = open.filter(|_| !wanted.wait || strange > 1) {
+                return Ok(Located { version: open.version.clone(), finished: None, may_list, before: finished });
+            }
+            if !wanted.wait {
+                return Err(LocateError::Nothing(store.object(key)));
+            }
+        }
+        if first {
+            tracing::info!("waiting for an upload of {} to begin", store.object(key));
+        }
+        sleep(wanted.poll_interval).await;
+        let look = glance(store, key, retry).await?;
+        if look.is(before.as_ref()) {
+            strange = 0;
+        }
+        seen = Some(look);
+    }
+}
+
+/// The open uploads, unless these credentials may not list them.
+async fn list(store: &Store, wanted: &Wanted, may_list: &mut bool) -> Result<Vec<OpenUpload>, LocateError> {
+    match wanted.retry.run(|_| store.open_uploads(&wanted.key)).await {
+        Ok(uploads) => Ok(uploads),
+        Err(error) if may_not_list(&error) => {
+            tracing::debug!("this key may not list uploads; going by live reads alone");
+            *may_list = false;
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether something that is dated `at` began after a wait that had been going on for `waited` when the store's clock said
+/// `now`. All dates have whole seconds; in doubt it was there before.
+fn began_since(at: i64, now: i64, waited: Duration) -> bool {
+    i64::try_from(waited.as_secs()).is_ok_and(|waited| at > now.saturating_sub(waited))
+}
+
+/// What to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice<'a> {
+    /// This upload.
+    Open(&'a OpenUpload),
+    /// This finished object.
+    Finished(&'a Head),
+    /// Nothing yet; there is an upload, but older than a finished object that was there before.
+    LeftBehind(&'a OpenUpload),
+    /// Nothing yet.
+    Nothing,
+}
+
+/// The newer of an open upload and the finished object; `wanted` is the latter if it may be read at all.
+fn choose<'a>(open: Option<&'a OpenUpload>, finished: Option<&'a Head>, wanted: Option<&'a Head>) -> Choice<'a> {
+    match (open, wanted) {
+        (Some(open), _) if !finished.is_some_and(|finished| is_newer(finished, open)) => Choice::Open(open),
+        (_, Some(wanted)) => Choice::Finished(wanted),
+        (Some(open), None) => Choice::LeftBehind(open),
+        (None, None) => Choice::Nothing,
+    }
+}
+
+/// What a live read of one byte shows of a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Seen {
+    /// Anything but 404.
+    present: bool,
+    /// There was a byte.
+    data: bool,
+    /// The version that the byte came from.
+    version: Option<String>,
+    /// Its entity tag and its date.
+    etag: Option<String>,
+    modified: Option<i64>,
+}
+
+impl Seen {
+    /// Whether this is nothing else than the object that was there before.
+    fn is(&self, before: Option<&Head>) -> bool {
+        match before {
+            None => !self.present,
+            // An empty object has no byte to show.
+            Some(head) if !self.data => !self.present || head.size == 0,
+            Some(head) if self.version.is_some() => self.version == head.version,
+            Some(head) => (None, &self.etag, self.modified) == (head.version.as_ref(), &head.etag, head.modified),
+        }
+    }
+
+    /// Whether this is an open upload, given the finished object of the key.
+    fn is_open_beside(&self, finished: Option<&Head>) -> bool {
+        match finished {
+            // Nothing finished: whatever answers is open.
+            None => self.present,
+            // An empty finished object has no byte to show either.
+            Some(head) if head.size == 0 && !self.data => false,
+            // A live read of a finished object answers like one of an open upload, but with its own version.
+            Some(head) => self.present && (!self.data || (self.version.is_some() && self.version != head.version)),
+        }
+    }
+}
+
+async fn glance(store: &Store, key: &str, retry: Retry) -> Result<Seen, LocateError> {
+    let piece = Piece::Range { first: 0, last: 0 };
+    match retry.run(|_| store.fetch(key, None, piece, true)).await {
+        Ok(Fetched::Data(body)) => {
+            Ok(Seen { present: true, data: true, version: body.version, etag: body.etag, modified: body.modified })
+        }
+        Ok(Fetched::NotYet) => Ok(Seen { present: true, ..Seen::default() }),
+        Ok(Fetched::Absent) => Ok(Seen::default()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a refusal means "this key may not list" rather than "this key is wrong".
+#[must_use]
+pub fn may_not_list(error: &StoreError) -> bool {
+    error.kind == Kind::Denied && !matches!(error.code.as_deref(), Some("InvalidAccessKeyId" | "SignatureDoesNotMatch"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(version: Option<&str>, size: u64, modified: i64) -> Head {
+        let version = version.map(str::to_owned);
+        Head { size, version, etag: Some("tag".to_owned()), modified: Some(modified), recording: None }
+    }
+
+    #[test]
+    fn the_newer_of_an_open_upload_and_a_finished_object_is_read() {
+        let upload = OpenUpload { id: "u".to_owned(), started: Some(10) };
+        let (older, same, newer) = (head(Some("a"), 1, 9), head(Some("b"), 1, 10), head(Some("c"), 1, 11));
+        let open = Some(&upload);
+        for (open, finished, may_be_read, expected) in [
+            (open, None, false, Choice::Open(&upload)),
+            (open, Some(&older), true, Choice::Open(&upload)),
+            (open, Some(&same), true, Choice::Open(&upload)),
+            (open, Some(&newer), true, Choice::Finished(&newer)),
+            (open, Some(&newer), false, Choice::LeftBehind(&upload)),
+            (None, Some(&newer), true, Choice::Finished(&newer)),
+            (None, Some(&newer), false, Choice::Nothing),
+            (None, None, false, Choice::Nothing),
+        ] {
+            assert_eq!(choose(open, finished, finished.filter(|_| may_be_read)), expected);
+        }
+    }
+
+    #[test]
+    fn what_began_in_the_second_in_which_the_wait_began_was_there_before() {
+        let (second, minute) = (Duration::from_millis(999), Duration::from_secs(60));
+        for (at, now, waited, since) in [
+            (100, 100, second, false),
+            (101, 100, second, true),
+            (40, 100, minute, false),
+            (41, 100, minute, true),
+            (99, 100, minute, true),
+        ] {
+            assert_eq!(began_since(at, now, waited), since, "{at} {now} {waited:?}");
+        }
+    }
+
+    #[test]
+    fn a_look_knows_the_object_that_was_there_before() {
+        let seen = |data: bool, version: Option<&str>, modified: i64| Seen {
+            present: true,
+            data,
+            version: version.map(str::to_owned),
+            etag: Some("tag".to_owned()),
+            modified: data.then_some(modified),
+        };
+        let absent = Seen::default();
+        assert!(absent.is(None) && absent.is(Some(&head(Some("a"), 1, 9))));
+        assert!(!seen(false, None, 0).is(None), "an upload without a byte");
+        assert!(!seen(false, None, 0).is(Some(&head(Some("a"), 1, 9))), "the same");
+        assert!(seen(false, None, 0).is(Some(&head(Some("a"), 0, 9))), "an empty object");
+        assert!(seen(true, Some("a"), 9).is(Some(&head(Some("a"), 1, 9))));
+        assert!(!seen(true, Some("b"), 9).is(Some(&head(Some("a"), 1, 9))));
+        assert!(!seen(true, Some("b"), 9).is(None));
+        assert!(seen(true, None, 9).is(Some(&head(None, 1, 9))), "a bucket without versions");
+        assert!(!seen(true, None, 10).is(Some(&head(None, 1, 9))), "the same, written over");
+        let other = Seen { etag: Some("other".to_owned()), ..seen(true, None, 9) };
+        assert!(!other.is(Some(&head(None, 1, 9))), "the same, within a second");
+    }
+}

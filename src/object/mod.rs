@@ -1,0 +1,17 @@
+//! One object as it grows, whoever reads it: where it is, what of it is there, when more is due, and when it is over.
+
+pub(crate) mod announce;
+pub(crate) mod due;
+pub(crate) mod ending;
+pub(crate) mod follow;
+pub(crate) mod inquiry;
+pub mod locate;
+pub mod place;
+pub mod prefetch;
+pub(crate) mod presence;
+pub mod ranges;
+pub mod reading;
+pub mod rhythm;
+pub mod seek;
+pub mod stretch;
+pub(crate) mod window;

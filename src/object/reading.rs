@@ -1,0 +1,67 @@
+//! What is read of an object that may still be growing, and how; and why it could not be read to its end.
+
+use std::time::Duration;
+
+use crate::object::locate::Wanted;
+use crate::store::StoreError;
+
+/// What to read, and how.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// What to look for.
+    pub wanted: Wanted,
+    /// Ask by part numbers instead of byte ranges.
+    pub by_part: bool,
+    /// Bytes per range request, at least one.
+    pub chunk_size: u64,
+    /// Chunks fetched ahead, at least one.
+    pub queue_size: usize,
+    /// Never wait longer than the poll interval, even where the next part is known to be due later.
+    pub strict_poll: bool,
+    /// Give up when nothing new has come for this long.
+    pub timeout: Option<Duration>,
+}
+
+/// Why an object could not be followed to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// The store refused, or could not be reached for too long.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The upload was aborted, or the object deleted.
+    #[error(
+        "{object}: the upload {upload} was aborted (or its version deleted) after {bytes} bytes; they have been written"
+    )]
+    Aborted {
+        /// The object.
+        object: String,
+        /// The upload id.
+        upload: String,
+        /// Bytes written.
+        bytes: u64,
+    },
+    /// Nothing new came for too long.
+    #[error("{object}: nothing new has come for {} s, after {bytes} bytes of the upload {upload}; {why}", after.as_secs_f64())]
+    TimedOut {
+        /// The object.
+        object: String,
+        /// The upload id.
+        upload: String,
+        /// Bytes written.
+        bytes: u64,
+        /// The limit.
+        after: Duration,
+        /// What the store said last.
+        why: &'static str,
+    },
+    /// The store says that the object has more bytes, or fewer, than can be read.
+    #[error("{object}: it is complete with {size} bytes, but {bytes} could be read")]
+    Size {
+        /// The object.
+        object: String,
+        /// Its size as the store states it.
+        size: u64,
+        /// Bytes written.
+        bytes: u64,
+    },
+}

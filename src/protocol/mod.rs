@@ -1,0 +1,6 @@
+//! Facts and arithmetic of the Live Read protocol and of keys. Pure.
+
+pub mod key;
+pub mod limits;
+pub mod live_read;
+pub mod part;

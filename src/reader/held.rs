@@ -1,0 +1,163 @@
+//! What a file holds already of an object, and whether that came from the same upload.
+//!
+//! A file remembers no upload id, so its bytes must tell: its beginning and its end, up to 64 KiB each, are compared with
+//! the same ranges of the upload. Two recordings may well begin alike; at the same place in the middle they do not.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::object::locate::{LocateError, Located, Wanted, locate};
+use crate::object::stretch::{Target, collect};
+use crate::store::{Store, StoreError};
+
+/// Bytes that are compared at either end.
+const COMPARED: u64 = 64 << 10;
+
+/// A file to go on after.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The file.
+    pub path: PathBuf,
+    /// Bytes in it, at least one.
+    pub bytes: u64,
+}
+
+/// Why a file cannot be gone on after. Nothing in it has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum HeldError {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Neither an open upload nor a finished object.
+    #[error(
+        "{}: there is no open upload and no finished object {object} that it could be the beginning of. The file is as it was; leave --resume out \
+         to wait for an upload to begin and write the file anew", path.display()
+    )]
+    Nothing {
+        /// The file.
+        path: PathBuf,
+        /// The object.
+        object: String,
+    },
+    /// Other bytes, or more.
+    #[error(
+        "{}: its {bytes} bytes are not the beginning of {object}{}: {why}. The file is as it was. Name the upload that it came \
+         from with --upload-id, or leave --resume out to write the file anew from the first byte",
+        path.display(), in_upload(upload.as_deref())
+    )]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// Bytes in it.
+        bytes: u64,
+        /// The object.
+        object: String,
+        /// The upload id or version it was compared with, where that is known.
+        upload: Option<String>,
+        /// What differs.
+        why: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {}: {cause}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: Arc<io::Error>,
+    },
+}
+
+fn in_upload(upload: Option<&str>) -> String {
+    upload.map_or_else(String::new, |id| format!(" (upload {id})"))
+}
+
+/// What a file's bytes were found to be the beginning of.
+#[derive(Debug)]
+pub struct Found {
+    /// The upload or object.
+    pub located: Located,
+    /// Its part size, where the store names it.
+    pub part_size: Option<u64>,
+    /// The `ETag` of what was compared, where the store names no version.
+    pub etag: Option<String>,
+}
+
+/// Finds the upload, or the finished object, that begins with what the file holds. Does not wait for one to begin: the
+/// file shows that it began.
+///
+/// # Errors
+/// [`HeldError`], or why the upload could not be looked for.
+pub async fn find(store: &Store, wanted: &Wanted, held: &Held) -> Result<Result<Found, HeldError>, LocateError> {
+    let located = match locate(store, &Wanted { wait: false, ..wanted.clone() }).await {
+        Err(LocateError::Nothing(object)) => return Ok(Err(HeldError::Nothing { path: held.path.clone(), object })),
+        other => other?,
+    };
+    // The upload may have been completed since, and another begun.
+    let before = located.before.clone().filter(|_| located.is_open());
+    let first = compare(store, wanted, held, located).await;
+    let Some(older) = before.filter(|_| matches!(first, Err(HeldError::Other { .. }))) else { return Ok(first) };
+    let finished = Located { version: older.version, finished: Some(older.size), may_list: true, before: None };
+    match compare(store, wanted, held, finished).await {
+        Err(HeldError::Other { .. }) => Ok(first),
+        second => Ok(second),
+    }
+}
+
+/// Compares the ends of the file with the same places of one upload.
+async fn compare(store: &Store, wanted: &Wanted, held: &Held, mut located: Located) -> Result<Found, HeldError> {
+    let other = |upload: &Option<String>, why: String| HeldError::Other {
+        path: held.path.clone(),
+        bytes: held.bytes,
+        object: store.object(&wanted.key),
+        upload: upload.clone(),
+        why,
+    };
+    if let Some(size) = located.finished.filter(|size| *size < held.bytes) {
+        return Err(other(&located.version, format!("that has {size} bytes in all")));
+    }
+    let mut part_size = None;
+    let mut target = Target {
+        key: wanted.key.clone(),
+        version: located.version.clone(),
+        etag: None,
+        // Even of a finished object: only an answer to this header names the part size.
+        live: true,
+        retry: wanted.retry,
+    };
+    let end = held.bytes - held.bytes.min(COMPARED)..held.bytes;
+    // A range that both ends share is asked for once.
+    let beginning = 0..end.start.min(COMPARED);
+    for range in [end, beginning].into_iter().filter(|range| !range.is_empty()) {
+        let mine = read_file(&held.path, range.start, range.end - range.start)
+            .map_err(|cause| HeldError::Read { path: held.path.clone(), cause: Arc::new(cause) })?;
+        let theirs = collect(store, &target, range.clone()).await?;
+        // All that follows must come from the upload that has just answered.
+        target = theirs.target;
+        located.version.clone_from(&target.version);
+        part_size = part_size.or(theirs.facts.part_size);
+        if theirs.bytes.len() < mine.len() {
+            let readable = range.start + theirs.bytes.len() as u64;
+            let why = if theirs.bytes.is_empty() {
+                "nothing can be read there of its last bytes".to_owned()
+            } else {
+                format!("only {readable} bytes can be read there")
+            };
+            return Err(other(&located.version, why));
+        }
+        if theirs.bytes != mine {
+            let at = mine.iter().zip(&theirs.bytes).take_while(|(a, b)| a == b).count() as u64 + range.start;
+            return Err(other(&located.version, format!("byte {at} (counted from 0) is another")));
+        }
+    }
+    Ok(Found { located, part_size, etag: target.etag })
+}
+
+fn read_file(path: &Path, first: u64, length: u64) -> io::Result<Vec<u8>> {
+    // At most [`COMPARED`].
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+    File::open(path)?.read_exact_at(&mut bytes, first)?;
+    Ok(bytes)
+}

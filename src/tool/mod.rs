@@ -1,0 +1,8 @@
+//! What every tool has: figures, signals, exit codes, and an end without a panic.
+
+pub mod crash;
+pub mod exit;
+pub mod nowhere;
+pub mod progress;
+pub mod shutdown;
+pub mod stats;

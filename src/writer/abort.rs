@@ -1,0 +1,102 @@
+//! `writer --abort`: shows the open uploads of one key, asks, and cancels them. Also the word about an upload that is open
+//! already when another begins.
+
+use crate::human::sizes::show_bytes;
+use crate::object::locate::may_not_list;
+use crate::store::retry::Retry;
+use crate::store::{Kind, OpenUpload, Store, StoreError};
+
+/// An open upload, with what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its id.
+    pub id: String,
+    started: Option<String>,
+    /// Number and bytes of its parts, where the key may list them.
+    parts: Option<(usize, u64)>,
+}
+
+impl std::fmt::Display for Candidate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.id)?;
+        if let Some(started) = &self.started {
+            write!(f, ", begun {started}")?;
+        }
+        match self.parts {
+            Some((1, bytes)) => write!(f, ", 1 part, {}", show_bytes(bytes)),
+            Some((parts, bytes)) => write!(f, ", {parts} parts, {}", show_bytes(bytes)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The open uploads of exactly `key`, or the one of them that is named.
+///
+/// # Errors
+/// [`StoreError`]. A key that may not list can still name an upload.
+pub async fn candidates(
+    store: &Store,
+    key: &str,
+    upload_id: Option<&str>,
+    retry: Retry,
+) -> Result<Vec<Candidate>, StoreError> {
+    let mut uploads = match (retry.run(|_| store.open_uploads(key)).await, upload_id) {
+        (Ok(uploads), _) => uploads,
+        (Err(error), Some(id)) if may_not_list(&error) => vec![OpenUpload { id: id.to_owned(), started: None }],
+        (Err(error), _) => return Err(error),
+    };
+    uploads.retain(|upload| upload_id.is_none_or(|id| upload.id == id));
+    let mut found = Vec::with_capacity(uploads.len());
+    for upload in uploads {
+        let parts = match retry.run(|_| store.parts(key, &upload.id)).await {
+            Ok(parts) => Some((parts.len(), parts.iter().map(|part| part.size).sum())),
+            // Over since it was listed.
+            Err(error) if error.kind == Kind::NoUpload => continue,
+            Err(error) => {
+                tracing::debug!("{error}");
+                None
+            }
+        };
+        found.push(Candidate { started: upload.started_at(), id: upload.id, parts });
+    }
+    Ok(found)
+}
+
+/// Cancels them all, and says so of each; false when one could not be.
+pub async fn cancel(store: &Store, key: &str, uploads: &[Candidate], retry: Retry) -> bool {
+    let mut all = true;
+    for Candidate { id, .. } in uploads {
+        match retry.run(|_| store.abort_upload(key, id)).await {
+            Ok(()) => tracing::info!("cancelled the upload {id} of {}", store.object(key)),
+            Err(error) => {
+                all = false;
+                tracing::error!("the upload {id} is still open: {error}");
+            }
+        }
+    }
+    all
+}
+
+/// Warns of uploads of `key` that were open when the upload `ours` began, and names both ways on. Says nothing where the
+/// key may not list uploads.
+pub async fn warn_of_others(store: Store, key: String, ours: String) {
+    let others = match store.open_uploads(&key).await {
+        Ok(mut uploads) => {
+            uploads.retain(|upload| upload.id != ours);
+            uploads
+        }
+        Err(error) => return tracing::debug!("could not find out whether other uploads are open: {error}"),
+    };
+    let ids: Vec<&str> = others.iter().map(|upload| upload.id.as_str()).collect();
+    let (what, them) = match ids.len() {
+        0 => return,
+        1 => ("another upload", "it"),
+        _ => ("other uploads", "one of them"),
+    };
+    tracing::warn!(
+        "{} has {what} open: {}. The new upload {ours} goes on beside. To go on with {them} instead, stop and start again \
+         with `--resume --upload-id ID`; to cancel {them}, use `--abort --upload-id ID`",
+        store.object(&key),
+        ids.join(", ")
+    );
+}

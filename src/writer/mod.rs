@@ -1,0 +1,20 @@
+//! Input on its way into an object: taken, cut into parts, sent, kept while the store is away, and completed.
+
+pub mod abort;
+pub(crate) mod at_once;
+pub mod check;
+pub mod completion;
+pub(crate) mod format;
+pub mod kept;
+pub mod ledger;
+pub mod outbox;
+pub mod pool;
+pub mod resume;
+pub(crate) mod resume_kept;
+pub mod rollover;
+pub mod setup_cors;
+pub mod source;
+pub mod spool;
+pub mod spool_dir;
+pub mod tail;
+pub mod upload;

@@ -1,0 +1,486 @@
+//! Parts on their way to the store: some in flight, some waiting for their turn in memory, and, while the store is away,
+//! on disk.
+//!
+//! Memory holds at most as many parts as the pool has buffers: those in flight, one that waits and one that is being
+//! filled. When all are taken the input waits, unless the store is away and there is a spool.
+//!
+//! An object that is being completed while input goes on in the next one has an outbox of its own beside that of the next.
+//! Both [share](Shared) buffers and turns, and parts that fail leave the memory to the input.
+//!
+//! The part that is being filled can be sent early, as the tail part ([`Outbox::send_tail`]): one version at a time, and
+//! the next version, the full one included, only when the store has answered to the one before, so that none can land in
+//! the wrong order. Where an answer was lost, the longer version is looked at after it was stored.
+
+mod early;
+mod put;
+mod shared;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep};
+
+use crate::human::sizes::show_bytes;
+use crate::protocol::part::{PartNumber, PartSize};
+use crate::store::retry::Retry;
+use crate::store::{ETag, Store, StoreError};
+use crate::tool::progress::Progress;
+use crate::writer::kept::Content;
+use crate::writer::ledger::Ledger;
+use crate::writer::pool::{NoMemory, PartBuffer, PartPool};
+use crate::writer::spool::Spool;
+
+use early::{Early, Tail, answered};
+use put::{Parcel, Way, put};
+
+pub use early::Taken;
+pub use shared::Shared;
+
+/// The store counts as away when no part has been stored for this long, even if no request has failed yet ...
+const AWAY: Duration = Duration::from_secs(5);
+
+/// ... and for this many times as long as parts take: a slow store is not away, it slows the input down.
+const AWAY_TIMES: u32 = 3;
+
+/// How long parts take before any has been stored.
+const UNKNOWN: Duration = Duration::from_secs(10);
+
+/// How soon a failing part is noticed while the input waits.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Between two warnings about the spool.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
+
+/// Where the parts go.
+#[derive(Debug, Clone)]
+pub struct Address {
+    /// The store.
+    pub store: Store,
+    /// The object's key.
+    pub key: String,
+    /// The upload.
+    pub upload_id: String,
+    /// How long one part may keep failing.
+    pub retry: Retry,
+}
+
+/// Why a part did not reach the store.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    /// The store refused it, or could not be reached for too long.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no memory for a part.
+    #[error(transparent)]
+    Memory(#[from] NoMemory),
+    /// It could not be read back from the spool.
+    #[error("part {number} cannot be read back from the spool: {cause}")]
+    Spool {
+        /// The part.
+        number: PartNumber,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// A task ended without a result.
+    #[error("a part's upload ended without a result: {0}")]
+    Task(#[from] JoinError),
+}
+
+/// A part that has been stored.
+#[derive(Debug)]
+struct Stored {
+    number: PartNumber,
+    etag: ETag,
+    size: u64,
+    took: Duration,
+}
+
+/// The parts of one upload on their way.
+#[derive(Debug)]
+pub struct Outbox {
+    address: Arc<Address>,
+    shared: Shared,
+    waiting: VecDeque<Parcel>,
+    in_flight: JoinSet<Result<Stored, OutboxError>>,
+    /// What is in flight, and what was and failed.
+    flying: BTreeMap<PartNumber, Parcel>,
+    tail: Option<Tail>,
+    early: Option<Early>,
+    /// The highest part that was sent.
+    highest: Option<PartNumber>,
+    /// Whether the store has refused a tail.
+    tail_refused: bool,
+    spool: Option<Spool>,
+    /// Turns true when no part is to be tried again.
+    over: watch::Sender<bool>,
+    /// How long parts take, the slow ones.
+    usual: Option<Duration>,
+    /// When it was last said that parts wait on disk, and that no more can.
+    warned: Option<Instant>,
+    warned_full: Option<Instant>,
+    /// Whether parts wait on disk.
+    spooling: bool,
+    progress: Arc<Progress>,
+    /// Bytes on disk as the progress knows them.
+    told_on_disk: u64,
+    part_size: PartSize,
+    readable: watch::Sender<u64>,
+    /// What the store holds.
+    pub ledger: Ledger,
+}
+
+impl Outbox {
+    /// An outbox with at most `concurrency` parts in flight; `spool` only for an input that cannot wait.
+    #[must_use]
+    pub fn new(
+        address: Address,
+        part_size: PartSize,
+        concurrency: usize,
+        spool: Option<Spool>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        let pool = PartPool::new(concurrency + 2, part_size.as_len());
+        Self {
+            address: Arc::new(address),
+            shared: Shared::new(pool, concurrency, spool.is_some()),
+            waiting: VecDeque::new(),
+            in_flight: JoinSet::new(),
+            flying: BTreeMap::new(),
+            tail: None,
+            early: None,
+            highest: None,
+            tail_refused: false,
+            spool,
+            over: watch::channel(false).0,
+            usual: None,
+            warned: None,
+            warned_full: None,
+            spooling: false,
+            progress,
+            told_on_disk: 0,
+            part_size,
+            readable: watch::channel(0).0,
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// Shares buffers and turns with another outbox, so that both together stay within them.
+    #[must_use]
+    pub fn sharing(mut self, shared: Shared) -> Self {
+        self.shared = shared;
+        self
+    }
+
+    /// What other outboxes can share.
+    #[must_use]
+    pub fn shared(&self) -> Shared {
+        self.shared.clone()
+    }
+
+    /// Its upload's key and id.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Where parts of it wait on disk.
+    #[must_use]
+    pub fn spool(&self) -> Option<&Spool> {
+        self.spool.as_ref()
+    }
+
+    /// How many bytes the store holds without a gap, and each change of that.
+    #[must_use]
+    pub fn readable(&self) -> watch::Receiver<u64> {
+        self.readable.subscribe()
+    }
+
+    /// Tells what the [`ledger`](Self::ledger) says now to those who watch [`readable`](Self::readable).
+    pub fn tell_readable(&self) {
+        if self.readable.receiver_count() > 0 {
+            self.readable.send_replace(self.ledger.readable(self.part_size));
+        }
+    }
+
+    /// Waits for a buffer to fill, and makes room on disk if the store is away.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when a part that is on its way has failed for good.
+    pub async fn buffer(&mut self) -> Result<PartBuffer, OutboxError> {
+        loop {
+            self.launch(None);
+            // One part may wait in memory beside the one to be filled; the other buffers belong to the parts in flight,
+            // those that come back from disk included.
+            let in_memory = self.in_memory();
+            if in_memory > 1 && self.is_away() && self.spill() {
+                continue;
+            }
+            let (pool, spools) = (self.shared.pool.clone(), self.spool.is_some() && in_memory > 0);
+            tokio::select! {
+                buffer = pool.acquire_at_need(), if in_memory <= 1 => return Ok(buffer?),
+                stored = self.stored() => stored?,
+                // Without a buffer for so long, the part that waits in memory has to go as well.
+                () = sleep(LOOK_AGAIN), if spools => if self.is_away() { self.spill(); },
+            }
+        }
+    }
+
+    /// Takes a part that is full, or the last one.
+    pub fn send(&mut self, number: PartNumber, part: Bytes) {
+        self.waiting.push_back(Parcel::new(number, Content::Memory(part)));
+        self.launch(None);
+    }
+
+    /// Waits until a part on its way is stored; for ever if none is. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when it has failed for good.
+    pub async fn stored(&mut self) -> Result<(), OutboxError> {
+        let next = if self.is_full() { None } else { self.next_waiting(false) };
+        let from_disk = next.and_then(|at| self.waiting.get(at)).map(Parcel::is_on_disk);
+        let shared = self.shared.clone();
+        let ready = tokio::select! {
+            Some(joined) = self.in_flight.join_next() => {
+                self.note(joined)?;
+                None
+            }
+            answer = answered(&mut self.tail) => {
+                self.note_tail(answer);
+                None
+            }
+            ready = turn(&shared, from_disk.unwrap_or(false)), if from_disk.is_some() => Some(ready?),
+        };
+        self.launch(ready);
+        Ok(())
+    }
+
+    /// Waits until all parts are stored.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when one has failed for good.
+    pub async fn drain(&mut self) -> Result<(), OutboxError> {
+        loop {
+            self.launch(None);
+            if self.waiting.is_empty() && self.in_flight.is_empty() && self.tail.is_none() {
+                return Ok(());
+            }
+            let spills = self.spool.is_some() && self.in_memory() > 0;
+            tokio::select! {
+                stored = self.stored() => stored?,
+                () = sleep(LOOK_AGAIN), if spills => {
+                    if self.shared.pool.is_wanted() && self.is_away() {
+                        self.spill();
+                    }
+                }
+            }
+        }
+    }
+
+    /// After a failure: lets what is in flight end by itself, whatever the results. What fails is not tried again.
+    pub async fn settle(&mut self) {
+        self.over.send_replace(true);
+        if self.tail.is_some() {
+            let answer = answered(&mut self.tail).await;
+            self.note_tail(answer);
+        }
+        while let Some(joined) = self.in_flight.join_next().await {
+            if let Err(error) = self.note(joined) {
+                tracing::debug!("{error}");
+            }
+        }
+    }
+
+    /// Ends what is in flight at once.
+    pub fn stop(&mut self) {
+        self.over.send_replace(true);
+        self.in_flight.abort_all();
+        if let Some(tail) = self.tail.take() {
+            tail.task.abort();
+        }
+    }
+
+    /// The parts that were sent and are not known to be stored, by rising number. After [`settle`](Self::settle) or
+    /// [`stop`](Self::stop).
+    #[must_use]
+    pub fn remainder(&self) -> BTreeMap<PartNumber, Content> {
+        self.flying.values().chain(&self.waiting).map(|parcel| (parcel.number, parcel.content())).collect()
+    }
+
+    /// Whether as many parts are in flight as may be.
+    fn is_full(&self) -> bool {
+        self.in_flight.len() + usize::from(self.tail.is_some()) >= self.shared.concurrency
+    }
+
+    /// How many parts wait in memory for their turn.
+    fn in_memory(&self) -> usize {
+        self.waiting.iter().filter(|parcel| !parcel.is_on_disk()).count()
+    }
+
+    /// Whether the store does not answer, as far as can be told.
+    fn is_away(&self) -> bool {
+        let still = AWAY.max(self.usual.unwrap_or(UNKNOWN) * AWAY_TIMES);
+        self.shared.failing.load(Relaxed) > 0 || self.shared.still_for() >= still
+    }
+
+    /// Starts to send waiting parts, the oldest first; the first of them with the turn that was waited for.
+    fn launch(&mut self, mut ready: Option<Ready>) {
+        let turns = &self.shared.turns;
+        if self.in_flight.is_empty()
+            && turns.available_permits() + usize::from(ready.is_some()) == self.shared.concurrency
+        {
+            self.shared.moves();
+        }
+        while !self.is_full()
+            && let Some(at) = self.next_waiting(false)
+        {
+            if self.has_as_it_is(at) {
+                self.waiting.remove(at);
+                self.early = None;
+                continue;
+            }
+            let Some((at, Ready { turn, buffer })) = self.way_for(at, ready.take()) else { break };
+            let Some(parcel) = self.waiting.remove(at) else { break };
+            let number = parcel.number;
+            let early = self.early.take_if(|early| early.number == number);
+            let uncertain = early.is_some_and(|early| early.uncertain);
+            self.highest = self.highest.max(Some(number));
+            let way = Way {
+                address: self.address.clone(),
+                shared: self.shared.clone(),
+                spool: self.spool.clone(),
+                over: self.over.subscribe(),
+            };
+            self.flying.insert(number, parcel.clone());
+            self.in_flight.spawn(put(way, parcel, uncertain, turn, buffer));
+        }
+        self.tell_on_disk();
+    }
+
+    /// A turn for the part at this place, and a buffer if it is on disk. Where there is no buffer, a part in memory goes
+    /// first, which gives one back.
+    fn way_for(&self, at: usize, ready: Option<Ready>) -> Option<(usize, Ready)> {
+        let on_disk = self.waiting.get(at)?.is_on_disk();
+        let ready = match ready {
+            Some(ready) => ready,
+            None => Ready { turn: self.shared.turns.clone().try_acquire_owned().ok()?, buffer: None },
+        };
+        if !on_disk {
+            return Some((at, Ready { buffer: None, ..ready }));
+        }
+        match ready.buffer.or_else(|| self.shared.pool.try_acquire()) {
+            Some(buffer) => Some((at, Ready { turn: ready.turn, buffer: Some(buffer) })),
+            None => Some((self.next_waiting(true)?, Ready { turn: ready.turn, buffer: None })),
+        }
+    }
+
+    /// The oldest part that waits and is not kept by an early version of itself that is still on its way.
+    fn next_waiting(&self, in_memory: bool) -> Option<usize> {
+        let held = self.tail.as_ref().map(|tail| tail.number);
+        self.waiting.iter().position(|parcel| Some(parcel.number) != held && !(in_memory && parcel.is_on_disk()))
+    }
+
+    /// Whether the store has the part at this place already, as an early version of the same length.
+    fn has_as_it_is(&self, at: usize) -> bool {
+        let early = self.early.filter(|early| !early.uncertain);
+        let parcel = self.waiting.get(at);
+        early.zip(parcel).is_some_and(|(early, parcel)| early.number == parcel.number && early.stored == parcel.len())
+    }
+
+    /// Tells the progress how much waits on disk, and the person when nothing does any more.
+    fn tell_on_disk(&mut self) {
+        let on_disk = self.on_disk();
+        // There can be another outbox beside this one.
+        let before = std::mem::replace(&mut self.told_on_disk, on_disk);
+        self.progress.spooled.fetch_add(on_disk.saturating_sub(before), Relaxed);
+        self.progress.spooled.fetch_sub(before.saturating_sub(on_disk), Relaxed);
+        if self.spooling && on_disk == 0 {
+            self.spooling = false;
+            tracing::info!("all parts have left the disk");
+        }
+    }
+
+    /// Bytes that wait on disk for their turn.
+    fn on_disk(&self) -> u64 {
+        self.waiting.iter().filter(|parcel| parcel.is_on_disk()).map(Parcel::len).sum()
+    }
+
+    /// Moves the newest part that waits in memory to disk; false when that is not possible.
+    fn spill(&mut self) -> bool {
+        let newest = self.waiting.iter().rev().find(|parcel| !parcel.is_on_disk());
+        let (Some(spool), Some(parcel)) = (&self.spool, newest) else { return false };
+        let due = |warned: Option<Instant>| warned.is_none_or(|at| at.elapsed() >= WARN_AGAIN);
+        let spilled = parcel.spill(spool);
+        self.shared.has_room(spilled.is_ok());
+        match spilled {
+            Ok(()) => {
+                self.spooling = true;
+                if due(self.warned) {
+                    self.warned = Some(Instant::now());
+                    let shown = show_bytes(self.on_disk());
+                    tracing::warn!(
+                        "the store does not keep up; input goes on to be read and waits on disk ({shown} so far)"
+                    );
+                }
+                self.tell_on_disk();
+                true
+            }
+            Err(error) => {
+                if due(self.warned_full) {
+                    self.warned_full = Some(Instant::now());
+                    tracing::warn!(
+                        "the store does not keep up, and no more input can wait on disk: {error}. The input waits; nothing is lost as long as it can"
+                    );
+                }
+                false
+            }
+        }
+    }
+
+    fn note(&mut self, joined: Result<Result<Stored, OutboxError>, JoinError>) -> Result<(), OutboxError> {
+        let stored = joined??;
+        tracing::debug!(part = stored.number.get(), bytes = stored.size, "stored");
+        self.flying.remove(&stored.number);
+        self.usual = Some(self.usual.map_or(stored.took, |usual| stored.took.max(usual * 7 / 8)));
+        self.enter(stored);
+        Ok(())
+    }
+
+    /// Notes what the store holds.
+    fn enter(&mut self, Stored { number, etag, size, .. }: Stored) {
+        self.shared.moves();
+        let before = self.ledger.size_of(number);
+        self.ledger.note(number, etag, size);
+        self.tell_readable();
+        self.progress.bytes_out.fetch_add(size.saturating_sub(before.unwrap_or(0)), Relaxed);
+        self.progress.bytes_sent.fetch_add(size, Relaxed);
+        if before.is_none() {
+            self.progress.parts.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// What a part needs to be sent: a turn, and a buffer if it comes from disk.
+#[derive(Debug)]
+struct Ready {
+    turn: OwnedSemaphorePermit,
+    buffer: Option<PartBuffer>,
+}
+
+/// Waits for what a part needs to be sent. First the memory, then the turn: who has a turn must not wait for anything but
+/// the store.
+async fn turn(shared: &Shared, from_disk: bool) -> Result<Ready, OutboxError> {
+    let buffer = if from_disk { Some(shared.pool.acquire().await?) } else { None };
+    match shared.turns.clone().acquire_owned().await {
+        Ok(turn) => Ok(Ready { turn, buffer }),
+        // The semaphore is never closed.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! Tests of the outbox on a store in memory: parts that fail, wait on disk, and come back.
+
+use super::*;
+use crate::store::scripted::{self, Op, Reply};
+use crate::writer::spool::SpoolSettings;
+
+const PART: usize = 5_000_000;
+
+fn number(number: u32) -> PartNumber {
+    PartNumber::new(number).expect("in range")
+}
+
+/// An outbox of an upload that is open, with a spool in a directory of its own.
+fn outbox(
+    store: &Store,
+    upload_id: &str,
+    concurrency: usize,
+    give_up_after: Duration,
+    dir: &tempfile::TempDir,
+) -> Outbox {
+    let (store, key, upload_id) = (store.clone(), "key".to_owned(), upload_id.to_owned());
+    let address = Address { store, key, upload_id, retry: Retry { give_up_after } };
+    let part_size = PartSize::new(PART as u64).expect("in range");
+    let settings = SpoolSettings { dir: dir.path().to_owned(), make_dir: false, limit: 1 << 30 };
+    Outbox::new(
+        address,
+        part_size,
+        concurrency,
+        Some(Spool::new(&settings, part_size.get(), concurrency + 4)),
+        Arc::default(),
+    )
+}
+
+async fn fill(outbox: &mut Outbox, at: u32) {
+    let mut buffer = outbox.buffer().await.expect("a buffer");
+    buffer.advance(PART);
+    outbox.send(number(at), buffer.freeze());
+}
+
+/// Within a time in which nothing has to wait.
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), work).await.expect("it does not wait for ever")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_a_task_is_a_failure_and_its_part_is_not_lost() {
+    let (store, shelf) = scripted::store();
+    let id = shelf.begin("key", PART as u64);
+    let dir = tempfile::tempdir().expect("a directory");
+    shelf.script(|asked, _| if asked.part == Some(1) { Reply::Panic } else { Reply::Honest });
+    let mut outbox = outbox(&store, &id, 2, Duration::from_secs(3600), &dir);
+    soon(fill(&mut outbox, 1)).await;
+    let failed = soon(outbox.drain()).await;
+    assert!(matches!(failed, Err(OutboxError::Task(_))), "{failed:?}");
+    soon(outbox.settle()).await;
+    assert_eq!(outbox.remainder().keys().copied().collect::<Vec<_>>(), [number(1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outbox_that_cannot_be_emptied_leaves_the_memory_to_the_next() {
+    let (store, shelf) = scripted::store();
+    let (id, next_id) = (shelf.begin("key", PART as u64), shelf.begin("key", PART as u64));
+    shelf.script(|asked, _| if asked.op == Op::PutPart { Reply::Status(503, "SlowDown") } else { Reply::Honest });
+    let dir = tempfile::tempdir().expect("a directory");
+    for concurrency in [1, 3] {
+        let mut old = outbox(&store, &id, concurrency, Duration::from_secs(3600), &dir);
+        for at in 1..=6 {
+            soon(fill(&mut old, at)).await;
+        }
+        let spool = old.spool().map(Spool::another);
+        let mut next = outbox(&store, &next_id, concurrency, Duration::from_secs(3600), &dir).sharing(old.shared());
+        next.spool = spool;
+        let closing = tokio::spawn(async move { old.drain().await.map(|()| old) });
+        for at in 1..=12 {
+            soon(fill(&mut next, at)).await;
+        }
+        assert!(!closing.is_finished());
+        closing.abort();
+        next.stop();
+        assert_eq!(next.remainder().len(), 12);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_when_it_is_over_is_not_tried_again() {
+    let (store, shelf) = scripted::store();
+    let id = shelf.begin("key", PART as u64);
+    shelf.script(|asked, _| match asked.part {
+        None | Some(2) => Reply::Honest,
+        Some(_) => Reply::Status(503, "SlowDown"),
+    });
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut outbox = outbox(&store, &id, 3, Duration::from_secs(3600), &dir);
+    for at in 1..=3 {
+        soon(fill(&mut outbox, at)).await;
+    }
+    soon(outbox.settle()).await;
+    assert_eq!(outbox.remainder().keys().map(|number| number.get()).collect::<Vec<_>>(), [1, 3]);
+    assert!(outbox.ledger.size_of(number(2)).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_on_disk_are_sent_again_though_parts_behind_them_have_all_the_memory() {
+    sent_again(1 << 30).await;
+}
+
+/// Those behind them cannot give the memory up.
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_on_disk_are_sent_again_though_the_disk_is_full() {
+    sent_again(PART as u64).await;
+}
+
+/// Three outboxes with a part on disk and one in memory each, and a spool of this size each.
+async fn sent_again(limit: u64) {
+    let (store, shelf) = scripted::store();
+    let dir = tempfile::tempdir().expect("a directory");
+    let up = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = up.clone();
+    shelf.script(move |asked, _| match asked.op {
+        Op::PutPart if !seen.load(Relaxed) => Reply::Status(500, "InternalError"),
+        _ => Reply::Honest,
+    });
+    let mut outboxes: Vec<Outbox> = Vec::new();
+    for _ in 0..3 {
+        let id = shelf.begin("key", PART as u64);
+        let mut new = outbox(&store, &id, 1, Duration::from_secs(3600), &dir);
+        let settings = SpoolSettings { dir: dir.path().to_owned(), make_dir: false, limit };
+        new.spool = Some(Spool::new(&settings, PART as u64, 1));
+        if let Some(first) = outboxes.first() {
+            new = new.sharing(first.shared());
+        }
+        // The first fails and goes to disk when there is no buffer left; the second waits in memory.
+        soon(fill(&mut new, 1)).await;
+        soon(fill(&mut new, 2)).await;
+        outboxes.push(new);
+    }
+    up.store(true, Relaxed);
+    let drains = outboxes.iter_mut().map(Outbox::drain);
+    for drained in soon(futures_util::future::join_all(drains)).await {
+        drained.expect("all is stored");
+    }
+}

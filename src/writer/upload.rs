@@ -1,0 +1,558 @@
+//! The writer: cuts its input into parts, keeps a few of them in flight, and completes the upload.
+//!
+//! ```text
+//! source -> buffer of the pool -> (full) -> outbox -> up to N uploads at once -> ledger -> complete
+//!                                             | ^
+//!                                             v |  while the store is away
+//!                                            spool
+//! ```
+//!
+//! A buffer is acquired before it is filled and comes back when the store has its part, so memory is bounded by
+//! part size × (N + 2): N in flight, one that waits for its turn, one that is being filled. When all are taken, the
+//! input is not read, and whoever feeds it waits.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+
+use crate::hls::Hls;
+use crate::protocol::limits;
+use crate::protocol::live_read::MAX_PARTS;
+use crate::protocol::part::{PartNumber, PartSize};
+use crate::store::live_check::{self, LiveRead};
+use crate::store::retry::Retry;
+use crate::store::{Kind, Store, StoreError};
+use crate::tool::progress::Progress;
+use crate::writer::abort;
+use crate::writer::at_once::{unless_at_once, until_the_end};
+use crate::writer::completion::{self, Fate, complete};
+use crate::writer::format::Format;
+use crate::writer::kept::{self, Kept, Label, Rest};
+use crate::writer::ledger::Gap;
+use crate::writer::outbox::{Address, Outbox, OutboxError};
+use crate::writer::pool::PartBuffer;
+use crate::writer::resume::{self, Held, Tail};
+use crate::writer::source::{Source, SourceError, StopSignal};
+use crate::writer::spool::{Spool, SpoolSettings};
+use crate::writer::tail::{self, TailSender, TailSettings};
+
+/// How long the end may wait for the word about other open uploads.
+const LIST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What to write, and how.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The object's key.
+    pub key: String,
+    /// The size of every part but the last.
+    pub part_size: PartSize,
+    /// Parts in flight at once, at least one.
+    pub concurrency: usize,
+    /// Stored with the object.
+    pub content_type: Option<String>,
+    /// How long one request may keep failing.
+    pub retry: Retry,
+    /// Where input waits while the store is away.
+    pub spool: SpoolSettings,
+    /// Turns true when all is to end at once.
+    pub at_once: StopSignal,
+    /// Playlists to be written beside the object.
+    pub hls: Option<Hls>,
+    /// When to send the tail part before it is full.
+    pub tail: Option<TailSettings>,
+}
+
+impl Plan {
+    /// Starts an upload of `key`, of a recording that goes into several where it has a name; its id.
+    pub(crate) async fn create(&self, store: &Store, key: &str, recording: Option<&str>) -> Result<String, StoreError> {
+        self.retry.run(|_| store.create_upload(key, self.part_size, self.content_type.as_deref(), recording)).await
+    }
+
+    /// What sends the tail part early, where that is asked for.
+    pub(crate) fn tail_sender(&self, store: &Store, progress: &Progress) -> Option<TailSender> {
+        let trials = &progress.trials;
+        self.tail.map(|settings| TailSender::start(settings, store, &self.key, self.part_size, self.retry, trials))
+    }
+
+    /// Where input of `source` may wait on disk. A file can wait for the store by itself: only what comes through a pipe
+    /// is put there.
+    pub(crate) fn spool_for(&self, source: &Source) -> Option<Spool> {
+        let spools = self.spool.limit > 0 && source.cannot_wait();
+        spools.then(|| self.new_spool(self.part_size))
+    }
+
+    fn new_spool(&self, part_size: PartSize) -> Spool {
+        // All buffers of the pool, a part that is held back, and the index.
+        Spool::new(&self.spool, part_size.get(), self.concurrency + 4)
+    }
+
+    /// Keeps what `outbox` could not store and what was taken after it, where that cannot be had again from `source`.
+    pub(crate) async fn keep(&self, outbox: &Outbox, rest: Rest, part_size: PartSize) -> Option<Kept> {
+        let address = outbox.address();
+        let label = Label {
+            bucket: address.store.bucket().to_owned(),
+            key: address.key.clone(),
+            upload_id: address.upload_id.clone(),
+            part_size,
+        };
+        let remainder = rest.behind(outbox.remainder(), &outbox.ledger, part_size);
+        let spool = outbox.spool().cloned().unwrap_or_else(|| self.new_spool(part_size));
+        kept::keep(label, remainder, spool).await
+    }
+
+    /// An outbox for the upload `upload_id` of `key`.
+    pub(crate) fn outbox(
+        &self,
+        store: &Store,
+        key: &str,
+        upload_id: &str,
+        spool: Option<Spool>,
+        progress: &Arc<Progress>,
+    ) -> Outbox {
+        let (key, upload_id) = (key.to_owned(), upload_id.to_owned());
+        let address = Address { store: store.clone(), key, upload_id, retry: self.retry };
+        Outbox::new(address, self.part_size, self.concurrency, spool, progress.clone())
+    }
+}
+
+/// How an upload ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The object is complete.
+    Completed {
+        /// Its size.
+        bytes: u64,
+        /// Its parts.
+        parts: usize,
+    },
+    /// There was no input, and an upload cannot be empty: it was aborted.
+    Empty,
+}
+
+/// Why an upload could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// The store refused, or could not be reached for too long.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A part did not reach the store.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// The input could not be read on.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// All 10,000 parts are used.
+    #[error(
+        "the input is longer than {MAX_PARTS} parts of {0} bytes, which is all that one S3 object can hold; use a larger --part-size"
+    )]
+    Full(PartSize),
+    /// A resumed upload holds parts that the input does not reach.
+    #[error(
+        "the input ended before it reached part {number}, which the upload holds from before, so the upload cannot be \
+         completed; it still ends at byte {from}, and has to go on from there"
+    )]
+    TooShort {
+        /// The highest such part.
+        number: PartNumber,
+        /// How far it can be read.
+        from: u64,
+    },
+    /// A part is missing although none failed.
+    #[error("the upload is not completed because {0}; this is a bug")]
+    Gap(#[from] Gap),
+    /// A second request to stop.
+    #[error("ended at once, before the upload was complete")]
+    AtOnce,
+    /// The program itself failed.
+    #[error("{0}; this is a bug")]
+    Panic(String),
+}
+
+impl Cause {
+    /// Whether the input is no longer what it was, so that it cannot be gone on with.
+    #[must_use]
+    pub fn is_changed_input(&self) -> bool {
+        matches!(self, Self::Source(error) if error.is_change())
+    }
+}
+
+/// Lets what is in flight end, but not when all is to end at once.
+pub(crate) async fn settle(outbox: &mut Outbox, at_once: &StopSignal) {
+    if unless_at_once(outbox.settle(), at_once).await.is_none() {
+        outbox.stop();
+    }
+}
+
+impl Cause {
+    /// Whether the store knows no such upload any more.
+    pub(crate) fn says_over(&self) -> bool {
+        let (Self::Store(error) | Self::Outbox(OutboxError::Store(error))) = self else { return false };
+        error.kind == Kind::NoUpload
+    }
+}
+
+/// Why an upload could not be finished, and what is left of it.
+#[derive(Debug)]
+pub struct WriteError {
+    /// The reason.
+    pub cause: Cause,
+    /// The upload that was left open, with the bytes that the store holds of it.
+    pub left_open: Option<(String, u64)>,
+    /// The upload that somebody else has ended, and what became of it.
+    pub over: Option<(String, Fate)>,
+    /// The object was completed with this many bytes in spite of the error.
+    pub completed: Option<u64>,
+    /// What became of the bytes that were taken and not stored, where there are any.
+    pub kept: Option<Kept>,
+}
+
+impl std::fmt::Display for WriteError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.cause)
+    }
+}
+
+impl std::error::Error for WriteError {}
+
+/// Copies all of `source` into a new upload, or into one that was left open (`held`), and completes it.
+///
+/// # Errors
+/// [`WriteError`]; what the store holds by then stays there, in an upload that is left open.
+pub async fn write(
+    store: &Store,
+    plan: &Plan,
+    held: Option<Held>,
+    source: &mut Source,
+    progress: &Arc<Progress>,
+) -> Result<Ended, WriteError> {
+    let fresh = |cause: Cause| WriteError { cause, left_open: None, over: None, completed: None, kept: None };
+    let (object, part_size) = (store.object(&plan.key), plan.part_size);
+    let mut others = None;
+    let upload_id = if let Some(held) = &held {
+        let (id, parts, bytes) = (held.upload_id.clone(), held.ledger.len(), held.ledger.bytes());
+        tracing::info!(
+            "going on with the upload {id} of {object} in parts of {part_size} bytes: it keeps {parts} parts, {bytes} bytes"
+        );
+        id
+    } else {
+        let id = plan.create(store, &plan.key, None).await.map_err(|error| fresh(error.into()))?;
+        tracing::info!("uploading to {object} in parts of {part_size} bytes, upload id {id}");
+        others = Some(tokio::spawn(abort::warn_of_others(store.clone(), plan.key.clone(), id.clone())));
+        id
+    };
+    // A second request to stop must be able to name the upload. The cell is empty: this is the only place that sets it.
+    drop(progress.upload.set(upload_id.clone()));
+    let look = tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), upload_id.clone()));
+
+    let spool = plan.spool_for(source);
+    let mut uploader = Uploader::new(store, plan, &upload_id, spool, progress, look);
+    if let Some(hls) = &plan.hls {
+        let (readable, fresh) = (uploader.outbox.readable(), held.as_ref().is_none_or(|held| held.ledger.is_empty()));
+        if fresh { hls.begin(&plan.key, &upload_id, readable) } else { hls.resume(&plan.key, &upload_id, readable) }
+    }
+    progress.taking.store(true, Relaxed);
+    let result = until_the_end(Box::pin(uploader.run(source, held)), &plan.at_once).await;
+    if !matches!(result, Err(Cause::AtOnce)) {
+        unless_at_once(uploader.tidy_up(others), &plan.at_once).await;
+    }
+    if let Some(warning) = source.closing_warning() {
+        tracing::warn!("{warning}");
+    }
+    match result {
+        Ok(ended) => Ok(ended),
+        Err(cause @ Cause::Full(_)) => {
+            // Ten thousand parts make a whole object; leaving it open would only put it at risk.
+            match until_the_end(Box::pin(uploader.complete()), &plan.at_once).await {
+                Ok((bytes, _)) => {
+                    Err(WriteError { cause, left_open: None, over: None, completed: Some(bytes), kept: None })
+                }
+                Err(_) => Err(uploader.leave_open(cause, true).await),
+            }
+        }
+        Err(cause) => {
+            let again = source.can_be_read_again() && !cause.is_changed_input();
+            Err(uploader.leave_open(cause, !again).await)
+        }
+    }
+}
+
+/// Says in plain words when readers will see nothing of this upload before its end.
+pub(crate) async fn warn_without_live_read(store: Store, key: String, upload_id: String) {
+    match live_check::look(&store, &key, &upload_id).await {
+        Ok(LiveRead::On) => tracing::debug!("Live Read is on"),
+        Ok(LiveRead::Off) => tracing::warn!(
+            "this store does not let {} be read while it is being written (no Live Read on this account or bucket): \
+             readers will see nothing before the upload is complete. The upload itself goes on. On Backblaze B2, Live Read \
+             has to be enabled for the account",
+            store.object(&key)
+        ),
+        Err(error) => tracing::debug!("could not find out whether Live Read is on: {error}"),
+    }
+}
+
+/// The input on its way through one upload.
+struct Uploader<'a> {
+    store: &'a Store,
+    plan: &'a Plan,
+    upload_id: &'a str,
+    progress: &'a Arc<Progress>,
+    outbox: Outbox,
+    tail: Option<TailSender>,
+    /// Finds out whether Live Read is on.
+    look: JoinHandle<()>,
+    looked_ahead: bool,
+    held_back: Option<HeldBack>,
+    /// The part that is to be filled next, or is being filled; `None` past the last one.
+    due: Option<PartNumber>,
+    /// What is in it so far.
+    filling: Option<PartBuffer>,
+}
+
+/// The part that closes the gap before parts of an earlier run, which must be overwritten before they can be read.
+struct HeldBack {
+    number: PartNumber,
+    body: Bytes,
+    /// The highest of those parts.
+    stale: PartNumber,
+}
+
+impl<'a> Uploader<'a> {
+    fn new(
+        store: &'a Store,
+        plan: &'a Plan,
+        upload_id: &'a str,
+        spool: Option<Spool>,
+        progress: &'a Arc<Progress>,
+        look: JoinHandle<()>,
+    ) -> Self {
+        let outbox = plan.outbox(store, &plan.key, upload_id, spool, progress);
+        let tail = plan.tail_sender(store, progress);
+        let due = Some(PartNumber::FIRST);
+        let (looked_ahead, held_back, filling) = (false, None, None);
+        Self { store, plan, upload_id, progress, outbox, tail, look, looked_ahead, held_back, due, filling }
+    }
+
+    /// What has to be done at the end, however that came.
+    async fn tidy_up(&mut self, others: Option<JoinHandle<()>>) {
+        if let Some(others) = others {
+            // A short input may be through before the list has come.
+            drop(tokio::time::timeout(LIST_PATIENCE, others).await);
+        }
+    }
+
+    /// After a failure: waits for what is under way, since it was accepted, and keeps the rest where that is asked for.
+    async fn leave_open(&mut self, cause: Cause, keep: bool) -> WriteError {
+        settle(&mut self.outbox, &self.plan.at_once).await;
+        let filling = self.filling.take().map(PartBuffer::freeze).unwrap_or_default();
+        let held_back = self.held_back.as_ref().map(|held| (held.number, held.body.clone()));
+        let rest = Rest { due: self.due, filling, held_back };
+        let kept = if keep { self.plan.keep(&self.outbox, rest, self.plan.part_size).await } else { None };
+        let (id, ledger) = (self.upload_id.to_owned(), &self.outbox.ledger);
+        if cause.says_over() {
+            let fate = completion::fate(self.store, self.plan.retry, &self.plan.key, &id, ledger);
+            if let Some(fate) = unless_at_once(fate, &self.plan.at_once).await {
+                return WriteError { cause, left_open: None, over: Some((id, fate)), completed: None, kept };
+            }
+        }
+        let left_open = Some((id, ledger.readable(self.plan.part_size)));
+        WriteError { cause, left_open, over: None, completed: None, kept }
+    }
+
+    /// Reads the input to its end, uploads it, and completes or aborts.
+    async fn run(&mut self, source: &mut Source, held: Option<Held>) -> Result<Ended, Cause> {
+        let (mut tail, mut highest, mut stale) = (None, None, None);
+        if let Some(held) = held {
+            (self.outbox.ledger, tail, highest, stale) = (held.ledger, held.tail, held.highest, held.stale);
+            self.outbox.tell_readable();
+        }
+        let mut format = Format::new(self.plan.part_size);
+        loop {
+            let passed_over = self.pass_over(source)?;
+            let tail = tail.take_if(|tail: &mut Tail| Some(tail.part.number) == self.due);
+            if passed_over || tail.is_some() {
+                // What goes on in the middle cannot be told to be an MP4.
+                format.give_up();
+            }
+            let mut buffer = self.outbox.buffer().await?;
+            release(&mut self.outbox, &mut self.held_back);
+            if let Some(tail) = tail {
+                let plan = self.plan;
+                resume::read_back(self.store, &plan.key, self.upload_id, &tail, plan.retry, &mut buffer).await?;
+            }
+            let kept = buffer.filled().len();
+            // Only the highest part may be short.
+            let may_be_short = self.held_back.is_none() && highest.is_none_or(|highest| self.due >= Some(highest));
+            let number = self.due.filter(|_| may_be_short);
+            let filled = self.fill(source, number, buffer, &mut format).await;
+            let (ended, failed) = match filled {
+                Ok(ended) => (ended, None),
+                // What was taken before is the last part, and stays so if the input cannot be gone on with.
+                Err(Cause::Source(error)) => (true, Some(error)),
+                Err(cause) => return Err(cause),
+            };
+            if ended {
+                self.outbox.shared().input_ended();
+            }
+            let filled = self.filling.as_ref().map_or(0, |buffer| buffer.filled().len());
+            if let Some(error) = failed {
+                if filled > kept && may_be_short {
+                    self.send()?;
+                }
+                self.outbox.drain().await?;
+                return Err(error.into());
+            }
+            let reached = |highest| self.due.is_none_or(|due| due > highest || (due == highest && filled > 0));
+            // Only the highest part may be short.
+            if let Some(number) = highest.filter(|highest| ended && !reached(*highest)) {
+                self.outbox.drain().await?;
+                let from = self.outbox.ledger.readable(self.plan.part_size);
+                return Err(Cause::TooShort { number, from });
+            }
+            if filled > kept {
+                if let Some(stale) = stale.take().filter(|stale| self.due.is_some_and(|number| number < *stale)) {
+                    self.hold_back(stale);
+                } else {
+                    self.send()?;
+                }
+                self.look_ahead();
+            }
+            self.filling = None;
+            if ended {
+                break;
+            }
+        }
+        if self.progress.bytes_in.load(Relaxed) == 0 && self.outbox.ledger.is_empty() {
+            let plan = self.plan;
+            // An aborted upload answers 404, which the look would take for Live Read being off.
+            self.look.abort();
+            drop((&mut self.look).await);
+            plan.retry.run(|_| self.store.abort_upload(&plan.key, self.upload_id)).await?;
+            return Ok(Ended::Empty);
+        }
+        let (bytes, parts) = self.complete().await?;
+        Ok(Ended::Completed { bytes, parts })
+    }
+
+    /// Hands the part that has been filled to the outbox.
+    fn send(&mut self) -> Result<(), Cause> {
+        let number = self.due.ok_or(Cause::Full(self.plan.part_size))?;
+        if let Some(buffer) = self.filling.take() {
+            self.outbox.send(number, buffer.freeze());
+        }
+        self.due = number.next();
+        if number.get() == MAX_PARTS / 10 * 9 {
+            let capacity = self.plan.part_size.capacity();
+            tracing::warn!("nine tenths of the {capacity} bytes that {MAX_PARTS} parts of this size can hold are used");
+        }
+        Ok(())
+    }
+
+    /// Holds the part that has been filled back until all parts up to `stale` are this input's.
+    fn hold_back(&mut self, stale: PartNumber) {
+        if let (Some(number), Some(buffer)) = (self.due, self.filling.take()) {
+            // A copy: the buffers belong to the parts that this one waits for.
+            let body = Bytes::copy_from_slice(buffer.filled());
+            self.held_back = Some(HeldBack { number, body, stale });
+            self.due = number.next();
+        }
+    }
+
+    /// Moves on over full parts that the upload holds already; true if there were any.
+    fn pass_over(&mut self, source: &mut Source) -> Result<bool, Cause> {
+        let (part_size, ledger) = (self.plan.part_size, &self.outbox.ledger);
+        let before = self.due;
+        while self.due.is_some_and(|due| ledger.size_of(due) == Some(part_size.get())) {
+            self.due = self.due.and_then(PartNumber::next);
+        }
+        if self.due == before {
+            return Ok(false);
+        }
+        source.go_on_at(self.due.map_or(part_size.capacity(), |due| part_size.start_of(due)))?;
+        Ok(true)
+    }
+
+    /// Says once, when the rate of the input is known, that it will not fit.
+    fn look_ahead(&mut self) {
+        let elapsed = self.progress.elapsed();
+        if !self.looked_ahead && elapsed >= limits::OBSERVED {
+            self.looked_ahead = true;
+            let bytes = self.progress.bytes_in.load(Relaxed);
+            if let Some(advice) = limits::advice(self.plan.part_size, bytes, elapsed) {
+                tracing::warn!("{advice}");
+            }
+        }
+    }
+
+    /// Fills `buffer`, which it leaves in `filling`, until it is full or the input ends (then true), and notices meanwhile
+    /// when an upload fails. Where its part may be short, it can be sent before it is full.
+    async fn fill(
+        &mut self,
+        source: &mut Source,
+        may_be_short: Option<PartNumber>,
+        buffer: PartBuffer,
+        format: &mut Format,
+    ) -> Result<bool, Cause> {
+        let buffer = self.filling.insert(buffer);
+        if let Some(tail) = &mut self.tail {
+            tail.begin_part(buffer.filled().len() as u64);
+        }
+        while !buffer.is_full() {
+            let count = tokio::select! {
+                count = source.read(buffer.room()) => count?,
+                stored = self.outbox.stored() => {
+                    stored?;
+                    release(&mut self.outbox, &mut self.held_back);
+                    continue;
+                }
+                () = tail::due(self.tail.as_ref()) => {
+                    if let Some(tail) = &mut self.tail {
+                        tail.send(may_be_short, buffer.filled(), &mut self.outbox).await;
+                    }
+                    continue;
+                }
+            };
+            if count == 0 {
+                break;
+            }
+            let before = buffer.filled().len();
+            buffer.advance(count);
+            self.progress.bytes_in.fetch_add(count as u64, Relaxed);
+            self.progress.news();
+            let news = buffer.filled().get(before..).unwrap_or_default();
+            format.see(news);
+            if let Some(hls) = &self.plan.hls {
+                hls.took(news);
+            }
+            if let Some(tail) = &mut self.tail {
+                tail.took(count as u64);
+            }
+        }
+        if let Some(tail) = &mut self.tail {
+            tail.handed_over();
+        }
+        Ok(!buffer.is_full())
+    }
+
+    /// Waits for all parts under way, then completes; the size and the number of parts of the object.
+    async fn complete(&mut self) -> Result<(u64, usize), Cause> {
+        self.outbox.drain().await?;
+        release(&mut self.outbox, &mut self.held_back);
+        complete(self.store, self.plan, &self.plan.key, self.upload_id, &mut self.outbox).await
+    }
+}
+
+/// Sends the part that was held back once all parts behind it are this input's.
+fn release(outbox: &mut Outbox, held_back: &mut Option<HeldBack>) {
+    let ledger = &outbox.ledger;
+    let whole = |held: &mut HeldBack| {
+        std::iter::successors(held.number.next(), |number| number.next())
+            .take_while(|number| *number <= held.stale)
+            .all(|number| ledger.size_of(number).is_some())
+    };
+    if let Some(HeldBack { number, body, .. }) = held_back.take_if(whole) {
+        outbox.send(number, body);
+    }
+}

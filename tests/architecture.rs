@@ -1,0 +1,112 @@
+//! The house stays as docs/architecture.md draws it: rooms named, arrows downward, files that can be read at one sitting.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms from the ground up. A room imports only from those before it.
+const FLOORS: [&str; 12] =
+    ["human", "protocol", "media", "message", "store", "tool", "object", "hls", "reader", "writer", "cli", "bin"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All source files below `folder`, with their text.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("src is there") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("a source file");
+            found.push((path, text));
+        }
+    }
+    found
+}
+
+/// The room that a file of `src/` lies in; none for lib.rs.
+fn room(path: &Path) -> Option<String> {
+    let inside = path.strip_prefix(root().join("src")).expect("below src");
+    let first = inside.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
+    (inside.components().count() > 1).then_some(first)
+}
+
+/// What a file's code imports from other rooms, unit tests left out.
+fn rooms_used(text: &str) -> BTreeSet<String> {
+    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let mut used = BTreeSet::new();
+    for line in lines {
+        for start in ["crate::", "live_read::"] {
+            for (at, _) in line.match_indices(start) {
+                let name: String =
+                    line[at + start.len()..].chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+                if FLOORS.contains(&name.as_str()) {
+                    used.insert(name);
+                }
+            }
+        }
+    }
+    used
+}
+
+#[test]
+fn every_room_has_its_line_in_the_document() {
+    let document = fs::read_to_string(root().join("docs/architecture.md")).expect("docs/architecture.md");
+    let mut folders = BTreeSet::new();
+    for (path, _) in sources(&root().join("src")) {
+        let inside = path.strip_prefix(root().join("src")).expect("below src").parent().expect("a folder").to_owned();
+        folders.extend(inside.ancestors().filter(|folder| *folder != Path::new("")).map(Path::to_owned));
+    }
+    assert!(folders.len() > 8, "the folders of src were not found: {folders:?}");
+    for folder in folders {
+        let name = format!("`src/{}/`", folder.display());
+        assert!(document.contains(&name), "docs/architecture.md does not name {name}");
+    }
+}
+
+#[test]
+fn rooms_import_only_from_lower_floors() {
+    let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, text) in sources(&root().join("src")) {
+        let Some(from) = room(&path) else { continue };
+        let floor = FLOORS.iter().position(|name| *name == from);
+        let floor = floor.unwrap_or_else(|| panic!("src/{from} has no floor: put it into FLOORS and the document"));
+        for to in rooms_used(&text) {
+            let below = FLOORS[..=floor].contains(&to.as_str());
+            assert!(below, "{} imports from {to}, which lies above {from}", path.display());
+            arrows.entry(from.clone()).or_default().insert(to);
+        }
+    }
+    assert!(arrows.get("writer").is_some_and(|used| used.contains("store")), "no arrows were found: {arrows:?}");
+}
+
+#[test]
+fn files_say_their_job_first() {
+    for (path, text) in sources(&root().join("src")) {
+        assert!(text.starts_with("//! "), "{} does not begin with what its job is", path.display());
+    }
+}
+
+#[test]
+fn the_tests_that_the_documents_name_exist() {
+    let code: String = ["src", "tests", "examples"]
+        .iter()
+        .flat_map(|folder| sources(&root().join(folder)))
+        .map(|file| file.1)
+        .collect();
+    let document = fs::read_to_string(root().join("docs/reliability.md")).expect("docs/reliability.md");
+    let named = document.split('`').skip(1).step_by(2);
+    let named: Vec<_> = named
+        .filter(|name| {
+            name.matches('_').count() > 3
+                && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        })
+        .collect();
+    assert!(named.len() > 100, "the names of tests were not found");
+    let missing: Vec<_> = named.into_iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "docs/reliability.md names tests that are not there: {missing:#?}");
+}
