@@ -77,6 +77,7 @@ lint:
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --no-deps
+	@./scripts/check-dependencies.sh
 	@if command -v shellcheck >/dev/null 2>&1; then \
 		echo 'shellcheck scripts/*.sh watch_upload.sh .ci/run'; \
 		shellcheck scripts/*.sh watch_upload.sh .ci/run; \
