@@ -5,8 +5,9 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 
+use crate::writer::cause::Cause;
+use crate::writer::outbox::Outbox;
 use crate::writer::source::StopSignal;
-use crate::writer::upload::Cause;
 
 /// Runs `work` until it is done or all is to end at once. A panic in it is a failure like others.
 pub(crate) async fn until_the_end<T>(
@@ -33,6 +34,13 @@ pub(crate) async fn unless_at_once<T>(work: impl Future<Output = T>, at_once: &S
     tokio::select! {
         done = work => Some(done),
         () = ended => None,
+    }
+}
+
+/// Lets what is in flight end, but not when all is to end at once.
+pub(crate) async fn settle(outbox: &mut Outbox, at_once: &StopSignal) {
+    if unless_at_once(outbox.settle(), at_once).await.is_none() {
+        outbox.stop();
     }
 }
 

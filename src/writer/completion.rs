@@ -11,9 +11,10 @@ use tokio::time::{Instant, sleep};
 use crate::protocol::part::PartNumber;
 use crate::store::retry::Retry;
 use crate::store::{ETag, Head, Kind, Store, StoreError};
+use crate::writer::cause::Cause;
 use crate::writer::ledger::{Ledger, WholeTag};
 use crate::writer::outbox::Outbox;
-use crate::writer::upload::{Cause, Plan};
+use crate::writer::plan::Plan;
 
 /// How long an object is waited for that a completion may have made, when the store knows no such upload any more: large
 /// uploads take a while to become objects.

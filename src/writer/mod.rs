@@ -2,15 +2,16 @@
 
 pub mod abort;
 pub(crate) mod at_once;
+pub mod cause;
 pub mod check;
 pub mod completion;
 pub(crate) mod format;
 pub mod kept;
 pub mod ledger;
 pub mod outbox;
+pub mod plan;
 pub mod pool;
 pub mod resume;
-pub(crate) mod resume_kept;
 pub mod rollover;
 pub mod setup_cors;
 pub mod source;

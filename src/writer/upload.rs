@@ -18,105 +18,28 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use crate::hls::Hls;
 use crate::protocol::limits;
 use crate::protocol::live_read::MAX_PARTS;
-use crate::protocol::part::{PartNumber, PartSize};
+use crate::protocol::part::PartNumber;
+use crate::store::Store;
 use crate::store::live_check::{self, LiveRead};
-use crate::store::retry::Retry;
-use crate::store::{Kind, Store, StoreError};
 use crate::tool::progress::Progress;
 use crate::writer::abort;
-use crate::writer::at_once::{unless_at_once, until_the_end};
+use crate::writer::at_once::{settle, unless_at_once, until_the_end};
+pub use crate::writer::cause::Cause;
 use crate::writer::completion::{self, Fate, complete};
 use crate::writer::format::Format;
-use crate::writer::kept::{self, Kept, Label, Rest};
-use crate::writer::ledger::Gap;
-use crate::writer::outbox::{Address, Outbox, OutboxError};
+use crate::writer::kept::{Kept, Rest};
+use crate::writer::outbox::Outbox;
+pub use crate::writer::plan::Plan;
 use crate::writer::pool::PartBuffer;
-use crate::writer::resume::{self, Held, Tail};
-use crate::writer::source::{Source, SourceError, StopSignal};
-use crate::writer::spool::{Spool, SpoolSettings};
-use crate::writer::tail::{self, TailSender, TailSettings};
+use crate::writer::resume::{self, Held, ShortPart};
+use crate::writer::source::Source;
+use crate::writer::spool::Spool;
+use crate::writer::tail::{self, TailSender};
 
 /// How long the end may wait for the word about other open uploads.
 const LIST_PATIENCE: Duration = Duration::from_secs(1);
-
-/// What to write, and how.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// The object's key.
-    pub key: String,
-    /// The size of every part but the last.
-    pub part_size: PartSize,
-    /// Parts in flight at once, at least one.
-    pub concurrency: usize,
-    /// Stored with the object.
-    pub content_type: Option<String>,
-    /// How long one request may keep failing.
-    pub retry: Retry,
-    /// Where input waits while the store is away.
-    pub spool: SpoolSettings,
-    /// Turns true when all is to end at once.
-    pub at_once: StopSignal,
-    /// Playlists to be written beside the object.
-    pub hls: Option<Hls>,
-    /// When to send the tail part before it is full.
-    pub tail: Option<TailSettings>,
-}
-
-impl Plan {
-    /// Starts an upload of `key`, of a recording that goes into several where it has a name; its id.
-    pub(crate) async fn create(&self, store: &Store, key: &str, recording: Option<&str>) -> Result<String, StoreError> {
-        self.retry.run(|_| store.create_upload(key, self.part_size, self.content_type.as_deref(), recording)).await
-    }
-
-    /// What sends the tail part early, where that is asked for.
-    pub(crate) fn tail_sender(&self, store: &Store, progress: &Progress) -> Option<TailSender> {
-        let trials = &progress.trials;
-        self.tail.map(|settings| TailSender::start(settings, store, &self.key, self.part_size, self.retry, trials))
-    }
-
-    /// Where input of `source` may wait on disk. A file can wait for the store by itself: only what comes through a pipe
-    /// is put there.
-    pub(crate) fn spool_for(&self, source: &Source) -> Option<Spool> {
-        let spools = self.spool.limit > 0 && source.cannot_wait();
-        spools.then(|| self.new_spool(self.part_size))
-    }
-
-    fn new_spool(&self, part_size: PartSize) -> Spool {
-        // All buffers of the pool, a part that is held back, and the index.
-        Spool::new(&self.spool, part_size.get(), self.concurrency + 4)
-    }
-
-    /// Keeps what `outbox` could not store and what was taken after it, where that cannot be had again from `source`.
-    pub(crate) async fn keep(&self, outbox: &Outbox, rest: Rest, part_size: PartSize) -> Option<Kept> {
-        let address = outbox.address();
-        let label = Label {
-            bucket: address.store.bucket().to_owned(),
-            key: address.key.clone(),
-            upload_id: address.upload_id.clone(),
-            part_size,
-        };
-        let remainder = rest.behind(outbox.remainder(), &outbox.ledger, part_size);
-        let spool = outbox.spool().cloned().unwrap_or_else(|| self.new_spool(part_size));
-        kept::keep(label, remainder, spool).await
-    }
-
-    /// An outbox for the upload `upload_id` of `key`.
-    pub(crate) fn outbox(
-        &self,
-        store: &Store,
-        key: &str,
-        upload_id: &str,
-        spool: Option<Spool>,
-        progress: &Arc<Progress>,
-    ) -> Outbox {
-        let (key, upload_id) = (key.to_owned(), upload_id.to_owned());
-        let address = Address { store: store.clone(), key, upload_id, retry: self.retry };
-        Outbox::new(address, self.part_size, self.concurrency, spool, progress.clone())
-    }
-}
 
 /// How an upload ended well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,68 +53,6 @@ pub enum Ended {
     },
     /// There was no input, and an upload cannot be empty: it was aborted.
     Empty,
-}
-
-/// Why an upload could not be finished.
-#[derive(Debug, thiserror::Error)]
-pub enum Cause {
-    /// The store refused, or could not be reached for too long.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A part did not reach the store.
-    #[error(transparent)]
-    Outbox(#[from] OutboxError),
-    /// The input could not be read on.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// All 10,000 parts are used.
-    #[error(
-        "the input is longer than {MAX_PARTS} parts of {0} bytes, which is all that one S3 object can hold; use a larger --part-size"
-    )]
-    Full(PartSize),
-    /// A resumed upload holds parts that the input does not reach.
-    #[error(
-        "the input ended before it reached part {number}, which the upload holds from before, so the upload cannot be \
-         completed; it still ends at byte {from}, and has to go on from there"
-    )]
-    TooShort {
-        /// The highest such part.
-        number: PartNumber,
-        /// How far it can be read.
-        from: u64,
-    },
-    /// A part is missing although none failed.
-    #[error("the upload is not completed because {0}; this is a bug")]
-    Gap(#[from] Gap),
-    /// A second request to stop.
-    #[error("ended at once, before the upload was complete")]
-    AtOnce,
-    /// The program itself failed.
-    #[error("{0}; this is a bug")]
-    Panic(String),
-}
-
-impl Cause {
-    /// Whether the input is no longer what it was, so that it cannot be gone on with.
-    #[must_use]
-    pub fn is_changed_input(&self) -> bool {
-        matches!(self, Self::Source(error) if error.is_change())
-    }
-}
-
-/// Lets what is in flight end, but not when all is to end at once.
-pub(crate) async fn settle(outbox: &mut Outbox, at_once: &StopSignal) {
-    if unless_at_once(outbox.settle(), at_once).await.is_none() {
-        outbox.stop();
-    }
-}
-
-impl Cause {
-    /// Whether the store knows no such upload any more.
-    pub(crate) fn says_over(&self) -> bool {
-        let (Self::Store(error) | Self::Outbox(OutboxError::Store(error))) = self else { return false };
-        error.kind == Kind::NoUpload
-    }
 }
 
 /// Why an upload could not be finished, and what is left of it.
@@ -371,7 +232,7 @@ impl<'a> Uploader<'a> {
         let mut format = Format::new(self.plan.part_size);
         loop {
             let passed_over = self.pass_over(source)?;
-            let tail = tail.take_if(|tail: &mut Tail| Some(tail.part.number) == self.due);
+            let tail = tail.take_if(|tail: &mut ShortPart| Some(tail.part.number) == self.due);
             if passed_over || tail.is_some() {
                 // What goes on in the middle cannot be told to be an MP4.
                 format.give_up();

@@ -5,14 +5,14 @@ use std::io;
 
 use md5::{Digest, Md5};
 
+use super::{Held, READ, ResumeError, ShortPart};
 use crate::protocol::part::{PartNumber, PartSize};
 use crate::store::{ETag, StoredPart};
 use crate::writer::kept::KeptFile;
 use crate::writer::ledger::{Ledger, md5_of};
-use crate::writer::resume::{Held, READ, ResumeError, Tail};
 
 /// Puts what an upload holds and what was kept of it together. Both have to make up all that was taken, without a gap.
-pub(crate) fn together(
+pub(super) fn together(
     object: &str,
     id: String,
     part_size: PartSize,
@@ -46,7 +46,7 @@ pub(crate) fn together(
                 return Err(refused(why));
             }
             ledger.note(number, ETag(part.etag.clone()), part.size);
-            tail = (part.size < part_size.get()).then_some(Tail { part, start });
+            tail = (part.size < part_size.get()).then_some(ShortPart { part, start });
             continue;
         };
         // Stored after all, or the beginning of it.

@@ -1,0 +1,90 @@
+//! What is to be written and how, as all who write share it.
+
+use std::sync::Arc;
+
+use crate::hls::Hls;
+use crate::protocol::part::PartSize;
+use crate::store::retry::Retry;
+use crate::store::{Store, StoreError};
+use crate::tool::progress::Progress;
+use crate::writer::kept::{self, Kept, Label, Rest};
+use crate::writer::outbox::{Address, Outbox};
+use crate::writer::source::{Source, StopSignal};
+use crate::writer::spool::{Spool, SpoolSettings};
+use crate::writer::tail::{TailSender, TailSettings};
+
+/// What to write, and how.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The object's key.
+    pub key: String,
+    /// The size of every part but the last.
+    pub part_size: PartSize,
+    /// Parts in flight at once, at least one.
+    pub concurrency: usize,
+    /// Stored with the object.
+    pub content_type: Option<String>,
+    /// How long one request may keep failing.
+    pub retry: Retry,
+    /// Where input waits while the store is away.
+    pub spool: SpoolSettings,
+    /// Turns true when all is to end at once.
+    pub at_once: StopSignal,
+    /// Playlists to be written beside the object.
+    pub hls: Option<Hls>,
+    /// When to send the tail part before it is full.
+    pub tail: Option<TailSettings>,
+}
+
+impl Plan {
+    /// Starts an upload of `key`, of a recording that goes into several where it has a name; its id.
+    pub(crate) async fn create(&self, store: &Store, key: &str, recording: Option<&str>) -> Result<String, StoreError> {
+        self.retry.run(|_| store.create_upload(key, self.part_size, self.content_type.as_deref(), recording)).await
+    }
+
+    /// What sends the tail part early, where that is asked for.
+    pub(crate) fn tail_sender(&self, store: &Store, progress: &Progress) -> Option<TailSender> {
+        let trials = &progress.trials;
+        self.tail.map(|settings| TailSender::start(settings, store, &self.key, self.part_size, self.retry, trials))
+    }
+
+    /// Where input of `source` may wait on disk. A file can wait for the store by itself: only what comes through a pipe
+    /// is put there.
+    pub(crate) fn spool_for(&self, source: &Source) -> Option<Spool> {
+        let spools = self.spool.limit > 0 && source.cannot_wait();
+        spools.then(|| self.new_spool(self.part_size))
+    }
+
+    fn new_spool(&self, part_size: PartSize) -> Spool {
+        // All buffers of the pool, a part that is held back, and the index.
+        Spool::new(&self.spool, part_size.get(), self.concurrency + 4)
+    }
+
+    /// Keeps what `outbox` could not store and what was taken after it, where that cannot be had again from `source`.
+    pub(crate) async fn keep(&self, outbox: &Outbox, rest: Rest, part_size: PartSize) -> Option<Kept> {
+        let address = outbox.address();
+        let label = Label {
+            bucket: address.store.bucket().to_owned(),
+            key: address.key.clone(),
+            upload_id: address.upload_id.clone(),
+            part_size,
+        };
+        let remainder = rest.behind(outbox.remainder(), &outbox.ledger, part_size);
+        let spool = outbox.spool().cloned().unwrap_or_else(|| self.new_spool(part_size));
+        kept::keep(label, remainder, spool).await
+    }
+
+    /// An outbox for the upload `upload_id` of `key`.
+    pub(crate) fn outbox(
+        &self,
+        store: &Store,
+        key: &str,
+        upload_id: &str,
+        spool: Option<Spool>,
+        progress: &Arc<Progress>,
+    ) -> Outbox {
+        let (key, upload_id) = (key.to_owned(), upload_id.to_owned());
+        let address = Address { store: store.clone(), key, upload_id, retry: self.retry };
+        Outbox::new(address, self.part_size, self.concurrency, spool, progress.clone())
+    }
+}

@@ -1,0 +1,91 @@
+//! Which upload to go on with, and its part size.
+
+use super::ResumeError;
+use crate::object::locate::may_not_list;
+use crate::protocol::part::{PartNumber, PartSize};
+use crate::store::retry::Retry;
+use crate::store::{Fetched, Kind, Piece, Store, StoreError, StoredPart};
+
+/// What to go on with.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// The object's key.
+    pub key: &'a str,
+    /// One certain upload, instead of the newest.
+    pub upload_id: Option<&'a str>,
+    /// The part size that the person asked for.
+    pub part_size: Option<PartSize>,
+    /// How long one request may keep failing.
+    pub retry: Retry,
+}
+
+/// The newest open upload.
+pub(super) async fn newest(store: &Store, wanted: &Wanted<'_>, object: &str) -> Result<Option<String>, ResumeError> {
+    let uploads = wanted
+        .retry
+        .run(|_| store.open_uploads(wanted.key))
+        .await
+        .map_err(|error| if may_not_list(&error) { ResumeError::Unlisted(error) } else { error.into() })?;
+    let Some((newest, others)) = uploads.split_last() else { return Ok(None) };
+    if !others.is_empty() {
+        let ids: Vec<&str> = others.iter().map(|upload| upload.id.as_str()).collect();
+        tracing::warn!(
+            "{object} has {} open uploads; going on with the newest. The others are {}: take one of them up with \
+             --resume --upload-id ID, or cancel it with --abort --upload-id ID",
+            uploads.len(),
+            ids.join(", ")
+        );
+    }
+    Ok(Some(newest.id.clone()))
+}
+
+/// The part size of an upload: as the store tells it, else as its parts show it, else as asked for.
+pub(super) async fn part_size(
+    store: &Store,
+    wanted: &Wanted<'_>,
+    default: PartSize,
+    id: &str,
+    parts: &[StoredPart],
+) -> Result<PartSize, ResumeError> {
+    let object = store.object(wanted.key);
+    let told = told_part_size(store, wanted, id, parts).await?;
+    // Of several parts only the highest may be short at any time; one that was the highest when it was stored may be
+    // short in the middle, so the largest counts.
+    let shown = || parts.split_last().and_then(|(_, others)| others.iter().map(|part| part.size).max());
+    let Some(has) = told.or_else(shown) else {
+        let part_size = wanted.part_size.unwrap_or(default);
+        let from = if wanted.part_size.is_some() { "as given with --part-size" } else { "the default" };
+        tracing::warn!(
+            "the upload {id} of {object} does not show the part size that it was begun with; taking {part_size} bytes, {from}. If the store refuses parts of this size, give the right one with --part-size"
+        );
+        return Ok(part_size);
+    };
+    match (PartSize::new(has), wanted.part_size) {
+        (_, Some(asked)) if asked.get() != has => {
+            Err(ResumeError::OtherPartSize { object, id: id.to_owned(), has, wanted: asked })
+        }
+        (Ok(part_size), _) => Ok(part_size),
+        (Err(_), _) => Err(ResumeError::NotAPartSize { object, id: id.to_owned(), has }),
+    }
+}
+
+/// The part size in the answer to a live read of what is there. Without the right to read nothing is told.
+async fn told_part_size(
+    store: &Store,
+    wanted: &Wanted<'_>,
+    id: &str,
+    parts: &[StoredPart],
+) -> Result<Option<u64>, StoreError> {
+    let begin = Piece::Range { first: 0, last: 0 };
+    let behind_a_gap = parts.first().filter(|part| part.number != PartNumber::FIRST);
+    let pieces = parts.first().map(|_| begin).into_iter().chain(behind_a_gap.map(|part| Piece::Part(part.number)));
+    for piece in pieces {
+        match wanted.retry.run(|_| store.fetch(wanted.key, Some(id), piece, true)).await {
+            Ok(Fetched::Data(body)) if body.part_size.is_some() => return Ok(body.part_size),
+            Ok(_) => {}
+            Err(error) if matches!(error.kind, Kind::Denied | Kind::Refused) => tracing::debug!("{error}"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
