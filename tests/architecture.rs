@@ -92,6 +92,15 @@ fn files_say_their_job_first() {
 }
 
 #[test]
+fn files_are_short() {
+    let files = sources(&root().join("src"));
+    for (path, text) in files.iter().filter(|(path, _)| room(path).as_deref() != Some("bin")) {
+        let lines = text.lines().count();
+        assert!(lines <= 500, "{} has {lines} lines: split it by the jobs it does", path.display());
+    }
+}
+
+#[test]
 fn the_tests_that_the_documents_name_exist() {
     let code: String = ["src", "tests", "examples"]
         .iter()

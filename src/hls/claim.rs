@@ -116,7 +116,7 @@ fn is_of(path: &str, own: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::playlist::{Kind, Object, Timeline, View};
+    use super::super::playlist::{Object, PlaylistKind, Timeline, View};
     use super::super::segments::Segment;
     use super::*;
 
@@ -127,7 +127,7 @@ mod tests {
             let mut timeline = Timeline::default();
             timeline.objects.push(Object { uri: format!("{path}?versionId=1"), header: 0, header_len: 100 });
             timeline.segments.push(Segment { object: 0, first: 100, len: 9, micros: 2_000_000, date: Some(began) });
-            Written { timeline, view: View { target: 4, kind: Kind::Event, from: 0, ended } }
+            Written { timeline, view: View { target: 4, kind: PlaylistKind::Event, from: 0, ended } }
         };
         let (dup, ms) = ("dup.m4a".to_owned(), Duration::from_millis);
         for (path, ended, after, want) in [

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::claim::{self, Claim};
 use super::master;
 use super::news::{News, Origin};
-use super::playlist::{Kind, View, reference};
+use super::playlist::{PlaylistKind, View, reference};
 use super::publish::{Outlet, Step};
 use super::recording::Recording;
 use super::rendition::Rendition;
@@ -308,7 +308,7 @@ impl Editor {
             );
         }
         if !self.slides {
-            return View { target, kind: Kind::Event, from: 0, ended };
+            return View { target, kind: PlaylistKind::Event, from: 0, ended };
         }
         let window = self.settings.window.map_or_else(
             || count.saturating_sub(EVENT_MAX),
@@ -319,7 +319,7 @@ impl Editor {
             },
         );
         self.from = self.from.max(window);
-        View { target, kind: Kind::Sliding, from: self.from, ended }
+        View { target, kind: PlaylistKind::Sliding, from: self.from, ended }
     }
 
     fn step_live(&mut self, step: &Step) {
@@ -349,7 +349,7 @@ impl Editor {
     pub(super) fn dvr_view(&mut self, ended: bool) -> View {
         let least = self.recording.target().unwrap_or(1).max(DVR_TARGET);
         let target = (*self.dvr_target.get_or_insert(least)).max(self.recording.target().unwrap_or(1));
-        View { target, kind: Kind::Event, from: 0, ended }
+        View { target, kind: PlaylistKind::Event, from: 0, ended }
     }
 
     pub(super) fn send_dvr(&mut self, ended: bool) {

@@ -13,7 +13,7 @@ use super::claim::Claim;
 use super::editor::{ASK, Editor, claimed};
 use super::master;
 use super::news::News;
-use super::playlist::{Kind, View, reference};
+use super::playlist::{PlaylistKind, View, reference};
 use super::publish::{self, Outlet, Step};
 
 /// How long the end may take.
@@ -82,7 +82,7 @@ impl Editor {
         }
         let mut view = self.view(ended);
         if fresh {
-            view = View { kind: Kind::Vod, from: 0, ..view };
+            view = View { kind: PlaylistKind::Vod, from: 0, ..view };
         }
         let with_dvr = view.from > 0;
         if with_dvr {
@@ -100,7 +100,7 @@ impl Editor {
             tracing::info!("{} shows all of the recording in {} s", self.store.object(self.live.key()), wait.as_secs());
             sleep_until(Instant::now() + wait).await;
             self.live.renew();
-            view = View { kind: Kind::Vod, from: 0, ..view };
+            view = View { kind: PlaylistKind::Vod, from: 0, ..view };
             if !self.last_tries(view, false, Instant::now() + LAST_TRIES).await {
                 self.give_up();
             }

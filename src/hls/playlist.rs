@@ -37,7 +37,7 @@ pub struct Timeline {
 
 /// What a playlist promises about its changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum PlaylistKind {
     /// It only grows.
     Event,
     /// It slides: segments leave it at its beginning.
@@ -52,7 +52,7 @@ pub struct View {
     /// `EXT-X-TARGETDURATION`, in seconds.
     pub target: u64,
     /// Its kind.
-    pub kind: Kind,
+    pub kind: PlaylistKind,
     /// The first segment shown.
     pub from: usize,
     /// Whether nothing will be added.
@@ -106,9 +106,9 @@ impl Timeline {
             let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{removed}");
         }
         match view.kind {
-            Kind::Event => out.push_str("#EXT-X-PLAYLIST-TYPE:EVENT\n"),
-            Kind::Vod => out.push_str("#EXT-X-PLAYLIST-TYPE:VOD\n"),
-            Kind::Sliding => {}
+            PlaylistKind::Event => out.push_str("#EXT-X-PLAYLIST-TYPE:EVENT\n"),
+            PlaylistKind::Vod => out.push_str("#EXT-X-PLAYLIST-TYPE:VOD\n"),
+            PlaylistKind::Sliding => {}
         }
         let mut current = None;
         for (number, segment) in (view.from..).zip(shown) {
@@ -156,7 +156,7 @@ impl Written {
             return None;
         }
         let mut timeline = Timeline::default();
-        let mut view = View { target: 0, kind: Kind::Sliding, from: 0, ended: false };
+        let mut view = View { target: 0, kind: PlaylistKind::Sliding, from: 0, ended: false };
         let (mut micros, mut range, mut dated) = (None, None, None);
         // Where the next segment is in time, as far as that is known.
         let mut due = None;
@@ -165,8 +165,8 @@ impl Written {
             match tag {
                 "#EXT-X-TARGETDURATION" => view.target = value.parse().ok()?,
                 "#EXT-X-MEDIA-SEQUENCE" => view.from = value.parse().ok()?,
-                "#EXT-X-PLAYLIST-TYPE" if value == "EVENT" => view.kind = Kind::Event,
-                "#EXT-X-PLAYLIST-TYPE" => view.kind = Kind::Vod,
+                "#EXT-X-PLAYLIST-TYPE" if value == "EVENT" => view.kind = PlaylistKind::Event,
+                "#EXT-X-PLAYLIST-TYPE" => view.kind = PlaylistKind::Vod,
                 "#EXT-X-ENDLIST" => view.ended = true,
                 "#EXT-X-MAP" => {
                     let (uri, header) = value.strip_prefix("URI=\"")?.split_once("\",BYTERANGE=\"")?;
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_small_playlist_as_text() {
-        let view = View { target: 3, kind: Kind::Event, from: 0, ended: true };
+        let view = View { target: 3, kind: PlaylistKind::Event, from: 0, ended: true };
         let want = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:3\n#EXT-X-MEDIA-SEQUENCE:0\n\
             #EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-MAP:URI=\"live-0.mp4?versionId=4_z1\",BYTERANGE=\"1000@0\"\n\
             #EXT-X-PROGRAM-DATE-TIME:2026-11-21T11:00:00.123Z\n#EXTINF:2.002000,\n#EXT-X-BYTERANGE:50@1000\n\
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn what_has_left_a_window_is_counted() {
         let timeline = timeline(&[3, 2, 4]);
-        let text = |from| timeline.text(&View { target: 2, kind: Kind::Sliding, from, ended: false });
+        let text = |from| timeline.text(&View { target: 2, kind: PlaylistKind::Sliding, from, ended: false });
         assert!(!text(2).contains("DISCONTINUITY-SEQUENCE"));
         assert!(text(3).contains("\n#EXT-X-MEDIA-SEQUENCE:3\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n"));
         assert!(text(6).contains("\n#EXT-X-DISCONTINUITY-SEQUENCE:2\n"));
@@ -297,7 +297,7 @@ mod tests {
             let (first, date) = (1_272 + number * 1_500_123, Some(DATE + number.cast_signed() * 2_000_000));
             timeline.segments.push(Segment { object: 0, first, len: 1_500_123, micros: 2_000_000, date });
         }
-        let text = |from| timeline.text(&View { target: 9, kind: Kind::Sliding, from, ended: false });
+        let text = |from| timeline.text(&View { target: 9, kind: PlaylistKind::Sliding, from, ended: false });
         let began = std::time::Instant::now();
         let (day, three_hours) = (text(0).len(), text(43_200 - 5_400).len());
         println!("a day: {day} bytes, three hours: {three_hours} bytes, made in {:?}", began.elapsed());
@@ -325,7 +325,7 @@ mod tests {
         #[test]
         fn what_is_written_can_be_read_back(objects in prop::collection::vec(1usize..70, 1..4), ended: bool, event: bool) {
             let timeline = timeline(&objects);
-            let view = View { target: 7, kind: if event { Kind::Event } else { Kind::Sliding }, from: 0, ended };
+            let view = View { target: 7, kind: if event { PlaylistKind::Event } else { PlaylistKind::Sliding }, from: 0, ended };
             let read = Written::read(&timeline.text(&view)).expect("it was written here");
             prop_assert_eq!(read.view, view);
             prop_assert_eq!(read.timeline, timeline);

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use tokio::sync::watch;
 
-use super::playlist::{Kind, Timeline, View, Written, reference};
+use super::playlist::{PlaylistKind, Timeline, View, Written, reference};
 use super::recording::Recording;
 use super::segments::Segment;
 use super::unfit::Unfit;
@@ -56,7 +56,7 @@ pub struct Rebuilt {
 
 /// An object of the recording, open or finished.
 #[derive(Debug)]
-struct Place {
+struct Member {
     version: Option<String>,
     /// Its size if it is finished.
     size: Option<u64>,
@@ -74,22 +74,22 @@ pub async fn rebuild(store: &Store, key: &str, settings: &Settings, retry: Retry
     let (mut requests, mut ended, mut since) = (0, true, None);
     for number in 1..=MAX_PARTS {
         let key = numbered(key, number);
-        let Some(place) = find(store, &key, since, retry).await? else { break };
-        since = place.began;
-        let uri = reference(&settings.key, &key, place.version.as_deref());
+        let Some(member) = find(store, &key, since, retry).await? else { break };
+        since = member.began;
+        let uri = reference(&settings.key, &key, member.version.as_deref());
         if let Some(before) = before.as_ref().filter(|before| number == 1 && shows(before, &uri)) {
             recording.promise(before.view.target);
         }
         let (tell, readable) = watch::channel(0);
         recording.begin_object(uri.clone(), uri.clone(), readable, true);
-        recording.set_clock(place.began);
-        let mut walk = Walk::new(store.clone(), key.clone(), place.version);
+        recording.set_clock(member.began);
+        let mut walk = Walk::new(store.clone(), key.clone(), member.version);
         let mut unfit = None;
         let take = |found| unfit = recording.take(found, None).err().or(unfit.take());
-        let reach = walk.go_on(place.size.unwrap_or(u64::MAX), take).await?;
+        let reach = walk.go_on(member.size.unwrap_or(u64::MAX), take).await?;
         requests += walk.requests;
-        ended = place.size.is_some();
-        tell.send_replace(match (reach, place.size) {
+        ended = member.size.is_some();
+        tell.send_replace(match (reach, member.size) {
             (Reach::All, size) => size.unwrap_or(0),
             (Reach::Edge(edge), _) => edge,
         });
@@ -131,15 +131,20 @@ fn view(recording: &mut Recording, before: Option<&Written>, settings: &Settings
     let Some(before) = before.filter(|before| shows(before, &first)) else {
         // Nothing will be longer than what is there.
         let target = if ended { recording.longest() } else { recording.decide(settings.part_size, None, None) };
-        return View { target: target.max(1), kind: if ended { Kind::Vod } else { Kind::Event }, from: 0, ended };
+        return View {
+            target: target.max(1),
+            kind: if ended { PlaylistKind::Vod } else { PlaylistKind::Event },
+            from: 0,
+            ended,
+        };
     };
     take_dates(&mut recording.timeline, &before.timeline);
     let target = before.view.target.max(recording.longest());
     let kind = match before.view.kind {
-        Kind::Event => Kind::Event,
-        _ if ended => Kind::Vod,
+        PlaylistKind::Event => PlaylistKind::Event,
+        _ if ended => PlaylistKind::Vod,
         // All of it, from the first segment on, with the numbers that it had.
-        _ => Kind::Sliding,
+        _ => PlaylistKind::Sliding,
     };
     View { target, kind, from: 0, ended }
 }
@@ -165,7 +170,7 @@ fn take_dates(timeline: &mut Timeline, before: &Timeline) {
 }
 
 /// The newest upload of `key`, open or finished, that began no earlier than `since`.
-async fn find(store: &Store, key: &str, since: Option<i64>, retry: Retry) -> Result<Option<Place>, StoreError> {
+async fn find(store: &Store, key: &str, since: Option<i64>, retry: Retry) -> Result<Option<Member>, StoreError> {
     let young = |time: Option<i64>| since.is_none() || time >= since;
     let uploads = match retry.run(|_| store.open_uploads(key)).await {
         Err(error) if may_not_list(&error) => Vec::new(),
@@ -176,7 +181,7 @@ async fn find(store: &Store, key: &str, since: Option<i64>, retry: Retry) -> Res
     if let Some(open) = open
         && head.as_ref().is_none_or(|head| head.modified <= open.started)
     {
-        return Ok(Some(Place { version: Some(open.id), size: None, began: open.started }));
+        return Ok(Some(Member { version: Some(open.id), size: None, began: open.started }));
     }
-    Ok(head.map(|head| Place { version: head.version, size: Some(head.size), began: head.modified }))
+    Ok(head.map(|head| Member { version: head.version, size: Some(head.size), began: head.modified }))
 }

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::dvr_key_for;
 use super::news::News;
-use super::playlist::{Kind, Written};
+use super::playlist::{PlaylistKind, Written};
 use crate::media::fmp4::{Found, Header, Movie, Scanner};
 use crate::object::stretch::{Target, collect};
 use crate::store::retry::Retry;
@@ -181,7 +181,7 @@ async fn restore(
     for key in [dvr_key_for(&resumed.playlist), resumed.playlist.clone()] {
         let Some(written) = read(store, &key, RETRY).await? else { continue };
         let of_this = written.timeline.objects.last().is_some_and(|object| object.uri == resumed.uri);
-        if !of_this || written.view.from > 0 || written.view.ended || written.view.kind == Kind::Vod {
+        if !of_this || written.view.from > 0 || written.view.ended || written.view.kind == PlaylistKind::Vod {
             continue;
         }
         let Some(object) = written.timeline.objects.last().cloned() else { continue };

@@ -13,7 +13,7 @@ use crate::object::locate::{LocateError, Located, Wanted, locate};
 use crate::object::reading::Reading;
 use crate::reader::chain::Stitch;
 use crate::reader::error::ReadError;
-use crate::reader::held::{self, Found, Held};
+use crate::reader::held::{self, Held, Match};
 use crate::reader::sink::{Sink, SinkError};
 use crate::store::Store;
 use crate::tool::progress::Progress;
@@ -29,7 +29,7 @@ pub async fn read(
     sink: &mut Sink,
     progress: &Arc<Progress>,
 ) -> Result<u64, ReadError> {
-    let Found { located, part_size, etag } =
+    let Match { located, part_size, etag } =
         prepare(store, &reading.wanted, sink, progress, Box::pin(find(store, reading, held))).await?;
     tell(store, reading, &located, progress);
     if let Some(held) = held {
@@ -146,10 +146,10 @@ async fn over(limit: Option<Duration>) {
 }
 
 /// Finds what to read, and makes sure that it begins with what the output holds.
-async fn find(store: &Store, reading: &Reading, held: Option<&Held>) -> Result<Found, ReadError> {
+async fn find(store: &Store, reading: &Reading, held: Option<&Held>) -> Result<Match, ReadError> {
     match held {
         Some(held) => Ok(held::find(store, &reading.wanted, held).await??),
-        None => Ok(Found { located: locate(store, &reading.wanted).await?, part_size: None, etag: None }),
+        None => Ok(Match { located: locate(store, &reading.wanted).await?, part_size: None, etag: None }),
     }
 }
 

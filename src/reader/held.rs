@@ -76,7 +76,7 @@ fn in_upload(upload: Option<&str>) -> String {
 
 /// What a file's bytes were found to be the beginning of.
 #[derive(Debug)]
-pub struct Found {
+pub struct Match {
     /// The upload or object.
     pub located: Located,
     /// Its part size, where the store names it.
@@ -90,7 +90,7 @@ pub struct Found {
 ///
 /// # Errors
 /// [`HeldError`], or why the upload could not be looked for.
-pub async fn find(store: &Store, wanted: &Wanted, held: &Held) -> Result<Result<Found, HeldError>, LocateError> {
+pub async fn find(store: &Store, wanted: &Wanted, held: &Held) -> Result<Result<Match, HeldError>, LocateError> {
     let located = match locate(store, &Wanted { wait: false, ..wanted.clone() }).await {
         Err(LocateError::Nothing(object)) => return Ok(Err(HeldError::Nothing { path: held.path.clone(), object })),
         other => other?,
@@ -107,7 +107,7 @@ pub async fn find(store: &Store, wanted: &Wanted, held: &Held) -> Result<Result<
 }
 
 /// Compares the ends of the file with the same places of one upload.
-async fn compare(store: &Store, wanted: &Wanted, held: &Held, mut located: Located) -> Result<Found, HeldError> {
+async fn compare(store: &Store, wanted: &Wanted, held: &Held, mut located: Located) -> Result<Match, HeldError> {
     let other = |upload: &Option<String>, why: String| HeldError::Other {
         path: held.path.clone(),
         bytes: held.bytes,
@@ -152,7 +152,7 @@ async fn compare(store: &Store, wanted: &Wanted, held: &Held, mut located: Locat
             return Err(other(&located.version, format!("byte {at} (counted from 0) is another")));
         }
     }
-    Ok(Found { located, part_size, etag: target.etag })
+    Ok(Match { located, part_size, etag: target.etag })
 }
 
 fn read_file(path: &Path, first: u64, length: u64) -> io::Result<Vec<u8>> {

@@ -36,18 +36,18 @@ impl Default for Trials {
 
 #[derive(Debug)]
 struct Running {
-    place: Arc<Place>,
+    place: Arc<Throwaway>,
     task: JoinHandle<()>,
 }
 
-/// Where a throw-away upload lies.
-struct Place {
+/// A throw-away upload: where it lies, and its id once there is one.
+struct Throwaway {
     store: Store,
     key: String,
     id: Mutex<Option<String>>,
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for Throwaway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.key)
     }
@@ -92,7 +92,7 @@ impl Trials {
         // A key has at most 1,024 bytes, and a character up to four.
         let beside: String = beside.chars().take(200).collect();
         let key = format!("{beside}.{suffix}-{:08x}", fastrand::u32(..));
-        let place = Arc::new(Place { store: store.clone(), key: key.clone(), id: Mutex::default() });
+        let place = Arc::new(Throwaway { store: store.clone(), key: key.clone(), id: Mutex::default() });
         let (begun, begins) = oneshot::channel();
         let (end, ends) = oneshot::channel();
         let task = tokio::spawn(run(place.clone(), part_size, retry, begun, ends, self.closing.subscribe()));
@@ -125,7 +125,7 @@ impl Trials {
 
 /// Begins the upload, waits until it is to end, and aborts it.
 async fn run(
-    place: Arc<Place>,
+    place: Arc<Throwaway>,
     part_size: PartSize,
     retry: Retry,
     begun: oneshot::Sender<Result<String, StoreError>>,
@@ -160,7 +160,7 @@ async fn run(
     }
 }
 
-impl Place {
+impl Throwaway {
     /// Aborts the upload, and those that a lost answer to its start has left behind.
     async fn clean(&self, id: Option<String>, unclear: bool) -> Result<(), StoreError> {
         let retry = Retry { give_up_after: ABORT_PATIENCE };

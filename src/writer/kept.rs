@@ -175,7 +175,7 @@ pub struct Written {
 /// When the disk refuses it.
 pub fn write(label: &Label, remainder: &Remainder, spool: &Spool) -> io::Result<Written> {
     let file = spool.file()?;
-    let mut places = Vec::with_capacity(remainder.parts.len());
+    let mut extents = Vec::with_capacity(remainder.parts.len());
     // Slots must not be used again before all is written.
     let (mut written, mut lost, mut failed) = (Vec::new(), 0, None);
     for (number, content) in &remainder.parts {
@@ -196,15 +196,15 @@ pub fn write(label: &Label, remainder: &Remainder, spool: &Spool) -> io::Result<
                 }
             },
         };
-        places.push((number.get(), offset, content.len()));
+        extents.push((number.get(), offset, content.len()));
     }
-    if let Some(error) = failed.filter(|_| places.is_empty()) {
+    if let Some(error) = failed.filter(|_| extents.is_empty()) {
         return Err(error);
     }
     let end = spool.end();
     let mut index = json!({
         "data": end, "bucket": label.bucket, "key": label.key, "upload_id": label.upload_id, "part_size": label.part_size.get(),
-        "taken": remainder.taken, "parts": places,
+        "taken": remainder.taken, "parts": extents,
     })
     .to_string();
     let footer = format!("{:020}", index.len());
@@ -324,12 +324,12 @@ pub struct KeptFile {
     pub taken: u64,
     file: File,
     /// By rising number: offset in the object, offset in the file, length.
-    parts: Vec<(PartNumber, Place)>,
+    parts: Vec<(PartNumber, Extent)>,
 }
 
 /// Where a part lies.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Extent {
     /// In the object.
     start: u64,
     /// In the file.
@@ -380,18 +380,18 @@ impl KeptFile {
     /// Bytes of the object in it.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.parts.iter().map(|(_, place)| place.len).sum()
+        self.parts.iter().map(|(_, extent)| extent.len).sum()
     }
 
     /// Numbers and lengths of its parts, by rising number.
     pub fn parts(&self) -> impl Iterator<Item = (PartNumber, u64)> {
-        self.parts.iter().map(|(number, place)| (*number, place.len))
+        self.parts.iter().map(|(number, extent)| (*number, extent.len))
     }
 
     /// Length of part `number`, if it is in here.
     #[must_use]
     pub fn size_of(&self, number: PartNumber) -> Option<u64> {
-        self.place(number).map(|place| place.len)
+        self.extent(number).map(|extent| extent.len)
     }
 
     /// Whether it holds all that was taken, from the first byte on.
@@ -405,20 +405,20 @@ impl KeptFile {
     /// # Errors
     /// When the disk fails.
     pub fn read_at(&self, room: &mut [u8], offset: u64) -> io::Result<usize> {
-        let next = self.parts.partition_point(|(_, place)| place.start <= offset);
-        let place = next.checked_sub(1).and_then(|at| self.parts.get(at)).map(|(_, place)| place);
-        let Some(place) = place.filter(|place| offset - place.start < place.len) else { return Ok(0) };
-        let within = offset - place.start;
-        let length = usize::try_from(place.len - within).unwrap_or(usize::MAX).min(room.len());
+        let next = self.parts.partition_point(|(_, extent)| extent.start <= offset);
+        let extent = next.checked_sub(1).and_then(|at| self.parts.get(at)).map(|(_, extent)| extent);
+        let Some(extent) = extent.filter(|extent| offset - extent.start < extent.len) else { return Ok(0) };
+        let within = offset - extent.start;
+        let length = usize::try_from(extent.len - within).unwrap_or(usize::MAX).min(room.len());
         let room = room.get_mut(..length).unwrap_or_default();
-        self.file.read_exact_at(room, place.offset + within)?;
+        self.file.read_exact_at(room, extent.offset + within)?;
         Ok(length)
     }
 
     /// The first byte that is in here at `offset` of the object or after it.
     #[must_use]
     pub fn next_from(&self, offset: u64) -> Option<u64> {
-        let next = self.parts.iter().find(|(_, place)| place.start + place.len > offset)?;
+        let next = self.parts.iter().find(|(_, extent)| extent.start + extent.len > offset)?;
         Some(offset.max(next.1.start))
     }
 
@@ -427,7 +427,7 @@ impl KeptFile {
     #[must_use]
     pub fn goes_on_at(&self, offset: u64) -> u64 {
         let part = self.label.part_size.part_at(offset);
-        let missing = part.is_some_and(|number| self.place(number).is_none());
+        let missing = part.is_some_and(|number| self.extent(number).is_none());
         let in_last = offset.saturating_add(self.label.part_size.get()) > self.taken;
         if missing && in_last { self.taken.max(offset) } else { offset }
     }
@@ -438,9 +438,9 @@ impl KeptFile {
         self.label.part_size.part_at(self.taken.checked_sub(1)?)
     }
 
-    fn place(&self, number: PartNumber) -> Option<&Place> {
+    fn extent(&self, number: PartNumber) -> Option<&Extent> {
         let at = self.parts.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-        self.parts.get(at).map(|(_, place)| place)
+        self.parts.get(at).map(|(_, extent)| extent)
     }
 }
 
@@ -448,7 +448,7 @@ impl KeptFile {
 struct Index {
     label: Label,
     taken: u64,
-    parts: Vec<(PartNumber, Place)>,
+    parts: Vec<(PartNumber, Extent)>,
 }
 
 /// What an index says, if all of it makes sense.
@@ -460,7 +460,7 @@ fn understand(index: &Value, data_end: u64) -> Option<Index> {
     let part_size = PartSize::new(index.get("part_size")?.as_u64()?).ok()?;
     let label = Label { bucket: text("bucket")?, key: text("key")?, upload_id: text("upload_id")?, part_size };
     let taken = index.get("taken")?.as_u64().filter(|taken| *taken <= part_size.capacity())?;
-    let mut parts: Vec<(PartNumber, Place)> = Vec::new();
+    let mut parts: Vec<(PartNumber, Extent)> = Vec::new();
     for entry in index.get("parts")?.as_array()? {
         let field = |at: usize| entry.get(at).and_then(Value::as_u64);
         let number = PartNumber::new(u32::try_from(field(0)?).ok()?)?;
@@ -472,7 +472,7 @@ fn understand(index: &Value, data_end: u64) -> Option<Index> {
         if !rises || !inside || !fits || start + len > taken {
             return None;
         }
-        parts.push((number, Place { start, offset, len }));
+        parts.push((number, Extent { start, offset, len }));
     }
     Some(Index { label, taken, parts })
 }

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Plain bytes are cut between two parts. Fragmented MP4 is cut where a fragment begins with a key frame, and each object
-//! after the first begins with the stream's header; what tells of places in the
-//! stream is moved to fit. All outboxes share one pool of buffers, so that memory stays what it
-//! is with one.
+//! after the first begins with the stream's header; fields that hold an offset in the whole stream are corrected by as much.
+//! All outboxes share one pool of buffers, so that memory is the same as with one object.
+
 mod object;
 mod outcome;
 mod policy;
