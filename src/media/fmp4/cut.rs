@@ -73,7 +73,7 @@ pub struct Cutter {
     moof: Option<Moof>,
     /// Whether a fragment has come since the `moov`.
     fragments: bool,
-    movie: Tracks,
+    movie: Moov,
     header: Bytes,
     collecting: Option<Collect>,
     /// Where the contents of a `tfhd` begin that are not all there.
@@ -97,9 +97,9 @@ struct TrackFragment {
     flags: u32,
 }
 
-/// What the `moov` says about the tracks.
+/// What the `moov` says.
 #[derive(Debug, Default)]
-struct Tracks {
+struct Moov {
     /// Track ids; the second says whether it is a video track.
     tracks: Vec<(u32, bool)>,
     /// Default sample flags by track id.
@@ -128,7 +128,7 @@ impl Default for Cutter {
             lead: None,
             moof: None,
             fragments: false,
-            movie: Tracks::default(),
+            movie: Moov::default(),
             header: Bytes::new(),
             collecting: Some(Collect::default()),
             tfhd: None,
@@ -311,7 +311,7 @@ impl Cutter {
         }
         match &head.kind.0 {
             b"moov" => {
-                self.movie = Tracks::default();
+                self.movie = Moov::default();
                 self.fragments = false;
                 match (head.end(), &mut self.collecting) {
                     (Some(end), Some(collecting)) => collecting.end = Some(end),
