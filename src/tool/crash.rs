@@ -78,13 +78,13 @@ mod tests {
                 std::future::pending::<()>().await;
             });
         }
-        let name = "crash::tests::a_panic_in_a_task_is_a_failure_with_one_message";
+        let name = "tool::crash::tests::a_panic_in_a_task_is_a_failure_with_one_message";
         let mut child = Command::new(std::env::current_exe().expect("this program"));
         let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output().expect("a child");
         let words = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{words}");
         assert_eq!(words.matches("the program panicked").count(), 1, "{words}");
-        assert!(words.contains("two\\nlines (src/crash.rs, line") && !words.contains("RUST_BACKTRACE"), "{words}");
+        assert!(words.contains("two\\nlines (src/tool/crash.rs, line") && !words.contains("RUST_BACKTRACE"), "{words}");
     }
 
     /// The same of a tool that has something to see to first: here, to wait until it was asked to.
@@ -101,7 +101,7 @@ mod tests {
             crate::message::stderr::outlet().settle(crate::message::stderr::PATIENCE);
             std::process::exit(7);
         }
-        let name = "crash::tests::a_tool_that_has_something_to_lose_ends_in_its_own_way";
+        let name = "tool::crash::tests::a_tool_that_has_something_to_lose_ends_in_its_own_way";
         let mut child = Command::new(std::env::current_exe().expect("this program"));
         let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output().expect("a child");
         let words = String::from_utf8_lossy(&output.stderr);
