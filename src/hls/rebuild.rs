@@ -1,4 +1,4 @@
-//! `writer --hls-rebuild`: the playlist of a recording that has none, or an old one, out of the boxes of its objects.
+//! `writer --hls-rebuild`: makes the playlist of a recording anew from the boxes of its objects.
 //!
 //! Times of day that an older playlist tells are kept, and so is its target duration, which must not change (RFC 8216,
 //! 6.2.1). Without one the time of day is counted from the start of the upload, which is a few seconds early.
@@ -125,11 +125,11 @@ fn shows(written: &Written, uri: &str) -> bool {
     written.timeline.objects.iter().any(|object| object.uri == uri)
 }
 
-/// How to show it: as it was begun, if it was.
+/// How to show it: as the older playlist did, if there is one.
 fn view(recording: &mut Recording, before: Option<&Written>, settings: &Settings, ended: bool) -> View {
     let first = recording.timeline.objects.first().map(|object| object.uri.clone()).unwrap_or_default();
     let Some(before) = before.filter(|before| shows(before, &first)) else {
-        // Nothing will be longer than what is there.
+        // Nothing is added later, so no segment will be longer than those that are there.
         let target = if ended { recording.longest() } else { recording.decide(settings.part_size, None, None) };
         return View {
             target: target.max(1),

@@ -70,7 +70,7 @@ impl Trial {
     /// [`StoreError`] when it is left open.
     pub async fn end(self) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
-        // Where the task is gone, the end of the program has said what is left.
+        // Without an answer the task was cut off by the end of the program, which names what is left open.
         drop(self.end.send(answer));
         answered.await.unwrap_or(Ok(()))
     }
@@ -150,7 +150,7 @@ async fn run(
         };
     }
     let result = place.clean(id, unclear.load(Relaxed)).await;
-    // If nobody waits for the answer, it is told here.
+    // If nobody waits for the answer, say it here.
     let untold = match asker {
         Some(asker) => asker.send(result).err(),
         None => Some(result),

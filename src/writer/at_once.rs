@@ -1,4 +1,4 @@
-//! Work that a second request to stop, or a panic in it, ends in an orderly way: what it has left can still be seen to.
+//! Runs work so that a second request to stop, or a panic in it, becomes an error: the caller can still save what is left.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -27,7 +27,7 @@ pub(crate) async fn unless_at_once<T>(work: impl Future<Output = T>, at_once: &S
     let mut at_once = at_once.clone();
     let ended = async {
         if at_once.wait_for(|at_once| *at_once).await.is_err() {
-            // Nobody is left who could ask.
+            // The sender is gone, so no request can come.
             std::future::pending::<()>().await;
         }
     };
@@ -37,7 +37,7 @@ pub(crate) async fn unless_at_once<T>(work: impl Future<Output = T>, at_once: &S
     }
 }
 
-/// Lets what is in flight end, but not when all is to end at once.
+/// Waits for the parts in flight; on a request to end at once, drops them instead.
 pub(crate) async fn settle(outbox: &mut Outbox, at_once: &StopSignal) {
     if unless_at_once(outbox.settle(), at_once).await.is_none() {
         outbox.stop();

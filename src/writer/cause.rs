@@ -16,7 +16,7 @@ pub enum Cause {
     /// A part did not reach the store.
     #[error(transparent)]
     Outbox(#[from] OutboxError),
-    /// The input could not be read on.
+    /// Reading the input failed.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// All 10,000 parts are used.
@@ -47,13 +47,13 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Whether the input is no longer what it was, so that it cannot be gone on with.
+    /// Whether the input file has changed, so that a later run cannot go on with it.
     #[must_use]
     pub fn is_changed_input(&self) -> bool {
         matches!(self, Self::Source(error) if error.is_change())
     }
 
-    /// Whether the store knows no such upload any more.
+    /// Whether the store says that the upload is no longer open.
     pub(crate) fn says_over(&self) -> bool {
         let (Self::Store(error) | Self::Outbox(OutboxError::Store(error))) = self else { return false };
         error.kind == Kind::NoUpload

@@ -23,7 +23,7 @@ use crate::protocol::part::{PartNumber, PartSize};
 use crate::writer::ledger::Ledger;
 use crate::writer::spool::{Spool, Spooled};
 
-/// What the file ends with: the length of the index in twenty digits before it.
+/// The file ends with this; before it stands the length of the index in twenty digits.
 const MAGIC: &[u8; 12] = b" LIVEREADK1\n";
 
 /// Length of the footer.
@@ -32,7 +32,7 @@ const FOOTER: usize = 20 + MAGIC.len();
 /// No index of 10,000 parts is longer.
 const MOST_INDEX: u64 = 4 << 20;
 
-/// As many files as may be kept of one upload.
+/// The most files that are kept of one upload.
 const MOST_NAMES: u32 = 1000;
 
 /// Which upload the bytes belong to.
@@ -103,7 +103,7 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// All that is not stored: this, behind what was `sent` and has not arrived.
+    /// All that is not stored: first the parts in `sent`, which did not arrive, then this.
     #[must_use]
     pub fn behind(self, sent: BTreeMap<PartNumber, Content>, ledger: &Ledger, part_size: PartSize) -> Remainder {
         let mut parts = sent;
@@ -117,7 +117,7 @@ impl Rest {
         while let Some(number) = due.filter(|_| !left.is_empty()) {
             let body = left.split_to(left.len().min(part_size.as_len()));
             taken = part_size.start_of(number) + body.len() as u64;
-            // An early version may have brought all of it.
+            // The store may have all of it already, from a tail part that was sent early.
             if ledger.size_of(number) != Some(body.len() as u64) {
                 parts.insert(number, Content::Memory(body));
             }
@@ -176,7 +176,7 @@ pub struct Written {
 pub fn write(label: &Label, remainder: &Remainder, spool: &Spool) -> io::Result<Written> {
     let file = spool.file()?;
     let mut extents = Vec::with_capacity(remainder.parts.len());
-    // Slots must not be used again before all is written.
+    // The spool must not reuse its slots before all is written.
     let (mut written, mut lost, mut failed) = (Vec::new(), 0, None);
     for (number, content) in &remainder.parts {
         let offset = match content {
@@ -227,7 +227,7 @@ fn link(file: &File, dir: &Path, label: &Label) -> io::Result<PathBuf> {
         match name_file(file, &path) {
             Ok(()) => return Ok(path),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            // A file system that cannot name such a file takes a copy.
+            // Where the file system cannot give the unnamed file a name, its contents are copied.
             Err(error) => {
                 tracing::debug!("a copy is kept: {error}");
                 match copy(file, &path) {
@@ -323,16 +323,16 @@ pub struct KeptFile {
     /// How many bytes of the object were taken in all.
     pub taken: u64,
     file: File,
-    /// By rising number: offset in the object, offset in the file, length.
+    /// By rising number.
     parts: Vec<(PartNumber, Extent)>,
 }
 
-/// Where a part lies.
+/// Where the bytes of a part are.
 #[derive(Debug, Clone, Copy)]
 struct Extent {
-    /// In the object.
+    /// Offset in the object.
     start: u64,
-    /// In the file.
+    /// Offset in the file.
     offset: u64,
     len: u64,
 }
@@ -422,8 +422,8 @@ impl KeptFile {
         Some(offset.max(next.1.start))
     }
 
-    /// Where reading goes on after what is before `offset`: there, or at the end of all that was taken, if `offset` is in a
-    /// last part that is not in here.
+    /// Where a reader at `offset` goes on: at `offset`, or at the end of all that was taken if `offset` is in the last part and
+    /// that part is not in here (the store has it).
     #[must_use]
     pub fn goes_on_at(&self, offset: u64) -> u64 {
         let part = self.label.part_size.part_at(offset);

@@ -1,4 +1,4 @@
-//! What is to be written and how, as all who write share it.
+//! What is to be written and how: settings that plain, resumed and rolled-over uploads share.
 
 use std::sync::Arc;
 
@@ -37,12 +37,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Starts an upload of `key`, of a recording that goes into several where it has a name; its id.
+    /// Starts an upload of `key` and gives its id. `recording` names the recording that goes into several objects.
     pub(crate) async fn create(&self, store: &Store, key: &str, recording: Option<&str>) -> Result<String, StoreError> {
         self.retry.run(|_| store.create_upload(key, self.part_size, self.content_type.as_deref(), recording)).await
     }
 
-    /// What sends the tail part early, where that is asked for.
+    /// The sender of early tail parts; `None` if they are not asked for.
     pub(crate) fn tail_sender(&self, store: &Store, progress: &Progress) -> Option<TailSender> {
         let trials = &progress.trials;
         self.tail.map(|settings| TailSender::start(settings, store, &self.key, self.part_size, self.retry, trials))
@@ -56,11 +56,11 @@ impl Plan {
     }
 
     fn new_spool(&self, part_size: PartSize) -> Spool {
-        // All buffers of the pool, a part that is held back, and the index.
+        // Room for all buffers of the pool (two more than parts in flight), a part that is held back, and the index.
         Spool::new(&self.spool, part_size.get(), self.concurrency + 4)
     }
 
-    /// Keeps what `outbox` could not store and what was taken after it, where that cannot be had again from `source`.
+    /// Writes what `outbox` could not store, and what was read after it, into a file. `None` if there is nothing.
     pub(crate) async fn keep(&self, outbox: &Outbox, rest: Rest, part_size: PartSize) -> Option<Kept> {
         let address = outbox.address();
         let label = Label {

@@ -56,7 +56,7 @@ pub struct ShortPart {
 /// What the input is.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
-    /// A stream: what it gave before is gone.
+    /// A stream, which cannot give its earlier bytes again.
     Stream,
     /// A file that holds all from the first byte on.
     File(&'a File, &'a Path),

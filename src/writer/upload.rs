@@ -104,7 +104,7 @@ pub async fn write(
         others = Some(tokio::spawn(abort::warn_of_others(store.clone(), plan.key.clone(), id.clone())));
         id
     };
-    // A second request to stop must be able to name the upload. The cell is empty: this is the only place that sets it.
+    // So that a second request to stop can name the upload. Nobody else sets the cell, so this cannot fail.
     drop(progress.upload.set(upload_id.clone()));
     let look = tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), upload_id.clone()));
 
@@ -125,7 +125,7 @@ pub async fn write(
     match result {
         Ok(ended) => Ok(ended),
         Err(cause @ Cause::Full(_)) => {
-            // Ten thousand parts make a whole object; leaving it open would only put it at risk.
+            // All parts are used and stored. Complete them: an upload that is left open may be cleaned away.
             match until_the_end(Box::pin(uploader.complete()), &plan.at_once).await {
                 Ok((bytes, _)) => {
                     Err(WriteError { cause, left_open: None, over: None, completed: Some(bytes), kept: None })
@@ -172,11 +172,12 @@ struct Uploader<'a> {
     filling: Option<PartBuffer>,
 }
 
-/// The part that closes the gap before parts of an earlier run, which must be overwritten before they can be read.
+/// The part that closes the gap before stale parts of an earlier run. Once it is stored they can be read, so they are
+/// overwritten first.
 struct HeldBack {
     number: PartNumber,
     body: Bytes,
-    /// The highest of those parts.
+    /// The highest stale part.
     stale: PartNumber,
 }
 
@@ -196,7 +197,7 @@ impl<'a> Uploader<'a> {
         Self { store, plan, upload_id, progress, outbox, tail, look, looked_ahead, held_back, due, filling }
     }
 
-    /// What has to be done at the end, however that came.
+    /// Gives the list of other open uploads a moment to arrive.
     async fn tidy_up(&mut self, others: Option<JoinHandle<()>>) {
         if let Some(others) = others {
             // A short input may be through before the list has come.
@@ -234,7 +235,7 @@ impl<'a> Uploader<'a> {
             let passed_over = self.pass_over(source)?;
             let tail = tail.take_if(|tail: &mut ShortPart| Some(tail.part.number) == self.due);
             if passed_over || tail.is_some() {
-                // What goes on in the middle cannot be told to be an MP4.
+                // The format shows at the beginning of the stream, which this run does not see.
                 format.give_up();
             }
             let mut buffer = self.outbox.buffer().await?;
@@ -250,7 +251,7 @@ impl<'a> Uploader<'a> {
             let filled = self.fill(source, number, buffer, &mut format).await;
             let (ended, failed) = match filled {
                 Ok(ended) => (ended, None),
-                // What was taken before is the last part, and stays so if the input cannot be gone on with.
+                // The bytes read before the failure are sent as a short last part, so that the store has all that was read.
                 Err(Cause::Source(error)) => (true, Some(error)),
                 Err(cause) => return Err(cause),
             };
@@ -287,7 +288,7 @@ impl<'a> Uploader<'a> {
         }
         if self.progress.bytes_in.load(Relaxed) == 0 && self.outbox.ledger.is_empty() {
             let plan = self.plan;
-            // An aborted upload answers 404, which the look would take for Live Read being off.
+            // Stop the check for Live Read first: an aborted upload answers 404, which it would take for Live Read being off.
             self.look.abort();
             drop((&mut self.look).await);
             plan.retry.run(|_| self.store.abort_upload(&plan.key, self.upload_id)).await?;
@@ -311,10 +312,10 @@ impl<'a> Uploader<'a> {
         Ok(())
     }
 
-    /// Holds the part that has been filled back until all parts up to `stale` are this input's.
+    /// Keeps the part that has been filled in memory until this run has overwritten all parts up to `stale`.
     fn hold_back(&mut self, stale: PartNumber) {
         if let (Some(number), Some(buffer)) = (self.due, self.filling.take()) {
-            // A copy: the buffers belong to the parts that this one waits for.
+            // A copy, because the parts that this one waits for need the buffers.
             let body = Bytes::copy_from_slice(buffer.filled());
             self.held_back = Some(HeldBack { number, body, stale });
             self.due = number.next();
@@ -335,7 +336,7 @@ impl<'a> Uploader<'a> {
         Ok(true)
     }
 
-    /// Says once, when the rate of the input is known, that it will not fit.
+    /// Warns once if the input, at the rate seen so far, will not fit into one object.
     fn look_ahead(&mut self) {
         let elapsed = self.progress.elapsed();
         if !self.looked_ahead && elapsed >= limits::OBSERVED {
@@ -405,7 +406,7 @@ impl<'a> Uploader<'a> {
     }
 }
 
-/// Sends the part that was held back once all parts behind it are this input's.
+/// Sends the part that was held back once this run has stored all parts that it waits for.
 fn release(outbox: &mut Outbox, held_back: &mut Option<HeldBack>) {
     let ledger = &outbox.ledger;
     let whole = |held: &mut HeldBack| {

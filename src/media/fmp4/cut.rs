@@ -4,8 +4,8 @@
 //! a video track every fragment will do. The boxes that describe a fragment from before its `moof` (`styp`, `sidx`,
 //! `prft`, `emsg`) belong to it. The header is all from the `ftyp` to the end of the `moov`.
 //!
-//! Some streams tell where samples are by their place in the whole stream (base-data-offset). In a piece that place is
-//! another one, so [`Cutter::fields`] names the fields and [`shift`] moves them, there and back.
+//! Some streams give the places of samples as offsets in the whole stream (base-data-offset). In a piece those offsets are
+//! wrong, so [`Cutter::fields`] says where they are and [`shift`] corrects them, or undoes that.
 //!
 //! Whether a fragment is such a one is known some hundred bytes after its beginning, so a few bytes at the end of what
 //! was fed can be undecided: see [`Cutter::decided`].
@@ -78,7 +78,7 @@ pub struct Cutter {
     collecting: Option<Collect>,
     /// Where the contents of a `tfhd` begin that are not all there.
     tfhd: Option<u64>,
-    /// Where there are places in the whole stream, each in eight bytes.
+    /// Where the stream holds offsets in the whole stream, each in eight bytes.
     fields: Vec<u64>,
 }
 
@@ -137,7 +137,7 @@ impl Default for Cutter {
     }
 }
 
-/// Moves the place in the whole stream that is in `field` back by `by` bytes; by a negative number, forth.
+/// Subtracts `by` from the offset in the whole stream that `field` begins with.
 pub fn shift(field: &mut [u8], by: i64) {
     if let Some(bytes) = field.first_chunk_mut::<8>() {
         *bytes = u64::from_be_bytes(*bytes).wrapping_sub(by.cast_unsigned()).to_be_bytes();
@@ -174,7 +174,7 @@ impl Cutter {
         }
         self.offset += data.len() as u64;
         if self.moof.as_ref().is_some_and(|moof| self.offset >= moof.end) {
-            // It is over and had no sample of the video track.
+            // It has ended without a sample of the video track.
             self.moof = None;
         }
         if self.offset.saturating_sub(self.undecided()) > UNDECIDED_MAX as u64 {
@@ -183,7 +183,7 @@ impl Cutter {
         found
     }
 
-    /// Up to where the bytes fed so far are free of places for a cut that may still turn up.
+    /// Up to where all places for a cut, and all fields, have been found.
     #[must_use]
     pub fn decided(&self) -> u64 {
         self.undecided().min(self.offset)
@@ -206,13 +206,13 @@ impl Cutter {
         self.reason.take()
     }
 
-    /// Offsets of the places in the whole stream that were found since the last call; none is before what was
+    /// Where such fields (offsets in the whole stream) were found since the last call; none lies before what was
     /// [`settled`](Self::settled) by then.
     pub fn fields(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.fields)
     }
 
-    /// Up to where the bytes fed so far are free of such places that may still turn up.
+    /// Up to where all such fields have been found.
     #[must_use]
     pub fn settled(&self) -> u64 {
         self.tfhd.unwrap_or(self.offset)
@@ -222,7 +222,7 @@ impl Cutter {
         self.unplaced().min(self.settled())
     }
 
-    /// Where a place for a cut may still turn up.
+    /// The earliest offset at which a place for a cut may still be found.
     fn unplaced(&self) -> u64 {
         match (self.kind, &self.moof, self.lead, self.top_end) {
             (StreamKind::Unknown | StreamKind::Plain, ..) | (_, None, None, None) => self.offset,
@@ -321,7 +321,7 @@ impl Cutter {
             b"moof" if self.kind == StreamKind::Fragmented => {
                 let first = self.lead.unwrap_or(head.offset);
                 self.fragments = true;
-                // A header that its `moov` did not follow is none.
+                // An `ftyp` without a `moov` before this fragment is no header.
                 self.collecting = None;
                 match head.end() {
                     Some(end) => self.moof = Some(Moof { first, end, track: None }),
@@ -384,7 +384,7 @@ impl Cutter {
         let place = |offset: u64| usize::try_from(offset.saturating_sub(from)).unwrap_or(usize::MAX);
         let news = data.get(place(collecting.next)..place(to)).unwrap_or_default();
         if collecting.bytes.len() + news.len() > HEADER_MAX {
-            // Of something that is not MP4 at all this is no news.
+            // Say so only if a `moov` has begun: else it is no MP4 at all, and no warning is due.
             let is_mp4 = collecting.end.is_some();
             return self.plain(is_mp4.then_some("its header is too large to be kept"));
         }

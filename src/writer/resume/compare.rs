@@ -47,7 +47,8 @@ pub(super) async fn compare(
             path.display()
         );
     }
-    // A part behind a gap that the file does not reach yet was never readable: what the file will hold there counts.
+    // The file may end before a part that lies behind a gap. That part was never readable, so it is overwritten by what the
+    // file will hold there.
     let mut stale = parts.iter().rev().find(|part| end_of(part) > length).map(|part| part.number);
     let reached: Vec<StoredPart> = parts.iter().filter(|part| end_of(part) <= length).cloned().collect();
     let handle = file.try_clone().map_err(unread)?;
@@ -60,7 +61,7 @@ pub(super) async fn compare(
         match same {
             true if full => ledger.note(number, ETag(part.etag), part.size),
             true => {}
-            // Without a full part that is the same, nothing tells that it is the same file.
+            // A full part or the first part with other bytes: this is not the file that was uploaded.
             false if full || number == PartNumber::FIRST => {
                 let (path, last) = (path.to_owned(), end_of(&part) - 1);
                 return Err(ResumeError::Differs { path, object, id, number, start, last });

@@ -49,8 +49,7 @@ pub(super) async fn part_size(
 ) -> Result<PartSize, ResumeError> {
     let object = store.object(wanted.key);
     let told = told_part_size(store, wanted, id, parts).await?;
-    // Of several parts only the highest may be short at any time; one that was the highest when it was stored may be
-    // short in the middle, so the largest counts.
+    // A part that was the last when it was stored may be short although others follow it now, so the largest counts.
     let shown = || parts.split_last().and_then(|(_, others)| others.iter().map(|part| part.size).max());
     let Some(has) = told.or_else(shown) else {
         let part_size = wanted.part_size.unwrap_or(default);
@@ -69,7 +68,7 @@ pub(super) async fn part_size(
     }
 }
 
-/// The part size in the answer to a live read of what is there. Without the right to read nothing is told.
+/// The part size as the store names it in its answer to a live read; `None` if it names none or the key may not read.
 async fn told_part_size(
     store: &Store,
     wanted: &Wanted<'_>,

@@ -27,7 +27,7 @@ pub(super) fn together(
     }
     let last = kept.last();
     let highest = parts.last().map(|part| part.number);
-    // Parts behind all that was taken are of a run before that, and have to be overwritten.
+    // Parts behind the end of all that was taken are left from an earlier run, and have to be overwritten.
     let stale = highest.filter(|highest| Some(*highest) > last);
     let (mut ledger, mut tail, mut due) = (Ledger::default(), None, Some(PartNumber::FIRST));
     for part in parts.into_iter().filter(|part| Some(part.number) <= last) {
@@ -49,7 +49,7 @@ pub(super) fn together(
             tail = (part.size < part_size.get()).then_some(ShortPart { part, start });
             continue;
         };
-        // Stored after all, or the beginning of it.
+        // The part is in both: its upload succeeded after all, or an early tail part is its beginning.
         let unread = |cause| ResumeError::Read { path: path.clone(), cause };
         let known = md5_of(&part.etag).filter(|_| part.size <= size);
         let same = known.map(|md5| digest_kept(kept, start, part.size).map(|digest| digest == md5)).transpose();

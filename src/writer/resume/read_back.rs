@@ -24,7 +24,7 @@ pub async fn read_back(
     let (number, size) = (short.part.number, short.part.size);
     let doing = format!("reading back part {number}");
     let refused = |kind, cause: String| StoreError::local(doing.clone(), store.object(key), kind, cause);
-    // Not a Live Read upload, or not for this key: a store of another kind may still give it.
+    // Where a live read finds nothing, a plain read of the upload id as a version may.
     for live in [true, false] {
         let target = Target { key: key.to_owned(), version: Some(upload_id.to_owned()), etag: None, live, retry };
         let done = buffer.filled().len() as u64;

@@ -28,9 +28,9 @@ pub(super) struct OpenObject {
     pub(super) size: u64,
     /// When its first byte came.
     pub(super) began: Option<Instant>,
-    /// Whether there is enough in it to be cut at a fragment.
+    /// Whether it has a fragment already, so that it may be cut before the next.
     pub(super) begun: bool,
-    /// How far what is in it is from its place in the whole stream.
+    /// Offset in the whole stream minus offset in this object, for the bytes being written.
     pub(super) shift: i64,
 }
 

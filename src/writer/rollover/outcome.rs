@@ -26,11 +26,11 @@ pub struct Complete {
 /// What went wrong, object by object.
 #[derive(Debug)]
 pub struct RollError {
-    /// Why the input did not get further, if it did not.
+    /// Why reading or uploading stopped before the end of the input, if it did.
     pub cause: Option<Cause>,
     /// The objects that are not complete.
     pub unfinished: Vec<Unfinished>,
-    /// How many are.
+    /// How many objects are complete.
     pub complete: usize,
 }
 
@@ -45,7 +45,7 @@ pub struct Unfinished {
     pub upload_id: String,
     /// The bytes that the store holds of it.
     pub bytes: u64,
-    /// Why, unless it is the cause for the whole.
+    /// Why, unless that is the cause in [`RollError`].
     pub cause: Option<Cause>,
     /// What became of the bytes of it that were taken and not stored, where there are any.
     pub kept: Option<Kept>,

@@ -10,7 +10,7 @@ use crate::protocol::part::PartSize;
 pub enum Rollover {
     /// Just before the parts are used up.
     Auto,
-    /// So that no object has more bytes.
+    /// Before an object would have more bytes than this.
     Size(u64),
     /// At the first opportunity after this time.
     Duration(Duration),
@@ -53,7 +53,7 @@ impl Rollover {
 /// When an object is full, and when it is time to go on in the next.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Policy {
-    /// No object has more bytes.
+    /// The most bytes in an object.
     pub(super) limit: u64,
     after: Option<Duration>,
     part_size: u64,

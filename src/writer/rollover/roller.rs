@@ -27,7 +27,7 @@ use crate::writer::source::Source;
 use crate::writer::spool::Spool;
 use crate::writer::tail::{self, TailSender};
 
-/// What all objects have in common.
+/// What all objects share.
 pub(super) struct Context<'a> {
     pub(super) store: &'a Store,
     pub(super) plan: &'a Plan,
@@ -57,7 +57,7 @@ pub(super) struct Roller<'a> {
     cutter: Cutter,
     /// Bytes of the current group of pictures.
     group: Option<u64>,
-    /// Bytes that a group of pictures has, the large ones.
+    /// About how large a group of pictures can be, from the largest so far.
     usual_group: u64,
     /// Objects that are on their way to being complete.
     closing: JoinSet<Result<Complete, Unfinished>>,
@@ -156,7 +156,7 @@ impl<'a> Roller<'a> {
         }
     }
 
-    /// Takes bytes that hold no place for a cut that is to be used.
+    /// Takes bytes of the stream up to the next place for a cut.
     async fn push(&mut self, mut bytes: &[u8]) -> Result<(), Cause> {
         if let Some(group) = &mut self.group {
             *group += bytes.len() as u64;
@@ -227,7 +227,7 @@ impl<'a> Roller<'a> {
     /// At a fragment that starts with a key frame.
     async fn at_fragment(&mut self, at: u64, header: Bytes) -> Result<(), Cause> {
         if let Some(group) = self.group.replace(0).filter(|group| *group <= self.policy.limit) {
-            // One large group must not make all objects after it small.
+            // Falls slowly after a large group, so that one such group does not make all later objects small.
             self.usual_group = group.max(self.usual_group / 8 * 7);
         }
         let cut = self.object.begun && self.policy.at_fragment(self.object.size, self.usual_group, self.object.age());
@@ -240,9 +240,9 @@ impl<'a> Roller<'a> {
         Ok(())
     }
 
-    /// Goes on in the next object: after a header at a fragment, or without one in between of what there is.
+    /// Goes on in the next object, which begins with `header` if the cut is at a fragment.
     async fn roll(&mut self, header: Option<Bytes>) -> Result<(), Cause> {
-        // A part that was sent early belongs to the object that it was sent to.
+        // Bytes that were sent early as a tail part are in the old object, so the buffer is sent there, too.
         if header.is_some() || self.tail.is_some() {
             self.send()?;
         }
@@ -255,7 +255,7 @@ impl<'a> Roller<'a> {
             loop {
                 tokio::select! {
                     id = &mut created => break id?,
-                    // Parts that wait are sent all the same.
+                    // Takes note of stored parts meanwhile, so that those that wait are sent.
                     stored = self.object.outbox.stored() => stored?,
                 }
             }
@@ -272,7 +272,7 @@ impl<'a> Roller<'a> {
             self.object.size = buffer.filled().len() as u64;
             self.object.began = Some(Instant::now());
         }
-        // What is cut in the middle has no fragment to wait for.
+        // Cut in the middle, it may be cut again at the very next fragment.
         self.object.begun = header.is_none();
         let mut header = header.as_deref().unwrap_or_default();
         while !header.is_empty() {
@@ -301,14 +301,14 @@ impl<'a> Roller<'a> {
         let mut result = result.and_then(|()| self.send());
         let at_once = self.context.plan.at_once.clone();
         if let Err(Cause::Source(_)) = result {
-            // What was taken before is the last part, and stays so if the input cannot be gone on with.
+            // The bytes read before the failure are sent as a short last part, so that the store has all that was read.
             let sent = until_the_end(self.send_all(staging.from(self.pushed)), &at_once).await;
             result = sent.and(result);
         }
         let mut unfinished = Vec::new();
         let mut cause = result.err();
         if cause.is_some() {
-            // What is under way was accepted, and may still arrive.
+            // The parts in flight may still arrive.
             settle(&mut self.object.outbox, &at_once).await;
             let filling = self.buffer.take().map(PartBuffer::freeze).unwrap_or_default();
             let filling = [&filling, staging.from(self.pushed)].concat().into();
@@ -321,7 +321,7 @@ impl<'a> Roller<'a> {
             unfinished.push(Unfinished { kept, ..left });
         } else if self.object.size == 0 && self.object.number == 1 {
             let (plan, object) = (self.context.plan, &self.object);
-            // An aborted upload answers 404, which the look would take for Live Read being off.
+            // Stop the check for Live Read first: an aborted upload answers 404, which it would take for Live Read being off.
             self.look.abort();
             drop((&mut self.look).await);
             let abort = plan.retry.run(|_| self.context.store.abort_upload(&object.key, &object.id));

@@ -1,11 +1,11 @@
-//! Input that has been read, before it is known what it is.
+//! Input that has been read, while the cutter cannot tell yet whether there is a place for a cut in it.
 
 use crate::media::fmp4::cut::UNDECIDED_MAX;
 
 /// Bytes read at once.
 pub(super) const READ: usize = 256 << 10;
 
-/// Input that has been read, before it is known what it is.
+/// See the [module](self).
 pub(super) struct Staging {
     pub(super) bytes: Vec<u8>,
     /// How much of `bytes` is in use.
