@@ -20,7 +20,7 @@ const SECOND: u64 = 1_000_000;
 
 /// An object that is being recorded.
 #[derive(Debug)]
-struct Source {
+struct SegmentSource {
     upload_id: String,
     uri: String,
     /// Bytes that can be read from the beginning on.
@@ -61,7 +61,7 @@ pub struct Recording {
     aim: u64,
     /// `EXT-X-TARGETDURATION`, once it is decided.
     target: Option<u64>,
-    sources: VecDeque<Source>,
+    sources: VecDeque<SegmentSource>,
     /// Ids of the uploads that are not complete.
     incomplete: Vec<String>,
     /// What will never be readable: the upload, and how long it would have played, in microseconds.
@@ -109,7 +109,7 @@ impl Recording {
         }
         self.pinned.push((upload_id.clone(), uri.clone()));
         self.incomplete.push(upload_id.clone());
-        self.sources.push_back(Source {
+        self.sources.push_back(SegmentSource {
             upload_id,
             uri,
             readable,
@@ -220,7 +220,7 @@ impl Recording {
         }
     }
 
-    fn source(&mut self, upload_id: &str) -> Option<&mut Source> {
+    fn source(&mut self, upload_id: &str) -> Option<&mut SegmentSource> {
         self.sources.iter_mut().find(|source| source.upload_id == upload_id)
     }
 
@@ -351,7 +351,7 @@ impl Recording {
     }
 }
 
-impl Source {
+impl SegmentSource {
     fn take_header(&mut self, header: &Header, aim: u64, target: Option<u64>) -> Result<(), Unfit> {
         self.cut_rest();
         let len = header.bytes.len() as u64;
