@@ -248,7 +248,9 @@ fn a_writer_goes_on_through_answers_that_may_pass() {
     let writer = Launch::writer(&store, &[KEY]).env("AWS_ENDPOINT_URL", liar.endpoint()).start();
     writer.end_with(&data).code(0);
     Launch::reader(&store, &[KEY, "--no-wait"]).start().end().code(0).gave(&data);
-    assert!(liar.count(Op::Create) >= 3 && liar.count(Op::Complete) >= 2);
+    assert!(liar.count(Op::Create) >= 3);
+    // The object is looked for before it is completed again: what was done is not asked for a third time.
+    assert_eq!(liar.count(Op::Complete), 2);
 }
 
 #[test]

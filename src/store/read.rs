@@ -307,7 +307,8 @@ impl Store {
         }
         let (mut stream, mut bytes) = (answer.body, BytesMut::new());
         let stall = self.patience.body;
-        let whole = tokio::time::timeout(self.patience.part(length.unwrap_or(most), 0), async {
+        // All of it has longer than a silence, so that a silence is told as what it is.
+        let whole = tokio::time::timeout(stall.saturating_add(self.patience.part(length.unwrap_or(most), 0)), async {
             while let Some(next) = tokio::time::timeout(stall, stream.next()).await.transpose() {
                 match next {
                     Ok(Ok(more)) => bytes.extend_from_slice(&more),
