@@ -14,6 +14,7 @@ mod following;
 mod hangup;
 mod hls;
 mod kept;
+mod left_behind;
 mod live_read_off;
 mod max_latency;
 mod outages;

@@ -118,7 +118,7 @@ impl Case {
         let current = if self.pinned.is_some() { &self.current } else { &self.head };
         let Some(current) = current else { return Verdict::Ask(Ask::Current) };
         if self.look == Look::NotYet || self.place_in(list).is_some() {
-            return match newest_after(list, self.place_in(list), current.as_ref()) {
+            return match newest_after(list, self.place_in(list), current.as_ref(), self.tie(current.as_ref())) {
                 Some(newer) if self.free => Verdict::Newer(newer),
                 newer => Verdict::Growing(newer),
             };
@@ -137,6 +137,12 @@ impl Case {
         self.before.as_ref() == Some(head)
     }
 
+    /// When the finished object began, if it was not there before the upload and the upload may give way to it: in the same
+    /// second it is then the newer one, as of two starts within a second, the answer to the first of which was lost.
+    fn tie(&self, current: Option<&Head>) -> Option<i64> {
+        current.filter(|head| self.free && !self.is_before(head)).and_then(|head| head.modified)
+    }
+
     /// Where the pinned upload stands in the list.
     fn place_in(&self, list: &List) -> Option<usize> {
         match list {
@@ -147,11 +153,12 @@ impl Case {
 }
 
 /// The newest that began after the upload at this place of the list. Where that is not listed, nothing tells when it began.
-fn newest_after(list: &List, place: Option<usize>, current: Option<&Head>) -> Option<Newer> {
+/// What was completed since is newer than an upload of the second `tie`, too.
+fn newest_after(list: &List, place: Option<usize>, current: Option<&Head>, tie: Option<i64>) -> Option<Newer> {
     let (List::Open(uploads), Some(place)) = (list, place) else { return None };
     let pinned = uploads.get(place)?;
     let open = uploads.get(place + 1..)?.last();
-    let finished = current.filter(|head| is_newer(head, pinned));
+    let finished = current.filter(|head| is_newer(head, pinned) || (tie.is_some() && tie == pinned.started));
     match (open, finished) {
         (Some(open), Some(finished)) if is_newer(finished, open) => Some(Newer::Finished(finished.clone())),
         (Some(open), _) => Some(Newer::Open(open.clone())),
@@ -276,7 +283,6 @@ mod tests {
             (open(&[("pin", 5), ("same second", 5)]), None, newer("same second", 5)),
             (open(&[("pin", 5), ("a", 6), ("b", 8)]), None, newer("b", 8)),
             (open(&[("pin", 5)]), Some(head("old", 4)), None),
-            (open(&[("pin", 5)]), Some(head("same second", 5)), None),
             (open(&[("pin", 5)]), Some(head("done", 6)), done("done", 6)),
             (open(&[("pin", 5), ("a", 6)]), Some(head("done", 6)), newer("a", 6)),
             (open(&[("pin", 5), ("a", 6)]), Some(head("done", 7)), done("done", 7)),
@@ -290,5 +296,18 @@ mod tests {
                 assert_eq!(case.verdict(), Verdict::Growing(expected.clone()), "only mentioned: {case:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_was_completed_since_takes_the_place_of_an_empty_upload_of_the_same_second() {
+        let same = head("same second", 5);
+        let listed = open(&[("old", 4), ("pin", 5)]);
+        let free = Case { list: listed, current: Some(Some(same.clone())), ..case(Look::NotYet) };
+        assert_eq!(free.verdict(), Verdict::Newer(Newer::Finished(same.clone())));
+        let begun = Case { list: open(&[("pin", 5), ("next", 5)]), ..free.clone() };
+        assert_eq!(begun.verdict(), Verdict::Newer(Newer::Open(upload("next", 5))), "one that is open may be newer yet");
+        let was_there = Case { before: Some(same), ..free.clone() };
+        assert_eq!(was_there.verdict(), Verdict::Growing(None), "the upload may have begun after it");
+        assert_eq!(Case { free: false, ..free }.verdict(), Verdict::Growing(None), "bytes of the upload were read");
     }
 }

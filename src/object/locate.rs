@@ -165,7 +165,11 @@ async fn newest(store: &Store, wanted: &Wanted) -> Result<Located, LocateError> 
                 return Ok(Located { version: open.version.clone(), finished: None, may_list, before: finished });
             }
             let since = finished.as_ref().filter(|head| !wanted.wait || before.as_ref() != Some(head));
-            match choose(uploads.last(), finished.as_ref(), since) {
+            let empty = match (uploads.last(), since) {
+                (Some(open), Some(since)) if began_together(open, since) => is_empty(store, wanted, &open.id).await?,
+                _ => false,
+            };
+            match choose(uploads.last().filter(|_| !empty), finished.as_ref(), since) {
                 Choice::Open(upload) => {
                     return Ok(Located {
                         version: Some(upload.id.clone()),
@@ -255,6 +259,19 @@ fn choose<'a>(open: Option<&'a OpenUpload>, finished: Option<&'a Head>, wanted: 
     }
 }
 
+/// Whether both began in the same second. Then an upload without a byte is taken for one that a lost answer left behind:
+/// the next start followed at once, and was completed.
+fn began_together(open: &OpenUpload, finished: &Head) -> bool {
+    open.started.is_some() && open.started == finished.modified
+}
+
+/// Whether an open upload has no byte to show yet.
+async fn is_empty(store: &Store, wanted: &Wanted, id: &str) -> Result<bool, LocateError> {
+    let piece = Piece::Range { first: 0, last: 0 };
+    let look = wanted.retry.run(|_| store.fetch(&wanted.key, Some(id), piece, true)).await?;
+    Ok(matches!(look, Fetched::NotYet))
+}
+
 /// What a live read of one byte shows of a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Seen {
@@ -315,6 +332,9 @@ pub fn may_not_list(error: &StoreError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::scripted;
+
+    const PART: u64 = 5_000_000;
 
     fn head(version: Option<&str>, size: u64, modified: i64) -> Head {
         let version = version.map(str::to_owned);
@@ -338,6 +358,29 @@ mod tests {
         ] {
             assert_eq!(choose(open, finished, finished.filter(|_| may_be_read)), expected);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_empty_upload_of_the_same_second_hides_no_finished_object() {
+        let (store, shelf) = scripted::store();
+        let (key, retry) = ("key".to_owned(), Retry { give_up_after: Duration::from_secs(60) });
+        let wanted = Wanted {
+            key: key.clone(),
+            upload_id: None,
+            wait: false,
+            poll_interval: Duration::from_secs(1),
+            timeout: None,
+            retry,
+        };
+        let (left_behind, real) = (shelf.begin(&key, PART), shelf.begin(&key, PART));
+        shelf.put(&real, 1, &b"data"[..]);
+        shelf.complete(&real);
+        let located = locate(&store, &wanted).await.expect("the finished object");
+        assert_eq!((located.version, located.finished), (Some(real), Some(4)));
+        // One that has a byte is no start that was lost, but the next recording.
+        shelf.put(&left_behind, 1, &b"next"[..]);
+        let located = locate(&store, &wanted).await.expect("the open upload");
+        assert_eq!((located.version, located.finished), (Some(left_behind), None));
     }
 
     #[test]
