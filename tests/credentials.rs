@@ -234,6 +234,30 @@ fn a_service_for_credentials_that_fails_for_a_moment_ends_nothing() {
 }
 
 #[test]
+fn a_service_for_credentials_that_is_down_at_the_start_is_asked_again() {
+    let lab = Lab::new();
+    let service = Liar::start(|asked| match asked.nth {
+        0 => Answer::raw("").then(Then::Close),
+        // The SDK itself asks three times.
+        1..=3 => Answer::new(503),
+        _ => Answer::new(200).body(as_json("token", FOR_EVER)),
+    });
+    let uri = format!("{}/role", service.endpoint());
+    let writer = without_keys(&lab, KEY).env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri);
+    let run = writer.start().end_with(b"data").code(0);
+    run.says("asking for credentials").says("Trying again").says("answers again");
+    assert_eq!(lab.object(KEY).as_deref(), Some(&b"data"[..]));
+    // What refuses does so for good, and a check says what is wrong now.
+    for (status, args) in [(403, &[KEY][..]), (503, &["--check"])] {
+        let service = Liar::start(move |_| Answer::new(status));
+        let uri = format!("{}/role", service.endpoint());
+        let writer = Launch::writer(&lab, args).no_env("AWS_ACCESS_KEY_ID").no_env("AWS_SECRET_ACCESS_KEY");
+        let run = writer.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri).start().end().code(1);
+        run.says("no credentials").does_not_say("Trying again");
+    }
+}
+
+#[test]
 fn secrets_of_a_renewal_are_in_no_message() {
     let lab = Lab::new();
     let service = Liar::start(|asked| match asked.nth {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use live_read::protocol::part::{PartNumber, PartSize};
+use live_read::store::retry::Retry;
 use live_read::store::{Access, Connection, Fetched, Head, Kind, OpenUpload, Piece, Store, StoreError};
 
 use crate::support::liar::{Answer, Asked, Liar, Op, Then};
@@ -23,6 +24,7 @@ async fn connect(endpoint: &str) -> Store {
         path_style: true,
         access: Access::Anonymous,
         stall_timeout: Some(Duration::from_secs(2)),
+        retry: Retry { give_up_after: Duration::ZERO },
     };
     Store::connect(&connection).await.expect("a store").0
 }

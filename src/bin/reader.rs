@@ -42,7 +42,10 @@ async fn run(args: ReaderArgs, connection: Connection, console: &Console, mut si
     }
 }
 
-async fn work(args: ReaderArgs, connection: Connection, console: &Console) -> Exit {
+async fn work(args: ReaderArgs, mut connection: Connection, console: &Console) -> Exit {
+    if let Some(timeout) = args.timeout {
+        connection.retry.give_up_after = connection.retry.give_up_after.min(timeout);
+    }
     let (store, _) = match Store::connect(&connection).await {
         Ok(connected) => connected,
         Err(error) => {

@@ -167,12 +167,16 @@ impl Words {
 
 async fn work(
     args: WriterArgs,
-    connection: Connection,
+    mut connection: Connection,
     console: &Console,
     stops: Stops,
     progress: Arc<Progress>,
     words: &Words,
 ) -> Exit {
+    if args.check {
+        // It is to say what is wrong now.
+        connection.retry.give_up_after = Duration::ZERO;
+    }
     let (store, resolved) = match Store::connect(&connection).await {
         Ok(connected) => connected,
         Err(error) => {

@@ -5,6 +5,7 @@ use clap::Args;
 use crate::message::log_lines::safe;
 use crate::message::logging::LogFormat;
 use crate::message::stderr::{PATIENCE, outlet};
+use crate::store::retry::Retry;
 use crate::store::{Access, Connection};
 
 /// Options of both tools.
@@ -69,6 +70,7 @@ impl CommonArgs {
             path_style: self.path_style,
             access,
             stall_timeout: self.stall_timeout,
+            retry: Retry { give_up_after: self.retry_timeout },
         })
     }
 }

@@ -24,6 +24,7 @@ use aws_types::service_config::ServiceConfigKey;
 use super::credentials;
 use super::endpoint::{Endpoint, EndpointError};
 use super::proxy::{Proxy, ProxyError};
+use super::retry::Retry;
 use super::tls::{self as trust, BundleError};
 use super::watch::Watch;
 use super::{Patience, Store, Tally};
@@ -53,6 +54,8 @@ pub struct Connection {
     pub access: Access,
     /// How long the store may be silent, where that is given.
     pub stall_timeout: Option<Duration>,
+    /// How long a service for credentials may be away at the start.
+    pub retry: Retry,
 }
 
 /// Why a store could not even be asked.
@@ -123,8 +126,8 @@ impl Store {
         if connection.access == Access::Credentials {
             // Metadata services are asked without a proxy: each machine has its own.
             let client = https_client(proxy_of(false)?.as_ref(), trust.clone());
-            let guard = credentials::find(assumed, client).await;
-            let guard = guard.map_err(|error| ConnectError::Credentials(words(&error)))?;
+            let guard = credentials::find(assumed, client, connection.retry).await;
+            let guard = guard.map_err(|error| ConnectError::Credentials(credentials::words(&error)))?;
             config = config.credentials_provider(SharedCredentialsProvider::new(guard));
         }
         let by_path = connection.path_style || endpoint.as_ref().is_some_and(Endpoint::is_local);
@@ -243,12 +246,4 @@ fn hashes_sha256_fast() -> bool {
     {
         false
     }
-}
-
-/// The last cause of a credentials error, and what helps where that is known.
-fn words(error: &dyn std::error::Error) -> String {
-    let causes: Vec<_> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    let last = causes.last().cloned().unwrap_or_default();
-    let login = causes.iter().any(|cause| cause.contains("SSO"));
-    if login { format!("{last} (`aws sso login` renews it)") } else { last }
 }

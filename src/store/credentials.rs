@@ -15,16 +15,23 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 use aws_sdk_s3::config::SharedHttpClient;
 
+use tokio::time::sleep;
+
+use super::hearing::Hearing;
+use super::retry::Retry;
+use super::{Kind, StoreError};
 use crate::message::secrets;
 
 /// How long an instance's metadata service may take. Where there is none, that is what it costs to find out.
 const INSTANCE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The chain, guarded, with the first credentials that it gives.
+/// The chain, guarded, with the first credentials that it gives. A service that is down is asked again.
 ///
 /// # Errors
 /// Why there are none.
-pub(super) async fn find(region: Region, client: SharedHttpClient) -> Result<Guard, CredentialsError> {
+pub(super) async fn find(region: Region, client: SharedHttpClient, retry: Retry) -> Result<Guard, CredentialsError> {
+    let hearing = Hearing::default();
+    let client = hearing.of(client);
     let config = ProviderConfig::without_region().with_region(Some(region)).with_http_client(client);
     let instance = imds::Client::builder()
         .configure(&config)
@@ -33,7 +40,41 @@ pub(super) async fn find(region: Region, client: SharedHttpClient) -> Result<Gua
         .read_timeout(INSTANCE_PATIENCE)
         .build();
     let chain = DefaultCredentialsChain::builder().imds_client(instance).configure(config).build().await;
-    Guard::new(chain).await
+    let mut failures = retry.start();
+    loop {
+        let error = match first(&chain).await {
+            Ok(first) => {
+                failures.passed();
+                return Ok(Guard { chain, first: Mutex::new(Some(first)) });
+            }
+            Err(error) => error,
+        };
+        // Whoever has no service for credentials has none to wait for.
+        let is_final = matches!(
+            error,
+            CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_)
+        );
+        if !hearing.take_may_pass() || is_final {
+            return Err(error);
+        }
+        let trouble = StoreError::local("asking for credentials", "AWS".to_owned(), Kind::Passing, words(&error));
+        match failures.next_wait(trouble.with_advice("Check the network, and the service that gives them.")) {
+            Ok(wait) => sleep(wait).await,
+            Err(_) => return Err(error),
+        }
+    }
+}
+
+async fn first(chain: &DefaultCredentialsChain) -> provider::Result {
+    checked(chain.provide_credentials().await?)
+}
+
+/// The last cause of a credentials error, and what helps where that is known.
+pub(super) fn words(error: &dyn std::error::Error) -> String {
+    let causes: Vec<_> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+    let last = causes.last().cloned().unwrap_or_default();
+    let login = causes.iter().any(|cause| cause.contains("SSO"));
+    if login { format!("{last} (`aws sso login` renews it)") } else { last }
 }
 
 /// A provider whose credentials can be sent, and are in no message.
@@ -45,17 +86,12 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    async fn new(chain: DefaultCredentialsChain) -> Result<Self, CredentialsError> {
-        let first = checked(chain.provide_credentials().await?)?;
-        Ok(Self { chain, first: Mutex::new(Some(first)) })
-    }
-
     async fn credentials(&self) -> provider::Result {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let kept = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
         let fresh = |credentials: &Credentials| credentials.expiry().is_none_or(|expiry| expiry > SystemTime::now());
-        match first.filter(fresh) {
-            Some(first) => Ok(first),
-            None => checked(self.chain.provide_credentials().await?),
+        match kept.filter(fresh) {
+            Some(kept) => Ok(kept),
+            None => first(&self.chain).await,
         }
     }
 }

@@ -154,6 +154,11 @@ impl StoreError {
         }
     }
 
+    /// The same with this remedy.
+    pub(super) fn with_advice(self, advice: &str) -> Self {
+        Self { advice: Some(advice.into()), ..self }
+    }
+
     /// What the person can do, as a sentence; empty where the cause says it all.
     #[must_use]
     pub fn remedy(&self) -> &str {

@@ -11,6 +11,7 @@ mod endpoint;
 mod error;
 mod fault;
 mod granted;
+mod hearing;
 mod list;
 pub mod live_check;
 mod proxy;
