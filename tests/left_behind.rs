@@ -17,7 +17,8 @@ fn lab() -> Lab {
 }
 
 fn recording() -> Vec<u8> {
-    let output = "-c:v libx264 -preset ultrafast -qp 30 -g 25 -f mp4 -movflags empty_moov+frag_keyframe+default_base_moof";
+    let output =
+        "-c:v libx264 -preset ultrafast -qp 30 -g 25 -f mp4 -movflags empty_moov+frag_keyframe+default_base_moof";
     make(&[picture(6, 10)], output)
 }
 

@@ -17,6 +17,7 @@ use crate::support::proxy::{Proxy, Weather};
 use crate::support::s3::{self, Ask};
 use crate::support::trouble::{self, Trouble};
 use crate::support::{BUCKET, PART, Store, bytes, media};
+use aws_sdk_s3::types::MultipartUpload;
 use fastrand::Rng;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -27,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 #[test]
 fn a_short_soak_with_a_fixed_seed() {
-    soak(20, Duration::from_secs(12), Trouble::Common);
+    soak(20, Duration::from_secs(12), Trouble::Untrue);
 }
 
 #[test]
@@ -173,6 +174,8 @@ struct Round {
     data: Vec<u8>,
     way: Way,
     trouble: Trouble,
+    /// Whether the answer to the start of the upload is lost.
+    lost_start: bool,
     writers: usize,
 }
 
@@ -191,14 +194,23 @@ impl Round {
         // A reader that goes on in a next object believes the lists.
         let untrue = trouble == Trouble::Untrue && way == Way::Rolling;
         let trouble = if untrue { Trouble::Seldom } else { trouble };
-        Self { name, data, random, store, networks, key, way, trouble, writers: 0 }
+        let lost_start = trouble != Trouble::Common && random.u32(..4) == 0;
+        Self { name, data, random, store, networks, key, way, trouble, lost_start, writers: 0 }
     }
 
     fn run(mut self, totals: &mut Totals) {
+        let mut readers = Vec::new();
+        if self.lost_start {
+            let rules = trouble::lost_start(&mut self.random);
+            self.store.faults(&rules);
+            totals.faults += 1;
+            // It may find what the first start has begun before the next one.
+            readers.push(self.reader(0, None));
+        }
         let mut writer = self.start_writer(false);
         let id = self.upload_id(&mut writer);
-        let readers = self.random.usize(2..5);
-        let mut readers: Vec<_> = (0..readers).map(|number| self.reader(number, &id)).collect();
+        let last = self.random.usize(2..5);
+        readers.extend((readers.len()..last).map(|number| self.reader(number, Some(&id))));
         let feeder = self.feed(&mut writer);
         let last_fault = Instant::now() + Duration::from_millis(self.random.u64(1500..4000));
         while Instant::now() < last_fault {
@@ -345,7 +357,11 @@ impl Round {
     fn listed_id(&self) -> Option<String> {
         let runtime = Runtime::new().expect("a runtime");
         let list = runtime.block_on(self.store.client().list_multipart_uploads().bucket(BUCKET).send()).ok()?;
-        list.uploads().iter().find(|upload| upload.key() == Some(&self.key))?.upload_id().map(str::to_owned)
+        let of_key = |upload: &&MultipartUpload| upload.key() == Some(&self.key);
+        let mut uploads = list.uploads().iter().filter(of_key);
+        // The one that is left behind by a lost answer comes first.
+        let upload = if self.lost_start { uploads.nth(1) } else { uploads.next() };
+        upload?.upload_id().map(str::to_owned)
     }
 
     /// All objects of the recording, one after the other.
@@ -373,7 +389,8 @@ impl Round {
         assert!(at <= self.data.len() as u64 && at + 100_000 > self.data.len() as u64, "ends at {at}: {state}");
     }
 
-    fn reader(&mut self, number: usize, id: &str) -> (Process, Vec<String>) {
+    /// Reads what there is, by its id or not; without an id to name it waits for an upload to begin.
+    fn reader(&mut self, number: usize, id: Option<&str>) -> (Process, Vec<String>) {
         let by = ["range", "part"][self.random.usize(..2)];
         let chunk = self.random.u32(200_000..8_000_000).to_string();
         let queue = self.random.u32(1..6).to_string();
@@ -381,15 +398,17 @@ impl Round {
         let more = if self.way == Way::Rolling { "--follow-rollover" } else { "--resume" };
         let mut args = vec![&self.key, &copy, more, "--by", by, "--chunk-size", &chunk, "--queue-size", &queue];
         args.extend(["--endpoint-url", endpoint, "--poll-interval", "100ms", "--stall-timeout", "400ms"]);
-        if self.random.bool() && self.way != Way::Rolling {
-            args.extend(["--upload-id", id]);
-        } else {
-            args.push("--no-wait");
+        let waits = id.is_none();
+        match id.filter(|_| self.random.bool() && self.way != Way::Rolling) {
+            Some(id) => args.extend(["--upload-id", id]),
+            None => args.push("--no-wait"),
         }
         let args: Vec<_> = args.into_iter().map(str::to_owned).collect();
         let binary = env!("CARGO_BIN_EXE_reader");
         let unheard = self.random.u32(..4) == 0;
-        let process = Process::start(&self.store, &format!("reader-{number}"), binary, &args, Stdio::null(), unheard);
+        // Started again it waits for nothing: what it began with may be complete by then.
+        let first = if waits { &args[..args.len() - 1] } else { &args[..] };
+        let process = Process::start(&self.store, &format!("reader-{number}"), binary, first, Stdio::null(), unheard);
         (process, args)
     }
 

@@ -305,7 +305,11 @@ mod tests {
         let free = Case { list: listed, current: Some(Some(same.clone())), ..case(Look::NotYet) };
         assert_eq!(free.verdict(), Verdict::Newer(Newer::Finished(same.clone())));
         let begun = Case { list: open(&[("pin", 5), ("next", 5)]), ..free.clone() };
-        assert_eq!(begun.verdict(), Verdict::Newer(Newer::Open(upload("next", 5))), "one that is open may be newer yet");
+        assert_eq!(
+            begun.verdict(),
+            Verdict::Newer(Newer::Open(upload("next", 5))),
+            "one that is open may be newer yet"
+        );
         let was_there = Case { before: Some(same), ..free.clone() };
         assert_eq!(was_there.verdict(), Verdict::Growing(None), "the upload may have begun after it");
         assert_eq!(Case { free: false, ..free }.verdict(), Verdict::Growing(None), "bytes of the upload were read");

@@ -50,10 +50,8 @@ pub(super) async fn find(region: Region, client: SharedHttpClient, retry: Retry)
             Err(error) => error,
         };
         // Whoever has no service for credentials has none to wait for.
-        let is_final = matches!(
-            error,
-            CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_)
-        );
+        let is_final =
+            matches!(error, CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_));
         if !hearing.take_may_pass() || is_final {
             return Err(error);
         }

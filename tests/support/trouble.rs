@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::proxy::Weather;
 
-/// Answered in XML. Not the start of an upload: where its answer is lost, two are open, and nobody can tell which counts.
-const XML: [&str; 3] = ["ListMultipartUploads", "ListParts", "CompleteMultipartUpload"];
+/// Answered in XML.
+const XML: [&str; 4] = ["ListMultipartUploads", "ListParts", "CreateMultipartUpload", "CompleteMultipartUpload"];
 /// What a store, or a gateway before it, says when it is in trouble.
 const STATUSES: [u16; 12] = [408, 429, 500, 502, 503, 504, 425, 507, 509, 520, 524, 599];
 /// The first so many of them are common.
@@ -37,6 +37,16 @@ pub enum Trouble {
     Seldom,
     /// Also lists and HEAD that do not tell the truth.
     Untrue,
+}
+
+/// The answer to the start of an upload does not arrive, for a while: two are open then, one of which nobody writes to.
+pub fn lost_start(random: &mut Rng) -> Value {
+    let mut rules = vec![json!({"operation": "CreateMultipartUpload", "lose_answer": true, "times": 1})];
+    if random.bool() {
+        // Whoever looks finds only the first for so long.
+        rules.push(json!({"operation": "CreateMultipartUpload", "status": 503, "for_ms": random.u32(1..1500)}));
+    }
+    Value::Array(rules)
 }
 
 /// A rule for the store.
