@@ -45,7 +45,7 @@ pub struct ReaderArgs {
     #[arg(long, value_name = "SECONDS", value_parser = sizes::interval)]
     pub poll_interval: Option<Duration>,
 
-    /// Do not wait for an upload to begin: follow the newest open one, else read the finished object
+    /// Do not wait for an upload to begin: read the newer of the open upload and the finished object
     #[arg(long)]
     pub no_wait: bool,
 
