@@ -46,6 +46,8 @@ pub(crate) struct Case {
     pub(crate) pinned: Option<String>,
     /// Whether another may take its place: no byte was read, and nobody asked for this one by its id.
     pub(crate) free: bool,
+    /// Whether only what began since is wanted.
+    pub(crate) waits: bool,
     /// Whether no live read has ever been answered otherwise than 404.
     pub(crate) unseen: bool,
     /// The finished object of the key that was there before the upload.
@@ -137,10 +139,11 @@ impl Case {
         self.before.as_ref() == Some(head)
     }
 
-    /// When the finished object began, if it was not there before the upload and the upload may give way to it: in the same
-    /// second it is then the newer one, as of two starts within a second, the answer to the first of which was lost.
+    /// When the finished object began, if the upload may give way to it: in the same second it then counts as the newer one.
+    /// So it is where the answer to the first of two starts was lost.
     fn tie(&self, current: Option<&Head>) -> Option<i64> {
-        current.filter(|head| self.free && !self.is_before(head)).and_then(|head| head.modified)
+        let is_wanted = |head: &&Head| self.free && !(self.waits && self.is_before(head));
+        current.filter(is_wanted).and_then(|head| head.modified)
     }
 
     /// Where the pinned upload stands in the list.
@@ -197,6 +200,7 @@ mod tests {
             doubted: false,
             pinned: Some("pin".to_owned()),
             free: true,
+            waits: true,
             unseen: false,
             before: None,
             head: Some(None),
@@ -310,8 +314,10 @@ mod tests {
             Verdict::Newer(Newer::Open(upload("next", 5))),
             "one that is open may be newer yet"
         );
-        let was_there = Case { before: Some(same), ..free.clone() };
+        let was_there = Case { before: Some(same.clone()), ..free.clone() };
         assert_eq!(was_there.verdict(), Verdict::Growing(None), "the upload may have begun after it");
+        let may_be_old = Case { waits: false, ..was_there };
+        assert_eq!(may_be_old.verdict(), Verdict::Newer(Newer::Finished(same)), "and still have nothing to give");
         assert_eq!(Case { free: false, ..free }.verdict(), Verdict::Growing(None), "bytes of the upload were read");
     }
 }

@@ -355,6 +355,7 @@ impl Follower {
             doubted: self.presence.confirmed,
             pinned: self.target.version.clone(),
             free,
+            waits: self.wanted.wait,
             unseen: !self.presence.seen,
             before: self.located.before.clone(),
             head: None,

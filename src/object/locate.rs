@@ -19,6 +19,9 @@ use crate::store::{Fetched, Head, Kind, OpenUpload, Piece, Store, StoreError};
 /// without Live Read.
 const RELIST: Duration = Duration::from_secs(30);
 
+/// For so many seconds an upload may well be without a byte, and is waited for.
+const EMPTY_FOR: i64 = 5;
+
 /// What to look for.
 #[derive(Debug, Clone)]
 pub struct Wanted {
@@ -166,7 +169,9 @@ async fn newest(store: &Store, wanted: &Wanted) -> Result<Located, LocateError> 
             }
             let since = finished.as_ref().filter(|head| !wanted.wait || before.as_ref() != Some(head));
             let empty = match (uploads.last(), since) {
-                (Some(open), Some(since)) if began_together(open, since) => is_empty(store, wanted, &open.id).await?,
+                (Some(open), Some(since)) if began_together(open, since, now, began.elapsed()) => {
+                    is_empty(store, wanted, &open.id).await?
+                }
                 _ => false,
             };
             match choose(uploads.last().filter(|_| !empty), finished.as_ref(), since) {
@@ -259,10 +264,12 @@ fn choose<'a>(open: Option<&'a OpenUpload>, finished: Option<&'a Head>, wanted: 
     }
 }
 
-/// Whether both began in the same second. Then an upload without a byte is taken for one that a lost answer left behind:
-/// the next start followed at once, and was completed.
-fn began_together(open: &OpenUpload, finished: &Head) -> bool {
-    open.started.is_some() && open.started == finished.modified
+/// Whether both began in the same second, a while ago. Then an upload without a byte is taken for one that a lost answer
+/// left behind: the next start followed at once, and was completed. The store's clock said `now` before the wait.
+fn began_together(open: &OpenUpload, finished: &Head, now: Option<i64>, waited: Duration) -> bool {
+    let now = now.zip(i64::try_from(waited.as_secs()).ok()).map(|(now, waited)| now.saturating_add(waited));
+    let is_old = |at: i64| now.is_some_and(|now| now.saturating_sub(at) >= EMPTY_FOR);
+    open.started == finished.modified && open.started.is_some_and(is_old)
 }
 
 /// Whether an open upload has no byte to show yet.
@@ -375,6 +382,9 @@ mod tests {
         let (left_behind, real) = (shelf.begin(&key, PART), shelf.begin(&key, PART));
         shelf.put(&real, 1, &b"data"[..]);
         shelf.complete(&real);
+        let located = locate(&store, &wanted).await.expect("the open upload");
+        assert_eq!((located.version.as_ref(), located.finished), (Some(&left_behind), None), "it has just begun");
+        sleep(Duration::from_secs(6)).await;
         let located = locate(&store, &wanted).await.expect("the finished object");
         assert_eq!((located.version, located.finished), (Some(real), Some(4)));
         // One that has a byte is no start that was lost, but the next recording.
