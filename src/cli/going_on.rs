@@ -1,11 +1,45 @@
 //! What to type to go on with an upload that was left open. Pure: in words, for the last message of `writer`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::human::shell::shell_word;
 use crate::human::sizes::show_bytes;
+use crate::store::Connection;
 use crate::writer::kept::{Kept, Written};
 use crate::writer::source::SourceError;
+
+/// What messages need of the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// The object's key.
+    pub key: String,
+    /// The input; `-` is standard input.
+    pub file: PathBuf,
+    /// Options that the next run needs too, with a blank before each.
+    pub options: String,
+}
+
+impl Words {
+    /// The words for an upload of `key`. What the environment tells (`usual_bucket`) need not be typed.
+    #[must_use]
+    pub fn of(key: &str, file: &Path, connection: &Connection, usual_bucket: Option<&str>) -> Self {
+        let mut options = String::new();
+        if usual_bucket != Some(connection.bucket.as_str()) {
+            options = format!(" --bucket {}", shell_word(&connection.bucket));
+        }
+        if let Some(url) = &connection.endpoint_url {
+            options = format!("{options} --endpoint-url {}", shell_word(url));
+        }
+        Self { key: key.to_owned(), file: file.to_owned(), options }
+    }
+
+    /// An upload that was left open, of which nothing else is known.
+    #[must_use]
+    pub fn left_open<'a>(&'a self, upload_id: &'a str) -> LeftOpen<'a> {
+        let Self { key, file, options } = self;
+        LeftOpen { key, upload_id, file, options, kept: None, input: None, gone: false }
+    }
+}
 
 /// An upload that was left open.
 #[derive(Debug, Clone, Copy)]
@@ -93,9 +127,11 @@ impl LeftOpen<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::time::Duration;
 
     use super::*;
+    use crate::store::Access;
+    use crate::store::retry::Retry;
 
     fn words(file: &str, kept: Option<&Kept>, input: Option<&SourceError>, gone: bool) -> String {
         let file = Path::new(file);
@@ -108,6 +144,19 @@ mod tests {
         assert_eq!(shell_word("live/match-1.mp4"), "live/match-1.mp4");
         assert_eq!(shell_word("it's"), r"'it'\''s'");
         assert_eq!(shell_word(""), "''");
+    }
+
+    #[test]
+    fn what_the_environment_tells_need_not_be_typed() {
+        let of = |bucket: &str, url: Option<&str>, usual| {
+            let (bucket, endpoint_url) = (bucket.to_owned(), url.map(str::to_owned));
+            let (access, retry) = (Access::Credentials, Retry { give_up_after: Duration::ZERO });
+            let connection = Connection { bucket, endpoint_url, path_style: false, access, stall_timeout: None, retry };
+            Words::of("k", Path::new("-"), &connection, usual).options
+        };
+        assert_eq!(of("b", None, Some("b")), "");
+        assert_eq!(of("b", None, Some("other")), " --bucket b");
+        assert_eq!(of("b", Some("http://h:1/a b"), None), " --bucket b --endpoint-url 'http://h:1/a b'");
     }
 
     /// The input, what was kept, what happened to it, whether the upload is gone; what is said, and what must not be.

@@ -1,11 +1,13 @@
-//! The command line: what people type, and one step that turns it into checked settings.
+//! The command line: what people type, one step that turns it into checked settings, and what they are told.
 
+mod ask;
 pub mod common;
 mod dotenv;
 pub mod environment;
 pub mod going_on;
 pub mod reader;
 pub mod run;
+pub mod said;
 pub mod tell;
 pub mod times;
 pub mod writer;

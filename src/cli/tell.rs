@@ -1,14 +1,108 @@
-//! What `writer` says of an upload that did not end well: what is true of it now, and how to go on. Pure: each message is
-//! made out of what happened, and nothing is asked.
+//! What `writer` says at its end: what is true now of what it wrote, and how to go on where that is not complete. Pure: each
+//! message is made out of what happened, and nothing is asked.
 
 use std::path::Path;
 
-use super::going_on::LeftOpen;
+use super::going_on::{LeftOpen, Words};
+use super::said::Said;
+use crate::hls::rebuild::{RebuildError, Rebuilt};
 use crate::human::shell::shell_word;
+use crate::store::CorsRule;
 use crate::writer::completion::Fate;
 use crate::writer::kept::Kept;
-use crate::writer::rollover::{RollError, Unfinished};
-use crate::writer::upload::{Cause, WriteError};
+use crate::writer::resume::ResumeError;
+use crate::writer::rollover::{RollError, Rolled, Unfinished};
+use crate::writer::setup_cors;
+use crate::writer::upload::{Cause, Ended, WriteError};
+
+/// How the upload of an input ended, and what it took (`bill`).
+#[must_use]
+pub fn upload(object: &str, result: &Result<Ended, WriteError>, bill: &str, words: &Words) -> Said {
+    match result {
+        Ok(Ended::Completed { bytes, parts }) => {
+            let plural = if *parts == 1 { "part" } else { "parts" };
+            Said::Info(format!("{object} is complete: {bytes} bytes in {parts} {plural}, {bill}"))
+        }
+        Ok(Ended::Empty) => nothing_came(object),
+        Err(error) => Said::Error(failed(object, error, words.left_open(""))),
+    }
+}
+
+/// How an input ended that may have gone into several objects, from `key` on, and what it took (`bill`). `object` names a
+/// key's object; `left`: keys and ids of the uploads that are open.
+#[must_use]
+pub fn recording(
+    object: impl Fn(&str) -> String,
+    key: &str,
+    result: &Result<Rolled, RollError>,
+    bill: &str,
+    left: &[(String, String)],
+    words: &Words,
+) -> Said {
+    let objects = match result {
+        Ok(Rolled { objects }) => objects.as_slice(),
+        Err(error) => return Said::Error(rolled(error, left, words.left_open(""))),
+    };
+    match objects {
+        [] => nothing_came(&object(key)),
+        [_] => Said::Info(format!("all is in one object; {bill}")),
+        [first, .., last] => {
+            let (count, bytes): (_, u64) = (objects.len(), objects.iter().map(|object| object.bytes).sum());
+            let first = object(&first.key);
+            Said::Info(format!("all is in {count} objects, {first} to {}: {bytes} bytes, {bill}", last.key))
+        }
+    }
+}
+
+fn nothing_came(object: &str) -> Said {
+    Said::Warn(format!("there was no input at all, and an S3 upload cannot be empty: {object} was not made"))
+}
+
+/// Why an upload is not gone on with, and what to do with bytes that were `kept` when it is gone.
+#[must_use]
+pub fn not_taken_up(error: &ResumeError, kept: Option<&Path>, words: &Words) -> String {
+    let cause = error.to_string();
+    let retrieve = match (error, kept) {
+        (ResumeError::NotOpen { .. } | ResumeError::NotOfIt { .. }, Some(kept)) => format!(
+            ". `writer ANOTHER-KEY --kept {}{} </dev/null` makes an object of the bytes that were kept",
+            shell_word(&kept.to_string_lossy()),
+            words.options
+        ),
+        _ => String::new(),
+    };
+    format!("{}. Nothing has been changed{retrieve}", cause.trim_end_matches('.'))
+}
+
+/// How the making of a playlist ended.
+#[must_use]
+pub fn rebuilt(playlist: &str, result: &Result<Rebuilt, RebuildError>) -> Said {
+    match result {
+        Ok(Rebuilt { segments, seconds, ended, requests }) => {
+            let state = if *ended { "" } else { "; the upload is open, so that it does not end there" };
+            Said::Info(format!("{playlist} is written: {segments} segments, {seconds} s{state} ({requests} requests)"))
+        }
+        Err(error) => {
+            let error = error.to_string();
+            Said::Error(format!("{}. No playlist has been written", error.trim_end_matches('.')))
+        }
+    }
+}
+
+/// The question before `count` uploads are cancelled.
+#[must_use]
+pub fn whether_to_cancel(count: usize) -> String {
+    let what = if count == 1 { "this upload".to_owned() } else { format!("these {count} uploads") };
+    format!("Cancel {what}? What is stored of it is lost.")
+}
+
+/// The CORS rules that go, and those that there will be.
+#[must_use]
+pub fn cors(bucket: &str, there: &[CorsRule], wanted: &[CorsRule]) -> Vec<String> {
+    let gone = there.iter().filter(|rule| !wanted.contains(rule)).map(|rule| ("no longer", rule));
+    let word = |rule| if there.contains(rule) { "as before" } else { "new" };
+    let lines = gone.chain(wanted.iter().map(|rule| (word(rule), rule)));
+    lines.map(|(word, rule)| format!("{word} in s3://{bucket}: {}", setup_cors::show(rule))).collect()
+}
 
 /// The error with what is left of the upload, and how to go on. `object` is the key as messages name it; `words` have the
 /// key, the input and the options.
@@ -167,5 +261,62 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("`writer k-1 --resume`") && !text.contains("`writer k-2"), "{text}");
+    }
+
+    /// The words of a run that reads standard input.
+    fn of(key: &str) -> Words {
+        Words { key: key.to_owned(), file: "-".into(), options: " --bucket b".to_owned() }
+    }
+
+    #[test]
+    fn a_good_end_is_told_with_what_it_took() {
+        let info = |text: &str| Said::Info(text.to_owned());
+        let ended = |parts| upload("s3://b/k", &Ok(Ended::Completed { bytes: 7, parts }), "1.0 s", &of("k"));
+        assert_eq!(ended(1), info("s3://b/k is complete: 7 bytes in 1 part, 1.0 s"));
+        assert_eq!(ended(2), info("s3://b/k is complete: 7 bytes in 2 parts, 1.0 s"));
+        let empty = upload("s3://b/k", &Ok(Ended::Empty), "1.0 s", &of("k"));
+        assert!(matches!(&empty, Said::Warn(text) if text.ends_with("s3://b/k was not made")), "{empty:?}");
+        let name = |key: &str| format!("s3://b/{key}");
+        let none = recording(name, "k", &Ok(Rolled { objects: Vec::new() }), "1.0 s", &[], &of("k"));
+        assert_eq!(none, empty);
+    }
+
+    #[test]
+    fn kept_bytes_have_another_way_when_their_upload_is_gone() {
+        let gone = ResumeError::NotOpen { object: "s3://b/k".to_owned(), id: "u1".to_owned() };
+        let text = not_taken_up(&gone, Some(Path::new("/s/a b.kept")), &of("k"));
+        let how = "Nothing has been changed. `writer ANOTHER-KEY --kept '/s/a b.kept' --bucket b </dev/null` makes";
+        assert!(text.contains(how) && !text.contains(".."), "{text}");
+        let refused = ResumeError::Store(refused(Kind::Denied));
+        for (error, kept) in [(&gone, None), (&refused, Some(Path::new("/s/a.kept")))] {
+            assert!(not_taken_up(error, kept, &of("k")).ends_with(". Nothing has been changed"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_playlist_of_an_open_upload_does_not_end() {
+        let told = |ended| rebuilt("s3://b/k.m3u8", &Ok(Rebuilt { segments: 3, seconds: 6, ended, requests: 2 }));
+        let whole = "s3://b/k.m3u8 is written: 3 segments, 6 s (2 requests)";
+        assert_eq!(told(true), Said::Info(whole.to_owned()));
+        assert!(matches!(told(false), Said::Info(text) if text.contains("the upload is open")));
+        let none = rebuilt("s3://b/k.m3u8", &Err(RebuildError::Empty("s3://b/k".to_owned())));
+        let text = "s3://b/k: no segment of it is whole yet. No playlist has been written";
+        assert_eq!(none, Said::Error(text.to_owned()));
+    }
+
+    #[test]
+    fn the_question_counts_what_would_be_lost() {
+        assert_eq!(whether_to_cancel(1), "Cancel this upload? What is stored of it is lost.");
+        assert_eq!(whether_to_cancel(3), "Cancel these 3 uploads? What is stored of it is lost.");
+    }
+
+    #[test]
+    fn rules_that_go_are_told_before_those_that_stay() {
+        let rule = |origin: &str| setup_cors::wanted(&[], &[origin.to_owned()]).expect("a rule").remove(0);
+        let (old, new) = (rule("https://old.example"), rule("https://new.example"));
+        let lines = cors("b", &[old.clone()], &[new.clone()]);
+        assert!(lines[0].starts_with("no longer in s3://b: ") && lines[1].starts_with("new in s3://b: "), "{lines:?}");
+        let lines = cors("b", &[old.clone()], &[old, new]);
+        assert!(lines.len() == 2 && lines[0].starts_with("as before in s3://b: "), "{lines:?}");
     }
 }

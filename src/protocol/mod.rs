@@ -1,5 +1,6 @@
 //! Facts and arithmetic of the Live Read protocol and of keys. Pure.
 
+pub mod content_type;
 pub mod key;
 pub mod limits;
 pub mod live_read;

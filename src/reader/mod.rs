@@ -5,5 +5,6 @@ pub mod copy;
 pub mod error;
 pub mod held;
 pub mod join;
+pub mod output;
 pub mod probe;
 pub mod sink;

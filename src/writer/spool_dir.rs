@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
+use crate::human::sizes::show_bytes;
+use crate::writer::source::Source;
+use crate::writer::spool::SpoolSettings;
+
 /// The name of the tools' own directory.
 const OWN: &str = "live-read";
 
@@ -37,6 +41,21 @@ pub fn choose(given: Option<PathBuf>) -> SpoolDir {
         return SpoolDir { path, medium, own: false };
     }
     first_on_disk(usual(|name| std::env::var_os(name)), std::env::temp_dir(), look)
+}
+
+/// Where input of `source` may wait and is kept; warns where that is memory.
+#[must_use]
+pub fn settings(given: Option<PathBuf>, limit: u64, source: &Source) -> SpoolSettings {
+    let SpoolDir { path: dir, medium, own: make_dir } = choose(given);
+    if medium == Medium::Memory && limit > 0 && source.cannot_wait() {
+        tracing::warn!(
+            "{} is in memory, and input waits there while the store is away: choose a directory on disk with --spool-dir, or \
+             a lower --spool-limit (now {})",
+            dir.display(),
+            show_bytes(limit)
+        );
+    }
+    SpoolSettings { dir, make_dir, limit }
 }
 
 /// The state directory of the user, its cache directory, and the one for large temporary files.

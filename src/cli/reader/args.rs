@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use super::common::{CommonArgs, key};
-use super::times;
+use crate::cli::common::{CommonArgs, key};
 use crate::cli::run::Arguments;
+use crate::cli::times;
 use crate::human::sizes;
 use crate::object::place::{Place, When};
 use crate::reader::join::Excerpt;

@@ -1,0 +1,185 @@
+//! What `reader` is to do, resolved once out of what was typed. Pure: nothing is opened and nobody is asked.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::reader::args::{By, POLL_INTERVAL, ReaderArgs};
+use crate::object::locate::Wanted;
+use crate::object::reading::Reading;
+use crate::reader::join::Excerpt;
+use crate::reader::output::Output;
+use crate::store::retry::Retry;
+
+/// What to do.
+#[derive(Debug)]
+pub enum Job {
+    /// Copy an object to an output.
+    Copy(Box<CopyJob>),
+    /// `--probe`: tell what is in the recording.
+    Probe {
+        /// What to look for.
+        wanted: Wanted,
+        /// As JSON.
+        json: bool,
+    },
+}
+
+/// A copy of an object, or of some of it, or of several.
+#[derive(Debug)]
+pub struct CopyJob {
+    /// What to look for, and how to read it.
+    pub reading: Reading,
+    /// How much.
+    pub what: What,
+    /// Where it goes.
+    pub output: Output,
+    /// Where a line of figures goes each second.
+    pub stats: Option<PathBuf>,
+    /// No status line.
+    pub quiet: bool,
+}
+
+/// How much is copied.
+#[derive(Debug, Clone, Copy)]
+pub enum What {
+    /// The object.
+    Object,
+    /// It, and all that it was continued in.
+    Chain,
+    /// From one place in it to another.
+    Excerpt(Excerpt),
+}
+
+impl Job {
+    /// What `args` ask for.
+    #[must_use]
+    pub fn of(args: ReaderArgs) -> Self {
+        let what = match args.excerpt() {
+            Some(excerpt) => What::Excerpt(excerpt),
+            None if args.follow_rollover => What::Chain,
+            None => What::Object,
+        };
+        let wanted = Wanted {
+            key: args.key,
+            upload_id: args.upload_id,
+            wait: !args.no_wait,
+            poll_interval: args.poll_interval.unwrap_or(POLL_INTERVAL),
+            timeout: args.timeout,
+            retry: Retry { give_up_after: args.common.retry_timeout },
+        };
+        if args.probe {
+            return Self::Probe { wanted, json: args.json };
+        }
+        let output = match args.file {
+            file if file == Path::new("-") => Output::Stdout,
+            file if args.resume => Output::Resumed(file),
+            file => Output::File(file),
+        };
+        let reading = Reading {
+            wanted,
+            by_part: args.by == By::Part,
+            chunk_size: args.chunk_size,
+            queue_size: usize::from(args.queue_size),
+            strict_poll: args.poll_interval.is_some(),
+            timeout: args.timeout,
+        };
+        let (stats, quiet) = (args.common.stats, args.common.quiet);
+        Self::Copy(Box::new(CopyJob { reading, what, output, stats, quiet }))
+    }
+
+    /// What it looks for.
+    #[must_use]
+    pub fn wanted(&self) -> &Wanted {
+        match self {
+            Self::Copy(job) => &job.reading.wanted,
+            Self::Probe { wanted, .. } => wanted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+
+    use super::*;
+
+    fn job(line: &str) -> Job {
+        let args = ReaderArgs::try_parse_from(std::iter::once("reader").chain(line.split_whitespace()));
+        Job::of(args.expect("it parses"))
+    }
+
+    fn copy(line: &str) -> CopyJob {
+        match job(line) {
+            Job::Copy(copy) => *copy,
+            Job::Probe { .. } => panic!("{line} is no copy"),
+        }
+    }
+
+    #[test]
+    fn each_line_is_one_job() {
+        for (line, wanted) in [
+            ("k", "object"),
+            ("k f --resume", "object"),
+            ("k --follow-rollover", "chain"),
+            ("k --from live", "excerpt"),
+            ("k --to 90s", "excerpt"),
+            ("k --probe", "probe"),
+            ("k --probe --json", "probe as JSON"),
+        ] {
+            let name = match job(line) {
+                Job::Probe { json: true, .. } => "probe as JSON",
+                Job::Probe { json: false, .. } => "probe",
+                Job::Copy(copy) => match copy.what {
+                    What::Object => "object",
+                    What::Chain => "chain",
+                    What::Excerpt(_) => "excerpt",
+                },
+            };
+            assert_eq!(name, wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_output_is_what_was_named() {
+        for (line, wanted) in [
+            ("k", Output::Stdout),
+            ("k -", Output::Stdout),
+            ("k f", Output::File("f".into())),
+            ("k f --resume", Output::Resumed("f".into())),
+        ] {
+            assert_eq!(copy(line).output, wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn times_move_where_a_file_is_made() {
+        for (line, wanted) in [
+            ("k --from live", false),
+            ("k f --from live", true),
+            ("k f --from live --no-rebase", false),
+            ("k --from live --rebase", true),
+        ] {
+            let What::Excerpt(excerpt) = copy(line).what else { panic!("{line} is no excerpt") };
+            assert_eq!(excerpt.rebase, wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn looks_are_as_often_as_was_asked() {
+        let seconds = Duration::from_secs;
+        for (line, interval, strict, wait, by_part) in [
+            ("k", seconds(1), false, true, false),
+            ("k --poll-interval 1", seconds(1), true, true, false),
+            ("k --poll-interval 3 --no-wait --by part", seconds(3), true, false, true),
+        ] {
+            let reading = copy(line).reading;
+            assert_eq!((reading.wanted.poll_interval, reading.strict_poll), (interval, strict), "{line}");
+            assert_eq!((reading.wanted.wait, reading.by_part), (wait, by_part), "{line}");
+        }
+        let reading = copy("k --timeout 9 --retry-timeout 7s --chunk-size 1MiB --queue-size 2 --upload-id u").reading;
+        assert_eq!((reading.timeout, reading.wanted.timeout), (Some(seconds(9)), Some(seconds(9))));
+        assert_eq!((reading.chunk_size, reading.queue_size), (1 << 20, 2));
+        assert_eq!((reading.wanted.upload_id.as_deref(), reading.wanted.retry.give_up_after), (Some("u"), seconds(7)));
+    }
+}

@@ -1,0 +1,8 @@
+//! `reader` as people meet it: what they type ([`args`]), what it means ([`job`]), how it is done ([`copy`], [`probe`]), and
+//! what they are told meanwhile ([`figures`]).
+
+pub mod args;
+pub mod copy;
+mod figures;
+pub mod job;
+pub mod probe;

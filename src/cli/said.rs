@@ -1,0 +1,33 @@
+//! A message before it is said, so that what is said can be tested.
+
+use crate::tool::exit::Exit;
+
+/// A message, as grave as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// In order.
+    Info(String),
+    /// The person should know.
+    Warn(String),
+    /// Failed.
+    Error(String),
+}
+
+impl Said {
+    /// Says it.
+    pub(crate) fn say(&self) {
+        match self {
+            Self::Info(text) => tracing::info!("{text}"),
+            Self::Warn(text) => tracing::warn!("{text}"),
+            Self::Error(text) => tracing::error!("{text}"),
+        }
+    }
+
+    /// How a tool ends that has nothing else to say.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Info(_) | Self::Warn(_) => Exit::Done,
+            Self::Error(_) => Exit::Failed,
+        }
+    }
+}

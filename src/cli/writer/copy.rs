@@ -1,0 +1,169 @@
+//! Copies the input into the store, and says how it went.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::cli::tell;
+use crate::cli::writer::figures;
+use crate::cli::writer::job::CopyJob;
+use crate::cli::writer::signals::Stops;
+use crate::hls::{self, Ending, Hls};
+use crate::message::logging::Console;
+use crate::protocol::part::PartSize;
+use crate::store::{Connection, Store};
+use crate::tool::exit::Exit;
+use crate::tool::progress::{self, Progress};
+use crate::tool::stats::Stats;
+use crate::writer::input::InputError;
+use crate::writer::kept_before::{KeptBefore, warn_of_kept};
+use crate::writer::resume::Held;
+use crate::writer::rollover;
+use crate::writer::source::{Source, SourceError, StopSignal};
+use crate::writer::spool_dir;
+use crate::writer::upload::{self, Plan};
+
+/// What is open before the first byte is taken.
+struct Ready {
+    source: Source,
+    /// The upload to go on with.
+    held: Option<Held>,
+    /// Writes figures until it is dropped.
+    _figures: Option<Stats>,
+}
+
+/// Does the job; `stops` are the requests to end it.
+pub async fn copy(
+    job: &CopyJob,
+    connection: &Connection,
+    console: &Console,
+    stops: Stops,
+    progress: &Arc<Progress>,
+) -> Exit {
+    let store = match Store::connect(connection).await {
+        Ok((store, _)) => store,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Failed;
+        }
+    };
+    let Stops { stop, at_once } = stops;
+    let mut ready = match prepare(job, &store, stop, progress).await {
+        Ok(ready) => ready,
+        Err(exit) => return exit,
+    };
+    let (plan, ending) = plan(job, &store, &ready, at_once.clone());
+    if let Some(held) = ready.held.as_ref().filter(|_| ready.is_stream()) {
+        warn_of_kept(&plan.spool.dir, &plan.key, &held.upload_id);
+    }
+    let status = progress::show(console.clone(), progress.clone(), job.quiet, figures::status_line);
+    let exit = Box::pin(upload(job, &store, &plan, &mut ready, progress)).await;
+    if let Some(ending) = ending {
+        end(ending, at_once).await;
+    }
+    if let Some(status) = status {
+        status.abort();
+    }
+    exit
+}
+
+impl Ready {
+    /// Whether nothing of the input can be had twice.
+    fn is_stream(&self) -> bool {
+        self.source.kept().is_none() && self.source.whole_file().is_none()
+    }
+}
+
+/// Opens all that is needed; says what cannot be.
+async fn prepare(job: &CopyJob, store: &Store, stop: StopSignal, progress: &Arc<Progress>) -> Result<Ready, Exit> {
+    let source = match job.input.open(stop).await {
+        Ok(source) => source,
+        Err(InputError::Source(error @ SourceError::Unopened(_))) => {
+            tracing::warn!("{error}; nothing has been uploaded");
+            return Err(Exit::Done);
+        }
+        Err(error) => {
+            tracing::error!("{error}; nothing has been uploaded");
+            return Err(Exit::Failed);
+        }
+    };
+    let held = job.input.take_up(store, &job.key, job.part_size, job.retry, &source).await.map_err(|error| {
+        tracing::error!("{}", tell::not_taken_up(&error, job.input.kept.as_deref(), &job.words));
+        Exit::Failed
+    })?;
+    let figures = job.stats.as_deref().map(|path: &Path| Stats::start(path, store, progress, figures::facts));
+    let figures = figures.transpose().map_err(|error| {
+        tracing::error!("{error}; nothing has been uploaded");
+        Exit::Failed
+    })?;
+    Ok(Ready { source, held, _figures: figures })
+}
+
+/// What the writer goes by, and the end of the playlists that it starts.
+fn plan(job: &CopyJob, store: &Store, ready: &Ready, at_once: StopSignal) -> (Plan, Option<Ending>) {
+    let Ready { source, held, .. } = ready;
+    let held = held.as_ref().map(|held| held.part_size);
+    let kept = source.kept().map(|kept| kept.label.part_size);
+    let part_size = part_size(held, job.part_size, kept);
+    let playlist = job.playlist.clone().map(|settings| hls::Settings { part_size: part_size.get(), ..settings });
+    let (hls, ending) = playlist.map(|settings| Hls::start(store.clone(), settings)).unzip();
+    let plan = Plan {
+        key: job.key.clone(),
+        part_size,
+        concurrency: job.concurrency,
+        content_type: job.content_type.clone(),
+        retry: job.retry,
+        spool: spool_dir::settings(job.spool_dir.clone(), job.spool_limit, source),
+        at_once,
+        hls,
+        tail: job.tail,
+    };
+    (plan, ending)
+}
+
+/// The part size of the upload that is `held`, which cannot change; else the one that was asked for; else the one of the
+/// upload that the bytes were `kept` of.
+fn part_size(held: Option<PartSize>, asked: Option<PartSize>, kept: Option<PartSize>) -> PartSize {
+    held.or(asked).or(kept).unwrap_or(PartSize::DEFAULT)
+}
+
+/// Uploads all of the input, and says how that ended.
+async fn upload(job: &CopyJob, store: &Store, plan: &Plan, ready: &mut Ready, progress: &Arc<Progress>) -> Exit {
+    let bill = || figures::bill(progress, &store.requests(), plan.tail.is_some());
+    let source = &mut ready.source;
+    let said = if let Some(rollover) = job.rollover {
+        let result = rollover::write(store, plan, rollover, source, progress).await;
+        tell::recording(|key| store.object(key), &plan.key, &result, &bill(), &progress.open(), &job.words)
+    } else {
+        let before = source.kept().map(KeptBefore::of);
+        let result = Box::pin(upload::write(store, plan, ready.held.take(), source, progress)).await;
+        if let Some(before) = before {
+            before.clear_away(&result, job.input.resume.is_some());
+        }
+        tell::upload(&store.object(&plan.key), &result, &bill(), &job.words)
+    };
+    said.say();
+    said.exit()
+}
+
+/// Waits for the last version of each playlist, but not when all is to end at once.
+async fn end(ending: Ending, mut at_once: StopSignal) {
+    tokio::select! {
+        () = ending.end() => {}
+        Ok(_) = at_once.wait_for(|at_once| *at_once) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_that_is_gone_on_with_keeps_its_part_size() {
+        let size = |mebibytes: u64| PartSize::new(mebibytes << 20).ok();
+        let mebibytes = |held, asked, kept| part_size(held, asked, kept).get() >> 20;
+        assert_eq!(mebibytes(size(6), size(7), size(8)), 6);
+        assert_eq!(mebibytes(None, size(7), size(8)), 7);
+        assert_eq!(mebibytes(None, None, size(8)), 8);
+        assert_eq!(part_size(None, None, None), PartSize::DEFAULT);
+    }
+}

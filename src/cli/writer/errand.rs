@@ -1,0 +1,107 @@
+//! What `writer` does without an input: it checks, cancels, rebuilds a playlist, or sets the rules for browsers.
+
+use std::time::Duration;
+
+use crate::cli::ask::refused;
+use crate::cli::tell;
+use crate::cli::writer::job::Errand;
+use crate::hls;
+use crate::hls::rebuild;
+use crate::store::retry::Retry;
+use crate::store::{Connection, Resolved, Store};
+use crate::tool::exit::Exit;
+use crate::tool::progress::Progress;
+use crate::writer::check::{self, Verdict};
+use crate::writer::{abort, setup_cors};
+
+/// Runs the errand, and says how it went.
+pub async fn run(errand: Errand, mut connection: Connection, progress: &Progress) -> Exit {
+    if matches!(errand, Errand::Check { .. }) {
+        // It is to say what is wrong now.
+        connection.retry.give_up_after = Duration::ZERO;
+    }
+    let (store, resolved) = match Store::connect(&connection).await {
+        Ok(connected) => connected,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Failed;
+        }
+    };
+    match errand {
+        Errand::Check { key } => check(&store, &resolved, key.as_deref(), progress).await,
+        Errand::SetupCors { origins, yes, retry } => set_cors(&store, &origins, yes, retry).await,
+        Errand::Abort { key, upload_id, yes, retry } => cancel(&store, &key, upload_id.as_deref(), yes, retry).await,
+        Errand::Rebuild { key, playlist, retry } => rebuild(&store, &key, &playlist, retry).await,
+    }
+}
+
+/// `--check`: a line for each thing that is looked at.
+async fn check(store: &Store, resolved: &Resolved, key: Option<&str>, progress: &Progress) -> Exit {
+    let mut report = |line: check::Line| match line.verdict {
+        Verdict::Good => tracing::info!("{line}"),
+        Verdict::Note => tracing::warn!("{line}"),
+        Verdict::Bad => tracing::error!("{line}"),
+    };
+    let good = check::check(store, resolved, key, &progress.trials, &mut report).await;
+    if good { Exit::Done } else { Exit::Failed }
+}
+
+/// `--hls-rebuild`: writes the playlist of what is there.
+async fn rebuild(store: &Store, key: &str, playlist: &hls::Settings, retry: Retry) -> Exit {
+    let said = tell::rebuilt(&store.object(&playlist.key), &rebuild::rebuild(store, key, playlist, retry).await);
+    said.say();
+    said.exit()
+}
+
+/// `--abort`: shows what is open, asks, and cancels it.
+async fn cancel(store: &Store, key: &str, upload_id: Option<&str>, yes: bool, retry: Retry) -> Exit {
+    let object = store.object(key);
+    let uploads = match abort::candidates(store, key, upload_id, retry).await {
+        Ok(uploads) => uploads,
+        Err(error) => {
+            tracing::error!("{error} Nothing has been cancelled");
+            return Exit::Failed;
+        }
+    };
+    if uploads.is_empty() {
+        let which = upload_id.map_or_else(String::new, |id| format!(" {id}"));
+        tracing::info!("{object} has no open upload{which}: nothing to cancel");
+        return Exit::Done;
+    }
+    for upload in &uploads {
+        tracing::info!("open upload of {object}: {upload}");
+    }
+    let question = tell::whether_to_cancel(uploads.len());
+    if let Some(exit) = refused(yes, &question, "nothing has been cancelled").await {
+        return exit;
+    }
+    if abort::cancel(store, key, &uploads, retry).await { Exit::Done } else { Exit::Failed }
+}
+
+/// `--setup-cors`: shows the rules as they will be, asks, and sets them.
+async fn set_cors(store: &Store, origins: &[String], yes: bool, retry: Retry) -> Exit {
+    let bucket = store.bucket();
+    let there = match retry.run(|_| store.cors()).await {
+        Ok(there) => there,
+        Err(error) => {
+            tracing::error!("{error} Nothing has been changed");
+            return Exit::Failed;
+        }
+    };
+    let Some(wanted) = setup_cors::wanted(&there, origins) else {
+        tracing::info!("the CORS rules of s3://{bucket} are so already: nothing to set");
+        return Exit::Done;
+    };
+    for line in tell::cors(bucket, &there, &wanted) {
+        tracing::info!("{line}");
+    }
+    if let Some(exit) = refused(yes, "Set these CORS rules?", "nothing has been changed").await {
+        return exit;
+    }
+    if let Err(error) = retry.run(|_| store.set_cors(&wanted)).await {
+        tracing::error!("{error}");
+        return Exit::Failed;
+    }
+    tracing::info!("the CORS rules of s3://{bucket} are set; browsers may keep the earlier ones in mind for an hour");
+    Exit::Done
+}

@@ -1,0 +1,296 @@
+//! What `writer` is to do, resolved once out of what was typed. Pure: nothing is opened and nobody is asked.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::going_on::Words;
+use crate::cli::writer::args::WriterArgs;
+use crate::hls;
+use crate::hls::rendition::Membership;
+use crate::human::shell::shell_word;
+use crate::protocol::content_type::content_type_of;
+use crate::protocol::part::PartSize;
+use crate::store::Connection;
+use crate::store::retry::Retry;
+use crate::writer::input::{InputSettings, Resume, Where};
+use crate::writer::rollover::Rollover;
+use crate::writer::tail::TailSettings;
+
+/// What to do.
+#[derive(Debug)]
+pub enum Job {
+    /// Copy the input into the store.
+    Copy(Box<CopyJob>),
+    /// Something that uploads nothing.
+    Errand(Errand),
+}
+
+/// Something to do that takes no input.
+#[derive(Debug)]
+pub enum Errand {
+    /// `--check`: report whether all is in order.
+    Check {
+        /// The key that would be written.
+        key: Option<String>,
+    },
+    /// `--setup-cors`: let pages play what is in the bucket.
+    SetupCors {
+        /// The pages' origins.
+        origins: Vec<String>,
+        /// Do not ask.
+        yes: bool,
+        /// How long one request may keep failing.
+        retry: Retry,
+    },
+    /// `--abort`: cancel open uploads.
+    Abort {
+        /// The object's key.
+        key: String,
+        /// This upload; else all.
+        upload_id: Option<String>,
+        /// Do not ask.
+        yes: bool,
+        /// How long one request may keep failing.
+        retry: Retry,
+    },
+    /// `--hls-rebuild`: write the playlist of what is there.
+    Rebuild {
+        /// The object's key.
+        key: String,
+        /// The playlist.
+        playlist: hls::Settings,
+        /// How long one request may keep failing.
+        retry: Retry,
+    },
+}
+
+/// A copy of the input into the store.
+#[derive(Debug)]
+pub struct CopyJob {
+    /// The object's key.
+    pub key: String,
+    /// Stored with the object.
+    pub content_type: Option<String>,
+    /// Where the input comes from, and whether it goes on with an upload.
+    pub input: InputSettings,
+    /// The part size that was asked for; an upload that is gone on with keeps its own.
+    pub part_size: Option<PartSize>,
+    /// Parts in flight at once, at least one.
+    pub concurrency: usize,
+    /// How long one request may keep failing.
+    pub retry: Retry,
+    /// Where input waits while the store is away, where that is named.
+    pub spool_dir: Option<PathBuf>,
+    /// The most that may wait there.
+    pub spool_limit: u64,
+    /// When to send the tail part before it is full.
+    pub tail: Option<TailSettings>,
+    /// The playlist beside the object. Its part size is the asked one.
+    pub playlist: Option<hls::Settings>,
+    /// When to go on in another object.
+    pub rollover: Option<Rollover>,
+    /// Where a line of figures goes each second.
+    pub stats: Option<PathBuf>,
+    /// No status line.
+    pub quiet: bool,
+    /// What messages need of the command line.
+    pub words: Words,
+}
+
+impl Job {
+    /// What `args` ask for. `usual_bucket` is the one that the environment names: it need not be typed again.
+    ///
+    /// # Errors
+    /// In words, for settings that do not go together.
+    pub fn of(args: WriterArgs, connection: &Connection, usual_bucket: Option<&str>) -> Result<Self, String> {
+        let retry = Retry { give_up_after: args.common.retry_timeout };
+        let playlist = playlist(&args);
+        let key = args.key.clone().unwrap_or_default();
+        Ok(Self::Errand(match playlist {
+            _ if args.check => Errand::Check { key: args.key },
+            _ if !args.setup_cors.is_empty() => Errand::SetupCors { origins: args.setup_cors, yes: args.yes, retry },
+            _ if args.abort => Errand::Abort { key, upload_id: args.upload_id, yes: args.yes, retry },
+            Some(playlist) if args.hls_rebuild => Errand::Rebuild { key, playlist, retry },
+            playlist => {
+                let words = Words::of(&key, &args.file, connection, usual_bucket);
+                return CopyJob::of(args, key, playlist, retry, words).map(|job| Self::Copy(Box::new(job)));
+            }
+        }))
+    }
+}
+
+impl CopyJob {
+    fn of(
+        args: WriterArgs,
+        key: String,
+        playlist: Option<hls::Settings>,
+        retry: Retry,
+        words: Words,
+    ) -> Result<Self, String> {
+        if let Some(rollover) = args.rollover {
+            rollover.check(args.part_size.unwrap_or(PartSize::DEFAULT))?;
+        }
+        let max_amplification = args.max_amplification;
+        let follow = (!args.no_follow).then_some(args.poll_interval);
+        let from = if args.file == Path::new("-") { Where::Stdin } else { Where::File { path: args.file, follow } };
+        let resume = args.resume.then_some(Resume { upload_id: args.upload_id });
+        Ok(Self {
+            content_type: args.content_type.or_else(|| content_type_of(&key).map(str::to_owned)),
+            key,
+            input: InputSettings { from, kept: args.kept, resume },
+            part_size: args.part_size,
+            concurrency: usize::from(args.concurrency),
+            retry,
+            spool_dir: args.spool_dir,
+            spool_limit: args.spool_limit,
+            tail: args.max_latency.map(|max_latency| TailSettings { max_latency, max_amplification }),
+            playlist,
+            rollover: args.rollover,
+            stats: args.common.stats,
+            quiet: args.common.quiet,
+            words,
+        })
+    }
+}
+
+/// What playlist is to be written, if any.
+fn playlist(args: &WriterArgs) -> Option<hls::Settings> {
+    let key = args.key.as_deref().unwrap_or_default();
+    args.playlist_key().map(|playlist| hls::Settings {
+        key: playlist,
+        time: args.hls_time,
+        window: args.hls_window,
+        part_size: args.part_size.unwrap_or(PartSize::DEFAULT).get(),
+        // Where sending early is limited, it may come as late as whole parts do.
+        max_latency: args.max_latency.filter(|_| args.max_amplification.is_none()),
+        membership: args
+            .hls_master
+            .clone()
+            .zip(args.hls_name.clone())
+            .map(|(master, name)| Membership { master, name }),
+        remedy: format!("`writer {} --hls-rebuild`", shell_word(key)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::store::Access;
+
+    fn connection() -> Connection {
+        let (bucket, access, retry) = ("b".to_owned(), Access::Credentials, Retry { give_up_after: Duration::ZERO });
+        Connection { bucket, endpoint_url: None, path_style: false, access, stall_timeout: None, retry }
+    }
+
+    fn job(line: &str) -> Result<Job, String> {
+        let args = WriterArgs::try_parse_from(std::iter::once("writer").chain(line.split_whitespace()));
+        Job::of(args.expect("it parses"), &connection(), None)
+    }
+
+    fn copy(line: &str) -> CopyJob {
+        match job(line) {
+            Ok(Job::Copy(copy)) => *copy,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_line_is_one_job() {
+        let name = |line: &str| match job(line).expect("a job") {
+            Job::Copy(_) => "copy",
+            Job::Errand(Errand::Check { .. }) => "check",
+            Job::Errand(Errand::SetupCors { .. }) => "cors",
+            Job::Errand(Errand::Abort { .. }) => "abort",
+            Job::Errand(Errand::Rebuild { .. }) => "rebuild",
+        };
+        for (line, wanted) in [
+            ("k", "copy"),
+            ("k f --resume", "copy"),
+            ("k --hls", "copy"),
+            ("k --kept f", "copy"),
+            ("k --rollover auto", "copy"),
+            ("--check", "check"),
+            ("k --check", "check"),
+            ("--setup-cors *", "cors"),
+            ("k --abort --hls-time 4", "abort"),
+            ("k --hls-rebuild", "rebuild"),
+        ] {
+            assert_eq!(name(line), wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_errand_has_what_it_needs() {
+        let abort = job("k --abort --upload-id u --yes --retry-timeout 7s").expect("a job");
+        let Job::Errand(Errand::Abort { key, upload_id, yes, retry }) = abort else { panic!("{abort:?}") };
+        assert_eq!((key.as_str(), upload_id.as_deref(), yes), ("k", Some("u"), true));
+        assert_eq!(retry.give_up_after, Duration::from_secs(7));
+        let rebuild = job("a/k.mp4 --hls-rebuild --hls-time 4").expect("a job");
+        let Job::Errand(Errand::Rebuild { key, playlist, .. }) = rebuild else { panic!("{rebuild:?}") };
+        assert_eq!((key.as_str(), playlist.key.as_str()), ("a/k.mp4", "a/k.m3u8"));
+        assert_eq!(playlist.time, Duration::from_secs(4));
+        let cors = job("--setup-cors https://a.example --setup-cors https://b.example").expect("a job");
+        let Job::Errand(Errand::SetupCors { origins, yes, .. }) = cors else { panic!("{cors:?}") };
+        assert_eq!((origins.len(), yes), (2, false));
+    }
+
+    #[test]
+    fn the_input_is_what_was_named() {
+        let half = Some(Duration::from_millis(500));
+        let file = |follow| Where::File { path: "f".into(), follow };
+        let resume = |id: Option<&str>| Some(Resume { upload_id: id.map(str::to_owned) });
+        for (line, from, kept, resumed) in [
+            ("k", Where::Stdin, None, None),
+            ("k -", Where::Stdin, None, None),
+            ("k f", file(half), None, None),
+            ("k f --poll-interval 2", file(Some(Duration::from_secs(2))), None, None),
+            ("k f --no-follow", file(None), None, None),
+            ("k f --resume", file(half), None, resume(None)),
+            ("k --resume --upload-id u --kept o", Where::Stdin, Some("o"), resume(Some("u"))),
+            ("k --kept o", Where::Stdin, Some("o"), None),
+        ] {
+            let wanted = InputSettings { from, kept: kept.map(PathBuf::from), resume: resumed };
+            assert_eq!(copy(line).input, wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_given_follows_from_the_rest() {
+        for (line, wanted) in [("a.mp4", Some("video/mp4")), ("a", None), ("a.mp4 --content-type x/y", Some("x/y"))] {
+            assert_eq!(copy(line).content_type.as_deref(), wanted, "{line}");
+        }
+        let plain = copy("k");
+        assert!(
+            plain.part_size.is_none() && plain.tail.is_none() && plain.playlist.is_none() && plain.rollover.is_none()
+        );
+        assert_eq!((plain.concurrency, plain.spool_limit), (4, 10 << 30));
+        for (line, part_size) in [("k --hls", 5 << 20), ("k --hls -s 8MiB", 8 << 20)] {
+            assert_eq!(copy(line).playlist.expect("a playlist").part_size, part_size, "{line}");
+        }
+        for (line, latency) in [
+            ("k --hls", None),
+            ("k --hls --max-latency 1s", Some(Duration::from_secs(1))),
+            ("k --hls --max-latency 1s --max-amplification 3", None),
+        ] {
+            assert_eq!(copy(line).playlist.expect("a playlist").max_latency, latency, "{line}");
+        }
+        let tail = copy("k --max-latency 1s --max-amplification 3").tail;
+        assert_eq!(tail, Some(TailSettings { max_latency: Duration::from_secs(1), max_amplification: Some(3.0) }));
+    }
+
+    #[test]
+    fn an_object_has_room_for_a_part() {
+        for (line, fits) in [
+            ("k --rollover 5000000", false),
+            ("k --rollover 5000000 -s 5000000", true),
+            ("k --rollover 5MiB", true),
+            ("k --rollover 6MiB -s 8MiB", false),
+            ("k --rollover 1s", true),
+        ] {
+            assert_eq!(job(line).is_ok(), fits, "{line}");
+        }
+    }
+}

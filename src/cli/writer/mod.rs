@@ -1,0 +1,9 @@
+//! `writer` as people meet it: what they type ([`args`]), what it means ([`job`]), how it is done with them ([`copy`],
+//! [`errand`], [`signals`]), and what they are told meanwhile ([`figures`]).
+
+pub mod args;
+pub mod copy;
+pub mod errand;
+mod figures;
+pub mod job;
+pub mod signals;

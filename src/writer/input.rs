@@ -1,0 +1,124 @@
+//! The input as it was asked for: opened, with what an earlier run kept in front of it, and set beside the upload that it
+//! is to go on with.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::protocol::part::PartSize;
+use crate::store::Store;
+use crate::store::retry::Retry;
+use crate::writer::kept::{KeptError, KeptFile};
+use crate::writer::resume::{self, Held, Input, ResumeError, Wanted};
+use crate::writer::source::{Source, SourceError, StopSignal};
+
+/// What the input is, and whether it goes on with an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputSettings {
+    /// Where it comes from.
+    pub from: Where,
+    /// A file that an earlier run kept: it comes first.
+    pub kept: Option<PathBuf>,
+    /// The upload that was left open is to be gone on with.
+    pub resume: Option<Resume>,
+}
+
+/// Where an input comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Where {
+    /// Standard input, to its end.
+    Stdin,
+    /// A file: to its end, or followed as it grows with a look at least every `follow`.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// The longest time between two looks.
+        follow: Option<Duration>,
+    },
+}
+
+/// An upload that is to be gone on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resume {
+    /// This one, instead of the newest.
+    pub upload_id: Option<String>,
+}
+
+/// Why the input cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// What an earlier run kept.
+    #[error(transparent)]
+    Kept(#[from] KeptError),
+    /// What goes on after it.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+impl InputSettings {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// [`InputError`]; nothing has been changed.
+    pub async fn open(&self, stop: StopSignal) -> Result<Source, InputError> {
+        let kept = self.kept.as_deref().map(KeptFile::open).transpose()?;
+        let source = match &self.from {
+            // Nobody is to type the rest of a recording.
+            _ if kept.is_some() && io::stdin().is_terminal() => Source::nothing(stop),
+            Where::Stdin => Source::stdin(stop),
+            Where::File { path, follow } => Source::file(path, *follow, stop).await,
+        }?;
+        Ok(match kept {
+            Some(kept) => source.behind(kept, self.resume.is_none()),
+            None => source,
+        })
+    }
+
+    /// The upload of `key` to go on with; `None` where none is asked for, or none is open. `asked` is the part size that the
+    /// person wants.
+    ///
+    /// # Errors
+    /// [`ResumeError`]; nothing has been changed.
+    pub async fn take_up(
+        &self,
+        store: &Store,
+        key: &str,
+        asked: Option<PartSize>,
+        retry: Retry,
+        source: &Source,
+    ) -> Result<Option<Held>, ResumeError> {
+        let Some(Resume { upload_id }) = &self.resume else { return Ok(None) };
+        let wanted = Wanted { key, upload_id: upload_id.as_deref(), part_size: asked, retry };
+        let (wanted, input) = match (source.kept(), source.whole_file()) {
+            (Some(kept), _) => (of_kept(wanted, kept, store)?, Input::Kept(kept)),
+            (None, Some(file)) => (wanted, Input::File(file, self.path())),
+            (None, None) => (wanted, Input::Stream),
+        };
+        let held = resume::take_up(store, &wanted, PartSize::DEFAULT, input).await?;
+        if held.is_none() {
+            tracing::warn!("no upload of {} is open: starting a new one", store.object(key));
+        }
+        Ok(held)
+    }
+
+    /// The path of the file, as it was named.
+    fn path(&self) -> &Path {
+        match &self.from {
+            Where::Stdin => Path::new("-"),
+            Where::File { path, .. } => path,
+        }
+    }
+}
+
+/// What was kept belongs to one upload, and has its part size.
+fn of_kept<'a>(wanted: Wanted<'a>, kept: &'a KeptFile, store: &Store) -> Result<Wanted<'a>, ResumeError> {
+    let Wanted { key, upload_id, part_size, retry } = wanted;
+    let label = &kept.label;
+    kept.goes_with(key, upload_id).map_err(|why| ResumeError::NotOfIt {
+        path: kept.path.clone(),
+        object: store.object(key),
+        id: upload_id.unwrap_or(&label.upload_id).to_owned(),
+        why,
+    })?;
+    Ok(Wanted { key, upload_id: Some(&label.upload_id), part_size: part_size.or(Some(label.part_size)), retry })
+}
