@@ -360,8 +360,8 @@ fn a_secret_is_masked_wherever_it_would_stand_in_a_message() {
 fn a_terminal_gets_a_status_line_unless_it_is_to_be_quiet() {
     let lab = Lab::new();
     lab.put(KEY, b"data");
-    // Slow enough for the line to be drawn.
-    let slow = serde_json::json!([{ "operation": "GetObject", "delay_ms": 300 }]);
+    // Slow enough for the line to be drawn a second time: a message that comes at once may take the place of the first.
+    let slow = serde_json::json!([{ "operation": "GetObject", "delay_ms": 700 }]);
     for (quiet, drawn) in [("", true), ("--quiet", false), ("2>messages", false)] {
         lab.faults(&slow);
         let line = format!("{} {KEY} copy --no-wait {quiet}", env!("CARGO_BIN_EXE_reader"));

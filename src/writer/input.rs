@@ -90,7 +90,7 @@ impl InputSettings {
         let Some(Resume { upload_id }) = &self.resume else { return Ok(None) };
         let wanted = Wanted { key, upload_id: upload_id.as_deref(), part_size: asked, retry };
         let (wanted, input) = match (source.kept(), source.whole_file()) {
-            (Some(kept), _) => (of_kept(wanted, kept, store)?, Input::Kept(kept)),
+            (Some(kept), _) => (of_kept(&wanted, kept, store)?, Input::Kept(kept)),
             (None, Some(file)) => (wanted, Input::File(file, self.path())),
             (None, None) => (wanted, Input::Stream),
         };
@@ -111,8 +111,8 @@ impl InputSettings {
 }
 
 /// What was kept belongs to one upload, and has its part size.
-fn of_kept<'a>(wanted: Wanted<'a>, kept: &'a KeptFile, store: &Store) -> Result<Wanted<'a>, ResumeError> {
-    let Wanted { key, upload_id, part_size, retry } = wanted;
+fn of_kept<'a>(wanted: &Wanted<'a>, kept: &'a KeptFile, store: &Store) -> Result<Wanted<'a>, ResumeError> {
+    let Wanted { key, upload_id, part_size, retry } = *wanted;
     let label = &kept.label;
     kept.goes_with(key, upload_id).map_err(|why| ResumeError::NotOfIt {
         path: kept.path.clone(),

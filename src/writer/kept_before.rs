@@ -39,6 +39,7 @@ impl KeptBefore {
     /// bytes too that had been stored before.
     pub fn clear_away(self, result: &Result<Ended, WriteError>, resumed: bool) {
         let path = self.path.display();
+        let result = result.as_ref().copied().map_err(|error| error.kept.as_ref());
         match then(result, resumed || self.whole) {
             Then::Stays => tracing::info!("{path} is as it was"),
             Then::StaysAside => tracing::warn!(
@@ -53,11 +54,12 @@ impl KeptBefore {
     }
 }
 
-/// What becomes of a file after a run that ended so; `all_there`: what was made has all bytes of the recording.
-fn then(result: &Result<Ended, WriteError>, all_there: bool) -> Then {
+/// What becomes of a file after a run that ended so, or kept so much; `all_there`: what was made has all bytes of the
+/// recording.
+fn then(result: Result<Ended, Option<&Kept>>, all_there: bool) -> Then {
     let elsewhere = match result {
         Ok(ended) => matches!(ended, Ended::Completed { .. }),
-        Err(error) => matches!(error.kept, Some(Kept::In(_))),
+        Err(kept) => matches!(kept, Some(Kept::In(_))),
     };
     match (elsewhere, all_there) {
         (false, _) => Then::Stays,
@@ -80,30 +82,23 @@ pub fn warn_of_kept(dir: &Path, key: &str, upload_id: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Kind, StoreError};
     use crate::writer::kept::Written;
-    use crate::writer::upload::Cause;
-
-    fn failed(kept: Option<Kept>) -> Result<Ended, WriteError> {
-        let cause = Cause::Store(StoreError::local("uploading", "s3://b/k".into(), Kind::Refused, "no"));
-        Err(WriteError { cause, left_open: None, over: None, completed: None, kept })
-    }
 
     #[test]
     fn it_goes_only_when_all_of_it_is_elsewhere() {
-        let again = || Kept::In(Written { path: "/s/b.kept".into(), bytes: 7, lost: 0 });
-        let lost = || Kept::Lost { bytes: 7, dir: "/s".into(), cause: "full".to_owned() };
-        let complete = || Ok(Ended::Completed { bytes: 7, parts: 1 });
+        let again = Kept::In(Written { path: "/s/b.kept".into(), bytes: 7, lost: 0 });
+        let lost = Kept::Lost { bytes: 7, dir: "/s".into(), cause: "full".to_owned() };
+        let complete = Ended::Completed { bytes: 7, parts: 1 };
         for (result, all_there, wanted) in [
-            (complete(), true, Then::Goes),
-            (complete(), false, Then::StaysAside),
+            (Ok(complete), true, Then::Goes),
+            (Ok(complete), false, Then::StaysAside),
             (Ok(Ended::Empty), true, Then::Stays),
-            (failed(None), true, Then::Stays),
-            (failed(Some(lost())), true, Then::Stays),
-            (failed(Some(again())), true, Then::Goes),
-            (failed(Some(again())), false, Then::StaysAside),
+            (Err(None), true, Then::Stays),
+            (Err(Some(&lost)), true, Then::Stays),
+            (Err(Some(&again)), true, Then::Goes),
+            (Err(Some(&again)), false, Then::StaysAside),
         ] {
-            assert_eq!(then(&result, all_there), wanted, "{result:?}, {all_there}");
+            assert_eq!(then(result, all_there), wanted, "{result:?}, {all_there}");
         }
     }
 }
