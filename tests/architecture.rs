@@ -93,10 +93,10 @@ fn files_say_their_job_first() {
 
 #[test]
 fn files_are_short() {
-    let files = sources(&root().join("src"));
-    for (path, text) in files.iter().filter(|(path, _)| room(path).as_deref() != Some("bin")) {
+    for (path, text) in sources(&root().join("src")) {
         let lines = text.lines().count();
-        assert!(lines <= 500, "{} has {lines} lines: split it by the jobs it does", path.display());
+        let most = if room(&path).as_deref() == Some("bin") { 99 } else { 500 };
+        assert!(lines <= most, "{} has {lines} lines: split it by the jobs it does", path.display());
     }
 }
 
