@@ -8,12 +8,13 @@ use super::said::Said;
 use crate::hls::rebuild::{RebuildError, Rebuilt};
 use crate::human::shell::shell_word;
 use crate::store::CorsRule;
+use crate::writer::cause::Cause;
 use crate::writer::completion::Fate;
 use crate::writer::kept::Kept;
 use crate::writer::resume::ResumeError;
 use crate::writer::rollover::{RollError, Rolled, Unfinished};
 use crate::writer::setup_cors;
-use crate::writer::upload::{Cause, Ended, WriteError};
+use crate::writer::upload::{Ended, WriteError};
 
 /// How the upload of an input ended, and what it took (`bill`).
 #[must_use]

@@ -16,11 +16,12 @@ use crate::tool::progress::{self, Progress};
 use crate::tool::stats::Stats;
 use crate::writer::input::InputError;
 use crate::writer::kept_before::{KeptBefore, warn_of_kept};
+use crate::writer::plan::Plan;
 use crate::writer::resume::Held;
 use crate::writer::rollover;
 use crate::writer::source::{Source, SourceError, StopSignal};
 use crate::writer::spool_dir;
-use crate::writer::upload::{self, Plan};
+use crate::writer::upload;
 
 /// What is open before the first byte is taken.
 struct Ready {
