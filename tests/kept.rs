@@ -52,6 +52,8 @@ fn type_in(lab: &Lab, command: &str) -> String {
 
 /// Ends a writer by two signals.
 fn end_at_once(writer: Run) -> Outcome {
+    // What is still in the pipe has not been taken.
+    await_that("the input to be taken", || writer.has_taken_all());
     writer.signal("INT");
     writer.wait_for("Once more ends at once");
     writer.signal("INT");

@@ -175,6 +175,7 @@ pub struct Written {
 /// When the disk refuses it.
 pub fn write(label: &Label, remainder: &Remainder, spool: &Spool) -> io::Result<Written> {
     let file = spool.file()?;
+    spool.close();
     let mut extents = Vec::with_capacity(remainder.parts.len());
     // The spool must not reuse its slots before all is written.
     let (mut written, mut lost, mut failed) = (Vec::new(), 0, None);

@@ -33,6 +33,9 @@ pub enum SpoolError {
     /// The limit is reached.
     #[error("the limit of {0} bytes is reached (--spool-limit)")]
     Limit(u64),
+    /// What the file holds is about to be kept.
+    #[error("what waits on disk is being kept, and nothing more can wait there")]
+    Closed,
     /// The disk is full, or worse.
     #[error("{0}")]
     Disk(#[from] io::Error),
@@ -64,6 +67,8 @@ struct Budget {
 struct Slots {
     free: Vec<u64>,
     count: u64,
+    /// No part may take one any more: what comes behind the last one is the index of a kept file.
+    closed: bool,
     slot_len: u64,
     budget: Arc<Budget>,
 }
@@ -92,7 +97,7 @@ impl Spool {
         let budget = Budget { limit: settings.limit, used: AtomicU64::new(0), refused: AtomicBool::new(false) };
         let (slot_len, dir) = (part_len.max(1), Arc::from(settings.dir.as_path()));
         let budget = Arc::new(budget);
-        let slots = Slots { free: Vec::new(), count: 0, slot_len, budget: budget.clone() };
+        let slots = Slots { free: Vec::new(), count: 0, closed: false, slot_len, budget: budget.clone() };
         let (make_dir, aside) = (settings.make_dir, aside as u64);
         Self { dir, make_dir, slot_len, aside, file: Arc::default(), slots: Arc::new(Mutex::new(slots)), budget }
     }
@@ -101,7 +106,7 @@ impl Spool {
     #[must_use]
     pub fn another(&self) -> Self {
         let (slot_len, budget) = (self.slot_len, self.budget.clone());
-        let slots = Slots { free: Vec::new(), count: 0, slot_len, budget };
+        let slots = Slots { free: Vec::new(), count: 0, closed: false, slot_len, budget };
         Self { file: Arc::default(), slots: Arc::new(Mutex::new(slots)), ..self.clone() }
     }
 
@@ -159,6 +164,12 @@ impl Spool {
         &self.dir
     }
 
+    /// Lets no more part wait here. A part that is being moved to disk cannot be stopped, and must not write over what is
+    /// kept.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+    }
+
     /// Where the slots end.
     pub(crate) fn end(&self) -> u64 {
         self.lock().count * self.slot_len
@@ -172,6 +183,9 @@ impl Spool {
 
     fn take_slot(&self, file: &File) -> Result<u64, SpoolError> {
         let mut slots = self.lock();
+        if slots.closed {
+            return Err(SpoolError::Closed);
+        }
         if let Some(slot) = slots.free.pop() {
             return Ok(slot);
         }
@@ -252,6 +266,18 @@ mod tests {
 
     fn spool(limit: u64) -> Spool {
         Spool::new(&SpoolSettings { dir: std::env::temp_dir(), make_dir: false, limit }, 4, 0)
+    }
+
+    #[test]
+    fn nothing_takes_a_place_behind_what_is_kept() {
+        let spool = spool(100);
+        let first = spool.put(&Bytes::from_static(b"abcd")).expect("within the limit");
+        spool.close();
+        assert!(matches!(spool.put(&Bytes::from_static(b"x")), Err(SpoolError::Closed)));
+        drop(first);
+        assert!(matches!(spool.put(&Bytes::from_static(b"x")), Err(SpoolError::Closed)), "not even a free place");
+        assert_eq!(spool.put_at_last(&Bytes::from_static(b"ef")).expect("what is to be kept").offset(), 4);
+        assert_eq!(spool.end(), 8);
     }
 
     #[tokio::test]

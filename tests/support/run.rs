@@ -235,6 +235,11 @@ impl Run {
         self.stdin = Some(stdin);
     }
 
+    /// Whether nothing of what was written is still in the pipe.
+    pub fn has_taken_all(&self) -> bool {
+        self.stdin.as_ref().is_none_or(|stdin| rustix::io::ioctl_fionread(stdin).expect("a pipe") == 0)
+    }
+
     /// Feeds it in the background and closes its input after that.
     pub fn feed(&mut self, bytes: Vec<u8>) {
         if let Some(mut stdin) = self.stdin.take() {
