@@ -1,5 +1,5 @@
 //! `reader` as people meet it: what they type ([`args`]), what it means ([`job`]), how it is done ([`copy`], [`probe`]), and
-//! what they are told meanwhile ([`figures`]).
+//! what they are told meanwhile (`figures`).
 
 pub mod args;
 pub mod copy;

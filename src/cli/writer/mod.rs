@@ -1,5 +1,5 @@
 //! `writer` as people meet it: what they type ([`args`]), what it means ([`job`]), how it is done with them ([`copy`],
-//! [`errand`], [`signals`]), and what they are told meanwhile ([`figures`]).
+//! [`errand`], [`signals`]), and what they are told meanwhile (`figures`).
 
 pub mod args;
 pub mod copy;
