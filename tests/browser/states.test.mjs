@@ -85,7 +85,15 @@ describe('the states of index.html', { timeout: 900_000, concurrency: 3 }, () =>
     await press(page, 'Home');
     await page.value(goOn(1));
     await press(page, 'End');
-    await page.until('document.querySelector("video").ended', 'the end');
+    const ended = 'document.querySelector("video").ended';
+    // Seen once: Chromium stays a tenth of a second before the end of what it holds. A viewer goes there again.
+    await page.until(ended, 'the end', 30).catch(async () => {
+      console.error('the picture stayed before its end; going there again');
+      await press(page, 'Home');
+      await page.value(goOn(1));
+      await press(page, 'End');
+      await page.until(ended, 'the end');
+    });
     assert.ok(Math.abs(await page.value('document.querySelector("video").duration') - Math.floor(store.elapsed)) < 1.1);
     for (const one of media(store).slice(before)) assert.ok(!one.live, `a finished object needs no header: ${JSON.stringify(one)}`);
     assert.deepEqual(page.errors, []);
