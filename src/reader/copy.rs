@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::media::fmp4::Mover;
+use crate::media::fmp4::stitch::Stitch;
 use crate::object::announce;
 use crate::object::follow::{Follower, News};
 use crate::object::locate::{LocateError, Located, Wanted, locate};
 use crate::object::reading::Reading;
-use crate::reader::chain::Stitch;
 use crate::reader::error::ReadError;
 use crate::reader::held::{self, Held, Match};
 use crate::reader::sink::{Sink, SinkError};

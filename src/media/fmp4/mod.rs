@@ -19,6 +19,7 @@ pub mod moof;
 pub mod mover;
 pub mod movie;
 pub mod review;
+pub mod stitch;
 
 pub use boxes::{BoxHead, BoxWalker, Event, Events, FourCc, OffReason, Wish};
 pub use cut::{Boundary, Cutter};
