@@ -53,17 +53,22 @@ fn rooms_used(text: &str) -> BTreeSet<String> {
     used
 }
 
+/// Everything that is written in Rust here, the tests among it.
+fn all_sources() -> Vec<(PathBuf, String)> {
+    ["src", "tests", "examples", "benches"].iter().flat_map(|folder| sources(&root().join(folder))).collect()
+}
+
 #[test]
 fn every_room_has_its_line_in_the_document() {
     let document = fs::read_to_string(root().join("docs/architecture.md")).expect("docs/architecture.md");
     let mut folders = BTreeSet::new();
-    for (path, _) in sources(&root().join("src")) {
-        let inside = path.strip_prefix(root().join("src")).expect("below src").parent().expect("a folder").to_owned();
-        folders.extend(inside.ancestors().filter(|folder| *folder != Path::new("")).map(Path::to_owned));
+    for (path, _) in ["src", "tests"].iter().flat_map(|folder| sources(&root().join(folder))) {
+        let inside = path.strip_prefix(root()).expect("below the root").parent().expect("a folder").to_owned();
+        folders.extend(inside.ancestors().filter(|folder| folder.components().count() > 1).map(Path::to_owned));
     }
-    assert!(folders.len() > 8, "the folders of src were not found: {folders:?}");
+    assert!(folders.len() > 16, "the folders were not found: {folders:?}");
     for folder in folders {
-        let name = format!("`src/{}/`", folder.display());
+        let name = format!("`{}/", folder.display());
         assert!(document.contains(&name), "docs/architecture.md does not name {name}");
     }
 }
@@ -86,36 +91,49 @@ fn rooms_import_only_from_lower_floors() {
 
 #[test]
 fn files_say_their_job_first() {
-    for (path, text) in sources(&root().join("src")) {
+    for (path, text) in all_sources() {
         assert!(text.starts_with("//! "), "{} does not begin with what its job is", path.display());
     }
 }
 
 #[test]
 fn files_are_short() {
-    for (path, text) in sources(&root().join("src")) {
+    for (path, text) in all_sources() {
         let lines = text.lines().count();
-        let most = if room(&path).as_deref() == Some("bin") { 99 } else { 500 };
+        let most = if path.starts_with(root().join("src/bin")) { 99 } else { 500 };
         assert!(lines <= most, "{} has {lines} lines: split it by the jobs it does", path.display());
     }
 }
 
+/// Whether this is how a test is called, and no option, code or file.
+fn is_test_name(word: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    word.matches('_').count() > 3 && word.chars().all(plain)
+}
+
 #[test]
 fn the_tests_that_the_documents_name_exist() {
-    let code: String = ["src", "tests", "examples"]
-        .iter()
-        .flat_map(|folder| sources(&root().join(folder)))
-        .map(|file| file.1)
-        .collect();
+    let code: String = all_sources().into_iter().map(|file| file.1).collect();
     let document = fs::read_to_string(root().join("docs/reliability.md")).expect("docs/reliability.md");
-    let named = document.split('`').skip(1).step_by(2);
-    let named: Vec<_> = named
-        .filter(|name| {
-            name.matches('_').count() > 3
-                && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        })
-        .collect();
-    assert!(named.len() > 100, "the names of tests were not found");
-    let missing: Vec<_> = named.into_iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    let (mut found, mut missing) = (0, Vec::new());
+    for line in document.lines() {
+        // `folder/file`: `a_test`, `another_test`; `folder/file`: …
+        let mut file = None;
+        for word in line.split('`').skip(1).step_by(2) {
+            let path = root().join("tests").join(format!("{word}.rs"));
+            if word.contains('/') && path.exists() {
+                file = Some(fs::read_to_string(path).expect("a file of tests"));
+            } else if word.ends_with(".rs") || word.contains("::") {
+                file = None;
+            } else if is_test_name(word) {
+                found += 1;
+                let text = if line.contains("unit test") { &code } else { file.as_ref().unwrap_or(&code) };
+                if !text.contains(&format!("fn {word}(")) {
+                    missing.push(word);
+                }
+            }
+        }
+    }
+    assert!(found > 100, "the names of tests were not found");
     assert!(missing.is_empty(), "docs/reliability.md names tests that are not there: {missing:#?}");
 }

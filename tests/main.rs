@@ -1,40 +1,69 @@
-//! All tests that drive the tools and the local store from outside, in one program: the SDK is linked once.
+//! All tests that drive the tools and the local store from outside, in one program: the SDK is linked once. The folders are
+//! the rooms of `src/`; `pair` is both tools together, `local_store` the store that all of them stand on.
 
 mod support;
 
-mod abort;
 mod architecture;
-mod bounds;
-mod command_line;
-mod credentials;
-mod door;
-mod excerpts;
-mod faults;
-mod following;
-mod hangup;
-mod hls;
-mod kept;
-mod left_behind;
-mod live_read_off;
-mod max_latency;
-mod outages;
-mod pair;
-mod proxies;
-mod reader;
-mod reader_resume;
-mod resume;
-mod rollover;
-mod settings;
-mod setup_cors;
-mod signals;
-mod soak;
-mod spool;
-mod stats;
-mod store_clients;
-mod store_faults;
-mod store_live;
-mod store_refusals;
-mod store_s3;
-mod tls;
-mod writer;
-mod wrong_answers;
+
+mod cli {
+    mod command_line;
+    mod hangup;
+    mod settings;
+    mod setup_cors;
+    mod signals;
+    mod stats;
+}
+
+mod hls {
+    mod live;
+    mod scene;
+    mod several;
+    mod trouble;
+}
+
+mod local_store {
+    mod clients;
+    mod faults;
+    mod live;
+    mod refusals;
+    mod s3;
+}
+
+mod pair {
+    mod bounds;
+    mod copy;
+    mod faults;
+    mod left_behind;
+    mod live_read_off;
+    mod outages;
+    mod soak;
+}
+
+mod reader {
+    mod copy;
+    mod damage;
+    mod excerpts;
+    mod join;
+    mod probe;
+    mod resume;
+    mod show;
+}
+
+mod store {
+    mod credentials;
+    mod door;
+    mod proxies;
+    mod tls;
+    mod wrong_answers;
+}
+
+mod writer {
+    mod abort;
+    mod copy;
+    mod following;
+    mod kept;
+    mod max_latency;
+    mod resume;
+    mod rollover;
+    mod spool;
+}

@@ -1,0 +1,167 @@
+//! What becomes of playlists while the store, another recording or a crash is in the way.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::scene::*;
+use crate::support::lab::Lab;
+use crate::support::run::{Run, await_that};
+use crate::support::{PART, PUBLIC_BUCKET};
+
+#[test]
+fn a_playlist_that_cannot_be_written_delays_nothing_and_is_made_good() {
+    let lab = Lab::new();
+    lab.faults(&json!([
+        { "operation": "PutObject", "key": LIST, "delay_ms": 60_000, "times": 1 },
+        { "operation": "PutObject", "key": LIST, "status": 503, "times": 1 },
+    ]));
+    let began = Instant::now();
+    launch(&lab, &[&["without.mp4"][..], &PART_SIZE].concat()).end_with(&STREAM).code(0);
+    // As long as it takes without a playlist, and less more than one attempt at that is given.
+    let usual = began.elapsed();
+    let began = Instant::now();
+    let mut run = writer(&lab, &["--hls-time", "1"]);
+    run.feed(STREAM.clone());
+    run.wait_for("is complete");
+    let upload = began.elapsed();
+    run.end().code(0).does_not_say("--hls-rebuild");
+    assert!(
+        upload < 2 * usual + Duration::from_millis(4900),
+        "the upload took {upload:?}, without a playlist {usual:?}"
+    );
+    // An attempt without an answer may land late, which is looked for.
+    assert!(began.elapsed() < upload + Duration::from_secs(16));
+    all_valid(&lab, LIST);
+    shows_all(&lab, &list(&lab, LIST).expect("a playlist"));
+}
+
+#[test]
+fn an_early_version_that_lands_after_the_last_one_is_written_over() {
+    let lab = Lab::new();
+    lab.faults(&json!([{ "operation": "PutObject", "key": LIST, "land_ms": 8_000, "times": 1 }]));
+    let mut run = writer(&lab, &["--hls-time", "1"]);
+    // Enough for a first version, and nearly nothing after that, so that the end is near when it is given up.
+    run.write(&STREAM[..3 * PART + 1_000]);
+    run.wait_for("viewers can play");
+    run.end().code(0).does_not_say("--hls-rebuild");
+    let versions = versions(&lab, LIST);
+    let late = versions.iter().position(|version| !version.ended).expect("the late one");
+    assert!(versions[..late].iter().any(|version| version.ended), "it was not late");
+    assert!(list(&lab, LIST).expect("a playlist").ended);
+}
+
+#[test]
+fn two_recordings_do_not_write_over_each_others_playlist() {
+    let lab = Lab::new();
+    let mut first = writer(&lab, &["--hls-time", "1"]);
+    let mut second = None::<Run>;
+    for piece in STREAM.chunks(STREAM.len() / 60) {
+        first.write(piece);
+        if second.is_none() && list(&lab, LIST).is_some() {
+            let mut run = launch(&lab, &["live/match.m4a", "--hls", "--hls-time", "1", "--part-size", "5000000"]);
+            run.write(&STREAM[..STREAM.len() / 2]);
+            second = Some(run);
+        }
+        let told = second.as_ref().is_some_and(|run| run.messages().contains("writes its own to"));
+        std::thread::sleep(Duration::from_millis(if told { 1 } else { 250 }));
+    }
+    let second = second.expect("a second recording");
+    second.wait_for("another recording, of match.mp4, writes its own to");
+    first.end().code(0);
+    second.end().code(0);
+    shows_all(&lab, &list(&lab, LIST).expect("a playlist"));
+    // What has ended makes way.
+    launch(&lab, &["live/match.m4a", "--hls"]).end_with(&sound()).code(0).says("takes the place of that of match.mp4");
+    assert!(list(&lab, LIST).expect("a playlist").segments[0].uri.starts_with("match.m4a"));
+}
+
+#[test]
+fn what_is_read_of_playlists_and_renditions_is_whole_or_left_alone() {
+    let lab = Lab::new();
+    let put = |key: &str, body: Vec<u8>| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let request = lab.client().put_object().bucket(PUBLIC_BUCKET).key(key).body(body.into()).send();
+        runtime.block_on(request).expect("put");
+    };
+    let absurd = json!({
+        "name": "absurd", "uri": "absurd.m3u8", "bandwidth": u64::MAX, "average": u64::MAX, "codecs": "", "width": u32::MAX,
+        "height": u32::MAX, "frame_rate": 1e300, "sound": true, "channels": u64::MAX, "began": 0, "ended": null,
+    });
+    put("live/master.m3u8.renditions/absurd", absurd.to_string().into_bytes());
+    put("live/master.m3u8.renditions/endless", vec![b' '; 1 << 20]);
+    let stream = video(2, GOOD);
+    let run = writer(&lab, &["--hls-time", "1", "--hls-master", "live/master.m3u8", "--hls-name", "360p"]);
+    let done = run.end_with(&stream).code(0);
+    let done =
+        done.says("live/master.m3u8.renditions/absurd tells of").says("live/master.m3u8.renditions/endless tells of");
+    let master = String::from_utf8(get(&lab, "live/master.m3u8").expect("a multivariant playlist")).expect("UTF-8");
+    assert!(master.contains("\nmatch.m3u8\n") && !master.contains("absurd"), "{master} {}", done.state());
+
+    // Of a list that is cut off on its way, or stops in the middle, nothing is taken for the whole.
+    let before = list(&lab, LIST).expect("a playlist");
+    for (fault, says) in
+        [(json!({ "cut_after": 200 }), "reading the object"), (json!({ "stall_after": 200 }), "nothing came for")]
+    {
+        let mut rule = json!({ "operation": "GetObject", "key": LIST, "times": 1 });
+        rule.as_object_mut().expect("a rule").extend(fault.as_object().expect("an effect").clone());
+        lab.faults(&json!([rule]));
+        let rebuild = launch(&lab, &[KEY, "--hls-rebuild", "--hls-time", "1", "--stall-timeout", "0.5"]);
+        rebuild.end().code(0).says(says);
+        lab.clear_faults();
+        let (now, want) = (list(&lab, LIST).expect("a playlist"), &before);
+        assert_eq!((now.segments.len(), &now.kind, now.target), (want.segments.len(), &want.kind, want.target));
+    }
+}
+
+#[test]
+fn a_playlist_that_is_refused_to_the_end_is_named_with_the_remedy() {
+    let lab = Lab::new();
+    lab.faults(&json!([{ "operation": "PutObject", "key": LIST, "status": 403, "code": "AccessDenied" }]));
+    let mut run = writer(&lab, &["--hls-time", "1"]);
+    run.feed(STREAM.clone());
+    run.wait_for("is complete");
+    let began = Instant::now();
+    run.end().code(0).says("`writer live/match.mp4 --hls-rebuild` writes it later");
+    assert!(began.elapsed() < Duration::from_secs(17), "{:?}", began.elapsed());
+    assert!(list(&lab, LIST).is_none());
+    lab.clear_faults();
+    launch(&lab, &[KEY, "--hls-rebuild", "--hls-time", "1"]).end().code(0);
+    shows_all(&lab, &list(&lab, LIST).expect("a playlist"));
+}
+
+#[test]
+fn after_a_crash_and_resume_the_playlist_goes_on_without_a_gap() {
+    for from_file in [false, true] {
+        let lab = Lab::new();
+        let file = lab.dir().join("recording.mp4");
+        std::fs::write(&file, &STREAM[..4 * PART + 1_000]).expect("write the recording");
+        let file_args: &[&str] = if from_file { &["recording.mp4"] } else { &[] };
+        let args = |more: &[&'static str]| -> Vec<&str> {
+            [&[KEY][..], file_args, &["--hls", "--hls-time", "1"], &PART_SIZE, more].concat()
+        };
+        let mut run = launch(&lab, &args(&[]));
+        if !from_file {
+            run.write(&STREAM[..4 * PART + 1_000]);
+        }
+        await_that("segments of four parts", || {
+            list(&lab, LIST)
+                .is_some_and(|list| list.segments.last().is_some_and(|last| last.first + last.len > 3 * PART as u64))
+        });
+        run.signal("KILL");
+        drop(run.wait());
+        let before = list(&lab, LIST).expect("a playlist");
+        assert!(!before.ended);
+        std::fs::write(&file, &*STREAM).expect("write the rest");
+        let mut run = launch(&lab, &args(&["--resume", "--no-follow"]));
+        if !from_file {
+            run.feed(STREAM[4 * PART..].to_vec());
+        }
+        run.end().code(0).says("goes on after its");
+        let versions = all_valid(&lab, LIST);
+        let last = versions.last().expect("a version");
+        assert!(last.segments.len() > before.segments.len());
+        assert!(last.segments.iter().all(|segment| !segment.discontinuity));
+        shows_all(&lab, last);
+    }
+}
