@@ -157,7 +157,7 @@ impl Editor {
     /// Whether the store holds another text than this newest one, where that can be.
     fn is_other<'a>(&self, outlet: &Outlet, text: &'a str) -> impl Future<Output = bool> + use<'a> {
         let (store, key, may_be) = (self.store.clone(), outlet.key().to_owned(), outlet.unsafe_until().is_some());
-        async move { may_be && publish::holds(store, key, text).await == Some(false) }
+        async move { may_be && publish::holds(store, key, text.as_bytes()).await == Some(false) }
     }
 
     /// Writes this view until the store has it; false when the time is up.

@@ -5,12 +5,14 @@
 //! last has looked last, so that in the end nobody is missing.
 
 use std::fmt::Write;
+use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::playlist::encode;
-use super::publish::write_once;
+use super::publish::{LANDING, holds, may_land, write_once};
 use super::rendition::{BadRendition, Rendition};
 use crate::store::retry::Retry;
 use crate::store::{Kind, Store, StoreError};
@@ -25,7 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ENTRY_MAX: u64 = 64 << 10;
 
 /// How often the playlist is made anew because another writer was at it too.
-const ROUNDS: u32 = 20;
+const ROUNDS: u32 = 30;
+
+/// How often to look whether an earlier version has landed.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Why the multivariant playlist does not know of a rendition.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +110,8 @@ pub fn text(renditions: &[Rendition]) -> String {
     out
 }
 
-/// Puts `mine` into the multivariant playlist, in place of what was there of that name.
+/// Puts `mine` into the multivariant playlist, in place of what was there of that name. As long as a write that got no
+/// answer may land after its successor, it is looked at again, and mended.
 ///
 /// # Errors
 /// [`JoinError`] when the store refuses or is away for long; the key has to be one that may list objects.
@@ -113,16 +119,51 @@ pub async fn join(store: &Store, master: &str, mine: &Rendition) -> Result<(), J
     let folder = format!("{master}.renditions/");
     let entry = format!("{folder}{}", encode(&mine.name));
     let json = Bytes::from(mine.to_json()?);
-    RETRY.run(|_| store.put_object(&entry, json.clone(), "application/json", "no-cache", PATIENCE)).await?;
+    let mut stray = None;
+    write(&mut stray, || store.put_object(&entry, json.clone(), "application/json", "no-cache", PATIENCE)).await?;
     let mut written = None;
     for _ in 0..ROUNDS {
         let all = text(&renditions(store, &folder, mine).await?);
         if written.as_ref() == Some(&all) {
-            return Ok(());
+            let Some(until) = stray else { return Ok(()) };
+            let entry_stays = holds(store.clone(), entry.clone(), &json).await != Some(false);
+            let playlist_stays = holds(store.clone(), master.to_owned(), all.as_bytes()).await != Some(false);
+            if entry_stays && playlist_stays {
+                let now = Instant::now();
+                if now >= until {
+                    return Ok(());
+                }
+                sleep_until(until.min(now + LOOK)).await;
+                continue;
+            }
+            tracing::debug!("an earlier version of the multivariant playlist has landed after the newest");
+            if !entry_stays {
+                write(&mut stray, || store.put_object(&entry, json.clone(), "application/json", "no-cache", PATIENCE))
+                    .await?;
+            }
         }
-        RETRY.run(|_| write_once(store.clone(), master.to_owned(), all.clone(), mine.ended.is_some())).await?;
+        let finished = mine.ended.is_some();
+        write(&mut stray, || write_once(store.clone(), master.to_owned(), all.clone(), finished)).await?;
         written = Some(all);
     }
+    Ok(())
+}
+
+/// Writes until the store confirms it; `stray` becomes until when an attempt that got no answer may land.
+async fn write<F, Fut>(stray: &mut Option<Instant>, mut attempt: F) -> Result<(), StoreError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<(), StoreError>>,
+{
+    let mut failures = RETRY.start();
+    loop {
+        let Err(error) = attempt().await else { break };
+        if may_land(&error) {
+            *stray = Some(Instant::now() + LANDING);
+        }
+        sleep(failures.next_wait(error)?).await;
+    }
+    failures.passed();
     Ok(())
 }
 
@@ -162,6 +203,36 @@ async fn renditions(store: &Store, folder: &str, mine: &Rendition) -> Result<Vec
 mod tests {
     use super::super::rendition::tests::rendition;
     use super::*;
+    use crate::store::scripted::{self, Op, Reply};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_lands_late_does_not_take_the_place_of_the_newest() {
+        let (store, shelf) = scripted::store();
+        let earlier = rendition("360p", 800_000, Some((640, 360)), true);
+        let later = Rendition { bandwidth: 900_000, ended: Some(earlier.began + 60), ..earlier.clone() };
+        // The first writing of either object is given up after 5 s, and lands 7 s after it was sent.
+        for lost in ["live.m3u8", "live.m3u8.renditions/360p"] {
+            let mut first = true;
+            shelf.script(move |asked, _| {
+                let is_it = asked.op == Op::Put && asked.key == lost && std::mem::take(&mut first);
+                if is_it { Reply::Stray(Duration::from_secs(7)) } else { Reply::Honest }
+            });
+            tokio::select! {
+                joined = join(&store, "live.m3u8", &earlier) => joined.expect("it joins"),
+                () = tokio::time::sleep(Duration::from_millis(5_500)) => {}
+            }
+            // As in a writer that ends meanwhile, whose last version comes before that one lands; it may get no answer either.
+            let mut again = true;
+            shelf.script(move |asked, _| {
+                let is_it = asked.op == Op::Put && asked.key == lost && std::mem::take(&mut again);
+                if is_it { Reply::Stray(Duration::from_secs(6)) } else { Reply::Honest }
+            });
+            join(&store, "live.m3u8", &later).await.expect("it joins");
+            assert_eq!(shelf.object("live.m3u8").expect("it is there"), text(std::slice::from_ref(&later)));
+            let entry = shelf.object("live.m3u8.renditions/360p").expect("it is there");
+            assert_eq!(entry, later.to_json().expect("it is in range"));
+        }
+    }
 
     #[test]
     fn variants_rise_and_sound_alone_is_a_group() {

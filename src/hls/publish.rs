@@ -22,7 +22,7 @@ const MOST_REFUSED: u64 = 16;
 const MOST_AT_THE_END: u64 = 2;
 
 /// An attempt that was given up is taken to land no later than this.
-const LANDING: Duration = Duration::from_secs(8);
+pub(super) const LANDING: Duration = Duration::from_secs(8);
 
 /// The content type of a playlist (RFC 8216, 4).
 const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
@@ -195,7 +195,7 @@ impl Outlet {
 }
 
 /// Whether the store may have taken what it did not confirm, or may take it yet.
-fn may_land(error: &StoreError) -> bool {
+pub(super) fn may_land(error: &StoreError) -> bool {
     error.status.is_none_or(|status| matches!(status, 500 | 502 | 504))
 }
 
@@ -210,7 +210,7 @@ pub async fn write_once(store: Store, key: String, text: String, finished: bool)
 }
 
 /// Whether the store holds this text; `None` where that cannot be told.
-pub async fn holds(store: Store, key: String, text: &str) -> Option<bool> {
+pub async fn holds(store: Store, key: String, text: &[u8]) -> Option<bool> {
     match store.get_small(&key, text.len() as u64).await {
         Ok(found) => Some(found.is_some_and(|found| found.bytes == text)),
         // What is longer is another one.

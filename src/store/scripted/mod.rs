@@ -95,6 +95,8 @@ pub(crate) enum Reply {
     Cut(usize),
     /// Honest after a while; what is done is done at the end of it.
     Late(Duration),
+    /// Never answers, and does it after a while, even if nobody waits any more.
+    Stray(Duration),
     /// A panic in the task that sends.
     Panic,
 }
@@ -230,6 +232,14 @@ impl HttpConnector for Shelf {
                 Reply::Status(status, code) => shelf::refusal(status, code),
                 Reply::Raw(status, headers, body) => (status, headers, body),
                 Reply::Silent => std::future::pending().await,
+                Reply::Stray(after) => {
+                    let (hold, wants) = (hold.clone(), wants.clone());
+                    tokio::spawn(async move {
+                        tokio::time::sleep(after).await;
+                        drop(hold.inner().shelves.answer(&wants));
+                    });
+                    std::future::pending().await
+                }
                 Reply::Lost => {
                     honest();
                     return Err(broken());
