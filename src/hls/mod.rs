@@ -17,7 +17,7 @@
 //! | [`unfit`] | what cannot be played by a playlist, and why; pure |
 //! | [`recording`] | what has been recorded, and how much of it can be listed; pure |
 //! | [`news`] | what the editor is told |
-//! | [`feed`] | the writer's side: takes the bytes |
+//! | [`feed`] | the writer's side: a tap |
 //! | [`walk`] | finds fragments in what the store holds |
 //! | [`editor`] | which playlist shows what, and when |
 //! | [`ending`] | the last versions |

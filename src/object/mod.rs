@@ -14,4 +14,5 @@ pub mod reading;
 pub mod rhythm;
 pub mod seek;
 pub mod stretch;
+pub mod tap;
 pub(crate) mod window;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::object::tap::End;
 use crate::protocol::part::PartNumber;
 use crate::store::retry::Retry;
 use crate::store::{ETag, Head, Kind, Store, StoreError};
@@ -37,10 +38,9 @@ pub(crate) async fn complete(
     outbox.drain().await?;
     let parts = outbox.ledger.close(plan.part_size)?;
     finish(store, plan.retry, key, upload_id, &outbox.ledger, &parts).await?;
-    if let Some(hls) = &plan.hls {
-        hls.completed(upload_id);
-    }
-    Ok((outbox.ledger.bytes(), parts.len()))
+    let bytes = outbox.ledger.bytes();
+    plan.taps.ended(upload_id, End::Completed { bytes });
+    Ok((bytes, parts.len()))
 }
 
 /// Completes an upload out of these parts, which are those of the ledger.

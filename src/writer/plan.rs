@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::hls::Hls;
+use crate::object::tap::Taps;
 use crate::protocol::part::PartSize;
 use crate::store::retry::Retry;
 use crate::store::{Store, StoreError};
@@ -30,8 +30,8 @@ pub struct Plan {
     pub spool: SpoolSettings,
     /// Turns true when all is to end at once.
     pub at_once: StopSignal,
-    /// Playlists to be written beside the object.
-    pub hls: Option<Hls>,
+    /// Those who listen to what is written.
+    pub taps: Taps,
     /// When to send the tail part before it is full.
     pub tail: Option<TailSettings>,
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use crate::object::tap::{End, Opening, Tapped};
 use crate::protocol::limits;
 use crate::protocol::live_read::MAX_PARTS;
 use crate::protocol::part::PartNumber;
@@ -109,13 +110,11 @@ pub async fn write(
     let look = tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), upload_id.clone()));
 
     let spool = plan.spool_for(source);
-    let mut uploader = Uploader::new(store, plan, &upload_id, spool, progress, look);
-    if let Some(hls) = &plan.hls {
-        let (readable, fresh) = (uploader.outbox.readable(), held.as_ref().is_none_or(|held| held.ledger.is_empty()));
-        if fresh { hls.begin(&plan.key, &upload_id, readable) } else { hls.resume(&plan.key, &upload_id, readable) }
-    }
+    let fresh = held.as_ref().is_none_or(|held| held.ledger.is_empty());
+    let mut uploader = Uploader::new(store, plan, &upload_id, fresh, spool, progress, look);
     progress.taking.store(true, Relaxed);
     let result = until_the_end(Box::pin(uploader.run(source, held)), &plan.at_once).await;
+    plan.taps.input_ended();
     if !matches!(result, Err(Cause::AtOnce)) {
         unless_at_once(uploader.tidy_up(others), &plan.at_once).await;
     }
@@ -161,6 +160,7 @@ struct Uploader<'a> {
     upload_id: &'a str,
     progress: &'a Arc<Progress>,
     outbox: Outbox,
+    tapped: Tapped,
     tail: Option<TailSender>,
     /// Finds out whether Live Read is on.
     look: JoinHandle<()>,
@@ -186,15 +186,18 @@ impl<'a> Uploader<'a> {
         store: &'a Store,
         plan: &'a Plan,
         upload_id: &'a str,
+        fresh: bool,
         spool: Option<Spool>,
         progress: &'a Arc<Progress>,
         look: JoinHandle<()>,
     ) -> Self {
         let outbox = plan.outbox(store, &plan.key, upload_id, spool, progress);
+        let opening = Opening { key: &plan.key, upload_id, readable: outbox.readable(), fresh };
+        let tapped = plan.taps.begin(&opening);
         let tail = plan.tail_sender(store, progress);
         let due = Some(PartNumber::FIRST);
         let (looked_ahead, held_back, filling) = (false, None, None);
-        Self { store, plan, upload_id, progress, outbox, tail, look, looked_ahead, held_back, due, filling }
+        Self { store, plan, upload_id, progress, outbox, tapped, tail, look, looked_ahead, held_back, due, filling }
     }
 
     /// Gives the list of other open uploads a moment to arrive.
@@ -208,6 +211,7 @@ impl<'a> Uploader<'a> {
     /// After a failure: waits for what is under way, since it was accepted, and keeps the rest where that is asked for.
     async fn leave_open(&mut self, cause: Cause, keep: bool) -> WriteError {
         settle(&mut self.outbox, &self.plan.at_once).await;
+        self.plan.taps.ended(self.upload_id, End::Unfinished);
         let filling = self.filling.take().map(PartBuffer::freeze).unwrap_or_default();
         let held_back = self.held_back.as_ref().map(|held| (held.number, held.body.clone()));
         let rest = Rest { due: self.due, filling, held_back };
@@ -292,6 +296,7 @@ impl<'a> Uploader<'a> {
             self.look.abort();
             drop((&mut self.look).await);
             plan.retry.run(|_| self.store.abort_upload(&plan.key, self.upload_id)).await?;
+            plan.taps.ended(self.upload_id, End::Unfinished);
             return Ok(Ended::Empty);
         }
         let (bytes, parts) = self.complete().await?;
@@ -358,6 +363,9 @@ impl<'a> Uploader<'a> {
         format: &mut Format,
     ) -> Result<bool, Cause> {
         let buffer = self.filling.insert(buffer);
+        if let Some(due) = self.due {
+            self.tapped.go_on_at(self.plan.part_size.start_of(due) + buffer.filled().len() as u64);
+        }
         if let Some(tail) = &mut self.tail {
             tail.begin_part(buffer.filled().len() as u64);
         }
@@ -385,9 +393,7 @@ impl<'a> Uploader<'a> {
             self.progress.news();
             let news = buffer.filled().get(before..).unwrap_or_default();
             format.see(news);
-            if let Some(hls) = &self.plan.hls {
-                hls.took(news);
-            }
+            self.tapped.took(news);
             if let Some(tail) = &mut self.tail {
                 tail.took(count as u64);
             }

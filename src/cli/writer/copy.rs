@@ -9,6 +9,7 @@ use crate::cli::writer::job::CopyJob;
 use crate::cli::writer::signals::Stops;
 use crate::hls::{self, Ending, Hls};
 use crate::message::logging::Console;
+use crate::object::tap::Tap;
 use crate::protocol::part::PartSize;
 use crate::store::{Connection, Store};
 use crate::tool::exit::Exit;
@@ -115,7 +116,7 @@ fn plan(job: &CopyJob, store: &Store, ready: &Ready, at_once: StopSignal) -> (Pl
         retry: job.retry,
         spool: spool_dir::settings(job.spool_dir.clone(), job.spool_limit, source),
         at_once,
-        hls,
+        taps: hls.into_iter().map(|hls| Arc::new(hls) as Arc<dyn Tap>).collect(),
         tail: job.tail,
     };
     (plan, ending)

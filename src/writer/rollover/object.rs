@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::outcome::{Complete, Unfinished};
+use crate::object::tap::End;
 use crate::protocol::part::PartNumber;
 use crate::store::Store;
 use crate::tool::progress::Progress;
@@ -76,6 +77,7 @@ pub(super) async fn left(
     ledger: &Ledger,
     cause: Option<&Cause>,
 ) -> Unfinished {
+    plan.taps.ended(&upload_id, End::Unfinished);
     let over = match cause {
         Some(cause) if cause.says_over() => {
             progress.closed(&upload_id);

@@ -12,6 +12,7 @@ use super::outcome::{Complete, RollError, Rolled, Unfinished};
 use super::policy::{Policy, Rollover};
 use super::staging::{READ, Staging};
 use crate::media::fmp4::cut::{Cutter, StreamKind, shift};
+use crate::object::tap::{End, Opening, Tapped};
 use crate::protocol::key::numbered;
 use crate::protocol::live_read::MAX_PARTS;
 use crate::store::Store;
@@ -41,6 +42,10 @@ impl Context<'_> {
     fn outbox(&self, key: &str, id: &str) -> Outbox {
         self.plan.outbox(self.store, key, id, self.spool.as_ref().map(Spool::another), self.progress)
     }
+
+    fn tapped(&self, key: &str, upload_id: &str, outbox: &Outbox) -> Tapped {
+        self.plan.taps.begin(&Opening { key, upload_id, readable: outbox.readable(), fresh: true })
+    }
 }
 
 /// The input on its way through one object after the other.
@@ -48,6 +53,7 @@ pub(super) struct Roller<'a> {
     context: Context<'a>,
     policy: Policy,
     object: OpenObject,
+    tapped: Tapped,
     shared: Shared,
     /// Bytes of the stream that are in a part by now.
     pushed: u64,
@@ -71,13 +77,12 @@ impl<'a> Roller<'a> {
         let plan = context.plan;
         let outbox = context.outbox(&plan.key, &id);
         context.progress.opened(&plan.key, &id);
-        if let Some(hls) = &plan.hls {
-            hls.begin(&plan.key, &id, outbox.readable());
-        }
+        let tapped = context.tapped(&plan.key, &id, &outbox);
         Self {
             policy: Policy::new(rollover, plan.part_size, MAX_PARTS),
             shared: outbox.shared(),
             object: OpenObject::new(1, plan.key.clone(), id, outbox),
+            tapped,
             pushed: 0,
             buffer: None,
             tail: plan.tail_sender(context.store, context.progress),
@@ -194,9 +199,7 @@ impl<'a> Roller<'a> {
         let count = room.len().min(bytes.len());
         if let (Some(to), Some(from)) = (room.get_mut(..count), bytes.get(..count)) {
             to.copy_from_slice(from);
-            if let Some(hls) = &self.context.plan.hls {
-                hls.took(from);
-            }
+            self.tapped.took(from);
         }
         buffer.advance(count);
         self.object.size += count as u64;
@@ -263,9 +266,7 @@ impl<'a> Roller<'a> {
         tracing::info!("going on in {}, upload id {id}", store.object(&key));
         self.context.progress.opened(&key, &id);
         let outbox = self.context.outbox(&key, &id).sharing(self.shared.clone());
-        if let Some(hls) = &plan.hls {
-            hls.begin(&key, &id, outbox.readable());
-        }
+        self.tapped = self.context.tapped(&key, &id, &outbox);
         let old = std::mem::replace(&mut self.object, OpenObject::new(number, key, id, outbox));
         self.close(old);
         if let Some(buffer) = &self.buffer {
@@ -305,6 +306,7 @@ impl<'a> Roller<'a> {
             let sent = until_the_end(self.send_all(staging.from(self.pushed)), &at_once).await;
             result = sent.and(result);
         }
+        self.context.plan.taps.input_ended();
         let mut unfinished = Vec::new();
         let mut cause = result.err();
         if cause.is_some() {
@@ -325,6 +327,7 @@ impl<'a> Roller<'a> {
             self.look.abort();
             drop((&mut self.look).await);
             let abort = plan.retry.run(|_| self.context.store.abort_upload(&object.key, &object.id));
+            plan.taps.ended(&object.id, End::Unfinished);
             cause = until_the_end(Box::pin(async { Ok(abort.await?) }), &at_once).await.err();
         } else {
             let placeholder = OpenObject::new(0, String::new(), String::new(), self.context.outbox("", ""));
