@@ -3,5 +3,6 @@
 pub mod content_type;
 pub mod key;
 pub mod limits;
+pub mod live_objects;
 pub mod live_read;
 pub mod part;
