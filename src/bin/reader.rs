@@ -26,11 +26,13 @@ async fn run(args: ReaderArgs, connection: Connection, console: &Console, mut si
 }
 
 async fn work(job: Job, mut connection: Connection, console: &Console) -> Exit {
+    // The rules for requests; only the connection itself has to be there in time.
+    let retry = connection.retry;
     if let Some(timeout) = job.wanted().timeout {
         connection.retry.give_up_after = connection.retry.give_up_after.min(timeout);
     }
     let store = match Store::connect(&connection).await {
-        Ok((store, _)) => store,
+        Ok((store, _)) => store.patient(retry),
         Err(error) => {
             tracing::error!("{error}");
             return Exit::Failed;

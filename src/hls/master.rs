@@ -15,7 +15,7 @@ use super::playlist::encode;
 use super::publish::{LANDING, holds, may_land, write_once};
 use super::rendition::{BadRendition, Rendition};
 use crate::store::retry::Retry;
-use crate::store::{Kind, Store, StoreError};
+use crate::store::{Kind, Patient, Store, StoreError};
 
 /// How long one request may keep failing.
 const RETRY: Retry = Retry { give_up_after: Duration::from_secs(60) };
@@ -123,7 +123,7 @@ pub async fn join(store: &Store, master: &str, mine: &Rendition) -> Result<(), J
     write(&mut stray, || store.put_object(&entry, json.clone(), "application/json", "no-cache", PATIENCE)).await?;
     let mut written = None;
     for _ in 0..ROUNDS {
-        let all = text(&renditions(store, &folder, mine).await?);
+        let all = text(&renditions(&store.patient(RETRY), &folder, mine).await?);
         if written.as_ref() == Some(&all) {
             let Some(until) = stray else { return Ok(()) };
             let entry_stays = holds(store.clone(), entry.clone(), &json).await != Some(false);
@@ -168,10 +168,10 @@ where
 }
 
 /// All renditions there are, but for those of an earlier day.
-async fn renditions(store: &Store, folder: &str, mine: &Rendition) -> Result<Vec<Rendition>, StoreError> {
+async fn renditions(store: &Patient, folder: &str, mine: &Rendition) -> Result<Vec<Rendition>, StoreError> {
     let mut found = Vec::new();
-    for key in RETRY.run(|_| store.objects(folder)).await? {
-        let rendition = match RETRY.run(|_| store.get_small(&key, ENTRY_MAX)).await {
+    for key in store.objects(folder).await? {
+        let rendition = match store.get_small(&key, ENTRY_MAX).await {
             Ok(None) => continue,
             Ok(Some(text)) => Rendition::from_json(&text.bytes).map_err(|error| error.to_string()),
             Err(error) if error.kind == Kind::Refused => Err(error.cause),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
-use crate::store::{Kind, Store, StoreError};
+use crate::store::{Kind, Patient, Store, StoreError};
 
 /// How long one attempt may take, and as much again for each [`PER`] bytes.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -204,9 +204,23 @@ pub(super) fn may_land(error: &StoreError) -> bool {
 /// # Errors
 /// [`StoreError`] for anything but success.
 pub async fn write_once(store: Store, key: String, text: String, finished: bool) -> Result<(), StoreError> {
-    let patience = PATIENCE * u32::try_from(1 + text.len() / PER).unwrap_or(u32::MAX);
-    let cache_control = if finished { FINISHED } else { LIVE };
+    let (cache_control, patience) = manner(&text, finished);
     store.put_object(&key, Bytes::from(text), CONTENT_TYPE, cache_control, patience).await
+}
+
+/// Writes a playlist, and tries again where that fails.
+///
+/// # Errors
+/// [`StoreError`]: the last failure.
+pub async fn write_patiently(store: &Patient, key: &str, text: String, finished: bool) -> Result<(), StoreError> {
+    let (cache_control, patience) = manner(&text, finished);
+    store.put_object(key, Bytes::from(text), CONTENT_TYPE, cache_control, patience).await
+}
+
+/// How long caches may keep a playlist, and how long writing it may take.
+fn manner(text: &str, finished: bool) -> (&'static str, Duration) {
+    let patience = PATIENCE * u32::try_from(1 + text.len() / PER).unwrap_or(u32::MAX);
+    (if finished { FINISHED } else { LIVE }, patience)
 }
 
 /// Whether the store holds this text; `None` where that cannot be told.

@@ -16,8 +16,7 @@ use super::{Settings, publish};
 use crate::object::locate::may_not_list;
 use crate::protocol::key::numbered;
 use crate::protocol::live_read::MAX_PARTS;
-use crate::store::retry::Retry;
-use crate::store::{Store, StoreError};
+use crate::store::{Patient, StoreError};
 
 /// Why there is no playlist.
 #[derive(Debug, thiserror::Error)]
@@ -68,13 +67,13 @@ struct Member {
 ///
 /// # Errors
 /// [`RebuildError`]; the playlist that was there before stays.
-pub async fn rebuild(store: &Store, key: &str, settings: &Settings, retry: Retry) -> Result<Rebuilt, RebuildError> {
-    let before = walk::read(store, &settings.key, retry).await?;
+pub async fn rebuild(store: &Patient, key: &str, settings: &Settings) -> Result<Rebuilt, RebuildError> {
+    let before = walk::read(store, &settings.key).await?;
     let mut recording = Recording::new(settings.time);
     let (mut requests, mut ended, mut since) = (0, true, None);
     for number in 1..=MAX_PARTS {
         let key = numbered(key, number);
-        let Some(member) = find(store, &key, since, retry).await? else { break };
+        let Some(member) = find(store, &key, since).await? else { break };
         since = member.began;
         let uri = reference(&settings.key, &key, member.version.as_deref());
         if let Some(before) = before.as_ref().filter(|before| number == 1 && shows(before, &uri)) {
@@ -83,7 +82,7 @@ pub async fn rebuild(store: &Store, key: &str, settings: &Settings, retry: Retry
         let (tell, readable) = watch::channel(0);
         recording.begin_object(uri.clone(), uri.clone(), readable, true);
         recording.set_clock(member.began);
-        let mut walk = Walk::new(store.clone(), key.clone(), member.version);
+        let mut walk = Walk::new(store.once(), key.clone(), member.version);
         let mut unfit = None;
         let take = |found| unfit = recording.take(found, None).err().or(unfit.take());
         let reach = walk.go_on(member.size.unwrap_or(u64::MAX), take).await?;
@@ -115,7 +114,7 @@ pub async fn rebuild(store: &Store, key: &str, settings: &Settings, retry: Retry
     }
     let view = view(&mut recording, before.as_ref(), settings, ended);
     let text = recording.timeline.text(&view);
-    retry.run(|_| publish::write_once(store.clone(), settings.key.clone(), text.clone(), ended)).await?;
+    publish::write_patiently(store, &settings.key, text, ended).await?;
     let timeline = &recording.timeline;
     Ok(Rebuilt { segments: timeline.segments.len(), seconds: timeline.micros() / 1_000_000, ended, requests })
 }
@@ -170,13 +169,13 @@ fn take_dates(timeline: &mut Timeline, before: &Timeline) {
 }
 
 /// The newest upload of `key`, open or finished, that began no earlier than `since`.
-async fn find(store: &Store, key: &str, since: Option<i64>, retry: Retry) -> Result<Option<Member>, StoreError> {
+async fn find(store: &Patient, key: &str, since: Option<i64>) -> Result<Option<Member>, StoreError> {
     let young = |time: Option<i64>| since.is_none() || time >= since;
-    let uploads = match retry.run(|_| store.open_uploads(key)).await {
+    let uploads = match store.open_uploads(key).await {
         Err(error) if may_not_list(&error) => Vec::new(),
         other => other?,
     };
-    let head = retry.run(|_| store.head(key, None)).await?.filter(|head| young(head.modified));
+    let head = store.head(key, None).await?.filter(|head| young(head.modified));
     let open = uploads.into_iter().rev().find(|upload| young(upload.started));
     if let Some(open) = open
         && head.as_ref().is_none_or(|head| head.modified <= open.started)

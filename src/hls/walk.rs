@@ -11,7 +11,7 @@ use super::playlist::{PlaylistKind, Written};
 use crate::media::fmp4::{Found, Header, Movie, Scanner};
 use crate::object::stretch::{Target, collect};
 use crate::store::retry::Retry;
-use crate::store::{Store, StoreError};
+use crate::store::{Patient, Store, StoreError};
 
 /// What one request asks for at least: a `moof` of two seconds and the header of the `mdat` after it fit.
 const LEAST: u64 = 16 << 10;
@@ -31,7 +31,7 @@ static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 /// Looks at one object from the beginning, or from a fragment on.
 #[derive(Debug)]
 pub struct Walk {
-    store: Store,
+    store: Patient,
     target: Target,
     scanner: Scanner,
     window: u64,
@@ -51,8 +51,9 @@ pub enum Reach {
 impl Walk {
     /// From the first byte of `key` on.
     #[must_use]
-    pub fn new(store: Store, key: String, version: Option<String>) -> Self {
-        let target = Target { key, version, etag: None, live: true, retry: RETRY };
+    pub fn new(store: &Store, key: String, version: Option<String>) -> Self {
+        let target = Target { key, version, etag: None, live: true };
+        let store = store.patient(RETRY);
         Self { store, target, scanner: Scanner::new(), window: LEAST, requests: 0 }
     }
 
@@ -139,8 +140,8 @@ pub(super) async fn follow(
     mut readable: watch::Receiver<u64>,
     tell: mpsc::UnboundedSender<News>,
 ) {
-    let walk = Walk::new(store.clone(), resumed.key.clone(), Some(resumed.upload_id.clone()));
-    let news = match follow_to_end(&store, &resumed, walk, &mut readable, &tell).await {
+    let walk = Walk::new(&store, resumed.key.clone(), Some(resumed.upload_id.clone()));
+    let news = match follow_to_end(&resumed, walk, &mut readable, &tell).await {
         Ok(()) => News::Scanned(resumed.upload_id),
         Err(error) => News::Lost(error.to_string()),
     };
@@ -149,13 +150,12 @@ pub(super) async fn follow(
 }
 
 async fn follow_to_end(
-    store: &Store,
     resumed: &Resumed,
     mut walk: Walk,
     readable: &mut watch::Receiver<u64>,
     tell: &mpsc::UnboundedSender<News>,
 ) -> Result<(), StoreError> {
-    if let Some((written, header)) = restore(store, resumed, &mut walk).await? {
+    if let Some((written, header)) = restore(resumed, &mut walk).await? {
         walk.go_on_at(header.movie.clone(), written.timeline.segments.last().map_or(0, |last| last.end()));
         drop(tell.send(News::Restored { written: Box::new(written), header }));
     }
@@ -173,13 +173,9 @@ async fn follow_to_end(
 }
 
 /// What a playlist shows of the upload from its beginning on, and the upload's header.
-async fn restore(
-    store: &Store,
-    resumed: &Resumed,
-    walk: &mut Walk,
-) -> Result<Option<(Written, Arc<Header>)>, StoreError> {
+async fn restore(resumed: &Resumed, walk: &mut Walk) -> Result<Option<(Written, Arc<Header>)>, StoreError> {
     for key in [dvr_key_for(&resumed.playlist), resumed.playlist.clone()] {
-        let Some(written) = read(store, &key, RETRY).await? else { continue };
+        let Some(written) = read(&walk.store, &key).await? else { continue };
         let of_this = written.timeline.objects.last().is_some_and(|object| object.uri == resumed.uri);
         if !of_this || written.view.from > 0 || written.view.ended || written.view.kind == PlaylistKind::Vod {
             continue;
@@ -201,8 +197,8 @@ async fn restore(
 ///
 /// # Errors
 /// [`StoreError`] when the store refuses or is away for long.
-pub async fn read(store: &Store, key: &str, retry: Retry) -> Result<Option<Written>, StoreError> {
-    let text = retry.run(|_| store.get_small(key, PLAYLIST_MAX)).await?;
+pub async fn read(store: &Patient, key: &str) -> Result<Option<Written>, StoreError> {
+    let text = store.get_small(key, PLAYLIST_MAX).await?;
     let text = text.and_then(|text| String::from_utf8(text.bytes.into()).ok()).unwrap_or_default();
     // A list that was cut off when it was written has no whole last line.
     Ok(Written::read(&text).filter(|_| text.ends_with('\n')))

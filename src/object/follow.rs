@@ -30,7 +30,7 @@ use crate::object::presence::Presence;
 use crate::object::reading::{FollowError, Reading};
 use crate::object::rhythm::Rhythm;
 use crate::object::window::Window;
-use crate::store::{Store, StoreError};
+use crate::store::{Patient, StoreError};
 
 /// Silence after which a list of the open uploads is worth its price.
 const LONG_SILENCE: Duration = Duration::from_secs(30);
@@ -62,7 +62,7 @@ pub(crate) enum News {
 
 /// One object that is being read.
 pub(crate) struct Follower {
-    store: Store,
+    store: Patient,
     /// What to look for.
     wanted: Wanted,
     timeout: Option<Duration>,
@@ -110,7 +110,7 @@ enum Came {
 
 impl Follower {
     /// Held to the `ETag`, where no version is known.
-    pub(crate) fn new(store: &Store, reading: &Reading, located: Located, etag: Option<String>) -> Self {
+    pub(crate) fn new(store: &Patient, reading: &Reading, located: Located, etag: Option<String>) -> Self {
         let wanted = &reading.wanted;
         let target = Target {
             key: wanted.key.clone(),
@@ -118,7 +118,6 @@ impl Follower {
             etag,
             // Of a finished object too: only an answer to this header names the part size.
             live: located.is_open() || reading.by_part,
-            retry: wanted.retry,
         };
         let now = Instant::now();
         Self {

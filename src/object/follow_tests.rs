@@ -22,14 +22,7 @@ fn seconds(seconds: u64) -> Duration {
 
 fn reading(timeout: Option<Duration>) -> Reading {
     Reading {
-        wanted: Wanted {
-            key: KEY.to_owned(),
-            upload_id: None,
-            wait: true,
-            poll_interval: seconds(1),
-            timeout,
-            retry: Retry { give_up_after: seconds(36_000) },
-        },
+        wanted: Wanted { key: KEY.to_owned(), upload_id: None, wait: true, poll_interval: seconds(1), timeout },
         by_part: false,
         chunk_size: 1000,
         queue_size: 4,
@@ -130,6 +123,7 @@ async fn read(timeout: Option<Duration>, script: impl Fn(&Heard) -> Reply + Send
         script(&asked)
     });
     let located = Located { version: Some(PIN.to_owned()), finished: None, may_list: true, before: None };
+    let store = store.patient(Retry { give_up_after: seconds(36_000) });
     let mut follower = Follower::new(&store, &reading(timeout), located, None);
     let began = Instant::now();
     let mut read = Vec::new();

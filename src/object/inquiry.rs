@@ -5,27 +5,27 @@ use std::pin::Pin;
 use crate::object::ending::{Ask, Case, List, Verdict};
 use crate::object::locate::may_not_list;
 use crate::object::prefetch::Target;
-use crate::store::{Store, StoreError};
+use crate::store::{Patient, StoreError};
 
 /// A question whether the upload is over: comes back with all answers, and what they mean.
 pub(crate) type Question = Pin<Box<dyn Future<Output = Result<(Case, Verdict), StoreError>> + Send>>;
 
 /// Begins to ask about a case.
-pub(crate) fn begin(store: &Store, target: &Target, case: Case) -> Question {
+pub(crate) fn begin(store: &Patient, target: &Target, case: Case) -> Question {
     Box::pin(ask(store.clone(), target.clone(), case))
 }
 
 /// Sends the requests that the case asks for, until its answers mean something.
-async fn ask(store: Store, target: Target, mut case: Case) -> Result<(Case, Verdict), StoreError> {
-    let (key, retry) = (&target.key, target.retry);
+async fn ask(store: Patient, target: Target, mut case: Case) -> Result<(Case, Verdict), StoreError> {
+    let key = &target.key;
     loop {
         match case.verdict() {
             Verdict::Ask(Ask::Head) => {
-                case.head = Some(retry.run(|_| store.head(key, case.pinned.as_deref())).await?);
+                case.head = Some(store.head(key, case.pinned.as_deref()).await?);
             }
-            Verdict::Ask(Ask::Current) => case.current = Some(retry.run(|_| store.head(key, None)).await?),
+            Verdict::Ask(Ask::Current) => case.current = Some(store.head(key, None).await?),
             Verdict::Ask(Ask::List) => {
-                case.list = Some(match retry.run(|_| store.open_uploads(key)).await {
+                case.list = Some(match store.open_uploads(key).await {
                     Ok(uploads) => List::Open(uploads),
                     Err(error) if may_not_list(&error) => List::Unknown,
                     Err(error) => return Err(error),

@@ -12,8 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::object::ending::is_newer;
-use crate::store::retry::Retry;
-use crate::store::{Fetched, Head, Kind, OpenUpload, Piece, Store, StoreError};
+use crate::store::{Fetched, Head, Kind, OpenUpload, Patient, Piece, StoreError};
 
 /// Between two lists while no upload is open. A list also finds what a live read does not show: an upload on an account
 /// without Live Read.
@@ -35,8 +34,6 @@ pub struct Wanted {
     pub poll_interval: Duration,
     /// How long it may take to find what to read, at most.
     pub timeout: Option<Duration>,
-    /// How long one request may keep failing.
-    pub retry: Retry,
 }
 
 /// What was found.
@@ -98,7 +95,7 @@ pub enum LocateError {
 
 impl LocateError {
     /// The limit of `wanted` has passed.
-    pub(crate) fn timed_out(store: &Store, wanted: &Wanted) -> Self {
+    pub(crate) fn timed_out(store: &Patient, wanted: &Wanted) -> Self {
         let for_one = wanted.wait && wanted.upload_id.is_none();
         Self::TimedOut { object: store.object(&wanted.key), after: wanted.timeout.unwrap_or_default(), waited: for_one }
     }
@@ -108,7 +105,7 @@ impl LocateError {
 ///
 /// # Errors
 /// [`LocateError`]; a missing bucket and refused credentials end the wait at once.
-pub async fn locate(store: &Store, wanted: &Wanted) -> Result<Located, LocateError> {
+pub async fn locate(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError> {
     match &wanted.upload_id {
         Some(id) => named(store, wanted, id).await,
         None => newest(store, wanted).await,
@@ -116,18 +113,18 @@ pub async fn locate(store: &Store, wanted: &Wanted) -> Result<Located, LocateErr
 }
 
 /// The upload with a certain id, open or completed.
-async fn named(store: &Store, wanted: &Wanted, id: &str) -> Result<Located, LocateError> {
+async fn named(store: &Patient, wanted: &Wanted, id: &str) -> Result<Located, LocateError> {
     let key = &wanted.key;
     let found = |finished| Located { version: Some(id.to_owned()), finished, may_list: true, before: None };
-    if let Some(head) = wanted.retry.run(|_| store.head(key, Some(id))).await? {
+    if let Some(head) = store.head(key, Some(id)).await? {
         return Ok(found(Some(head.size)));
     }
     let piece = Piece::Range { first: 0, last: 0 };
-    if !matches!(wanted.retry.run(|_| store.fetch(key, Some(id), piece, true)).await?, Fetched::Absent) {
+    if !matches!(store.fetch(key, Some(id), piece, true).await?, Fetched::Absent) {
         return Ok(found(None));
     }
     let missing = || LocateError::NoSuchUpload { object: store.object(key), id: id.to_owned() };
-    match wanted.retry.run(|_| store.open_uploads(key)).await {
+    match store.open_uploads(key).await {
         Ok(uploads) if uploads.iter().any(|upload| upload.id == id) => Ok(found(None)),
         Ok(_) => Err(missing()),
         Err(error) if may_not_list(&error) => Err(missing()),
@@ -136,11 +133,11 @@ async fn named(store: &Store, wanted: &Wanted, id: &str) -> Result<Located, Loca
 }
 
 /// The newest upload, or the finished object.
-async fn newest(store: &Store, wanted: &Wanted) -> Result<Located, LocateError> {
-    let (key, retry) = (&wanted.key, wanted.retry);
+async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError> {
+    let key = &wanted.key;
     let began = Instant::now();
     // What is there when the wait begins; only what differs from it has come since.
-    let (mut finished, now) = retry.run(|_| store.dated_head(key)).await?;
+    let (mut finished, now) = store.dated_head(key).await?;
     let is_new = |head: &Head| head.modified.zip(now).is_some_and(|(at, now)| began_since(at, now, began.elapsed()));
     let before = finished.clone().filter(|head| !wanted.wait || !is_new(head));
     let mut may_list = true;
@@ -157,10 +154,10 @@ async fn newest(store: &Store, wanted: &Wanted) -> Result<Located, LocateError> 
             let uploads = if may_list { list(store, wanted, &mut may_list).await? } else { Vec::new() };
             if !first {
                 // After the list: what was completed in between is in one of the two.
-                finished = retry.run(|_| store.head(key, None)).await?;
+                finished = store.head(key, None).await?;
             }
             if seen.is_none() && !may_list {
-                seen = Some(glance(store, key, retry).await?);
+                seen = Some(glance(store, key).await?);
             }
             // An upload that is not listed: these credentials may not list, or it is being completed.
             let open = seen.as_ref().filter(|seen| seen.is_open_beside(finished.as_ref()));
@@ -199,7 +196,7 @@ async fn newest(store: &Store, wanted: &Wanted) -> Result<Located, LocateError> 
                 Choice::LeftBehind(_) | Choice::Nothing => {}
             }
             if seen.is_none() && !wanted.wait {
-                seen = Some(glance(store, key, retry).await?);
+                seen = Some(glance(store, key).await?);
             }
             let open = seen.as_ref().filter(|seen| seen.is_open_beside(finished.as_ref()));
             strange = if open.is_some() { strange + 1 } else { 0 };
@@ -214,7 +211,7 @@ async fn newest(store: &Store, wanted: &Wanted) -> Result<Located, LocateError> 
             tracing::info!("waiting for an upload of {} to begin", store.object(key));
         }
         sleep(wanted.poll_interval).await;
-        let look = glance(store, key, retry).await?;
+        let look = glance(store, key).await?;
         if look.is(before.as_ref()) {
             strange = 0;
         }
@@ -223,8 +220,8 @@ async fn newest(store: &Store, wanted: &Wanted) -> Result<Located, LocateError> 
 }
 
 /// The open uploads, unless these credentials may not list them.
-async fn list(store: &Store, wanted: &Wanted, may_list: &mut bool) -> Result<Vec<OpenUpload>, LocateError> {
-    match wanted.retry.run(|_| store.open_uploads(&wanted.key)).await {
+async fn list(store: &Patient, wanted: &Wanted, may_list: &mut bool) -> Result<Vec<OpenUpload>, LocateError> {
+    match store.open_uploads(&wanted.key).await {
         Ok(uploads) => Ok(uploads),
         Err(error) if may_not_list(&error) => {
             tracing::debug!("this key may not list uploads; going by live reads alone");
@@ -273,9 +270,9 @@ fn began_together(open: &OpenUpload, finished: &Head, now: Option<i64>, waited: 
 }
 
 /// Whether an open upload has no byte to show yet.
-async fn is_empty(store: &Store, wanted: &Wanted, id: &str) -> Result<bool, LocateError> {
+async fn is_empty(store: &Patient, wanted: &Wanted, id: &str) -> Result<bool, LocateError> {
     let piece = Piece::Range { first: 0, last: 0 };
-    let look = wanted.retry.run(|_| store.fetch(&wanted.key, Some(id), piece, true)).await?;
+    let look = store.fetch(&wanted.key, Some(id), piece, true).await?;
     Ok(matches!(look, Fetched::NotYet))
 }
 
@@ -318,9 +315,9 @@ impl Seen {
     }
 }
 
-async fn glance(store: &Store, key: &str, retry: Retry) -> Result<Seen, LocateError> {
+async fn glance(store: &Patient, key: &str) -> Result<Seen, LocateError> {
     let piece = Piece::Range { first: 0, last: 0 };
-    match retry.run(|_| store.fetch(key, None, piece, true)).await {
+    match store.fetch(key, None, piece, true).await {
         Ok(Fetched::Data(body)) => {
             Ok(Seen { present: true, data: true, version: body.version, etag: body.etag, modified: body.modified })
         }
@@ -339,6 +336,7 @@ pub fn may_not_list(error: &StoreError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::retry::Retry;
     use crate::store::scripted;
 
     const PART: u64 = 5_000_000;
@@ -370,14 +368,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_empty_upload_of_the_same_second_hides_no_finished_object() {
         let (store, shelf) = scripted::store();
-        let (key, retry) = ("key".to_owned(), Retry { give_up_after: Duration::from_secs(60) });
+        let (store, key) = (store.patient(Retry { give_up_after: Duration::from_secs(60) }), "key".to_owned());
         let wanted = Wanted {
             key: key.clone(),
             upload_id: None,
             wait: false,
             poll_interval: Duration::from_secs(1),
             timeout: None,
-            retry,
         };
         let (left_behind, real) = (shelf.begin(&key, PART), shelf.begin(&key, PART));
         shelf.put(&real, 1, &b"data"[..]);

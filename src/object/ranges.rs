@@ -6,7 +6,7 @@
 use crate::object::stretch::{Collected, End, Event, Reading, Stretch, Target, collect};
 use crate::protocol::live_read::{MAX_PART_SIZE, MAX_PARTS};
 use crate::protocol::part::PartSize;
-use crate::store::{Peeked, Store, StoreError};
+use crate::store::{Patient, Peeked, StoreError};
 
 /// The last byte that any upload can have. A live read up to there is answered with what there is.
 const LAST: u64 = MAX_PART_SIZE * MAX_PARTS as u64 - 1;
@@ -18,7 +18,7 @@ const EDGE_LOOKS: u32 = 32;
 /// Looks into one object.
 #[derive(Debug)]
 pub struct Ranges<'a> {
-    store: &'a Store,
+    store: &'a Patient,
     /// What is looked into; pinned by the first answer.
     pub target: Target,
     /// The part size of the upload, once an answer named it.
@@ -48,7 +48,7 @@ pub enum Answer {
 impl<'a> Ranges<'a> {
     /// Begins to look into an object.
     #[must_use]
-    pub fn new(store: &'a Store, target: Target) -> Self {
+    pub fn new(store: &'a Patient, target: Target) -> Self {
         Self { store, target, part_size: None, started: None, requests: 0, bytes: 0, peeks: true, has_peeked: false }
     }
 
@@ -102,7 +102,7 @@ impl<'a> Ranges<'a> {
         if self.peeks && self.target.live {
             self.requests = self.requests.saturating_add(1);
             let Target { key, version, .. } = &self.target;
-            let peeked = self.target.retry.run(|_| self.store.peek(key, version.as_deref(), at, LAST)).await?;
+            let peeked = self.store.peek(key, version.as_deref(), at, LAST).await?;
             match peeked {
                 Peeked::Range(range) if range.first == at && range.last <= LAST => {
                     self.has_peeked = true;

@@ -17,7 +17,7 @@ use crate::media::fmp4::{Found, Fragment, Header, Run, Scanner, Track, TrackKind
 use crate::media::mpeg_ts;
 use crate::object::ranges::{Answer, Ranges};
 use crate::object::stretch::Target;
-use crate::store::Store;
+use crate::store::Patient;
 pub use error::SeekError;
 use look::Look;
 
@@ -81,7 +81,7 @@ pub struct Seeker<'a> {
 ///
 /// # Errors
 /// [`SeekError`]; above all when it is neither a fragmented MP4 nor a transport stream.
-pub async fn open(store: &Store, target: Target, finished: Option<u64>) -> Result<Opened<'_>, SeekError> {
+pub async fn open(store: &Patient, target: Target, finished: Option<u64>) -> Result<Opened<'_>, SeekError> {
     let mut ranges = Ranges::new(store, target);
     let mut scanner = Scanner::new();
     let mut beginning = Vec::new();

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::protocol::part::{PartNumber, PartSize};
 use crate::store::retry::{Failures, Retry};
-use crate::store::{Body, Fetched, Kind, Piece, Store, StoreError};
+use crate::store::{Body, Fetched, Kind, Patient, Piece, StoreError};
 
 /// How long to wait for the end of an answer whose last byte has come.
 const END: Duration = Duration::from_secs(1);
@@ -29,8 +29,6 @@ pub struct Target {
     pub etag: Option<String>,
     /// Whether to ask with the Live Read header.
     pub live: bool,
-    /// How long one request may keep failing.
-    pub retry: Retry,
 }
 
 impl Target {
@@ -134,23 +132,30 @@ pub enum End {
 
 /// Who answers requests: the store, or a script of a test.
 pub trait Door: Clone + Send + Sync + 'static {
-    /// Sends one request.
+    /// Sends one request, in one attempt.
     fn fetch(&self, target: &Target, piece: Piece) -> impl Future<Output = Result<Fetched, StoreError>> + Send;
 
     /// How messages name the object.
     fn object(&self, key: &str) -> String;
 
+    /// How long what is read may keep failing.
+    fn retry(&self) -> Retry;
+
     /// How long the middle of an answer may bring no byte.
     fn stall(&self) -> Duration;
 }
 
-impl Door for Store {
+impl Door for Patient {
     async fn fetch(&self, target: &Target, piece: Piece) -> Result<Fetched, StoreError> {
-        Store::fetch(self, &target.key, target.version.as_deref(), piece, target.live).await
+        self.once().fetch(&target.key, target.version.as_deref(), piece, target.live).await
     }
 
     fn object(&self, key: &str) -> String {
-        Store::object(self, key)
+        Patient::object(self, key)
+    }
+
+    fn retry(&self) -> Retry {
+        Patient::retry(self)
     }
 
     fn stall(&self) -> Duration {
@@ -160,7 +165,7 @@ impl Door for Store {
 
 /// A stretch that is being read; see the [module](self).
 #[derive(Debug)]
-pub struct Reading<D = Store> {
+pub struct Reading<D = Patient> {
     door: D,
     /// What is read: pinned by the first answer.
     pub target: Target,
@@ -184,7 +189,7 @@ impl<D: Door> Reading<D> {
             Stretch::Range { last, .. } => Some(last),
             Stretch::Part { .. } => None,
         };
-        let failures = target.retry.start();
+        let failures = door.retry().start();
         let (door, target, at) = (door.clone(), target.clone(), stretch.first());
         Self { door, target, requests: 0, stretch, at, last, failures, answer: None }
     }

@@ -124,14 +124,17 @@ impl Door for Script {
         format!("s3://b/{key}")
     }
 
+    fn retry(&self) -> Retry {
+        Retry { give_up_after: Duration::from_secs(600) }
+    }
+
     fn stall(&self) -> Duration {
         Duration::from_secs(20)
     }
 }
 
 fn target() -> Target {
-    let retry = Retry { give_up_after: Duration::from_secs(600) };
-    Target { key: "k".to_owned(), version: None, etag: None, live: true, retry }
+    Target { key: "k".to_owned(), version: None, etag: None, live: true }
 }
 
 /// Reads bytes 100 to 199; gives what came and how it ended.

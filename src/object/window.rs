@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::object::prefetch::{Fetch, Stretch, Target};
 use crate::protocol::part::{PartNumber, PartSize};
-use crate::store::Store;
+use crate::store::Patient;
 
 /// Bytes asked for at a time where the end of what is wanted may come any moment: the least, and the most.
 const LEAST: u64 = 128 << 10;
@@ -109,7 +109,7 @@ impl Window {
 
     /// Keeps as many fetches under way as the window is wide; false where no stretch is left to ask for. `finished` is the
     /// size of a finished object.
-    pub(crate) fn widen(&mut self, store: &Store, target: &Target, finished: Option<u64>) -> bool {
+    pub(crate) fn widen(&mut self, store: &Patient, target: &Target, finished: Option<u64>) -> bool {
         // Until the first answer has named the version there is nothing to pin the others to.
         let pinned = target.version.is_some() || target.etag.is_some();
         let width = if pinned { self.width } else { 1 };

@@ -19,7 +19,7 @@ use crate::protocol::key::numbered;
 use crate::reader::copy;
 use crate::reader::error::ReadError;
 use crate::reader::sink::Sink;
-use crate::store::{Body, Fetched, Head, OpenUpload, Piece, Store};
+use crate::store::{Body, Fetched, Head, OpenUpload, Patient, Piece};
 use crate::tool::progress::Progress;
 
 /// How often the next object is looked for: lists may be a moment behind.
@@ -42,7 +42,7 @@ pub struct Walked {
 /// # Errors
 /// [`ReadError`]; what was written before is a clean prefix of the stream.
 pub async fn read(
-    store: &Store,
+    store: &Patient,
     reading: &Reading,
     sink: &mut Sink,
     progress: &Arc<Progress>,
@@ -56,7 +56,7 @@ pub async fn read(
 }
 
 async fn walk(
-    store: &Store,
+    store: &Patient,
     reading: &Reading,
     sink: &mut Sink,
     progress: &Arc<Progress>,
@@ -144,16 +144,16 @@ impl Origin {
 ///
 /// `Last-Modified` of what was uploaded in parts is when that began; should a store mean the end, the list knew better.
 async fn origin(
-    store: &Store,
+    store: &Patient,
     reading: &Reading,
     version: Option<&str>,
     listed: Option<i64>,
 ) -> Result<Origin, ReadError> {
-    let (key, retry) = (&reading.wanted.key, reading.wanted.retry);
-    let mut head = retry.run(|_| store.head(key, version)).await?;
+    let key = &reading.wanted.key;
+    let mut head = store.head(key, version).await?;
     if head.is_none() && version.is_some() {
         // On stores whose upload ids are not version ids.
-        head = retry.run(|_| store.head(key, None)).await?;
+        head = store.head(key, None).await?;
     }
     let recording = head.as_ref().map_or(Recording::Unknown, |head| Recording::told(head.recording.as_ref()));
     let modified = head.and_then(|head| head.modified);
@@ -165,11 +165,11 @@ async fn origin(
 }
 
 /// The open uploads of the reading's key; none where they may not be listed.
-async fn open_uploads(store: &Store, reading: &Reading, may_list: &mut bool) -> Result<Vec<OpenUpload>, ReadError> {
+async fn open_uploads(store: &Patient, reading: &Reading, may_list: &mut bool) -> Result<Vec<OpenUpload>, ReadError> {
     if !*may_list {
         return Ok(Vec::new());
     }
-    match reading.wanted.retry.run(|_| store.open_uploads(&reading.wanted.key)).await {
+    match store.open_uploads(&reading.wanted.key).await {
         Ok(uploads) => Ok(uploads),
         Err(error) if may_not_list(&error) => {
             *may_list = false;
@@ -180,8 +180,13 @@ async fn open_uploads(store: &Store, reading: &Reading, may_list: &mut bool) -> 
 }
 
 /// The newest upload of the reading's key in which what was read goes on, open or complete.
-async fn find(store: &Store, reading: &Reading, read: &Origin, may_list: &mut bool) -> Result<Option<Next>, ReadError> {
-    let (key, retry) = (&reading.wanted.key, reading.wanted.retry);
+async fn find(
+    store: &Patient,
+    reading: &Reading,
+    read: &Origin,
+    may_list: &mut bool,
+) -> Result<Option<Next>, ReadError> {
+    let key = &reading.wanted.key;
     let object = store.object(key);
     if read.began.is_none() && !matches!(read.recording, Recording::Named(_)) {
         tracing::warn!(
@@ -195,7 +200,7 @@ async fn find(store: &Store, reading: &Reading, read: &Origin, may_list: &mut bo
             sleep(LOOK_AGAIN.min(reading.wanted.poll_interval)).await;
         }
         let uploads = open_uploads(store, reading, may_list).await?;
-        let head = retry.run(|_| store.head(key, None)).await?;
+        let head = store.head(key, None).await?;
         stale |= head.is_some() || !uploads.is_empty();
         let finished = head.clone().map(|head| (of_finished(&head), head)).filter(|(next, _)| read.goes_on_in(next));
         // What is open beside the finished piece of the same recording was left behind by a start whose answer was lost.
@@ -229,7 +234,7 @@ fn of_finished(head: &Head) -> Origin {
 
 /// The newest of these uploads in which what was read goes on.
 async fn newest_open(
-    store: &Store,
+    store: &Patient,
     reading: &Reading,
     read: &Origin,
     uploads: Vec<OpenUpload>,
@@ -239,7 +244,7 @@ async fn newest_open(
         let mut next = Origin { began: upload.started, recording: Recording::Unknown };
         if matches!(read.recording, Recording::Named(_)) {
             // A list tells no metadata. What is read of an upload that is open may.
-            let fetched = reading.wanted.retry.run(|_| store.fetch(key, Some(&upload.id), piece, true)).await;
+            let fetched = store.fetch(key, Some(&upload.id), piece, true).await;
             if let Fetched::Data(body) = fetched.map_err(LocateError::from)? {
                 next.recording = of_body(&body).recording;
             }
@@ -253,13 +258,13 @@ async fn newest_open(
 
 /// Looks for an open upload by a live read of one byte.
 async fn glance(
-    store: &Store,
+    store: &Patient,
     reading: &Reading,
     before: Option<Head>,
     read: &Origin,
 ) -> Result<Option<Next>, ReadError> {
     let (key, piece) = (&reading.wanted.key, Piece::Range { first: 0, last: 0 });
-    let fetched = reading.wanted.retry.run(|_| store.fetch(key, None, piece, true)).await.map_err(LocateError::from)?;
+    let fetched = store.fetch(key, None, piece, true).await.map_err(LocateError::from)?;
     let (version, began) = match fetched {
         Fetched::Data(body) if read.goes_on_in(&of_body(&body)) => (body.version, body.modified),
         // Nothing can be read of it yet: it has just been opened.

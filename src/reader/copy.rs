@@ -15,7 +15,7 @@ use crate::object::reading::Reading;
 use crate::reader::error::ReadError;
 use crate::reader::held::{self, Held, Match};
 use crate::reader::sink::{Sink, SinkError};
-use crate::store::Store;
+use crate::store::Patient;
 use crate::tool::progress::Progress;
 
 /// Copies the object to `sink` while it grows, from where the output ends (`held`); returns the size of the object.
@@ -23,7 +23,7 @@ use crate::tool::progress::Progress;
 /// # Errors
 /// [`ReadError`]; what was written before is a clean prefix of the object.
 pub async fn read(
-    store: &Store,
+    store: &Patient,
     reading: &Reading,
     held: Option<&Held>,
     sink: &mut Sink,
@@ -52,7 +52,7 @@ pub async fn read(
 /// # Errors
 /// As for [`read`].
 pub(crate) async fn object(
-    store: &Store,
+    store: &Patient,
     reading: &Reading,
     located: Located,
     stitch: &mut Stitch,
@@ -85,7 +85,7 @@ pub(crate) struct Begin {
 /// # Errors
 /// As for [`read`].
 pub(crate) async fn from(
-    store: &Store,
+    store: &Patient,
     reading: &Reading,
     located: Located,
     begin: Begin,
@@ -107,7 +107,7 @@ pub(crate) async fn from(
 /// # Errors
 /// [`ReadError`].
 pub(crate) async fn prepare<T>(
-    store: &Store,
+    store: &Patient,
     wanted: &Wanted,
     sink: &Sink,
     progress: &Progress,
@@ -126,7 +126,7 @@ pub(crate) async fn prepare<T>(
 /// # Errors
 /// [`ReadError`].
 pub async fn in_time<T>(
-    store: &Store,
+    store: &Patient,
     wanted: &Wanted,
     work: impl Future<Output = Result<T, ReadError>>,
 ) -> Result<T, ReadError> {
@@ -146,14 +146,14 @@ async fn over(limit: Option<Duration>) {
 }
 
 /// Finds what to read, and makes sure that it begins with what the output holds.
-async fn find(store: &Store, reading: &Reading, held: Option<&Held>) -> Result<Match, ReadError> {
+async fn find(store: &Patient, reading: &Reading, held: Option<&Held>) -> Result<Match, ReadError> {
     match held {
         Some(held) => Ok(held::find(store, &reading.wanted, held).await??),
         None => Ok(Match { located: locate(store, &reading.wanted).await?, part_size: None, etag: None }),
     }
 }
 
-fn tell(store: &Store, reading: &Reading, located: &Located, progress: &Progress) {
+fn tell(store: &Patient, reading: &Reading, located: &Located, progress: &Progress) {
     announce::reading(&store.object(&reading.wanted.key), located);
     if let Some(id) = &located.version {
         // The cell is empty for the first object, and stays as it is after that.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::object::locate::{LocateError, Located, Wanted, locate};
 use crate::object::stretch::{Target, collect};
-use crate::store::{Store, StoreError};
+use crate::store::{Patient, StoreError};
 
 /// Bytes that are compared at either end.
 const COMPARED: u64 = 64 << 10;
@@ -90,7 +90,7 @@ pub struct Match {
 ///
 /// # Errors
 /// [`HeldError`], or why the upload could not be looked for.
-pub async fn find(store: &Store, wanted: &Wanted, held: &Held) -> Result<Result<Match, HeldError>, LocateError> {
+pub async fn find(store: &Patient, wanted: &Wanted, held: &Held) -> Result<Result<Match, HeldError>, LocateError> {
     let located = match locate(store, &Wanted { wait: false, ..wanted.clone() }).await {
         Err(LocateError::Nothing(object)) => return Ok(Err(HeldError::Nothing { path: held.path.clone(), object })),
         other => other?,
@@ -107,7 +107,7 @@ pub async fn find(store: &Store, wanted: &Wanted, held: &Held) -> Result<Result<
 }
 
 /// Compares the ends of the file with the same places of one upload.
-async fn compare(store: &Store, wanted: &Wanted, held: &Held, mut located: Located) -> Result<Match, HeldError> {
+async fn compare(store: &Patient, wanted: &Wanted, held: &Held, mut located: Located) -> Result<Match, HeldError> {
     let other = |upload: &Option<String>, why: String| HeldError::Other {
         path: held.path.clone(),
         bytes: held.bytes,
@@ -125,7 +125,6 @@ async fn compare(store: &Store, wanted: &Wanted, held: &Held, mut located: Locat
         etag: None,
         // Even of a finished object: only an answer to this header names the part size.
         live: true,
-        retry: wanted.retry,
     };
     let end = held.bytes - held.bytes.min(COMPARED)..held.bytes;
     // A range that both ends share is asked for once.

@@ -21,7 +21,7 @@ use crate::object::stretch::Target;
 use crate::reader::copy::{self, Begin};
 use crate::reader::error::ReadError;
 use crate::reader::sink::Sink;
-use crate::store::Store;
+use crate::store::Patient;
 use crate::tool::progress::Progress;
 
 /// The first and the longest stretch of a transport stream that is searched backwards for an entrance.
@@ -50,7 +50,7 @@ impl Excerpt {
 /// # Errors
 /// [`ReadError`].
 pub async fn read(
-    store: &Store,
+    store: &Patient,
     reading: &Reading,
     excerpt: &Excerpt,
     sink: &mut Sink,
@@ -78,7 +78,7 @@ struct Prepared {
 }
 
 async fn copy(
-    store: &Store,
+    store: &Patient,
     reading: &Reading,
     prepared: Prepared,
     sink: &mut Sink,
@@ -96,7 +96,7 @@ async fn copy(
 /// # Errors
 /// [`ReadError`].
 pub(crate) async fn open<'a>(
-    store: &'a Store,
+    store: &'a Patient,
     wanted: &Wanted,
 ) -> Result<(Located, Result<Opened<'a>, SeekError>), ReadError> {
     let mut located = locate(store, &Wanted { wait: false, ..wanted.clone() }).await?;
@@ -106,7 +106,6 @@ pub(crate) async fn open<'a>(
         etag: None,
         // Even of a finished object: only an answer to this header names the part size.
         live: true,
-        retry: wanted.retry,
     };
     let opened = seek::open(store, target, located.finished).await;
     if let Ok(Opened::Fragments(seeker)) = &opened {
@@ -118,7 +117,7 @@ pub(crate) async fn open<'a>(
 }
 
 /// Finds the places.
-async fn prepare(store: &Store, reading: &Reading, excerpt: &Excerpt) -> Result<Prepared, ReadError> {
+async fn prepare(store: &Patient, reading: &Reading, excerpt: &Excerpt) -> Result<Prepared, ReadError> {
     let mut wanted = reading.wanted.clone();
     let mut too_early = false;
     let (located, opened) = loop {

@@ -12,7 +12,7 @@ use crate::object::locate::Wanted;
 use crate::object::seek::{Opened, SeekError, Seeker};
 use crate::reader::error::ReadError;
 use crate::reader::join::{self, Clock};
-use crate::store::Store;
+use crate::store::Patient;
 
 /// What the main track's fragments that were looked at are like.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,7 +38,7 @@ pub struct Report {
 ///
 /// # Errors
 /// [`ReadError`], above all where there is nothing, or no fragmented MP4.
-pub async fn examine(store: &Store, wanted: &Wanted) -> Result<Report, ReadError> {
+pub async fn examine(store: &Patient, wanted: &Wanted) -> Result<Report, ReadError> {
     let (located, opened) = join::open(store, wanted).await?;
     let mut seeker = match opened? {
         Opened::Fragments(seeker) => *seeker,

@@ -1,7 +1,7 @@
 //! How a [`Store`] comes to be: credentials, region, endpoint, addressing, and the client's settings.
 
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -27,7 +27,7 @@ use super::proxy::{Proxy, ProxyError};
 use super::retry::Retry;
 use super::tls::{self as trust, BundleError};
 use super::watch::Watch;
-use super::{Patience, Store, Tally};
+use super::{Patience, Shared, Store};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -151,15 +151,12 @@ impl Store {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .interceptor(Watch)
             .build();
+        let client = aws_sdk_s3::Client::from_conf(config);
+        let shared = Shared::new(client, parts_by_md5(plain), connection.access == Access::Anonymous);
         let store = Self {
-            client: Arc::new(RwLock::new(aws_sdk_s3::Client::from_conf(config))),
+            shared: Arc::new(shared),
             bucket: connection.bucket.clone(),
-            tally: Arc::new(Tally::default()),
-            granted: Arc::default(),
             patience: Patience::new(connection.stall_timeout),
-            proven: Arc::default(),
-            content_md5: parts_by_md5(plain),
-            anonymous: connection.access == Access::Anonymous,
         };
         Ok((store, Resolved { region: region.to_string(), endpoint: endpoint.map(|endpoint| endpoint.url) }))
     }

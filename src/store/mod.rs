@@ -1,7 +1,8 @@
 //! The one door to S3: the requests that the tools make, and answers in the tools' own terms.
 //!
-//! Nothing of the SDK's types passes this door. Each method sends one request (or the pages of one list) and does not
-//! retry: the SDK's own attempts are set to one, and [`crate::store::retry`] is the single place that decides about another.
+//! Nothing of the SDK's types passes this door. Each method of [`Store`] sends one request (or the pages of one list) and does
+//! not retry: the SDK's own attempts are set to one, and [`crate::store::retry`] is the single place that decides about
+//! another. [`Patient`] has the same requests and tries them again by its rules.
 //! "Not yet" and "absent" are answers of a read, not errors.
 
 mod connect;
@@ -14,6 +15,7 @@ mod granted;
 mod hearing;
 mod list;
 pub mod live_check;
+mod patient;
 mod proxy;
 mod read;
 pub mod retry;
@@ -37,6 +39,7 @@ pub use connect::{Access, ConnectError, Connection, Resolved};
 pub use cors::CorsRule;
 pub use error::StoreError;
 pub use list::{OpenUpload, StoredPart};
+pub use patient::Patient;
 pub use read::{Body, Fetched, Head, Peeked, Piece, Small};
 pub use sort::Kind;
 pub use tally::{Tally, Totals};
@@ -79,42 +82,68 @@ impl Patience {
     }
 }
 
-/// A bucket of a store, with the right credentials and settings to talk to it.
+/// A bucket of a store, with the right credentials and settings to talk to it. Cheap to clone: clones, and other buckets of
+/// the same store, share one connection. Each request is one attempt; see [`Store::patient`].
 #[derive(Debug, Clone)]
 pub struct Store {
-    client: Arc<RwLock<Client>>,
+    shared: Arc<Shared>,
     bucket: String,
-    tally: Arc<Tally>,
-    granted: Arc<granted::Granted>,
     patience: Patience,
+}
+
+/// What all buckets of one store have in common.
+#[derive(Debug)]
+struct Shared {
+    client: RwLock<Client>,
+    tally: Tally,
+    granted: granted::Granted,
     /// Whether parts carry `Content-MD5` over TLS in place of the signed SHA-256; see [`connect`].
     content_md5: bool,
     /// Whether requests are sent without credentials.
     anonymous: bool,
     /// Whether a store has answered properly before: then whatever else answers has only come in between.
-    proven: Arc<AtomicBool>,
+    proven: AtomicBool,
+}
+
+impl Shared {
+    fn new(client: Client, content_md5: bool, anonymous: bool) -> Self {
+        let (tally, granted, proven) = (Tally::default(), granted::Granted::default(), AtomicBool::default());
+        Self { client: RwLock::new(client), tally, granted, content_md5, anonymous, proven }
+    }
 }
 
 impl Store {
+    /// The same store and credentials, and this bucket of it.
+    #[must_use]
+    pub fn bucket_named(&self, bucket: &str) -> Self {
+        Self { bucket: bucket.to_owned(), ..self.clone() }
+    }
+
+    /// The same requests, each tried again as `retry` says.
+    #[must_use]
+    pub fn patient(&self, retry: retry::Retry) -> Patient {
+        Patient::new(self.clone(), retry)
+    }
+
     fn client(&self) -> Client {
-        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Has the credential provider asked again before the next request: what it gave last has expired.
     fn renew_credentials(&self) {
-        let mut client = self.client.write().unwrap_or_else(PoisonError::into_inner);
+        let mut client = self.shared.client.write().unwrap_or_else(PoisonError::into_inner);
         let cache = aws_sdk_s3::config::IdentityCache::lazy().build();
         *client = Client::from_conf(client.config().to_builder().identity_cache(cache).build());
-        self.granted.forget();
+        self.shared.granted.forget();
     }
 
     fn is_proven(&self) -> bool {
-        self.proven.load(Relaxed)
+        self.shared.proven.load(Relaxed)
     }
 
     /// Notes that it was a store that answered.
     fn prove(&self) {
-        self.proven.store(true, Relaxed);
+        self.shared.proven.store(true, Relaxed);
     }
 
     /// The bucket's name.
@@ -135,10 +164,10 @@ impl Store {
         self.patience
     }
 
-    /// How many requests of each kind have been sent so far.
+    /// How many requests of each kind have been sent so far, to all buckets of this store.
     #[must_use]
     pub fn requests(&self) -> Totals {
-        self.tally.totals()
+        self.shared.tally.totals()
     }
 }
 
@@ -147,17 +176,17 @@ impl Store {
 /// A macro because the SDK gives each operation an error type of its own.
 macro_rules! send {
     ($store:expr, $kind:ident, $doing:expr, $object:expr, $patience:expr, $request:expr) => {{
-        let right = $store.tally.$kind();
+        let right = $store.shared.tally.$kind();
         match tokio::time::timeout($patience, $request).await {
             Ok(Ok(answer)) => {
-                $store.granted.note(right, &$object);
+                $store.shared.granted.note(right, &$store.bucket, &$object);
                 $store.prove();
                 Ok(answer)
             }
             Ok(Err(error)) => {
                 let mut error = $crate::store::StoreError::from_sdk($doing, $object, &error, $store.is_proven());
-                error.allowed_before = $store.granted.before(right, &error.object);
-                error.anonymous = $store.anonymous;
+                error.allowed_before = $store.shared.granted.before(right, &$store.bucket, &error.object);
+                error.anonymous = $store.shared.anonymous;
                 if error.is_of_a_store() {
                     $store.prove();
                 }

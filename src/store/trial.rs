@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::human::shell::shell_word;
 use crate::protocol::part::PartSize;
 use crate::store::retry::Retry;
-use crate::store::{Kind, Store, StoreError};
+use crate::store::{Kind, Patient, StoreError};
 
 /// How long an abort may keep failing.
 const ABORT_PATIENCE: Duration = Duration::from_secs(30);
@@ -42,7 +42,7 @@ struct Running {
 
 /// A throw-away upload: where it lies, and its id once there is one.
 struct Throwaway {
-    store: Store,
+    store: Patient,
     key: String,
     id: Mutex<Option<String>>,
 }
@@ -77,17 +77,16 @@ impl Trial {
 }
 
 impl Trials {
-    /// Begins an upload under a key that begins with `beside` and goes on with `suffix`; tries as often as `retry` says.
+    /// Begins an upload under a key that begins with `beside` and goes on with `suffix`.
     ///
     /// # Errors
     /// [`StoreError`] for anything but success.
     pub async fn begin(
         &self,
-        store: &Store,
+        store: &Patient,
         beside: &str,
         suffix: &str,
         part_size: PartSize,
-        retry: Retry,
     ) -> Result<Trial, StoreError> {
         // A key has at most 1,024 bytes, and a character up to four.
         let beside: String = beside.chars().take(200).collect();
@@ -95,7 +94,7 @@ impl Trials {
         let place = Arc::new(Throwaway { store: store.clone(), key: key.clone(), id: Mutex::default() });
         let (begun, begins) = oneshot::channel();
         let (end, ends) = oneshot::channel();
-        let task = tokio::spawn(run(place.clone(), part_size, retry, begun, ends, self.closing.subscribe()));
+        let task = tokio::spawn(run(place.clone(), part_size, begun, ends, self.closing.subscribe()));
         self.note(Running { place, task });
         let upload_id = begins.await.unwrap_or_else(|_| {
             let doing = "starting the upload";
@@ -127,14 +126,13 @@ impl Trials {
 async fn run(
     place: Arc<Throwaway>,
     part_size: PartSize,
-    retry: Retry,
     begun: oneshot::Sender<Result<String, StoreError>>,
     ends: oneshot::Receiver<oneshot::Sender<Result<(), StoreError>>>,
     mut closing: watch::Receiver<bool>,
 ) {
     let unclear = AtomicBool::new(false);
-    let started = retry.run(async |_| {
-        let started = place.store.create_upload(&place.key, part_size, None, None).await;
+    let started = place.store.retry().run(async |_| {
+        let started = place.store.once().create_upload(&place.key, part_size, None, None).await;
         let lost = started.as_ref().is_err_and(|error| error.kind == Kind::Passing);
         unclear.fetch_or(lost, Relaxed);
         started
@@ -163,10 +161,10 @@ async fn run(
 impl Throwaway {
     /// Aborts the upload, and those that a lost answer to its start has left behind.
     async fn clean(&self, id: Option<String>, unclear: bool) -> Result<(), StoreError> {
-        let retry = Retry { give_up_after: ABORT_PATIENCE };
+        let store = self.store.once().patient(Retry { give_up_after: ABORT_PATIENCE });
         let mut ids: Vec<String> = id.into_iter().collect();
         if unclear {
-            match retry.run(|_| self.store.open_uploads(&self.key)).await {
+            match store.open_uploads(&self.key).await {
                 Ok(uploads) => {
                     ids.extend(uploads.into_iter().map(|upload| upload.id));
                     ids.sort_unstable();
@@ -176,7 +174,7 @@ impl Throwaway {
             }
         }
         for id in ids {
-            retry.run(|_| self.store.abort_upload(&self.key, &id)).await?;
+            store.abort_upload(&self.key, &id).await?;
         }
         Ok(())
     }
@@ -196,13 +194,14 @@ impl Throwaway {
 mod tests {
     use super::*;
     use crate::protocol::live_read::MIN_PART_SIZE;
+    use crate::store::Store;
     use crate::store::scripted::{self, Op, Reply, Shelf};
 
     const RETRY: Retry = Retry { give_up_after: Duration::from_secs(60) };
 
     async fn begin(trials: &Trials, store: &Store) -> Trial {
         let part_size = PartSize::new(MIN_PART_SIZE).expect("in range");
-        trials.begin(store, "live.mp4", "check", part_size, RETRY).await.expect("it begins")
+        trials.begin(&store.patient(RETRY), "live.mp4", "check", part_size).await.expect("it begins")
     }
 
     fn open(shelf: &Shelf, key: &str) -> usize {
@@ -260,7 +259,8 @@ mod tests {
         });
         let trials = Trials::default();
         let part_size = PartSize::new(MIN_PART_SIZE).expect("in range");
-        let begins = trials.begin(&store, "live.mp4", "check", part_size, RETRY);
+        let store = store.patient(RETRY);
+        let begins = trials.begin(&store, "live.mp4", "check", part_size);
         assert!(tokio::time::timeout(Duration::from_secs(1), begins).await.is_err());
         trials.finish(Duration::from_secs(10)).await;
         assert_eq!((shelf.count(Op::Create), shelf.count(Op::Abort)), (1, 1));

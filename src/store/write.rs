@@ -71,7 +71,7 @@ impl Store {
         let doing = format!("uploading part {number}");
         let request =
             self.client().upload_part().bucket(&self.bucket).key(key).upload_id(upload_id).part_number(number.as_i32());
-        let sent = if self.content_md5 {
+        let sent = if self.shared.content_md5 {
             let digest = Md5::digest(&body);
             let md5 = aws_smithy_types::base64::encode(digest);
             let request = request.content_md5(md5).body(ByteStream::from(body));

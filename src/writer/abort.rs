@@ -3,8 +3,7 @@
 
 use crate::human::sizes::show_bytes;
 use crate::object::locate::may_not_list;
-use crate::store::retry::Retry;
-use crate::store::{Kind, OpenUpload, Store, StoreError};
+use crate::store::{Kind, OpenUpload, Patient, Store, StoreError};
 
 /// An open upload, with what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +33,8 @@ impl std::fmt::Display for Candidate {
 ///
 /// # Errors
 /// [`StoreError`]. A key that may not list can still name an upload.
-pub async fn candidates(
-    store: &Store,
-    key: &str,
-    upload_id: Option<&str>,
-    retry: Retry,
-) -> Result<Vec<Candidate>, StoreError> {
-    let mut uploads = match (retry.run(|_| store.open_uploads(key)).await, upload_id) {
+pub async fn candidates(store: &Patient, key: &str, upload_id: Option<&str>) -> Result<Vec<Candidate>, StoreError> {
+    let mut uploads = match (store.open_uploads(key).await, upload_id) {
         (Ok(uploads), _) => uploads,
         (Err(error), Some(id)) if may_not_list(&error) => vec![OpenUpload { id: id.to_owned(), started: None }],
         (Err(error), _) => return Err(error),
@@ -48,7 +42,7 @@ pub async fn candidates(
     uploads.retain(|upload| upload_id.is_none_or(|id| upload.id == id));
     let mut found = Vec::with_capacity(uploads.len());
     for upload in uploads {
-        let parts = match retry.run(|_| store.parts(key, &upload.id)).await {
+        let parts = match store.parts(key, &upload.id).await {
             Ok(parts) => Some((parts.len(), parts.iter().map(|part| part.size).sum())),
             // Over since it was listed.
             Err(error) if error.kind == Kind::NoUpload => continue,
@@ -63,10 +57,10 @@ pub async fn candidates(
 }
 
 /// Cancels them all, and says so of each; false when one could not be.
-pub async fn cancel(store: &Store, key: &str, uploads: &[Candidate], retry: Retry) -> bool {
+pub async fn cancel(store: &Patient, key: &str, uploads: &[Candidate]) -> bool {
     let mut all = true;
     for Candidate { id, .. } in uploads {
-        match retry.run(|_| store.abort_upload(key, id)).await {
+        match store.abort_upload(key, id).await {
             Ok(()) => tracing::info!("cancelled the upload {id} of {}", store.object(key)),
             Err(error) => {
                 all = false;

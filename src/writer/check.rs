@@ -124,13 +124,14 @@ pub async fn check(
 async fn live_read(store: &Store, beside: &str, trials: &Trials, say: &mut dyn FnMut(Verdict, &'static str, String)) {
     let Ok(part_size) = PartSize::new(MIN_PART_SIZE) else { return };
     // What fails is reported, not tried again.
-    let trial = match trials.begin(store, beside, "check", part_size, Retry { give_up_after: Duration::ZERO }).await {
-        Ok(trial) => {
-            say(Verdict::Good, "write", "the key may start uploads".to_owned());
-            trial
-        }
-        Err(error) => return say(Verdict::Bad, "write", error.to_string()),
-    };
+    let trial =
+        match trials.begin(&store.patient(Retry { give_up_after: Duration::ZERO }), beside, "check", part_size).await {
+            Ok(trial) => {
+                say(Verdict::Good, "write", "the key may start uploads".to_owned());
+                trial
+            }
+            Err(error) => return say(Verdict::Bad, "write", error.to_string()),
+        };
     match live_check::look(store, &trial.key, &trial.upload_id).await {
         Ok(LiveRead::On) => {
             say(Verdict::Good, "Live Read", "on: uploads can be read while they are written".to_owned());

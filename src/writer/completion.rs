@@ -10,8 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::object::tap::End;
 use crate::protocol::part::PartNumber;
-use crate::store::retry::Retry;
-use crate::store::{ETag, Head, Kind, Store, StoreError};
+use crate::store::{ETag, Head, Kind, Patient, Store, StoreError};
 use crate::writer::cause::Cause;
 use crate::writer::ledger::{Ledger, WholeTag};
 use crate::writer::outbox::Outbox;
@@ -29,7 +28,7 @@ const FATE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits for all parts of `outbox`, then completes its upload; the size and the number of parts of the object.
 pub(crate) async fn complete(
-    store: &Store,
+    store: &Patient,
     plan: &Plan,
     key: &str,
     upload_id: &str,
@@ -37,7 +36,7 @@ pub(crate) async fn complete(
 ) -> Result<(u64, usize), Cause> {
     outbox.drain().await?;
     let parts = outbox.ledger.close(plan.part_size)?;
-    finish(store, plan.retry, key, upload_id, &outbox.ledger, &parts).await?;
+    finish(store, key, upload_id, &outbox.ledger, &parts).await?;
     let bytes = outbox.ledger.bytes();
     plan.taps.ended(upload_id, End::Completed { bytes });
     Ok((bytes, parts.len()))
@@ -45,22 +44,21 @@ pub(crate) async fn complete(
 
 /// Completes an upload out of these parts, which are those of the ledger.
 async fn finish(
-    store: &Store,
-    retry: Retry,
+    store: &Patient,
     key: &str,
     upload_id: &str,
     ledger: &Ledger,
     parts: &[(PartNumber, ETag)],
 ) -> Result<(), StoreError> {
-    let mut failures = retry.start();
+    let mut failures = store.retry().start();
     let (mut unclear, mut gone_since) = (false, None);
     loop {
-        let error = match store.complete_upload(key, upload_id, parts).await {
+        let error = match store.once().complete_upload(key, upload_id, parts).await {
             Ok(()) => break,
             Err(error) => error,
         };
         let looked = if may_have_passed(&error) || error.kind == Kind::NoUpload {
-            Some(look(store, key, upload_id, ledger).await)
+            Some(look(store.once(), key, upload_id, ledger).await)
         } else {
             None
         };
@@ -78,7 +76,9 @@ async fn finish(
             }
             Next::Again => sleep(failures.next_wait(error)?).await,
             Next::LookAgain => {
-                if gone_since.get_or_insert_with(Instant::now).elapsed() >= APPEARS_WITHIN.min(retry.give_up_after) {
+                if gone_since.get_or_insert_with(Instant::now).elapsed()
+                    >= APPEARS_WITHIN.min(store.retry().give_up_after)
+                {
                     return Err(error);
                 }
                 sleep(LOOK_AGAIN).await;
@@ -177,9 +177,9 @@ pub enum Fate {
 }
 
 /// Finds out what became of an upload that the store does not know any more.
-pub(crate) async fn fate(store: &Store, retry: Retry, key: &str, upload_id: &str, ledger: &Ledger) -> Fate {
-    let retry = Retry { give_up_after: retry.give_up_after.min(FATE_PATIENCE) };
-    match retry.run(|_| look(store, key, upload_id, ledger)).await {
+pub(crate) async fn fate(store: &Patient, key: &str, upload_id: &str, ledger: &Ledger) -> Fate {
+    let store = store.at_most(FATE_PATIENCE);
+    match store.retry().run(|_| look(store.once(), key, upload_id, ledger)).await {
         Ok(Seen::Ours(bytes)) => Fate::Completed(bytes),
         Ok(Seen::Another(bytes)) => Fate::Replaced(bytes),
         Ok(Seen::Nothing) => Fate::Aborted,
@@ -191,9 +191,11 @@ pub(crate) async fn fate(store: &Store, retry: Retry, key: &str, upload_id: &str
 mod tests {
     use super::*;
     use crate::protocol::part::PartSize;
+    use crate::store::retry::Retry;
     use crate::store::scripted::{self, Asked, Op, Reply, Shelf};
 
     const PART: u64 = 5_000_000;
+    const HOUR: Retry = Retry { give_up_after: Duration::from_secs(3600) };
 
     /// An upload of two parts with its ledger.
     async fn upload(store: &Store) -> (String, Ledger) {
@@ -209,9 +211,8 @@ mod tests {
     }
 
     async fn run(store: &Store, id: &str, ledger: &Ledger) -> Result<(), StoreError> {
-        let retry = Retry { give_up_after: Duration::from_secs(3600) };
         let parts = ledger.close(PartSize::new(PART).expect("in range")).expect("no gap");
-        finish(store, retry, "k", id, ledger, &parts).await
+        finish(&store.patient(HOUR), "k", id, ledger, &parts).await
     }
 
     /// A store whose upload ids are no versions, and which names none. Its object has the entity tag `tag`; once the upload
@@ -301,19 +302,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_upload_that_somebody_else_has_ended_is_known_for_what_it_became() {
-        let retry = Retry { give_up_after: Duration::from_secs(60) };
         let (store, shelf) = scripted::store();
         let (id, ledger) = upload(&store).await;
         shelf.abort(&id);
         assert_eq!(run(&store, &id, &ledger).await.expect_err("it is over").kind, Kind::NoUpload);
-        assert!(matches!(fate(&store, retry, "k", &id, &ledger).await, Fate::Aborted));
+        assert!(matches!(fate(&store.patient(HOUR), "k", &id, &ledger).await, Fate::Aborted));
         without_versions(&shelf, Some("another-2"), &ledger, |_, _| Reply::Honest);
-        assert!(matches!(fate(&store, retry, "k", &id, &ledger).await, Fate::Replaced(5_000_007)));
+        assert!(matches!(fate(&store.patient(HOUR), "k", &id, &ledger).await, Fate::Replaced(5_000_007)));
         shelf.script(|_, _| Reply::Honest);
         let (id, ledger) = upload(&store).await;
         shelf.complete(&id);
         run(&store, &id, &ledger).await.expect("it has become what it should");
-        assert!(matches!(fate(&store, retry, "k", &id, &ledger).await, Fate::Completed(5_000_007)));
+        assert!(matches!(fate(&store.patient(HOUR), "k", &id, &ledger).await, Fate::Completed(5_000_007)));
     }
 
     fn failing(kind: Kind, status: Option<u16>) -> StoreError {

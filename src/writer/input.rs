@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::protocol::part::PartSize;
-use crate::store::Store;
-use crate::store::retry::Retry;
+use crate::store::Patient;
 use crate::writer::kept::{KeptError, KeptFile};
 use crate::writer::resume::{self, Held, Input, ResumeError, Wanted};
 use crate::writer::source::{Source, SourceError, StopSignal};
@@ -81,14 +80,13 @@ impl InputSettings {
     /// [`ResumeError`]; nothing has been changed.
     pub async fn take_up(
         &self,
-        store: &Store,
+        store: &Patient,
         key: &str,
         asked: Option<PartSize>,
-        retry: Retry,
         source: &Source,
     ) -> Result<Option<Held>, ResumeError> {
         let Some(Resume { upload_id }) = &self.resume else { return Ok(None) };
-        let wanted = Wanted { key, upload_id: upload_id.as_deref(), part_size: asked, retry };
+        let wanted = Wanted { key, upload_id: upload_id.as_deref(), part_size: asked };
         let (wanted, input) = match (source.kept(), source.whole_file()) {
             (Some(kept), _) => (of_kept(&wanted, kept, store)?, Input::Kept(kept)),
             (None, Some(file)) => (wanted, Input::File(file, self.path())),
@@ -111,8 +109,8 @@ impl InputSettings {
 }
 
 /// What was kept belongs to one upload, and has its part size.
-fn of_kept<'a>(wanted: &Wanted<'a>, kept: &'a KeptFile, store: &Store) -> Result<Wanted<'a>, ResumeError> {
-    let Wanted { key, upload_id, part_size, retry } = *wanted;
+fn of_kept<'a>(wanted: &Wanted<'a>, kept: &'a KeptFile, store: &Patient) -> Result<Wanted<'a>, ResumeError> {
+    let Wanted { key, upload_id, part_size } = *wanted;
     let label = &kept.label;
     kept.goes_with(key, upload_id).map_err(|why| ResumeError::NotOfIt {
         path: kept.path.clone(),
@@ -120,5 +118,5 @@ fn of_kept<'a>(wanted: &Wanted<'a>, kept: &'a KeptFile, store: &Store) -> Result
         id: upload_id.unwrap_or(&label.upload_id).to_owned(),
         why,
     })?;
-    Ok(Wanted { key, upload_id: Some(&label.upload_id), part_size: part_size.or(Some(label.part_size)), retry })
+    Ok(Wanted { key, upload_id: Some(&label.upload_id), part_size: part_size.or(Some(label.part_size)) })
 }

@@ -27,8 +27,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::human::sizes::show_bytes;
 use crate::protocol::part::{PartNumber, PartSize};
-use crate::store::retry::Retry;
-use crate::store::{ETag, Store, StoreError};
+use crate::store::{ETag, Patient, StoreError};
 use crate::tool::progress::Progress;
 use crate::writer::kept::Content;
 use crate::writer::ledger::Ledger;
@@ -60,13 +59,11 @@ const WARN_AGAIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct Address {
     /// The store.
-    pub store: Store,
+    pub store: Patient,
     /// The object's key.
     pub key: String,
     /// The upload.
     pub upload_id: String,
-    /// How long one part may keep failing.
-    pub retry: Retry,
 }
 
 /// Why a part did not reach the store.

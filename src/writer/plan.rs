@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use crate::object::tap::Taps;
 use crate::protocol::part::PartSize;
-use crate::store::retry::Retry;
-use crate::store::{Store, StoreError};
+use crate::store::{Patient, StoreError};
 use crate::tool::progress::Progress;
 use crate::writer::kept::{self, Kept, Label, Rest};
 use crate::writer::outbox::{Address, Outbox};
@@ -24,8 +23,6 @@ pub struct Plan {
     pub concurrency: usize,
     /// Stored with the object.
     pub content_type: Option<String>,
-    /// How long one request may keep failing.
-    pub retry: Retry,
     /// Where input waits while the store is away.
     pub spool: SpoolSettings,
     /// Turns true when all is to end at once.
@@ -38,14 +35,19 @@ pub struct Plan {
 
 impl Plan {
     /// Starts an upload of `key` and gives its id. `recording` names the recording that goes into several objects.
-    pub(crate) async fn create(&self, store: &Store, key: &str, recording: Option<&str>) -> Result<String, StoreError> {
-        self.retry.run(|_| store.create_upload(key, self.part_size, self.content_type.as_deref(), recording)).await
+    pub(crate) async fn create(
+        &self,
+        store: &Patient,
+        key: &str,
+        recording: Option<&str>,
+    ) -> Result<String, StoreError> {
+        store.create_upload(key, self.part_size, self.content_type.as_deref(), recording).await
     }
 
     /// The sender of early tail parts; `None` if they are not asked for.
-    pub(crate) fn tail_sender(&self, store: &Store, progress: &Progress) -> Option<TailSender> {
+    pub(crate) fn tail_sender(&self, store: &Patient, progress: &Progress) -> Option<TailSender> {
         let trials = &progress.trials;
-        self.tail.map(|settings| TailSender::start(settings, store, &self.key, self.part_size, self.retry, trials))
+        self.tail.map(|settings| TailSender::start(settings, store, &self.key, self.part_size, trials))
     }
 
     /// Where input of `source` may wait on disk. A file can wait for the store by itself: only what comes through a pipe
@@ -77,14 +79,14 @@ impl Plan {
     /// An outbox for the upload `upload_id` of `key`.
     pub(crate) fn outbox(
         &self,
-        store: &Store,
+        store: &Patient,
         key: &str,
         upload_id: &str,
         spool: Option<Spool>,
         progress: &Arc<Progress>,
     ) -> Outbox {
         let (key, upload_id) = (key.to_owned(), upload_id.to_owned());
-        let address = Address { store: store.clone(), key, upload_id, retry: self.retry };
+        let address = Address { store: store.clone(), key, upload_id };
         Outbox::new(address, self.part_size, self.concurrency, spool, progress.clone())
     }
 }

@@ -18,7 +18,7 @@ pub use self::find::Wanted;
 use self::find::{newest, part_size};
 pub use self::read_back::read_back;
 use crate::protocol::part::{PartNumber, PartSize};
-use crate::store::{ETag, Kind, Store, StoredPart};
+use crate::store::{ETag, Kind, Patient, StoredPart};
 use crate::writer::kept::KeptFile;
 use crate::writer::ledger::Ledger;
 
@@ -69,12 +69,12 @@ pub enum Input<'a> {
 /// # Errors
 /// [`ResumeError`]; nothing has been changed.
 pub async fn take_up(
-    store: &Store,
+    store: &Patient,
     wanted: &Wanted<'_>,
     default: PartSize,
     input: Input<'_>,
 ) -> Result<Option<Held>, ResumeError> {
-    let (object, retry) = (store.object(wanted.key), wanted.retry);
+    let object = store.object(wanted.key);
     let id = match wanted.upload_id {
         Some(id) => id.to_owned(),
         None => match newest(store, wanted, &object).await? {
@@ -82,7 +82,7 @@ pub async fn take_up(
             None => return Ok(None),
         },
     };
-    let parts = match retry.run(|_| store.parts(wanted.key, &id)).await {
+    let parts = match store.parts(wanted.key, &id).await {
         Err(error) if error.kind == Kind::NoUpload => {
             return match wanted.upload_id {
                 Some(_) => Err(ResumeError::NotOpen { object, id }),

@@ -23,7 +23,7 @@ pub use self::outcome::{Complete, RollError, Rolled, Unfinished};
 pub use self::policy::Rollover;
 use self::roller::{Context, Roller};
 use self::staging::Staging;
-use crate::store::Store;
+use crate::store::Patient;
 use crate::tool::progress::Progress;
 use crate::writer::abort;
 use crate::writer::at_once::until_the_end;
@@ -37,7 +37,7 @@ use crate::writer::upload::warn_without_live_read;
 /// # Errors
 /// [`RollError`]; what the store holds by then stays there, in uploads that are left open.
 pub async fn write(
-    store: &Store,
+    store: &Patient,
     plan: &Plan,
     rollover: Rollover,
     source: &mut Source,
@@ -52,7 +52,7 @@ pub async fn write(
     // The cell is empty: this is the only place that sets it.
     drop(progress.upload.set(id.clone()));
     let look = tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), id.clone()));
-    tokio::spawn(abort::warn_of_others(store.clone(), plan.key.clone(), id.clone()));
+    tokio::spawn(abort::warn_of_others(store.once().clone(), plan.key.clone(), id.clone()));
 
     let context = Context { store, plan, spool, progress, recording };
     let mut roller = Roller::new(context, rollover, id, look);

@@ -22,7 +22,7 @@ use crate::object::tap::{End, Opening, Tapped};
 use crate::protocol::limits;
 use crate::protocol::live_read::MAX_PARTS;
 use crate::protocol::part::PartNumber;
-use crate::store::Store;
+use crate::store::Patient;
 use crate::store::live_check::{self, LiveRead};
 use crate::tool::progress::Progress;
 use crate::writer::abort;
@@ -84,7 +84,7 @@ impl std::error::Error for WriteError {}
 /// # Errors
 /// [`WriteError`]; what the store holds by then stays there, in an upload that is left open.
 pub async fn write(
-    store: &Store,
+    store: &Patient,
     plan: &Plan,
     held: Option<Held>,
     source: &mut Source,
@@ -102,7 +102,7 @@ pub async fn write(
     } else {
         let id = plan.create(store, &plan.key, None).await.map_err(|error| fresh(error.into()))?;
         tracing::info!("uploading to {object} in parts of {part_size} bytes, upload id {id}");
-        others = Some(tokio::spawn(abort::warn_of_others(store.clone(), plan.key.clone(), id.clone())));
+        others = Some(tokio::spawn(abort::warn_of_others(store.once().clone(), plan.key.clone(), id.clone())));
         id
     };
     // So that a second request to stop can name the upload. Nobody else sets the cell, so this cannot fail.
@@ -140,8 +140,8 @@ pub async fn write(
 }
 
 /// Says in plain words when readers will see nothing of this upload before its end.
-pub(crate) async fn warn_without_live_read(store: Store, key: String, upload_id: String) {
-    match live_check::look(&store, &key, &upload_id).await {
+pub(crate) async fn warn_without_live_read(store: Patient, key: String, upload_id: String) {
+    match live_check::look(store.once(), &key, &upload_id).await {
         Ok(LiveRead::On) => tracing::debug!("Live Read is on"),
         Ok(LiveRead::Off) => tracing::warn!(
             "this store does not let {} be read while it is being written (no Live Read on this account or bucket): \
@@ -155,7 +155,7 @@ pub(crate) async fn warn_without_live_read(store: Store, key: String, upload_id:
 
 /// The input on its way through one upload.
 struct Uploader<'a> {
-    store: &'a Store,
+    store: &'a Patient,
     plan: &'a Plan,
     upload_id: &'a str,
     progress: &'a Arc<Progress>,
@@ -183,7 +183,7 @@ struct HeldBack {
 
 impl<'a> Uploader<'a> {
     fn new(
-        store: &'a Store,
+        store: &'a Patient,
         plan: &'a Plan,
         upload_id: &'a str,
         fresh: bool,
@@ -218,7 +218,7 @@ impl<'a> Uploader<'a> {
         let kept = if keep { self.plan.keep(&self.outbox, rest, self.plan.part_size).await } else { None };
         let (id, ledger) = (self.upload_id.to_owned(), &self.outbox.ledger);
         if cause.says_over() {
-            let fate = completion::fate(self.store, self.plan.retry, &self.plan.key, &id, ledger);
+            let fate = completion::fate(self.store, &self.plan.key, &id, ledger);
             if let Some(fate) = unless_at_once(fate, &self.plan.at_once).await {
                 return WriteError { cause, left_open: None, over: Some((id, fate)), completed: None, kept };
             }
@@ -246,7 +246,7 @@ impl<'a> Uploader<'a> {
             release(&mut self.outbox, &mut self.held_back);
             if let Some(tail) = tail {
                 let plan = self.plan;
-                resume::read_back(self.store, &plan.key, self.upload_id, &tail, plan.retry, &mut buffer).await?;
+                resume::read_back(self.store, &plan.key, self.upload_id, &tail, &mut buffer).await?;
             }
             let kept = buffer.filled().len();
             // Only the highest part may be short.
@@ -295,7 +295,7 @@ impl<'a> Uploader<'a> {
             // Stop the check for Live Read first: an aborted upload answers 404, which it would take for Live Read being off.
             self.look.abort();
             drop((&mut self.look).await);
-            plan.retry.run(|_| self.store.abort_upload(&plan.key, self.upload_id)).await?;
+            self.store.abort_upload(&plan.key, self.upload_id).await?;
             plan.taps.ended(self.upload_id, End::Unfinished);
             return Ok(Ended::Empty);
         }

@@ -11,13 +11,13 @@ use crate::reader::error::ReadError;
 use crate::reader::held::Held;
 use crate::reader::sink::{Sink, SinkError};
 use crate::reader::{chain, copy, join};
-use crate::store::Store;
+use crate::store::Patient;
 use crate::tool::exit::Exit;
 use crate::tool::progress::{self, Progress};
 use crate::tool::stats::Stats;
 
 /// Does the job.
-pub async fn copy(job: &CopyJob, store: &Store, console: &Console) -> Exit {
+pub async fn copy(job: &CopyJob, store: &Patient, console: &Console) -> Exit {
     let progress = Arc::new(Progress::default());
     let (mut sink, held) = match job.output.open(&progress).await {
         Ok(opened) => opened,
@@ -26,7 +26,7 @@ pub async fn copy(job: &CopyJob, store: &Store, console: &Console) -> Exit {
             return Exit::Failed;
         }
     };
-    let figures = job.stats.as_deref().map(|path: &Path| Stats::start(path, store, &progress, figures::facts));
+    let figures = job.stats.as_deref().map(|path: &Path| Stats::start(path, store.once(), &progress, figures::facts));
     let _figures = match figures.transpose() {
         Ok(figures) => figures,
         Err(error) => {
@@ -53,7 +53,7 @@ pub async fn copy(job: &CopyJob, store: &Store, console: &Console) -> Exit {
 /// Copies what is asked for; bytes and objects.
 async fn read(
     job: &CopyJob,
-    store: &Store,
+    store: &Patient,
     held: Option<&Held>,
     sink: &mut Sink,
     progress: &Arc<Progress>,

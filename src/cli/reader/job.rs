@@ -7,7 +7,6 @@ use crate::object::locate::Wanted;
 use crate::object::reading::Reading;
 use crate::reader::join::Excerpt;
 use crate::reader::output::Output;
-use crate::store::retry::Retry;
 
 /// What to do.
 #[derive(Debug)]
@@ -64,7 +63,6 @@ impl Job {
             wait: !args.no_wait,
             poll_interval: args.poll_interval.unwrap_or(POLL_INTERVAL),
             timeout: args.timeout,
-            retry: Retry { give_up_after: args.common.retry_timeout },
         };
         if args.probe {
             return Self::Probe { wanted, json: args.json };
@@ -103,6 +101,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::store::Access;
 
     fn job(line: &str) -> Job {
         let args = ReaderArgs::try_parse_from(std::iter::once("reader").chain(line.split_whitespace()));
@@ -177,9 +176,19 @@ mod tests {
             assert_eq!((reading.wanted.poll_interval, reading.strict_poll), (interval, strict), "{line}");
             assert_eq!((reading.wanted.wait, reading.by_part), (wait, by_part), "{line}");
         }
-        let reading = copy("k --timeout 9 --retry-timeout 7s --chunk-size 1MiB --queue-size 2 --upload-id u").reading;
+        let reading = copy("k --timeout 9 --chunk-size 1MiB --queue-size 2 --upload-id u").reading;
         assert_eq!((reading.timeout, reading.wanted.timeout), (Some(seconds(9)), Some(seconds(9))));
         assert_eq!((reading.chunk_size, reading.queue_size), (1 << 20, 2));
-        assert_eq!((reading.wanted.upload_id.as_deref(), reading.wanted.retry.give_up_after), (Some("u"), seconds(7)));
+        assert_eq!(reading.wanted.upload_id.as_deref(), Some("u"));
+    }
+
+    #[test]
+    fn requests_are_tried_again_for_as_long_as_was_asked() {
+        let connection = |line: &str| {
+            let args = ReaderArgs::try_parse_from(std::iter::once("reader").chain(line.split_whitespace()));
+            args.expect("it parses").common.connection(Access::Anonymous).expect("a connection")
+        };
+        assert_eq!(connection("k -b b").retry.give_up_after, Duration::from_secs(3600));
+        assert_eq!(connection("k -b b --retry-timeout 7s").retry.give_up_after, Duration::from_secs(7));
     }
 }

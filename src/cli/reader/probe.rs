@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use crate::object::locate::Wanted;
 use crate::reader::{copy, probe};
-use crate::store::Store;
+use crate::store::Patient;
 use crate::tool::exit::Exit;
 
 /// Looks at what `wanted` names, and writes what is in it to standard output.
-pub async fn probe(wanted: &Wanted, json: bool, store: &Store) -> Exit {
+pub async fn probe(wanted: &Wanted, json: bool, store: &Patient) -> Exit {
     let report = match copy::in_time(store, wanted, Box::pin(probe::examine(store, wanted))).await {
         Ok(report) => report,
         Err(error) => {

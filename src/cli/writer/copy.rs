@@ -11,7 +11,7 @@ use crate::hls::{self, Ending, Hls};
 use crate::message::logging::Console;
 use crate::object::tap::Tap;
 use crate::protocol::part::PartSize;
-use crate::store::{Connection, Store};
+use crate::store::{Connection, Patient, Store};
 use crate::tool::exit::Exit;
 use crate::tool::progress::{self, Progress};
 use crate::tool::stats::Stats;
@@ -42,7 +42,7 @@ pub async fn copy(
     progress: &Arc<Progress>,
 ) -> Exit {
     let store = match Store::connect(connection).await {
-        Ok((store, _)) => store,
+        Ok((store, _)) => store.patient(connection.retry),
         Err(error) => {
             tracing::error!("{error}");
             return Exit::Failed;
@@ -76,7 +76,7 @@ impl Ready {
 }
 
 /// Opens all that is needed; says what cannot be.
-async fn prepare(job: &CopyJob, store: &Store, stop: StopSignal, progress: &Arc<Progress>) -> Result<Ready, Exit> {
+async fn prepare(job: &CopyJob, store: &Patient, stop: StopSignal, progress: &Arc<Progress>) -> Result<Ready, Exit> {
     let source = match job.input.open(stop).await {
         Ok(source) => source,
         Err(InputError::Source(error @ SourceError::Unopened(_))) => {
@@ -88,11 +88,11 @@ async fn prepare(job: &CopyJob, store: &Store, stop: StopSignal, progress: &Arc<
             return Err(Exit::Failed);
         }
     };
-    let held = job.input.take_up(store, &job.key, job.part_size, job.retry, &source).await.map_err(|error| {
+    let held = job.input.take_up(store, &job.key, job.part_size, &source).await.map_err(|error| {
         tracing::error!("{}", tell::not_taken_up(&error, job.input.kept.as_deref(), &job.words));
         Exit::Failed
     })?;
-    let figures = job.stats.as_deref().map(|path: &Path| Stats::start(path, store, progress, figures::facts));
+    let figures = job.stats.as_deref().map(|path: &Path| Stats::start(path, store.once(), progress, figures::facts));
     let figures = figures.transpose().map_err(|error| {
         tracing::error!("{error}; nothing has been uploaded");
         Exit::Failed
@@ -101,19 +101,18 @@ async fn prepare(job: &CopyJob, store: &Store, stop: StopSignal, progress: &Arc<
 }
 
 /// What the writer goes by, and the end of the playlists that it starts.
-fn plan(job: &CopyJob, store: &Store, ready: &Ready, at_once: StopSignal) -> (Plan, Option<Ending>) {
+fn plan(job: &CopyJob, store: &Patient, ready: &Ready, at_once: StopSignal) -> (Plan, Option<Ending>) {
     let Ready { source, held, .. } = ready;
     let held = held.as_ref().map(|held| held.part_size);
     let kept = source.kept().map(|kept| kept.label.part_size);
     let part_size = part_size(held, job.part_size, kept);
     let playlist = job.playlist.clone().map(|settings| hls::Settings { part_size: part_size.get(), ..settings });
-    let (hls, ending) = playlist.map(|settings| Hls::start(store.clone(), settings)).unzip();
+    let (hls, ending) = playlist.map(|settings| Hls::start(store.once().clone(), settings)).unzip();
     let plan = Plan {
         key: job.key.clone(),
         part_size,
         concurrency: job.concurrency,
         content_type: job.content_type.clone(),
-        retry: job.retry,
         spool: spool_dir::settings(job.spool_dir.clone(), job.spool_limit, source),
         at_once,
         taps: hls.into_iter().map(|hls| Arc::new(hls) as Arc<dyn Tap>).collect(),
@@ -129,7 +128,7 @@ fn part_size(held: Option<PartSize>, asked: Option<PartSize>, kept: Option<PartS
 }
 
 /// Uploads all of the input, and says how that ended.
-async fn upload(job: &CopyJob, store: &Store, plan: &Plan, ready: &mut Ready, progress: &Arc<Progress>) -> Exit {
+async fn upload(job: &CopyJob, store: &Patient, plan: &Plan, ready: &mut Ready, progress: &Arc<Progress>) -> Exit {
     let bill = || figures::bill(progress, &store.requests(), plan.tail.is_some());
     let source = &mut ready.source;
     let said = if let Some(rollover) = job.rollover {

@@ -7,8 +7,7 @@ use crate::cli::tell;
 use crate::cli::writer::job::Errand;
 use crate::hls;
 use crate::hls::rebuild;
-use crate::store::retry::Retry;
-use crate::store::{Connection, Resolved, Store};
+use crate::store::{Connection, Patient, Resolved, Store};
 use crate::tool::exit::Exit;
 use crate::tool::progress::Progress;
 use crate::writer::check::{self, Verdict};
@@ -16,6 +15,7 @@ use crate::writer::{abort, setup_cors};
 
 /// Runs the errand, and says how it went.
 pub async fn run(errand: Errand, mut connection: Connection, progress: &Progress) -> Exit {
+    let retry = connection.retry;
     if matches!(errand, Errand::Check { .. }) {
         // It is to say what is wrong now.
         connection.retry.give_up_after = Duration::ZERO;
@@ -27,11 +27,12 @@ pub async fn run(errand: Errand, mut connection: Connection, progress: &Progress
             return Exit::Failed;
         }
     };
+    let patient = store.patient(retry);
     match errand {
         Errand::Check { key } => check(&store, &resolved, key.as_deref(), progress).await,
-        Errand::SetupCors { origins, yes, retry } => set_cors(&store, &origins, yes, retry).await,
-        Errand::Abort { key, upload_id, yes, retry } => cancel(&store, &key, upload_id.as_deref(), yes, retry).await,
-        Errand::Rebuild { key, playlist, retry } => rebuild(&store, &key, &playlist, retry).await,
+        Errand::SetupCors { origins, yes } => set_cors(&patient, &origins, yes).await,
+        Errand::Abort { key, upload_id, yes } => cancel(&patient, &key, upload_id.as_deref(), yes).await,
+        Errand::Rebuild { key, playlist } => rebuild(&patient, &key, &playlist).await,
     }
 }
 
@@ -47,16 +48,16 @@ async fn check(store: &Store, resolved: &Resolved, key: Option<&str>, progress: 
 }
 
 /// `--hls-rebuild`: writes the playlist of what is there.
-async fn rebuild(store: &Store, key: &str, playlist: &hls::Settings, retry: Retry) -> Exit {
-    let said = tell::rebuilt(&store.object(&playlist.key), &rebuild::rebuild(store, key, playlist, retry).await);
+async fn rebuild(store: &Patient, key: &str, playlist: &hls::Settings) -> Exit {
+    let said = tell::rebuilt(&store.object(&playlist.key), &rebuild::rebuild(store, key, playlist).await);
     said.say();
     said.exit()
 }
 
 /// `--abort`: shows what is open, asks, and cancels it.
-async fn cancel(store: &Store, key: &str, upload_id: Option<&str>, yes: bool, retry: Retry) -> Exit {
+async fn cancel(store: &Patient, key: &str, upload_id: Option<&str>, yes: bool) -> Exit {
     let object = store.object(key);
-    let uploads = match abort::candidates(store, key, upload_id, retry).await {
+    let uploads = match abort::candidates(store, key, upload_id).await {
         Ok(uploads) => uploads,
         Err(error) => {
             tracing::error!("{error} Nothing has been cancelled");
@@ -75,13 +76,13 @@ async fn cancel(store: &Store, key: &str, upload_id: Option<&str>, yes: bool, re
     if let Some(exit) = refused(yes, &question, "nothing has been cancelled").await {
         return exit;
     }
-    if abort::cancel(store, key, &uploads, retry).await { Exit::Done } else { Exit::Failed }
+    if abort::cancel(store, key, &uploads).await { Exit::Done } else { Exit::Failed }
 }
 
 /// `--setup-cors`: shows the rules as they will be, asks, and sets them.
-async fn set_cors(store: &Store, origins: &[String], yes: bool, retry: Retry) -> Exit {
+async fn set_cors(store: &Patient, origins: &[String], yes: bool) -> Exit {
     let bucket = store.bucket();
-    let there = match retry.run(|_| store.cors()).await {
+    let there = match store.cors().await {
         Ok(there) => there,
         Err(error) => {
             tracing::error!("{error} Nothing has been changed");
@@ -98,7 +99,7 @@ async fn set_cors(store: &Store, origins: &[String], yes: bool, retry: Retry) ->
     if let Some(exit) = refused(yes, "Set these CORS rules?", "nothing has been changed").await {
         return exit;
     }
-    if let Err(error) = retry.run(|_| store.set_cors(&wanted)).await {
+    if let Err(error) = store.set_cors(&wanted).await {
         tracing::error!("{error}");
         return Exit::Failed;
     }

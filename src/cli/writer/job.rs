@@ -10,7 +10,6 @@ use crate::human::shell::shell_word;
 use crate::protocol::content_type::content_type_of;
 use crate::protocol::part::PartSize;
 use crate::store::Connection;
-use crate::store::retry::Retry;
 use crate::writer::input::{InputSettings, Resume, Where};
 use crate::writer::rollover::Rollover;
 use crate::writer::tail::TailSettings;
@@ -38,8 +37,6 @@ pub enum Errand {
         origins: Vec<String>,
         /// Do not ask.
         yes: bool,
-        /// How long one request may keep failing.
-        retry: Retry,
     },
     /// `--abort`: cancel open uploads.
     Abort {
@@ -49,8 +46,6 @@ pub enum Errand {
         upload_id: Option<String>,
         /// Do not ask.
         yes: bool,
-        /// How long one request may keep failing.
-        retry: Retry,
     },
     /// `--hls-rebuild`: write the playlist of what is there.
     Rebuild {
@@ -58,8 +53,6 @@ pub enum Errand {
         key: String,
         /// The playlist.
         playlist: hls::Settings,
-        /// How long one request may keep failing.
-        retry: Retry,
     },
 }
 
@@ -76,8 +69,6 @@ pub struct CopyJob {
     pub part_size: Option<PartSize>,
     /// Parts in flight at once, at least one.
     pub concurrency: usize,
-    /// How long one request may keep failing.
-    pub retry: Retry,
     /// Where input waits while the store is away, where that is named.
     pub spool_dir: Option<PathBuf>,
     /// The most that may wait there.
@@ -102,30 +93,23 @@ impl Job {
     /// # Errors
     /// In words, for settings that do not go together.
     pub fn of(args: WriterArgs, connection: &Connection, usual_bucket: Option<&str>) -> Result<Self, String> {
-        let retry = Retry { give_up_after: args.common.retry_timeout };
         let playlist = playlist(&args);
         let key = args.key.clone().unwrap_or_default();
         Ok(Self::Errand(match playlist {
             _ if args.check => Errand::Check { key: args.key },
-            _ if !args.setup_cors.is_empty() => Errand::SetupCors { origins: args.setup_cors, yes: args.yes, retry },
-            _ if args.abort => Errand::Abort { key, upload_id: args.upload_id, yes: args.yes, retry },
-            Some(playlist) if args.hls_rebuild => Errand::Rebuild { key, playlist, retry },
+            _ if !args.setup_cors.is_empty() => Errand::SetupCors { origins: args.setup_cors, yes: args.yes },
+            _ if args.abort => Errand::Abort { key, upload_id: args.upload_id, yes: args.yes },
+            Some(playlist) if args.hls_rebuild => Errand::Rebuild { key, playlist },
             playlist => {
                 let words = Words::of(&key, &args.file, connection, usual_bucket);
-                return CopyJob::of(args, key, playlist, retry, words).map(|job| Self::Copy(Box::new(job)));
+                return CopyJob::of(args, key, playlist, words).map(|job| Self::Copy(Box::new(job)));
             }
         }))
     }
 }
 
 impl CopyJob {
-    fn of(
-        args: WriterArgs,
-        key: String,
-        playlist: Option<hls::Settings>,
-        retry: Retry,
-        words: Words,
-    ) -> Result<Self, String> {
+    fn of(args: WriterArgs, key: String, playlist: Option<hls::Settings>, words: Words) -> Result<Self, String> {
         if let Some(rollover) = args.rollover {
             rollover.check(args.part_size.unwrap_or(PartSize::DEFAULT))?;
         }
@@ -139,7 +123,6 @@ impl CopyJob {
             input: InputSettings { from, kept: args.kept, resume },
             part_size: args.part_size,
             concurrency: usize::from(args.concurrency),
-            retry,
             spool_dir: args.spool_dir,
             spool_limit: args.spool_limit,
             tail: args.max_latency.map(|max_latency| TailSettings { max_latency, max_amplification }),
@@ -179,6 +162,7 @@ mod tests {
 
     use super::*;
     use crate::store::Access;
+    use crate::store::retry::Retry;
 
     fn connection() -> Connection {
         let (bucket, access, retry) = ("b".to_owned(), Access::Credentials, Retry { give_up_after: Duration::ZERO });
@@ -224,10 +208,9 @@ mod tests {
 
     #[test]
     fn an_errand_has_what_it_needs() {
-        let abort = job("k --abort --upload-id u --yes --retry-timeout 7s").expect("a job");
-        let Job::Errand(Errand::Abort { key, upload_id, yes, retry }) = abort else { panic!("{abort:?}") };
+        let abort = job("k --abort --upload-id u --yes").expect("a job");
+        let Job::Errand(Errand::Abort { key, upload_id, yes }) = abort else { panic!("{abort:?}") };
         assert_eq!((key.as_str(), upload_id.as_deref(), yes), ("k", Some("u"), true));
-        assert_eq!(retry.give_up_after, Duration::from_secs(7));
         let rebuild = job("a/k.mp4 --hls-rebuild --hls-time 4").expect("a job");
         let Job::Errand(Errand::Rebuild { key, playlist, .. }) = rebuild else { panic!("{rebuild:?}") };
         assert_eq!((key.as_str(), playlist.key.as_str()), ("a/k.mp4", "a/k.m3u8"));

@@ -13,7 +13,7 @@
 mod shelf;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_s3::config::http::{HttpRequest, HttpResponse};
@@ -29,7 +29,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::StatusCode;
 use bytes::Bytes;
 
-use super::{Patience, Store, Tally};
+use super::{Patience, Shared, Store};
 use shelf::Shelves;
 
 /// What a request wants.
@@ -137,16 +137,8 @@ pub(crate) fn store() -> (Store, Shelf) {
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build();
-    let store = Store {
-        client: Arc::new(RwLock::new(aws_sdk_s3::Client::from_conf(config))),
-        bucket: "bucket".to_owned(),
-        tally: Arc::new(Tally::default()),
-        granted: Arc::default(),
-        proven: Arc::default(),
-        patience: Patience::new(None),
-        content_md5: false,
-        anonymous: false,
-    };
+    let shared = Arc::new(Shared::new(aws_sdk_s3::Client::from_conf(config), false, false));
+    let store = Store { shared, bucket: "bucket".to_owned(), patience: Patience::new(None) };
     (store, shelf)
 }
 

@@ -58,7 +58,7 @@ impl Outbox {
             let size = body.len() as u64;
             // One attempt: the next version comes soon.
             let patience = address.store.patience().part(size, 0);
-            let etag = address.store.put_part(&address.key, &address.upload_id, number, body, patience).await?;
+            let etag = address.store.once().put_part(&address.key, &address.upload_id, number, body, patience).await?;
             Ok(Stored { number, etag, size, took: began.elapsed() })
         });
         tracing::debug!(part = number.get(), bytes = filled.len(), "sending the tail so far");

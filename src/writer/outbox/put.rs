@@ -100,7 +100,7 @@ pub(super) async fn put(
 ) -> Result<Stored, OutboxError> {
     let Way { address, shared, spool, over } = way;
     let (number, began, size) = (parcel.number, Instant::now(), parcel.len());
-    let (mut failures, mut failing) = (address.retry.start(), shared.failing());
+    let (mut failures, mut failing) = (address.store.retry().start(), shared.failing());
     // Only silence shows that more patience is needed: a part that was refused five times is not a slow one.
     let mut silences = 0;
     let (mut turn, mut buffer) = (Some(turn), buffer);
@@ -113,7 +113,8 @@ pub(super) async fn put(
         }
         let patience = address.store.patience().part(size, silences);
         let asked = Instant::now();
-        let error = match address.store.put_part(&address.key, &address.upload_id, number, body, patience).await {
+        let error = match address.store.once().put_part(&address.key, &address.upload_id, number, body, patience).await
+        {
             Ok(etag) => {
                 failures.passed();
                 if !uncertain || holds(&address, number, &etag).await? {
@@ -129,9 +130,9 @@ pub(super) async fn put(
         let again = matches!(error.kind, Kind::Passing | Kind::Capped);
         let wait = match failures.next_wait(error.clone()) {
             Ok(wait) => wait,
-            Err(error) if again && !shared.may_give_up(address.retry.give_up_after) => {
+            Err(error) if again && !shared.may_give_up(address.store.retry().give_up_after) => {
                 tracing::warn!("{error} Going on to try: nothing is lost as long as there is room for the input.");
-                failures = address.retry.start();
+                failures = address.store.retry().start();
                 NEXT_ROUND
             }
             Err(error) => return Err(error.into()),
@@ -163,7 +164,7 @@ async fn pause(wait: Duration, parcel: &Parcel, shared: &Shared, spool: Option<&
 
 /// Whether the store holds this version of a part.
 async fn holds(address: &Address, number: PartNumber, etag: &ETag) -> Result<bool, StoreError> {
-    let parts = address.retry.run(|_| address.store.parts(&address.key, &address.upload_id)).await?;
+    let parts = address.store.parts(&address.key, &address.upload_id).await?;
     let held = parts.iter().find(|part| part.number == number);
     Ok(held.is_some_and(|part| part.etag == etag.0.trim_matches('"')))
 }

@@ -1,6 +1,8 @@
 //! Tests of the outbox on a store in memory: parts that fail, wait on disk, and come back.
 
 use super::*;
+use crate::store::Store;
+use crate::store::retry::Retry;
 use crate::store::scripted::{self, Op, Reply};
 use crate::writer::spool::SpoolSettings;
 
@@ -18,8 +20,8 @@ fn outbox(
     give_up_after: Duration,
     dir: &tempfile::TempDir,
 ) -> Outbox {
-    let (store, key, upload_id) = (store.clone(), "key".to_owned(), upload_id.to_owned());
-    let address = Address { store, key, upload_id, retry: Retry { give_up_after } };
+    let (key, upload_id) = ("key".to_owned(), upload_id.to_owned());
+    let address = Address { store: store.patient(Retry { give_up_after }), key, upload_id };
     let part_size = PartSize::new(PART as u64).expect("in range");
     let settings = SpoolSettings { dir: dir.path().to_owned(), make_dir: false, limit: 1 << 30 };
     Outbox::new(

@@ -3,8 +3,7 @@
 use super::ResumeError;
 use crate::object::locate::may_not_list;
 use crate::protocol::part::{PartNumber, PartSize};
-use crate::store::retry::Retry;
-use crate::store::{Fetched, Kind, Piece, Store, StoreError, StoredPart};
+use crate::store::{Fetched, Kind, Patient, Piece, StoreError, StoredPart};
 
 /// What to go on with.
 #[derive(Debug, Clone)]
@@ -15,15 +14,12 @@ pub struct Wanted<'a> {
     pub upload_id: Option<&'a str>,
     /// The part size that the person asked for.
     pub part_size: Option<PartSize>,
-    /// How long one request may keep failing.
-    pub retry: Retry,
 }
 
 /// The newest open upload.
-pub(super) async fn newest(store: &Store, wanted: &Wanted<'_>, object: &str) -> Result<Option<String>, ResumeError> {
-    let uploads = wanted
-        .retry
-        .run(|_| store.open_uploads(wanted.key))
+pub(super) async fn newest(store: &Patient, wanted: &Wanted<'_>, object: &str) -> Result<Option<String>, ResumeError> {
+    let uploads = store
+        .open_uploads(wanted.key)
         .await
         .map_err(|error| if may_not_list(&error) { ResumeError::Unlisted(error) } else { error.into() })?;
     let Some((newest, others)) = uploads.split_last() else { return Ok(None) };
@@ -41,7 +37,7 @@ pub(super) async fn newest(store: &Store, wanted: &Wanted<'_>, object: &str) -> 
 
 /// The part size of an upload: as the store tells it, else as its parts show it, else as asked for.
 pub(super) async fn part_size(
-    store: &Store,
+    store: &Patient,
     wanted: &Wanted<'_>,
     default: PartSize,
     id: &str,
@@ -70,7 +66,7 @@ pub(super) async fn part_size(
 
 /// The part size as the store names it in its answer to a live read; `None` if it names none or the key may not read.
 async fn told_part_size(
-    store: &Store,
+    store: &Patient,
     wanted: &Wanted<'_>,
     id: &str,
     parts: &[StoredPart],
@@ -79,7 +75,7 @@ async fn told_part_size(
     let behind_a_gap = parts.first().filter(|part| part.number != PartNumber::FIRST);
     let pieces = parts.first().map(|_| begin).into_iter().chain(behind_a_gap.map(|part| Piece::Part(part.number)));
     for piece in pieces {
-        match wanted.retry.run(|_| store.fetch(wanted.key, Some(id), piece, true)).await {
+        match store.fetch(wanted.key, Some(id), piece, true).await {
             Ok(Fetched::Data(body)) if body.part_size.is_some() => return Ok(body.part_size),
             Ok(_) => {}
             Err(error) if matches!(error.kind, Kind::Denied | Kind::Refused) => tracing::debug!("{error}"),

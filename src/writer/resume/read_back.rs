@@ -4,8 +4,7 @@ use md5::{Digest, Md5};
 
 use super::ShortPart;
 use crate::object::stretch::{End, Event, Reading, Stretch, Target};
-use crate::store::retry::Retry;
-use crate::store::{Kind, Store, StoreError};
+use crate::store::{Kind, Patient, StoreError};
 use crate::writer::ledger::md5_of;
 use crate::writer::pool::PartBuffer;
 
@@ -14,11 +13,10 @@ use crate::writer::pool::PartBuffer;
 /// # Errors
 /// [`StoreError`]: the store does not let it be read, or gives other bytes than it lists.
 pub async fn read_back(
-    store: &Store,
+    store: &Patient,
     key: &str,
     upload_id: &str,
     short: &ShortPart,
-    retry: Retry,
     buffer: &mut PartBuffer,
 ) -> Result<(), StoreError> {
     let (number, size) = (short.part.number, short.part.size);
@@ -26,7 +24,7 @@ pub async fn read_back(
     let refused = |kind, cause: String| StoreError::local(doing.clone(), store.object(key), kind, cause);
     // Where a live read finds nothing, a plain read of the upload id as a version may.
     for live in [true, false] {
-        let target = Target { key: key.to_owned(), version: Some(upload_id.to_owned()), etag: None, live, retry };
+        let target = Target { key: key.to_owned(), version: Some(upload_id.to_owned()), etag: None, live };
         let done = buffer.filled().len() as u64;
         let stretch = Stretch::Range { first: short.start + done, last: short.start + size - 1 };
         let mut reading = Reading::new(store, &target, stretch);

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::outcome::{Complete, Unfinished};
 use crate::object::tap::End;
 use crate::protocol::part::PartNumber;
-use crate::store::Store;
+use crate::store::Patient;
 use crate::tool::progress::Progress;
 use crate::writer::at_once::{settle, unless_at_once, until_the_end};
 use crate::writer::cause::Cause;
@@ -45,7 +45,12 @@ impl OpenObject {
     }
 
     /// Waits for its parts and completes it.
-    pub(super) async fn close(self, store: Store, plan: Plan, progress: Arc<Progress>) -> Result<Complete, Unfinished> {
+    pub(super) async fn close(
+        self,
+        store: Patient,
+        plan: Plan,
+        progress: Arc<Progress>,
+    ) -> Result<Complete, Unfinished> {
         let Self { number, key, id, mut outbox, due, .. } = self;
         let completed = Box::pin(complete(&store, &plan, &key, &id, &mut outbox));
         match until_the_end(completed, &plan.at_once).await {
@@ -70,7 +75,7 @@ impl OpenObject {
 
 /// What is left of an object that is not complete because of `cause`.
 pub(super) async fn left(
-    store: &Store,
+    store: &Patient,
     plan: &Plan,
     progress: &Progress,
     (key, upload_id): (String, String),
@@ -81,7 +86,7 @@ pub(super) async fn left(
     let over = match cause {
         Some(cause) if cause.says_over() => {
             progress.closed(&upload_id);
-            unless_at_once(completion::fate(store, plan.retry, &key, &upload_id, ledger), &plan.at_once).await
+            unless_at_once(completion::fate(store, &key, &upload_id, ledger), &plan.at_once).await
         }
         _ => None,
     };

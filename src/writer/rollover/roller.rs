@@ -15,7 +15,7 @@ use crate::media::fmp4::cut::{Cutter, StreamKind, shift};
 use crate::object::tap::{End, Opening, Tapped};
 use crate::protocol::key::numbered;
 use crate::protocol::live_read::MAX_PARTS;
-use crate::store::Store;
+use crate::store::Patient;
 use crate::tool::progress::Progress;
 use crate::writer::at_once::{settle, until_the_end};
 use crate::writer::cause::Cause;
@@ -30,7 +30,7 @@ use crate::writer::tail::{self, TailSender};
 
 /// What all objects share.
 pub(super) struct Context<'a> {
-    pub(super) store: &'a Store,
+    pub(super) store: &'a Patient,
     pub(super) plan: &'a Plan,
     pub(super) spool: Option<Spool>,
     pub(super) progress: &'a Arc<Progress>,
@@ -326,7 +326,7 @@ impl<'a> Roller<'a> {
             // Stop the check for Live Read first: an aborted upload answers 404, which it would take for Live Read being off.
             self.look.abort();
             drop((&mut self.look).await);
-            let abort = plan.retry.run(|_| self.context.store.abort_upload(&object.key, &object.id));
+            let abort = self.context.store.abort_upload(&object.key, &object.id);
             plan.taps.ended(&object.id, End::Unfinished);
             cause = until_the_end(Box::pin(async { Ok(abort.await?) }), &at_once).await.err();
         } else {

@@ -11,8 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::protocol::part::{PartNumber, PartSize};
-use crate::store::Store;
-use crate::store::retry::Retry;
+use crate::store::Patient;
 use crate::store::trial::Trials;
 use crate::writer::outbox::{Outbox, Taken};
 
@@ -31,16 +30,9 @@ pub struct TailSender {
 impl TailSender {
     /// Finds out in the background, with a throw-away key beside `key`, whether the store takes tails.
     #[must_use]
-    pub fn start(
-        settings: TailSettings,
-        store: &Store,
-        key: &str,
-        part_size: PartSize,
-        retry: Retry,
-        trials: &Trials,
-    ) -> Self {
+    pub fn start(settings: TailSettings, store: &Patient, key: &str, part_size: PartSize, trials: &Trials) -> Self {
         let (store, key, trials) = (store.clone(), key.to_owned(), trials.clone());
-        let probe = tokio::spawn(probe::replaces_tail(store, key, part_size, retry, trials));
+        let probe = tokio::spawn(probe::replaces_tail(store, key, part_size, trials));
         Self { clock: TailClock::new(settings, part_size), probe: Some(probe), on: None }
     }
 

@@ -6,10 +6,9 @@
 use bytes::Bytes;
 
 use crate::protocol::part::{PartNumber, PartSize};
-use crate::store::live_check::{self, LiveRead};
-use crate::store::retry::Retry;
+use crate::store::live_check::LiveRead;
 use crate::store::trial::Trials;
-use crate::store::{Kind, Store, StoreError};
+use crate::store::{Kind, Patient, StoreError};
 
 /// What was found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +24,12 @@ pub enum Replaces {
 }
 
 /// Starts an upload beside `key`, replaces its only part by a longer version, and aborts it.
-pub async fn replaces_tail(store: Store, key: String, part_size: PartSize, retry: Retry, trials: Trials) -> Replaces {
-    let trial = match trials.begin(&store, &key, "tail-check", part_size, retry).await {
+pub async fn replaces_tail(store: Patient, key: String, part_size: PartSize, trials: Trials) -> Replaces {
+    let trial = match trials.begin(&store, &key, "tail-check", part_size).await {
         Ok(trial) => trial,
         Err(error) => return Replaces::Unknown(error.to_string()),
     };
-    let answer = ask(&store, &trial.key, &trial.upload_id, retry).await;
+    let answer = ask(&store, &trial.key, &trial.upload_id).await;
     // It is aborted beside the upload, which need not wait for that.
     drop(trial);
     match answer {
@@ -40,13 +39,13 @@ pub async fn replaces_tail(store: Store, key: String, part_size: PartSize, retry
     }
 }
 
-async fn ask(store: &Store, key: &str, upload_id: &str, retry: Retry) -> Result<Replaces, StoreError> {
+async fn ask(store: &Patient, key: &str, upload_id: &str) -> Result<Replaces, StoreError> {
     let patience = store.patience().part(0, 0);
     for body in ["a", "a longer tail"] {
         let body = Bytes::from_static(body.as_bytes());
-        retry.run(|_| store.put_part(key, upload_id, PartNumber::FIRST, body.clone(), patience)).await?;
+        store.put_part(key, upload_id, PartNumber::FIRST, body, patience).await?;
     }
-    match retry.run(|_| live_check::look(store, key, upload_id)).await? {
+    match store.look(key, upload_id).await? {
         LiveRead::On => Ok(Replaces::Yes),
         LiveRead::Off => Ok(Replaces::NoLiveRead),
     }
