@@ -38,16 +38,19 @@ export class GrowingStore {
   cors = true;        // false: no CORS headers at all; 'plain': no header of Live Read is allowed
   away = false;       // connections are closed without an answer
   answer = null;      // a status instead of the answer to a request for media or playlist: { media: 503 }
+  asked = 0;          // requests for media so far
+  hold = null;        // a promise: answers to requests for media wait for it
   version = 'v1';     // of the object, in the addresses that the playlist names
   #start = null;
   #end = null;
   #halted = null;
 
-  static async open(files, { segment = 1, partSeconds = 2, window = 0, dated = true } = {}) {
+  static async open(files, { segment = 1, partSeconds = 2, window = 0, dated = true, exact = false } = {}) {
     const store = new GrowingStore();
     store.segment = segment;
     store.window = window;
     store.dated = dated;
+    store.exact = exact; // parts end where fragments do
     store.objects = new Map(Object.entries(files).map(([key, file]) => {
       const bytes = readFileSync(file);
       const { header, ends } = fragmentEnds(bytes);
@@ -84,7 +87,7 @@ export class GrowingStore {
     if (this.#end > 1e5 || this.#end < 0) return bytes.length;
     const made = Math.min(ends.length, Math.floor(this.elapsed / this.segment));
     const written = made === 0 ? 0 : ends[made - 1];
-    return this.ended ? written : Math.floor(written / part) * part;
+    return this.ended || this.exact ? written : Math.floor(written / part) * part;
   }
 
   playlist(key, whole = false) {
@@ -156,9 +159,12 @@ export class GrowingStore {
     const stored = this.stored(object);
     const [first, last] = [Number(range[1]), Math.min(Number(range[2] || Infinity), stored - 1)];
     if (first >= stored) return reply(416);
-    return reply(206, object.bytes.subarray(first, last + 1), {
+    const answer = () => reply(206, object.bytes.subarray(first, last + 1), {
       'content-type': 'video/mp4', 'content-range': `bytes ${first}-${last}/${this.ended ? stored : '*'}`,
     });
+    this.asked += 1;
+    if (this.hold === null) return answer();
+    return void this.hold.then(answer);
   }
 
   close() {
