@@ -149,10 +149,10 @@ for profile; do
     build) needs="$needs cc" ;;
     demo) needs="$needs cc ffmpeg" ;;
     page) needs="$needs node npm" modules=yes ;;
-    test) needs="$needs cc ffmpeg aws jq node npm" wants="$wants browser" modules=yes ;;
+    test) needs="$needs cc ffmpeg aws jq rclone curl python node npm" wants="$wants browser" modules=yes boto3=any ;;
     players) needs="$needs cc ffmpeg curl" wants="$wants mpv vlc gstreamer" ;;
     watch) needs="$needs aws jq" ;;
-    bench) needs="$needs cc ffmpeg aws rclone curl openssl python" boto3=yes ;;
+    bench) needs="$needs cc ffmpeg aws rclone curl openssl python" boto3=own ;;
     lint) needs="$needs cc" wants="$wants shellcheck" ;;
     *) say "no such profile: $profile"; exit 2 ;;
     esac
@@ -204,7 +204,8 @@ if [ -n "$modules" ] && ! cmp -s package-lock.json node_modules/installed-lock.j
     cp package-lock.json node_modules/installed-lock.json
 fi
 
-# boto3 for the bench, in an environment of its own.
+# boto3 for the bench, in an environment of its own; the tests are content with the system's.
+if [ "$boto3" = any ] && python3 -c 'import boto3' 2>/dev/null; then boto3=''; fi
 if [ -n "$boto3" ] && ! "$bench_venv/bin/python" -c 'import boto3' 2>/dev/null; then
     say "installing boto3 into $bench_venv"
     rm -rf "$bench_venv"

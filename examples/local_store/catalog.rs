@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
@@ -102,7 +102,7 @@ impl Catalog {
 
     /// An id that sorts after all before it, for a version and for the upload that makes it.
     fn new_id(&self) -> String {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = disk::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
         let next = |last: u64| now.max(last + 1);
         // The closure always gives a value, so both arms mean the same: the value before the update.

@@ -1,5 +1,6 @@
-//! The control API for tests, all JSON: `/faults` with `PUT`, `POST`, `DELETE` and `GET` (see `faults.rs`), and `/requests`
-//! with `GET` (answers so far, by operation and status) and `DELETE` (counts from zero).
+//! The control API for tests, all JSON: `/faults` with `PUT`, `POST`, `DELETE` and `GET` (see `faults.rs`), `/requests` with
+//! `GET` (answers so far, by operation and status) and `DELETE` (counts from zero), and `/clock` with `PUT` (`behind_ms`: what
+//! is made from now on is from so long ago).
 
 use std::sync::Arc;
 
@@ -7,13 +8,22 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::catalog::Catalog;
+use crate::disk;
 use crate::faults::{Faults, Rule};
 use crate::request_log::RequestLog;
 
 const MAX_BODY: usize = 1024 * 1024;
+
+/// What `/clock` takes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clock {
+    behind_ms: u64,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -58,15 +68,27 @@ impl Control {
                 self.catalog.past.keep(false);
                 answer(StatusCode::OK, &json!({}))
             }
+            (&Method::PUT, "/clock") => {
+                let wanted = Limited::new(body, MAX_BODY).collect().await.map(|body| body.to_bytes());
+                match wanted.map(|body| serde_json::from_slice::<Clock>(&body)) {
+                    Ok(Ok(clock)) => {
+                        disk::set_behind(clock.behind_ms);
+                        answer(StatusCode::OK, &json!({}))
+                    }
+                    Ok(Err(error)) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+                    Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+                }
+            }
             (&Method::GET, "/faults") => answer(StatusCode::OK, &self.faults.told()),
             (&Method::GET, "/requests") => answer(StatusCode::OK, &self.log.counts()),
             (&Method::DELETE, "/requests") => {
                 self.log.reset();
                 answer(StatusCode::OK, &json!({}))
             }
-            _ => {
-                refuse(StatusCode::NOT_FOUND, "there are /faults (PUT, POST, DELETE, GET) and /requests (GET, DELETE)")
-            }
+            _ => refuse(
+                StatusCode::NOT_FOUND,
+                "there are /faults (PUT, POST, DELETE, GET), /requests (GET, DELETE) and /clock (PUT)",
+            ),
         }
     }
 }

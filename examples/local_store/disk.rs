@@ -19,7 +19,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -32,9 +32,22 @@ const TEMPORARY: &str = "tmp-";
 /// An MD5 sum.
 pub type Md5Sum = [u8; 16];
 
-/// Milliseconds since 1970.
+/// How far the store's clock is behind that of the machine, in milliseconds.
+static BEHIND_MS: AtomicU64 = AtomicU64::new(0);
+
+/// From now on the store's clock is so far behind: what is made now is from then.
+pub fn set_behind(millis: u64) {
+    BEHIND_MS.store(millis, Ordering::Relaxed);
+}
+
+/// What the store's clock says.
+pub fn now() -> SystemTime {
+    SystemTime::now() - Duration::from_millis(BEHIND_MS.load(Ordering::Relaxed))
+}
+
+/// The same in milliseconds since 1970.
 pub fn now_ms() -> u64 {
-    millis(SystemTime::now())
+    millis(now())
 }
 
 fn millis(time: SystemTime) -> u64 {

@@ -1,10 +1,10 @@
 //! Playlists that point into the growing object: each version of them, and what they point to.
 
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::scene::*;
 use crate::support::lab::Lab;
+use crate::support::media::{FRAGMENTS, make, thumbnails, video};
 use crate::support::playlist::Playlist;
 use crate::support::run::{Launch, Outcome, await_that};
 use crate::support::{PART, PUBLIC_BUCKET, http_full};
@@ -15,7 +15,7 @@ fn a_live_playlist_grows_with_the_object_and_is_video_on_demand_in_the_end() {
     let mut run = writer(&lab, &["--hls-time", "1"]);
     run.write(&STREAM[..PART - 1]);
     assert!(list(&lab, LIST).is_none(), "nothing can be read yet");
-    let listed = feed_live(&lab, &mut run, &STREAM[PART - 1..], SECONDS as f64);
+    let listed = feed_live(&lab, &mut run, &STREAM[PART - 1..], f64::from(SECONDS));
     assert!(listed > 5, "{listed} segments while it was live");
     drop(run.stdin.take());
     run.wait_for("is complete");
@@ -26,8 +26,8 @@ fn a_live_playlist_grows_with_the_object_and_is_video_on_demand_in_the_end() {
     assert!(versions.len() > 3, "{} versions", versions.len());
     all_paced(&lab, LIST);
     let last = versions.last().expect("a version");
-    assert_eq!((last.segments.len() as u64, last.kind.as_deref()), (SECONDS, Some("EVENT")));
-    assert!((last.seconds() - SECONDS as f64).abs() < 0.1);
+    assert_eq!((last.segments.len() as u32, last.kind.as_deref()), (SECONDS, Some("EVENT")));
+    assert!((last.seconds() - f64::from(SECONDS)).abs() < 0.1);
     assert!(versions.iter().rev().skip(1).all(|version| !version.ended));
     assert!(last.segments[0].date.is_some());
     shows_all(&lab, last);
@@ -54,7 +54,7 @@ fn a_live_playlist_grows_with_the_object_and_is_video_on_demand_in_the_end() {
 fn a_window_slides_by_the_rules_and_shows_all_in_the_end() {
     let lab = Lab::new();
     let mut run = writer(&lab, &["--hls-time", "1", "--hls-window", "3s"]);
-    feed_live(&lab, &mut run, &STREAM, SECONDS as f64);
+    feed_live(&lab, &mut run, &STREAM, f64::from(SECONDS));
     run.end().code(0);
     let versions = all_valid(&lab, LIST);
     let (last, before) = versions.split_last().expect("versions");
@@ -68,21 +68,12 @@ fn a_window_slides_by_the_rules_and_shows_all_in_the_end() {
     assert_eq!((dvr.kind.as_deref(), dvr.ended, dvr.segments.len()), (Some("EVENT"), true, last.segments.len()));
 }
 
-/// Ten pictures a second, each a key frame and a fragment of its own.
-fn tiny_pictures(seconds: u32) -> Vec<u8> {
-    let picture = format!("testsrc=size=64x36:rate=10:duration={seconds}");
-    let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-f", "lavfi", "-i", &picture, "-c:v", "libx264", "-preset", "ultrafast", "-g", "1"]);
-    command.args(["-qp", "40", "-pix_fmt", "yuv420p", "-f", "mp4", "-movflags", GOOD, "pipe:1"]);
-    let made = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("ffmpeg");
-    assert!(made.status.success());
-    made.stdout
-}
-
 #[test]
 fn a_long_playlist_slides_and_a_second_one_shows_all() {
     let lab = Lab::new();
-    let stream = tiny_pictures(600);
+    // Ten pictures a second, each a key frame and a fragment of its own.
+    let coded = format!("-c:v libx264 -preset ultrafast -g 1 -qp 40 {FRAGMENTS}");
+    let stream = make(&[thumbnails(600)], &coded);
     assert!(stream.len() < PART, "{} bytes", stream.len());
     let mut run = launch(&lab, &[KEY, "--hls", "--hls-time", "100ms", "--max-latency", "200ms"]);
     let shown = || list(&lab, LIST).map_or(0, |list| list.sequence as usize + list.segments.len());
@@ -138,7 +129,7 @@ fn without_live_read_the_playlist_comes_with_the_end() {
     run.end().code(0);
     let last = list(&lab, LIST).expect("a playlist");
     assert_eq!(last.kind.as_deref(), Some("VOD"));
-    let played = frames(&format!("{}{}", lab.endpoint(), path(LIST)));
+    let played = played(&lab);
     assert!(played == *FRAMES);
 }
 

@@ -1,10 +1,10 @@
 //! A public bucket, a stream, a writer with `--hls`, and what a player would find.
 
-use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use crate::support::lab::Lab;
+use crate::support::media::{AAC, make, shown, tone, video};
 use crate::support::playlist::Playlist;
 use crate::support::run::{Launch, Run, assert_same};
 use crate::support::s3::LIVE;
@@ -16,57 +16,21 @@ pub const DVR: &str = "live/match.dvr.m3u8";
 pub const PART_SIZE: [&str; 2] = ["--part-size", "5000000"];
 pub const GOOD: &str = "empty_moov+frag_keyframe+default_base_moof";
 /// Of [`STREAM`].
-pub const SECONDS: u64 = 12;
+pub const SECONDS: u32 = 12;
 
 /// A fragmented MP4 with a key frame each second, of about two parts in three seconds.
 pub static STREAM: LazyLock<Vec<u8>> = LazyLock::new(|| video(SECONDS, GOOD));
 
-pub fn video(seconds: u64, flags: &str) -> Vec<u8> {
-    let picture = format!("testsrc2=size=640x360:rate=25:duration={seconds},noise=alls=60:allf=t");
-    let sound = format!("sine=frequency=440:duration={seconds}");
-    let mut command = Command::new("ffmpeg");
-    command.args(["-hide_banner", "-v", "error", "-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound]);
-    command.args(["-c:v", "libx264", "-preset", "ultrafast", "-qp", "20", "-g", "25", "-pix_fmt", "yuv420p"]);
-    command.args(["-c:a", "aac", "-f", "mp4", "-movflags", flags, "pipe:1"]);
-    let made = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("ffmpeg");
-    assert!(made.status.success());
-    made.stdout
-}
-
 /// Four seconds of sound alone, a fragment each second.
 pub fn sound() -> Vec<u8> {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-f", "lavfi", "-i", "sine=frequency=440:duration=4", "-c:a", "aac", "-f", "mp4"]);
-    command.args(["-frag_duration", "1000000", "-movflags", "empty_moov+default_base_moof", "pipe:1"]);
-    let made = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("ffmpeg");
-    assert!(made.status.success());
-    made.stdout
-}
-
-/// MD5s of all frames, decoded.
-pub fn frames(input: &str) -> String {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-xerror", "-protocol_whitelist", "file,http,tcp", "-i", input]);
-    command.args(["-map", "0:v", "-map", "0:a", "-f", "framemd5", "-"]);
-    let output = command.stdin(Stdio::null()).output().expect("ffmpeg");
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && complaints.is_empty(), "{input}: {complaints}");
-    // Stream, duration, size and MD5: a player may count from another moment.
-    let lines = String::from_utf8(output.stdout).expect("text");
-    let fields = |line: &str| {
-        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        format!("{} {}\n", fields[0], fields.get(5).unwrap_or(&""))
-    };
-    let mut frames: Vec<String> = lines.lines().filter(|line| !line.starts_with('#')).map(fields).collect();
-    // Sound and pictures may take turns in another way.
-    frames.sort_by(|a, b| a[..1].cmp(&b[..1]));
-    frames.concat()
+    let fragments = "-f mp4 -frag_duration 1000000 -movflags empty_moov+default_base_moof";
+    make(&[tone(4)], &format!("{AAC} {fragments}"))
 }
 
 pub static FRAMES: LazyLock<String> = LazyLock::new(|| {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), &*STREAM).expect("write the stream");
-    frames(file.path().to_str().expect("a path"))
+    shown(file.path().to_str().expect("a path"))
 });
 
 pub fn writer(lab: &Lab, more: &[&str]) -> Run {
@@ -100,8 +64,7 @@ pub fn range(lab: &Lab, uri: &str, first: u64, len: u64) -> (u16, Vec<u8>) {
 /// All versions of a playlist that were written, the oldest first, each with its time in seconds.
 pub fn versions(lab: &Lab, key: &str) -> Vec<Playlist> {
     let client = lab.client();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let listed = runtime.block_on(client.list_object_versions().bucket(PUBLIC_BUCKET).prefix(key).send());
+    let listed = lab.run(client.list_object_versions().bucket(PUBLIC_BUCKET).prefix(key).send());
     let listed = listed.expect("the versions");
     let ids: Vec<String> = listed
         .versions()
@@ -120,9 +83,8 @@ pub fn versions(lab: &Lab, key: &str) -> Vec<Playlist> {
 /// No version came sooner than half a target duration after the one before, but for the last one (6.2.1).
 #[track_caller]
 pub fn all_paced(lab: &Lab, key: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let request = lab.client().list_object_versions().bucket(PUBLIC_BUCKET).prefix(key).send();
-    let listed = runtime.block_on(request).expect("the versions");
+    let listed = lab.run(request).expect("the versions");
     let times: Vec<f64> = listed
         .versions()
         .iter()
@@ -197,17 +159,21 @@ pub fn look(lab: &Lab, listed: usize) -> usize {
     count.max(listed)
 }
 
+/// What a player shows of the playlist.
+pub fn played(lab: &Lab) -> String {
+    shown(&format!("{}{}", lab.endpoint(), path(LIST)))
+}
+
 /// It has ended, shows all of the stream, and plays like it.
 #[track_caller]
 pub fn shows_all(lab: &Lab, playlist: &Playlist) {
     assert!(playlist.ended);
     assert_same(&joined(lab, playlist), media(&STREAM), "the segments");
-    let played = frames(&format!("{}{}", lab.endpoint(), path(LIST)));
+    let played = played(lab);
     assert!(played == *FRAMES, "{} frames instead of {}", played.lines().count(), FRAMES.lines().count());
 }
 
 pub fn delete(lab: &Lab, key: &str) -> (u16, ()) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(lab.client().delete_object().bucket(PUBLIC_BUCKET).key(key).send()).expect("delete");
+    lab.run(lab.client().delete_object().bucket(PUBLIC_BUCKET).key(key).send()).expect("delete");
     (204, ())
 }

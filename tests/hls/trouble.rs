@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::scene::*;
 use crate::support::lab::Lab;
+use crate::support::media::video;
 use crate::support::run::{Run, await_that};
 use crate::support::{PART, PUBLIC_BUCKET};
 
@@ -80,9 +81,8 @@ fn two_recordings_do_not_write_over_each_others_playlist() {
 fn what_is_read_of_playlists_and_renditions_is_whole_or_left_alone() {
     let lab = Lab::new();
     let put = |key: &str, body: Vec<u8>| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let request = lab.client().put_object().bucket(PUBLIC_BUCKET).key(key).body(body.into()).send();
-        runtime.block_on(request).expect("put");
+        lab.run(request).expect("put");
     };
     let absurd = json!({
         "name": "absurd", "uri": "absurd.m3u8", "bandwidth": u64::MAX, "average": u64::MAX, "codecs": "", "width": u32::MAX,

@@ -1,12 +1,12 @@
 //! `writer` and `reader` together: what goes into the one comes out of the other, while it is being written.
 
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::lab::Lab;
+use crate::support::media::camera;
 use crate::support::run::{Launch, Run, assert_same, await_that};
 use crate::support::{PART, bytes};
 
@@ -17,18 +17,6 @@ fn writer(lab: &Lab, key: &str) -> Run {
     lab.writer(&[&[key][..], &PART_SIZE].concat())
 }
 
-/// A real-time stream of fragmented MP4 with a picture that does not compress well, of four seconds.
-fn ffmpeg() -> Command {
-    let mut command = Command::new("ffmpeg");
-    let picture = "testsrc2=size=640x360:rate=30,noise=alls=60:allf=t";
-    command.args(["-hide_banner", "-v", "error", "-re", "-f", "lavfi", "-i", picture]);
-    command.args(["-re", "-f", "lavfi", "-i", "sine=frequency=440", "-t", "4"]);
-    command.args(["-c:v", "libx264", "-preset", "ultrafast", "-qp", "18", "-g", "15", "-pix_fmt", "yuv420p"]);
-    command.args(["-c:a", "aac", "-f", "mp4", "-movflags", "empty_moov+frag_keyframe+default_base_moof", "pipe:1"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    command
-}
-
 #[test]
 fn a_real_time_ffmpeg_stream_is_read_while_it_is_written_and_arrives_byte_for_byte() {
     let lab = Lab::new();
@@ -36,7 +24,7 @@ fn a_real_time_ffmpeg_stream_is_read_while_it_is_written_and_arrives_byte_for_by
     let by_range = lab.reader(&[KEY]);
     let by_part = lab.reader(&[KEY, "--by", "part"]);
 
-    let mut ffmpeg = ffmpeg().spawn().expect("ffmpeg");
+    let mut ffmpeg = camera(4);
     let (mut from, mut to) =
         (ffmpeg.stdout.take().expect("its output"), writer.stdin.take().expect("the writer's input"));
     let sent = Arc::<Mutex<Vec<u8>>>::default();

@@ -5,25 +5,25 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use crate::support::proxy::Weather;
-use crate::support::scene::{KEY, MODES, RUNTIME, Scene, assert_same, wait_length};
-use crate::support::{BUCKET, PART, Tool, bytes, s3};
+use crate::support::run::{Launch, Run, assert_same, await_that};
+use crate::support::scene::{KEY, MODES, Scene, wait_length};
+use crate::support::{BUCKET, PART, bytes};
 use serde_json::json;
 
 const OBJECT: &str = "s3://bucket/live/stream.mp4";
 
 /// Writes three parts and a bit; the weather comes when the upload has begun, and ends when `until` says so.
-fn writes_through(weather: Weather, options: &[&str], until: impl Fn(&Scene, &mut Tool)) -> String {
+fn writes_through(weather: Weather, options: &[&str], until: impl Fn(&Scene, &Run)) -> String {
     let scene = Scene::new();
     let data = bytes(1, 3 * PART + 4321);
 
-    let (mut writer, feeder) = scene.writer(options, &data);
+    let (writer, feeder) = scene.writer(options, &data);
     writer.wait_for("uploading to");
     scene.network.set(weather);
-    until(&scene, &mut writer);
+    until(&scene, &writer);
     scene.network.set(Weather::Fine);
     drop(feeder.join().expect("the feeding thread"));
-    let (status, _, log) = writer.finish();
-    assert_eq!(status.code(), Some(0), "{log}");
+    let log = writer.end().code(0).err;
     assert_same(&scene.object(), &data, &log);
     assert_eq!(scene.open_uploads(), 0);
     log
@@ -64,11 +64,7 @@ fn an_uplink_that_is_slower_than_expected_is_not_cut_for_ever() {
     let weather = Weather::Throttle(2_000_000);
     writes_through(weather, &["--stall-timeout", "200ms"], |scene, writer| {
         writer.wait_for("no answer within");
-        let began = Instant::now();
-        while scene.store.requests()["operations"]["UploadPart"]["200"].as_u64().unwrap_or(0) == 0 {
-            assert!(began.elapsed() < Duration::from_secs(40), "no part was ever stored");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        await_that("a part in the store", || scene.count(false, "UploadPart", "200") > 0);
     });
 }
 
@@ -91,35 +87,33 @@ fn a_writer_that_was_refused_often_does_not_bear_silence_for_longer() {
 fn a_writer_that_gives_up_leaves_what_it_stored_and_says_so() {
     let scene = Scene::new();
     let data = bytes(2, PART);
-    let (mut writer, feeder) = scene.writer(&["--retry-timeout", "1s"], &data);
+    let (writer, feeder) = scene.writer(&["--retry-timeout", "1s"], &data);
     writer.wait_for("uploading to");
     drop(feeder.join().expect("the feeding thread"));
     scene.network.set(Weather::Refuse);
-    let (status, _, log) = writer.finish();
-    assert_eq!(status.code(), Some(1), "{log}");
+    let log = writer.end().code(1).err;
     assert!(log.contains(OBJECT) && log.contains("The upload is left open"), "{log}");
     assert_eq!(scene.open_uploads(), 1);
 }
 
 /// Reads a part in fine weather and three more in this one, which ends when `until` says so.
-fn reads_through(weather: Weather, options: &[&str], until: impl Fn(&Scene, &mut Tool)) {
+fn reads_through(weather: Weather, options: &[&str], until: impl Fn(&Scene, &Run)) {
     for mode in MODES {
         let scene = Scene::new();
         let data = bytes(3, 4 * PART + 99);
         let id = scene.begin();
         let mut etags = vec![scene.part(&id, 1, &data[..PART])];
-        let (mut reader, file) = scene.reader(&[options, &["--by", mode]].concat());
+        let (reader, file) = scene.reader(&[options, &["--by", mode]].concat());
         wait_length(&file, PART);
         scene.network.set(weather);
         for (number, part) in (2..).zip(data[PART..4 * PART].chunks(PART)) {
             etags.push(scene.part(&id, number, part));
         }
-        until(&scene, &mut reader);
+        until(&scene, &reader);
         scene.network.set(Weather::Fine);
         etags.push(scene.part(&id, 5, &data[4 * PART..]));
         scene.complete(&id, &etags);
-        let (status, _, log) = reader.finish();
-        assert_eq!(status.code(), Some(0), "{log}");
+        let log = reader.end().code(0).err;
         assert_same(&std::fs::read(&file).expect("the copy"), &data, &log);
     }
 }
@@ -139,7 +133,7 @@ fn a_reader_whose_connections_are_reset_goes_on_from_the_last_byte() {
 #[test]
 fn a_reader_whose_connections_are_cut_in_mid_body_goes_on_from_the_last_byte() {
     // To the end of what is there, in this weather.
-    reads_through(Weather::Cut(800_000), &[], |scene, _| wait_length(&scene.store.dir().join("copy"), 4 * PART));
+    reads_through(Weather::Cut(800_000), &[], |scene, _| wait_length(&scene.copy(), 4 * PART));
 }
 
 #[test]
@@ -155,17 +149,16 @@ fn a_body_that_falls_silent_in_the_middle_is_cut_and_gone_on_with() {
         let scene = Scene::new();
         let data = bytes(4, 3 * PART);
         let id = scene.begin();
-        let etags: Vec<_> = (1..).zip(data.chunks(PART)).map(|(number, part)| scene.part(&id, number, part)).collect();
+        let etags = scene.parts(&id, &data);
         scene.complete(&id, &etags);
         scene.network.set(Weather::Throttle(6_000_000));
         let options = ["--no-wait", "--by", mode, "--stall-timeout", "400ms"];
-        let (mut reader, file) = scene.reader(&options);
+        let (reader, file) = scene.reader(&options);
         wait_length(&file, PART / 2);
         scene.network.set(Weather::Stall);
         reader.wait_for("nothing came for 0.4 s");
         scene.network.set(Weather::Fine);
-        let (status, _, log) = reader.finish();
-        assert_eq!(status.code(), Some(0), "{log}");
+        let log = reader.end().code(0).err;
         assert_same(&std::fs::read(&file).expect("the copy"), &data, &log);
     }
 }
@@ -174,7 +167,7 @@ fn a_body_that_falls_silent_in_the_middle_is_cut_and_gone_on_with() {
 fn a_reader_on_a_slow_line_reads_everything() {
     let line = Weather::Throttle(4_000_000);
     reads_through(line, &["--stall-timeout", "2s"], |scene, _| {
-        wait_length(&scene.store.dir().join("copy"), 2 * PART);
+        wait_length(&scene.copy(), 2 * PART);
     });
 }
 
@@ -187,8 +180,7 @@ fn a_reader_that_gives_up_keeps_a_clean_beginning() {
     let (reader, file) = scene.reader(&["--retry-timeout", "1s"]);
     wait_length(&file, PART);
     scene.network.set(Weather::Refuse);
-    let (status, _, log) = reader.finish();
-    assert_eq!(status.code(), Some(1), "{log}");
+    let log = reader.end().code(1).err;
     assert!(log.contains(OBJECT) && log.contains("Check the network"), "{log}");
     assert_same(&std::fs::read(&file).expect("the copy"), &data, &log);
 }
@@ -197,7 +189,7 @@ fn a_reader_that_gives_up_keeps_a_clean_beginning() {
 fn a_time_limit_holds_while_nothing_can_be_asked_in_every_mode() {
     let scene = Scene::new();
     scene.part(&scene.begin(), 1, &bytes(11, 1000));
-    let copy = scene.store.dir().join("copy");
+    let copy = scene.copy();
     std::fs::write(&copy, bytes(11, 500)).expect("a beginning of it");
     // A port at which nobody listens might be given to another test.
     scene.network.set(Weather::Stall);
@@ -206,9 +198,8 @@ fn a_time_limit_holds_while_nothing_can_be_asked_in_every_mode() {
         [&[][..], &["--no-wait"], &["--from", "live"], &["--probe"], &[copy, "--resume"], &["--follow-rollover"]]
     {
         let fixed = [KEY, "--endpoint-url", scene.network.endpoint(), "--timeout", "600ms"];
-        let (status, output, log) = Tool::reader(&scene.store, &[&fixed[..], options].concat()).finish();
-        assert_eq!((status.code(), output.len()), (Some(1), 0), "{options:?}: {log}");
-        assert!(log.contains(OBJECT) && log.contains("within 0.6 s"), "{options:?}: {log}");
+        let ended = Launch::reader(&scene, &[&fixed[..], options].concat()).start().end();
+        ended.code(1).gave(b"").says(OBJECT).says("within 0.6 s");
     }
     assert_eq!(std::fs::read(copy).expect("the file"), bytes(11, 500));
 }
@@ -217,15 +208,14 @@ fn a_time_limit_holds_while_nothing_can_be_asked_in_every_mode() {
 fn a_closed_output_ends_a_reader_whose_questions_fail() {
     let scene = Scene::new();
     scene.part(&scene.begin(), 1, &bytes(13, 1000));
-    let mut reader = Tool::reader(&scene.store, &[KEY]);
+    let mut reader = Launch::reader(&scene, &[KEY]).leave_stdout().start();
     let mut stdout = reader.stdout.take().expect("its output");
     stdout.read_exact(&mut [0; 1000]).expect("all that there is");
-    scene.store.faults(&json!([{ "operation": "HeadObject", "status": 503 }]));
+    scene.faults(&json!([{ "operation": "HeadObject", "status": 503 }]));
     reader.wait_for("Trying again");
     drop(stdout);
-    let (status, _, log) = reader.finish();
-    assert_eq!(status.code(), Some(0), "{log}");
-    scene.store.clear_faults();
+    reader.end().code(0);
+    scene.clear_faults();
 }
 
 #[test]
@@ -238,15 +228,14 @@ fn heads_and_lists_that_fail_keep_no_data_back() {
         let (reader, file) = scene.reader(&["--by", mode]);
         wait_length(&file, PART);
         let fails = |operation: &str| json!({ "operation": operation, "status": 503 });
-        scene.store.faults(&json!([fails("HeadObject"), fails("ListMultipartUploads")]));
+        scene.faults(&json!([fails("HeadObject"), fails("ListMultipartUploads")]));
         for (number, part) in (2..).zip(data[PART..].chunks(PART)) {
             etags.push(scene.part(&id, number, part));
             wait_length(&file, PART * usize::try_from(number).expect("a small number"));
         }
-        scene.store.clear_faults();
+        scene.clear_faults();
         scene.complete(&id, &etags);
-        let (status, _, log) = reader.finish();
-        assert_eq!(status.code(), Some(0), "{log}");
+        let log = reader.end().code(0).err;
         assert_same(&std::fs::read(&file).expect("the copy"), &data, &log);
     }
 }
@@ -255,16 +244,13 @@ fn heads_and_lists_that_fail_keep_no_data_back() {
 fn a_writer_that_died_is_told_by_the_reader_that_waits_for_it() {
     let scene = Scene::new();
     let data = bytes(6, PART + 77);
-    let (mut writer, feeder) = scene.writer(&[], &data);
-    let line = writer.wait_for("upload id");
-    let id = line.rsplit("upload id ").next().expect("an id").trim().to_owned();
+    let (writer, feeder) = scene.writer(&[], &data);
+    let id = scene.wait_open(KEY);
     let _open_input = feeder.join().expect("the feeding thread");
     let (reader, file) = scene.reader(&["--timeout", "1s"]);
     wait_length(&file, PART);
-    let status = std::process::Command::new("kill").args(["-9", &writer.pid().to_string()]).status();
-    assert!(status.expect("kill").success());
-    let (status, _, log) = reader.finish();
-    assert_eq!(status.code(), Some(1), "{log}");
+    writer.signal("KILL");
+    let log = reader.end().code(1).err;
     assert!(log.contains("nothing new has come for 1 s") && log.contains("still open"), "{log}");
     assert!(log.contains(&id), "no {id} in {log}");
     assert_same(&std::fs::read(&file).expect("the copy"), &data[..PART], &log);
@@ -276,7 +262,7 @@ fn in_the_middle(completed: bool, what: impl Fn(&Scene, &str)) {
         let scene = Scene::new();
         let data = bytes(7, 3 * PART);
         let id = scene.begin();
-        let etags: Vec<_> = (1..).zip(data.chunks(PART)).map(|(number, part)| scene.part(&id, number, part)).collect();
+        let etags = scene.parts(&id, &data);
         if completed {
             scene.complete(&id, &etags);
         }
@@ -284,8 +270,7 @@ fn in_the_middle(completed: bool, what: impl Fn(&Scene, &str)) {
         let (reader, file) = scene.reader(&["--no-wait", "--by", mode, "--chunk-size", "1000000", "--queue-size", "1"]);
         wait_length(&file, PART / 3);
         what(&scene, &id);
-        let (status, _, log) = reader.finish();
-        assert_eq!(status.code(), Some(1), "{log}");
+        let log = reader.end().code(1).err;
         assert!(log.contains(&id), "no {id} in {log}");
         let have = std::fs::read(&file).expect("the copy");
         assert!(have.len() < data.len(), "it was read to its end: the test came too late\n{log}");
@@ -297,16 +282,16 @@ fn in_the_middle(completed: bool, what: impl Fn(&Scene, &str)) {
 #[test]
 fn an_abort_in_the_middle_of_a_body_leaves_a_clean_beginning_and_is_told() {
     in_the_middle(false, |scene, id| {
-        RUNTIME.block_on(s3::abort(&scene.store.client(), KEY, id));
+        scene.abort(KEY, id);
     });
 }
 
 #[test]
 fn a_version_that_is_deleted_in_the_middle_of_a_body_leaves_a_clean_beginning_and_is_told() {
     in_the_middle(true, |scene, id| {
-        let client = scene.store.client();
+        let client = scene.client();
         let delete = client.delete_object().bucket(BUCKET).key(KEY).version_id(id);
-        RUNTIME.block_on(delete.send()).expect("delete");
+        scene.run(delete.send()).expect("delete");
     });
 }
 
@@ -316,15 +301,14 @@ fn neither_completion_nor_a_newer_upload_in_the_middle_of_a_body_changes_what_is
         let scene = Scene::new();
         let data = bytes(8, 2 * PART + 5);
         let id = scene.begin();
-        let etags: Vec<_> = (1..).zip(data.chunks(PART)).map(|(number, part)| scene.part(&id, number, part)).collect();
+        let etags = scene.parts(&id, &data);
         scene.network.set(Weather::Throttle(4_000_000));
         let (reader, file) = scene.reader(&["--by", mode, "--chunk-size", "1000000"]);
         wait_length(&file, PART / 3);
         scene.complete(&id, &etags);
         let newer = scene.begin();
         scene.part(&newer, 1, &bytes(9, PART));
-        let (status, _, log) = reader.finish();
-        assert_eq!(status.code(), Some(0), "{log}");
+        let log = reader.end().code(0).err;
         assert_same(&std::fs::read(&file).expect("the copy"), &data, &log);
     }
 }
@@ -333,25 +317,23 @@ fn neither_completion_nor_a_newer_upload_in_the_middle_of_a_body_changes_what_is
 fn a_start_whose_answer_is_lost_is_repeated_and_a_reader_does_not_wait_for_the_one_that_is_left_behind() {
     let scene = Scene::new();
     let data = bytes(10, PART + 5);
-    scene.store.faults(&json!([
+    scene.faults(&json!([
         { "operation": "CreateMultipartUpload", "lose_answer": true, "times": 1 },
         { "operation": "CreateMultipartUpload", "status": 503 },
     ]));
-    let (mut writer, feeder) = scene.writer(&[], &data);
+    let (writer, feeder) = scene.writer(&[], &data);
     // It finds the one whose answer was lost, while the other has not been started.
-    let (mut reader, file) = scene.reader(&[]);
+    let (reader, file) = scene.reader(&[]);
     reader.wait_for("while it is written");
     assert_eq!(scene.open_uploads(), 1);
-    scene.store.clear_faults();
+    scene.clear_faults();
     writer.wait_for("uploading to");
     let open_input = feeder.join().expect("the feeding thread");
     reader.wait_for("from the newer upload");
     drop(open_input);
-    let (status, _, log) = writer.finish();
-    assert_eq!(status.code(), Some(0), "{log}");
+    let log = writer.end().code(0).err;
     assert_same(&scene.object(), &data, &log);
-    let (status, _, log) = reader.finish();
-    assert_eq!(status.code(), Some(0), "{log}");
+    let log = reader.end().code(0).err;
     assert_same(&std::fs::read(&file).expect("the copy"), &data, &log);
     assert_eq!(scene.open_uploads(), 1, "the one that was left behind");
 }

@@ -16,7 +16,7 @@ use crate::support::playlist::Playlist;
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::s3::{self, Ask};
 use crate::support::trouble::{self, Trouble};
-use crate::support::{BUCKET, PART, Store, bytes, media};
+use crate::support::{BUCKET, PART, Store, bytes, media, present};
 use aws_sdk_s3::types::MultipartUpload;
 use fastrand::Rng;
 use serde_json::Value;
@@ -71,10 +71,8 @@ fn soak(seed: u64, time: Duration, trouble: Trouble) {
 
 /// A fragmented MP4 of some parts; `None` where there is no ffmpeg.
 static STREAM: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| {
-    std::process::Command::new("ffmpeg").arg("-version").output().ok()?;
-    let output =
-        "-c:v libx264 -preset ultrafast -qp 12 -g 25 -f mp4 -movflags empty_moov+frag_keyframe+default_base_moof";
-    Some(media::make(&[media::picture(12, 90)], output))
+    let output = format!("-c:v libx264 -preset ultrafast -qp 12 -g 25 {}", media::FRAGMENTS);
+    present("ffmpeg", &["-version"]).then(|| media::make(&[media::picture(12, 90)], &output))
 });
 
 /// What the writer does.

@@ -76,10 +76,8 @@ fn an_upload_that_is_in_no_list_any_more_is_found_by_what_it_shows() {
 #[test]
 fn an_upload_that_was_left_behind_hides_no_later_recording() {
     let lab = Lab::new();
-    let dead = lab.begin(KEY);
+    let dead = lab.ago(Duration::from_secs(3600), || lab.begin(KEY));
     lab.part(KEY, &dead, 1, &bytes(21, 1000));
-    // The store's dates have whole seconds.
-    std::thread::sleep(Duration::from_millis(1010));
     let data = bytes(22, 2000);
     lab.writer(&[KEY]).end_with(&data).code(0);
     lab.reader(&[KEY, "--no-wait"]).wait().code(0).gave(&data);

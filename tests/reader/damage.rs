@@ -2,7 +2,7 @@
 
 use super::show::*;
 use crate::support::lab::Lab;
-use crate::support::media::{make, picture, sound};
+use crate::support::media::{AAC, FRAGMENTS, H264, make, picture, sound};
 use crate::support::run::Launch;
 
 /// Real streams with damaged bytes: no panic, no endless work, and little memory.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::show::*;
 use crate::support::PART;
 use crate::support::lab::Lab;
-use crate::support::media::{extent, frames, make, packets, picture, sound};
+use crate::support::media::{AAC, FRAGMENTS, H264, extent, frames, make, packets, picture, sound};
 use crate::support::proxy::Proxy;
 
 /// A clip in a file.

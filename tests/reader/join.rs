@@ -3,7 +3,7 @@
 use super::show::*;
 use crate::support::PART;
 use crate::support::lab::Lab;
-use crate::support::media::{frames, make, packets, picture, sound};
+use crate::support::media::{AAC, FRAGMENTS, H264, frames, make, packets, picture, sound};
 
 #[test]
 fn joined_live_it_begins_with_the_newest_key_frame_and_goes_on_to_the_end() {

@@ -8,7 +8,7 @@ use super::show::*;
 use crate::support::PART;
 use crate::support::lab::Lab;
 use crate::support::liar::Liar;
-use crate::support::media::{make, picture, sound};
+use crate::support::media::{AAC, FRAGMENTS, H264, make, picture, sound};
 use crate::support::recording::Recording;
 use crate::support::run::Launch;
 

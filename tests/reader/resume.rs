@@ -4,25 +4,20 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::support::proxy::Weather;
-use crate::support::scene::{KEY, MODES, RUNTIME, Scene, assert_same, wait_length};
-use crate::support::{PART, Tool, bytes, s3};
-
-/// Uploads these bytes in parts; gives the ETags.
-fn parts(scene: &Scene, id: &str, data: &[u8]) -> Vec<String> {
-    (1..).zip(data.chunks(PART)).map(|(number, part)| scene.part(id, number, part)).collect()
-}
+use crate::support::run::{Launch, Run, assert_same};
+use crate::support::scene::{KEY, MODES, Scene, wait_length};
+use crate::support::{PART, bytes};
 
 /// A finished object of these bytes; gives its upload id.
 fn finished(scene: &Scene, data: &[u8]) -> String {
     let id = scene.begin();
-    let etags = parts(scene, &id, data);
-    scene.complete(&id, &etags);
+    scene.complete(&id, &scene.parts(&id, data));
     id
 }
 
 /// Puts these bytes in the reader's file.
 fn holds(scene: &Scene, bytes: &[u8]) -> PathBuf {
-    let file = scene.store.dir().join("copy");
+    let file = scene.copy();
     fs::write(&file, bytes).expect("write the file");
     file
 }
@@ -31,8 +26,7 @@ fn holds(scene: &Scene, bytes: &[u8]) -> PathBuf {
 #[track_caller]
 fn goes_on(scene: &Scene, options: &[&str], data: &[u8]) -> String {
     let (reader, file) = scene.reader(&[&["--resume"], options].concat());
-    let (status, _, log) = reader.finish();
-    assert_eq!(status.code(), Some(0), "{log}");
+    let log = reader.end().code(0).err;
     assert_same(&fs::read(file).expect("the file"), data, &log);
     log
 }
@@ -40,21 +34,19 @@ fn goes_on(scene: &Scene, options: &[&str], data: &[u8]) -> String {
 /// The reader's messages, after it left the file as it was.
 #[track_caller]
 fn refuses(scene: &Scene, options: &[&str]) -> String {
-    let before = fs::read(scene.store.dir().join("copy")).expect("the file");
+    let before = fs::read(scene.copy()).expect("the file");
     let (reader, file) = scene.reader(&[&["--resume"], options].concat());
-    let (status, _, log) = reader.finish();
-    assert_eq!(status.code(), Some(1), "{log}");
+    let log = reader.end().code(1).err;
     assert_same(&fs::read(file).expect("the file"), &before, &log);
     assert_eq!(log.matches("ERROR").count(), 1, "{log}");
     assert!(log.contains("s3://bucket/live/stream.mp4") && log.contains("leave --resume out"), "{log}");
     log
 }
 
-fn kill(tool: Tool) {
-    let status = std::process::Command::new("kill").args(["-9", &tool.pid().to_string()]).status();
-    assert!(status.expect("kill").success());
-    let (status, _, log) = tool.finish();
-    assert_eq!(status.code(), None, "it should have been killed\n{log}");
+fn kill(tool: Run) {
+    tool.signal("KILL");
+    let ended = tool.wait();
+    assert_eq!(ended.code, None, "it should have been killed: {}", ended.state());
 }
 
 #[test]
@@ -65,7 +57,7 @@ fn a_reader_that_is_killed_at_any_moment_goes_on_where_it_was() {
         let data = bytes(seed, 3 * PART + random.usize(1..PART));
         let open = random.bool();
         let id = scene.begin();
-        let etags = parts(&scene, &id, &data);
+        let etags = scene.parts(&id, &data);
         if !open {
             scene.complete(&id, &etags);
         }
@@ -92,8 +84,7 @@ fn a_reader_that_is_killed_at_any_moment_goes_on_where_it_was() {
             wait_length(&file, data.len());
             scene.complete(&id, &etags);
         }
-        let (status, _, log) = reader.finish();
-        assert_eq!(status.code(), Some(0), "seed {seed}\n{log}");
+        let log = reader.end().code(0).err;
         assert!(log.contains("going on from there"), "seed {seed}\n{log}");
         assert_same(&fs::read(&file).expect("the file"), &data, &format!("seed {seed}\n{log}"));
     }
@@ -131,9 +122,9 @@ fn only_what_is_missing_is_read() {
     finished(&scene, &data);
     for mode in MODES {
         holds(&scene, &data[..3 * PART - 1000]);
-        scene.store.clear_requests();
+        scene.clear_requests();
         goes_on(&scene, &["--by", mode], &data);
-        let sent = scene.store.requests()["bytes_out"].as_u64().expect("a number");
+        let sent = scene.requests()["bytes_out"].as_u64().expect("a number");
         assert!(sent < 200_000, "{sent} bytes were sent for 1000 that were missing");
     }
 }
@@ -149,10 +140,9 @@ fn an_open_upload_is_gone_on_with_inside_its_growing_last_part() {
         let file = holds(&scene, &data[..PART + 2000]);
         let (reader, _) = scene.reader(&["--resume", "--by", mode]);
         wait_length(&file, PART + 3000);
-        let etags = parts(&scene, &id, &data);
+        let etags = scene.parts(&id, &data);
         scene.complete(&id, &etags);
-        let (status, _, log) = reader.finish();
-        assert_eq!(status.code(), Some(0), "{log}");
+        let log = reader.end().code(0).err;
         assert_same(&fs::read(&file).expect("the file"), &data, &log);
     }
 }
@@ -164,7 +154,7 @@ fn a_file_of_another_upload_is_left_as_it_is() {
     finished(&scene, &data);
     let open = scene.begin();
     let other = bytes(6, 2 * PART);
-    parts(&scene, &open, &other);
+    scene.parts(&open, &other);
     let mut early = data.clone();
     early[100] ^= 1;
     let mut late = data.clone();
@@ -183,7 +173,7 @@ fn a_file_that_is_longer_than_there_is_to_read_is_left_as_it_is() {
     let scene = Scene::new();
     let data = bytes(8, PART + 5);
     let id = scene.begin();
-    let etags = parts(&scene, &id, &data);
+    let etags = scene.parts(&id, &data);
     for more in [1, 100_000] {
         holds(&scene, &[&data[..], &bytes(9, more)].concat());
         let log = refuses(&scene, &[]);
@@ -220,16 +210,15 @@ fn the_upload_that_is_named_is_gone_on_with() {
     let scene = Scene::new();
     let (data, other) = (bytes(12, 2 * PART), bytes(13, PART));
     let id = scene.begin();
-    let etags = parts(&scene, &id, &data);
+    let etags = scene.parts(&id, &data);
     let newer = scene.begin();
-    parts(&scene, &newer, &other);
+    scene.parts(&newer, &other);
     let file = holds(&scene, &data[..PART + 1]);
     refuses(&scene, &[]);
     let (reader, _) = scene.reader(&["--resume", "--upload-id", &id]);
     wait_length(&file, 2 * PART);
     scene.complete(&id, &etags);
-    let (status, _, log) = reader.finish();
-    assert_eq!(status.code(), Some(0), "{log}");
+    let log = reader.end().code(0).err;
     assert_same(&fs::read(&file).expect("the file"), &data, &log);
 }
 
@@ -238,9 +227,9 @@ fn an_upload_that_was_aborted_meanwhile_leaves_the_file_as_it_is() {
     let scene = Scene::new();
     let data = bytes(14, PART);
     let id = scene.begin();
-    parts(&scene, &id, &data);
+    scene.parts(&id, &data);
     holds(&scene, &data[..1000]);
-    RUNTIME.block_on(s3::abort(&scene.store.client(), KEY, &id));
+    scene.abort(KEY, &id);
     refuses(&scene, &[]);
 }
 
@@ -251,8 +240,7 @@ fn without_resume_a_file_is_written_anew() {
     finished(&scene, &data);
     let file = holds(&scene, &bytes(16, 5000));
     let (reader, _) = scene.reader(&["--no-wait"]);
-    let (status, _, log) = reader.finish();
-    assert_eq!(status.code(), Some(0), "{log}");
+    let log = reader.end().code(0).err;
     assert_same(&fs::read(&file).expect("the file"), &data, &log);
 }
 
@@ -260,19 +248,16 @@ fn without_resume_a_file_is_written_anew() {
 fn standard_output_cannot_be_gone_on_after() {
     let scene = Scene::new();
     for args in [&[KEY, "--resume"][..], &[KEY, "-", "--resume"]] {
-        let (status, output, log) = Tool::reader(&scene.store, args).finish();
-        assert_eq!(status.code(), Some(2), "{log}");
-        assert!(output.is_empty() && log.contains("--resume"), "{log}");
+        Launch::reader(&scene, args).start().end().code(2).gave(b"").says("--resume");
     }
 }
 
 #[test]
 fn what_is_no_file_cannot_be_gone_on_after() {
     let scene = Scene::new();
-    fs::create_dir(scene.store.dir().join("copy")).expect("a directory");
+    fs::create_dir(scene.copy()).expect("a directory");
     let (reader, _) = scene.reader(&["--resume"]);
-    let (status, _, log) = reader.finish();
-    assert_eq!(status.code(), Some(1), "{log}");
+    let log = reader.end().code(1).err;
     assert!(log.contains("copy: it is not a regular file"), "{log}");
 }
 
@@ -280,38 +265,30 @@ fn what_is_no_file_cannot_be_gone_on_after() {
 fn a_copy_stays_as_it_is_until_there_is_something_to_read() {
     let scene = Scene::new();
     let copy = holds(&scene, b"a copy of yesterday");
-    let run = |args: &[&str]| {
-        let (reader, _) = scene.reader(args);
-        reader.finish()
-    };
-    let (status, _, log) = run(&["--no-wait"]);
-    assert_eq!(status.code(), Some(1), "{log}");
+    let run = || scene.reader(&["--no-wait"]).0.end();
+    run().code(1);
     assert_eq!(fs::read(&copy).expect("the copy"), b"a copy of yesterday");
-    let (mut waiting, _) = scene.reader(&[]);
+    let (waiting, _) = scene.reader(&[]);
     waiting.wait_for("waiting for an upload");
     kill(waiting);
     assert_eq!(fs::read(&copy).expect("the copy"), b"a copy of yesterday");
     // An upload without a byte, aborted.
     let id = scene.begin();
-    let (mut reader, _) = scene.reader(&[]);
+    let (reader, _) = scene.reader(&[]);
     reader.wait_for("while it is written");
-    RUNTIME.block_on(s3::abort(&scene.store.client(), KEY, &id));
-    let (status, _, log) = reader.finish();
-    assert_eq!(status.code(), Some(1), "{log}");
+    scene.abort(KEY, &id);
+    reader.end().code(1);
     assert_eq!(fs::read(&copy).expect("the copy"), b"a copy of yesterday");
     // What is there, and shorter, takes its place.
     finished(&scene, b"new");
-    let (status, _, log) = run(&["--no-wait"]);
-    assert_eq!(status.code(), Some(0), "{log}");
+    run().code(0);
     assert_eq!(fs::read(&copy).expect("the copy"), b"new");
     // Nothing, which is there, too.
-    RUNTIME.block_on(s3::put(&scene.store.client(), KEY, b""));
-    let (status, _, log) = run(&["--no-wait"]);
-    assert_eq!(status.code(), Some(0), "{log}");
+    scene.put(KEY, b"");
+    run().code(0);
     assert_eq!(fs::read(&copy).expect("the copy"), b"");
     // No file is made for nothing.
     fs::remove_file(&copy).expect("remove the copy");
-    let (status, _, _) = Tool::reader(&scene.store, &["live/nothing", "copy", "--no-wait"]).finish();
-    assert_eq!(status.code(), Some(1));
+    Launch::reader(&scene, &["live/nothing", "copy", "--no-wait"]).start().end().code(1);
     assert!(!copy.exists());
 }

@@ -1,13 +1,10 @@
 //! A recording of real pictures and sound, and where in it an excerpt lies.
 
 use crate::support::lab::Lab;
-use crate::support::media::{Frame, make, picture, sound};
+use crate::support::media::{AAC, FRAGMENTS, Frame, make, picture, sound};
 
 pub const KEY: &str = "live/show.mp4";
 pub const OBJECT: &str = "s3://bucket/live/show.mp4";
-pub const H264: &str = "-c:v libx264 -preset ultrafast -qp 30 -g 25";
-pub const AAC: &str = "-c:a aac";
-pub const FRAGMENTS: &str = "-f mp4 -movflags empty_moov+frag_keyframe+default_base_moof";
 
 /// Stores an object as the writer does.
 pub fn store(lab: &Lab, data: &[u8]) {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::liar::{Answer, Liar, Op, Play, Then};
 use crate::support::recording::Recording;
-use crate::support::run::{Launch, Outcome};
-use crate::support::{Store, Tool, bytes};
+use crate::support::run::{Launch, Outcome, Run};
+use crate::support::{Store, bytes};
 
 const KEY: &str = "stream.mp4";
 const CHUNK: usize = 1000;
@@ -161,9 +161,9 @@ impl Ranges {
     }
 }
 
-fn reader(store: &Store, endpoint: &str, more: &[&str]) -> Tool {
+fn reader(store: &Store, endpoint: &str, more: &[&str]) -> Run {
     let fixed = [KEY, "--upload-id", "id", "--endpoint-url", endpoint, "--chunk-size", "1000", "--queue-size", "1"];
-    Tool::reader(store, &[&fixed[..], &["--poll-interval", "10ms"], more].concat())
+    Launch::reader(store, &[&fixed[..], &["--poll-interval", "10ms"], more].concat()).start()
 }
 
 #[test]
@@ -171,11 +171,8 @@ fn other_bytes_than_were_asked_for_never_come_out() {
     let store = Store::start();
     let data = bytes(1, 40 * CHUNK + 123);
     let (liar, endpoint) = Ranges::start(&data, &LIES);
-    let (status, output, log) = reader(&store, &endpoint, &[]).finish();
-    assert_eq!(status.code(), Some(0), "{log}");
-    assert_eq!(liar.told.load(Relaxed), LIES.len(), "not all lies were told\n{log}");
-    assert!(output == data, "{} bytes instead of {}\n{log}", output.len(), data.len());
-    assert!(log.contains("Trying again"), "{log}");
+    reader(&store, &endpoint, &[]).end().code(0).gave(&data).says("Trying again");
+    assert_eq!(liar.told.load(Relaxed), LIES.len(), "not all lies were told");
 }
 
 #[test]
@@ -184,10 +181,8 @@ fn a_store_that_keeps_sending_other_bytes_is_a_failure_that_says_so() {
     let data = bytes(2, 10 * CHUNK);
     let (liar, endpoint) = Ranges::start(&data, &[Lie::LaterRange; 1000]);
     liar.always.store(true, Relaxed);
-    let (status, output, log) = reader(&store, &endpoint, &["--retry-timeout", "1s"]).finish();
-    assert_eq!(status.code(), Some(1), "{log}");
-    assert!(output == data[..CHUNK], "{} bytes\n{log}", output.len());
-    assert!(log.contains("the answer begins at byte 1005 where byte 1000 was asked for"), "{log}");
+    let ended = reader(&store, &endpoint, &["--retry-timeout", "1s"]).end().code(1).gave(&data[..CHUNK]);
+    ended.says("the answer begins at byte 1005 where byte 1000 was asked for");
 }
 
 /// Both tools against what answers in a store's place; both fail at once, and say so.
@@ -280,10 +275,8 @@ fn an_object_that_is_replaced_while_it_is_read_is_a_failure_after_a_clean_beginn
         answer.without("x-amz-version-id")
     });
     let args = [KEY, "--no-wait", "--endpoint-url", scripted.endpoint(), "--chunk-size", "1000", "--queue-size", "1"];
-    let (status, out, log) = Tool::reader(&store, &args).finish();
-    assert_eq!(status.code(), Some(1), "{log}");
-    assert!(out == was[..3 * CHUNK], "{} bytes\n{log}", out.len());
-    assert!(log.contains("was replaced while it was being read"), "{log}");
+    let ended = Launch::reader(&store, &args).start().end().code(1).gave(&was[..3 * CHUNK]);
+    ended.says("was replaced while it was being read");
 }
 
 /// Who may not list knows no upload before its first byte; by the time its connection breaks, a newer one has the key.
@@ -305,7 +298,5 @@ fn a_newer_upload_that_begins_while_a_connection_breaks_is_not_mixed_in() {
     });
     let args =
         [KEY, "--anon", "--endpoint-url", scripted.endpoint(), "--chunk-size", "1000", "--poll-interval", "10ms"];
-    let (status, out, log) = Tool::reader(&store, &args).finish();
-    assert_eq!(status.code(), Some(0), "{log}");
-    assert!(out == data, "{} bytes\n{log}", out.len());
+    Launch::reader(&store, &args).start().end().code(0).gave(&data);
 }

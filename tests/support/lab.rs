@@ -39,10 +39,23 @@ impl Lab {
 
     /// The same with more arguments.
     pub fn with_args(args: &[&str]) -> Self {
-        let store = Store::with_args(args);
+        Self::with(Store::with_args(args))
+    }
+
+    /// The same with TLS.
+    pub fn with_tls() -> Self {
+        Self::with(Store::with_tls(&[]))
+    }
+
+    fn with(store: Store) -> Self {
         let client = store.client();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { store, client, runtime }
+    }
+
+    /// Runs a request, or several.
+    pub fn run<T>(&self, requests: impl Future<Output = T>) -> T {
+        self.runtime.block_on(requests)
     }
 
     /// Starts a `writer`.

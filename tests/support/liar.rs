@@ -7,7 +7,7 @@
 //!     Op::Complete if asked.nth == 0 => Play::Answer(Answer::error(200, "InternalError", "Try again.")),
 //!     _ => Play::Pass,
 //! });
-//! let writer = Tool::writer(&store, &["k", "--endpoint-url", liar.endpoint()]);
+//! let writer = Launch::writer(&store, &["k", "--endpoint-url", liar.endpoint()]).start();
 //! ```
 
 // Each test file uses a part of this.

@@ -1,18 +1,53 @@
 //! Real streams by ffmpeg, and ffmpeg's word on what became of them.
 
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+
+/// Fragments that each begin with a key frame, as docs/hls.md asks for them.
+pub const FRAGMENTS: &str = "-f mp4 -movflags empty_moov+frag_keyframe+default_base_moof";
+/// H.264 with a key frame each second, small.
+pub const H264: &str = "-c:v libx264 -preset ultrafast -qp 30 -g 25";
+pub const AAC: &str = "-c:a aac";
+
+fn lavfi(source: &str) -> Vec<String> {
+    ["-f", "lavfi", "-i", source].map(str::to_owned).to_vec()
+}
 
 /// Arguments of a picture of so many seconds that hardly compresses, in ten or so thousand pixels.
 pub fn picture(seconds: u32, noise: u32) -> Vec<String> {
-    let source = format!("testsrc2=size=320x180:rate=25:duration={seconds},noise=alls={noise}:allf=t");
-    ["-f", "lavfi", "-i", &source].map(str::to_owned).to_vec()
+    lavfi(&format!("testsrc2=size=320x180:rate=25:duration={seconds},noise=alls={noise}:allf=t"))
 }
 
 /// Arguments of a sound of so many seconds that is never the same.
 pub fn sound(seconds: u32) -> Vec<String> {
-    let source = format!("anoisesrc=duration={seconds}:seed=7:sample_rate=48000");
-    ["-f", "lavfi", "-i", &source].map(str::to_owned).to_vec()
+    lavfi(&format!("anoisesrc=duration={seconds}:seed=7:sample_rate=48000"))
+}
+
+/// Arguments of a sound of so many seconds that compresses well.
+pub fn tone(seconds: u32) -> Vec<String> {
+    lavfi(&format!("sine=frequency=440:duration={seconds}"))
+}
+
+/// Arguments of so many seconds of ten small pictures each.
+pub fn thumbnails(seconds: u32) -> Vec<String> {
+    lavfi(&format!("testsrc=size=64x36:rate=10:duration={seconds}"))
+}
+
+const LARGE: &str = "testsrc2=size=640x360:rate=25,noise=alls=60:allf=t";
+
+/// An MP4 of so many seconds with a key frame each second, of about two parts in three seconds, fragmented as `flags` say.
+pub fn video(seconds: u32, flags: &str) -> Vec<u8> {
+    let coded = format!("-t {seconds} -c:v libx264 -preset ultrafast -qp 20 -g 25");
+    make(&[lavfi(LARGE), tone(seconds)], &format!("{coded} {AAC} -f mp4 -movflags {flags}"))
+}
+
+/// A stream as from a camera, at the pace of the clock, whose picture does not compress well.
+pub fn camera(seconds: u32) -> Child {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-v", "error", "-re"]).args(lavfi(LARGE)).arg("-re").args(tone(seconds));
+    command.args(["-t", &seconds.to_string(), "-c:v", "libx264", "-preset", "ultrafast", "-qp", "16", "-g", "15"]);
+    command.args(["-pix_fmt", "yuv420p"]).args(AAC.split(' ')).args(FRAGMENTS.split(' ')).arg("pipe:1");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("ffmpeg")
 }
 
 /// What ffmpeg writes to a pipe.
@@ -31,6 +66,43 @@ fn run(program: &str, before: &[&str], bytes: &[u8], after: &[&str]) -> Output {
     let mut command = Command::new(program);
     command.args(["-hide_banner", "-v", "warning"]).args(before).arg(file.path()).args(after);
     command.stdin(Stdio::null()).output().expect(program)
+}
+
+/// The frames of a picture, one letter each, `I` for a key frame; nothing may be complained of.
+pub fn key_frames(bytes: &[u8]) -> String {
+    let ask = ["-select_streams", "v", "-show_entries", "frame=key_frame", "-of", "csv=p=0"];
+    let output = run("ffprobe", &ask, bytes, &[]);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaints.is_empty(), "ffprobe: {complaints}");
+    let lines = String::from_utf8(output.stdout).expect("text");
+    lines.split_whitespace().map(|line| if line.starts_with('1') { 'I' } else { 'p' }).collect()
+}
+
+/// It plays from its first byte to its last; nothing may be complained of.
+#[track_caller]
+pub fn plays(bytes: &[u8]) {
+    let output = run("ffmpeg", &["-xerror", "-i"], bytes, &["-f", "null", "-"]);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaints.is_empty(), "ffmpeg: {complaints}");
+}
+
+/// Stream and MD5 of each frame of the picture and the sound of a file or an address, decoded, the picture first: a player
+/// may count from another moment, and sound and pictures may take turns in another way.
+pub fn shown(input: &str) -> String {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-xerror", "-protocol_whitelist", "file,http,tcp", "-i", input]);
+    command.args(["-map", "0:v", "-map", "0:a", "-f", "framemd5", "-"]);
+    let output = command.stdin(Stdio::null()).output().expect("ffmpeg");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaints.is_empty(), "{input}: {complaints}");
+    let lines = String::from_utf8(output.stdout).expect("text");
+    let fields = |line: &str| {
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        format!("{} {}\n", fields[0], fields.get(5).unwrap_or(&""))
+    };
+    let mut frames: Vec<String> = lines.lines().filter(|line| !line.starts_with('#')).map(fields).collect();
+    frames.sort_by(|a, b| a[..1].cmp(&b[..1]));
+    frames.concat()
 }
 
 /// One frame or packet.

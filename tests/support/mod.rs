@@ -1,4 +1,4 @@
-//! What the tests stand on: a local store in a process of its own, and the binaries with their pipes.
+//! What the tests stand on: a local store in a process of its own, and bare requests to it.
 
 // Each test file uses a part of this.
 #![allow(dead_code)]
@@ -19,7 +19,8 @@ pub mod wire;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
@@ -240,6 +241,19 @@ impl Store {
         assert_eq!(status, 200);
     }
 
+    /// Does something as of so long ago: what the store makes meanwhile has the dates of then.
+    pub fn ago<T>(&self, age: Duration, what: impl FnOnce() -> T) -> T {
+        let set = |behind: Duration| {
+            let body = serde_json::json!({ "behind_ms": behind.as_millis() as u64 }).to_string();
+            let (status, answer) = http(&self.control, "PUT", "/clock", &[], body.as_bytes());
+            assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+        };
+        set(age);
+        let done = what();
+        set(Duration::ZERO);
+        done
+    }
+
     /// Counts of answers by operation and status: `requests()["live"]["GetObject"]["416"]`.
     pub fn requests(&self) -> Value {
         let (status, answer) = http(&self.control, "GET", "/requests", &[], &[]);
@@ -346,85 +360,16 @@ pub fn http_full(
     (status, head, body)
 }
 
-/// A `writer` or a `reader` with its pipes. Killed on drop.
-#[derive(Debug)]
-pub struct Tool {
-    child: Child,
-    /// Take it, and drop it to end the input.
-    pub stdin: Option<ChildStdin>,
-    /// Take it to read the output.
-    pub stdout: Option<ChildStdout>,
-    stderr: BufReader<ChildStderr>,
-    /// What was read from standard error so far.
-    pub log: String,
-}
-
-impl Tool {
-    /// A `writer` that is pointed at the store.
-    pub fn writer(store: &Store, args: &[&str]) -> Self {
-        Self::start(env!("CARGO_BIN_EXE_writer"), store, args)
+/// Whether this machine has a program that a test needs beside the tools. Without it the test is left out, loudly; where
+/// everything must be tested (`CI` is set) that is a failure.
+pub fn present(program: &str, args: &[&str]) -> bool {
+    let runs = Command::new(program).args(args).output().is_ok_and(|output| output.status.success());
+    let must = std::env::var("CI").is_ok_and(|value| !["", "0", "false"].contains(&value.as_str()));
+    assert!(runs || !must, "`{program} {}` does not run on this machine, and CI is set", args.join(" "));
+    if !runs {
+        eprintln!("NOT TESTED: `{program} {}` does not run on this machine", args.join(" "));
     }
-
-    /// A `reader` that is pointed at the store.
-    pub fn reader(store: &Store, args: &[&str]) -> Self {
-        Self::start(env!("CARGO_BIN_EXE_reader"), store, args)
-    }
-
-    fn start(binary: &str, store: &Store, args: &[&str]) -> Self {
-        let mut child = store
-            .command(binary)
-            .args(args)
-            .current_dir(store.dir())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("start the tool");
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let stderr = BufReader::new(child.stderr.take().expect("its standard error"));
-        Self { child, stdin, stdout, stderr, log: String::new() }
-    }
-
-    /// Process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Waits for a line on standard error that contains `text`, and gives it.
-    pub fn wait_for(&mut self, text: &str) -> String {
-        loop {
-            let mut line = String::new();
-            let read = self.stderr.read_line(&mut line).expect("read standard error");
-            assert!(read > 0, "the tool ended before it said '{text}':\n{}", self.log);
-            self.log.push_str(&line);
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    /// Closes the input, waits for the end, and gives the exit status, the rest of the output, and all of the log.
-    pub fn finish(mut self) -> (ExitStatus, Vec<u8>, String) {
-        drop(self.stdin.take());
-        let output = self.stdout.take().map(|mut stdout| {
-            std::thread::spawn(move || {
-                let mut output = Vec::new();
-                stdout.read_to_end(&mut output).expect("read the output");
-                output
-            })
-        });
-        self.stderr.read_to_string(&mut self.log).expect("read standard error");
-        let output = output.map(|thread| thread.join().expect("the output")).unwrap_or_default();
-        let status = self.child.wait().expect("wait for the tool");
-        (status, output, std::mem::take(&mut self.log))
-    }
-}
-
-impl Drop for Tool {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    runs
 }
 
 /// Bytes that look random and are the same each time.

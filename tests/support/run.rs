@@ -207,11 +207,13 @@ impl Run {
         self.out.lock().0.clone()
     }
 
-    /// Waits for a message with `text` in it.
-    pub fn wait_for(&self, text: &str) {
+    /// Waits for a message with `text` in it, and gives all messages so far.
+    #[track_caller]
+    pub fn wait_for(&self, text: &str) -> String {
         let wanted = text.as_bytes();
         let seen = self.err.wait(|bytes| bytes.windows(wanted.len()).any(|window| window == wanted));
         assert!(seen, "no message '{text}' from {}", self.state());
+        self.messages()
     }
 
     /// Waits until it has given this many bytes.

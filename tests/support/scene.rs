@@ -1,54 +1,53 @@
-//! A store with a network in front of it, the tools beyond that, and a hand on both.
-
-// Each test file uses a part of this.
-#![allow(dead_code)]
+//! A store with a network in front of it, and the tools beyond that, on one object.
 
 use std::io::Write;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::ChildStdin;
-use std::sync::LazyLock;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use tokio::runtime::Runtime;
-
+use super::lab::Lab;
 use super::proxy::Proxy;
-use super::s3::{self, Ask};
-use super::{BUCKET, Store, Tool};
+use super::run::{Run, await_that};
 
 /// The object.
 pub const KEY: &str = "live/stream.mp4";
 /// What a reader may ask by.
 pub const MODES: [&str; 2] = ["range", "part"];
 
-/// For the calls of an S3 client, outside of which the tests wait in blocking calls.
-pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
-
 /// A store, and the network to it.
 pub struct Scene {
-    pub store: Store,
+    lab: Lab,
     pub network: Proxy,
+}
+
+impl Deref for Scene {
+    type Target = Lab;
+
+    fn deref(&self) -> &Lab {
+        &self.lab
+    }
 }
 
 impl Scene {
     pub fn new() -> Self {
-        Self::with(Store::start())
+        Self::with(Lab::new())
     }
 
     /// The same with TLS all the way.
     pub fn with_tls() -> Self {
-        Self::with(Store::with_tls(&[]))
+        Self::with(Lab::with_tls())
     }
 
-    fn with(store: Store) -> Self {
-        let network = Proxy::before(store.endpoint());
-        Self { store, network }
+    fn with(lab: Lab) -> Self {
+        let network = Proxy::before(lab.endpoint());
+        Self { lab, network }
     }
 
     /// A writer beyond the network, and the thread that feeds it and gives its input back.
-    pub fn writer(&self, more: &[&str], data: &[u8]) -> (Tool, JoinHandle<ChildStdin>) {
+    pub fn writer(&self, more: &[&str], data: &[u8]) -> (Run, JoinHandle<ChildStdin>) {
         let args = [&[KEY, "-s", "5000000", "--endpoint-url", self.network.endpoint()], more].concat();
-        let mut writer = Tool::writer(&self.store, &args);
+        let mut writer = self.lab.writer(&args);
         let (mut stdin, data) = (writer.stdin.take().expect("its input"), data.to_vec());
         let feeder = std::thread::spawn(move || {
             // A writer that has failed takes no more.
@@ -59,54 +58,47 @@ impl Scene {
     }
 
     /// A reader beyond the network that writes to a file.
-    pub fn reader(&self, more: &[&str]) -> (Tool, PathBuf) {
-        let file = self.store.dir().join("copy");
-        let fixed = [KEY, "copy", "--poll-interval", "20ms", "--endpoint-url", self.network.endpoint()];
-        (Tool::reader(&self.store, &[&fixed, more].concat()), file)
+    pub fn reader(&self, more: &[&str]) -> (Run, PathBuf) {
+        let fixed = [KEY, "copy", "--endpoint-url", self.network.endpoint()];
+        (self.lab.reader(&[&fixed, more].concat()), self.copy())
+    }
+
+    /// The reader's file.
+    pub fn copy(&self) -> PathBuf {
+        self.dir().join("copy")
     }
 
     pub fn object(&self) -> Vec<u8> {
-        RUNTIME.block_on(s3::get(&self.store.client(), KEY, None, Ask::All, false)).expect("the object").body
+        self.lab.object(KEY).expect("the object")
     }
 
     /// Starts an upload beside the network.
     pub fn begin(&self) -> String {
-        RUNTIME.block_on(s3::start(&self.store.client(), KEY))
+        self.lab.begin(KEY)
     }
 
     pub fn part(&self, id: &str, number: i32, data: &[u8]) -> String {
-        RUNTIME.block_on(s3::part(&self.store.client(), KEY, id, number, data)).expect("a part")
+        self.lab.part(KEY, id, number, data)
+    }
+
+    /// Stores these bytes in parts, from number 1 on; gives the ETags.
+    pub fn parts(&self, id: &str, data: &[u8]) -> Vec<String> {
+        (1..).zip(data.chunks(super::PART)).map(|(number, part)| self.part(id, number, part)).collect()
     }
 
     pub fn complete(&self, id: &str, etags: &[String]) {
-        let parts: Vec<_> = (1..).zip(etags.iter().map(String::as_str)).collect();
-        RUNTIME.block_on(s3::complete(&self.store.client(), KEY, id, &parts)).expect("complete");
+        self.lab.complete(KEY, id, etags);
     }
 
     pub fn open_uploads(&self) -> usize {
-        let client = self.store.client();
-        let list = RUNTIME.block_on(client.list_multipart_uploads().bucket(BUCKET).send()).expect("a list");
-        list.uploads().len()
+        self.all_open().len()
     }
-}
-
-pub fn length(file: &Path) -> usize {
-    std::fs::metadata(file).map_or(0, |found| usize::try_from(found.len()).expect("a small file"))
 }
 
 /// Waits until the file has this many bytes.
 #[track_caller]
 pub fn wait_length(file: &Path, least: usize) {
-    let began = Instant::now();
-    while length(file) < least {
-        assert!(began.elapsed() < Duration::from_secs(60), "{} of {least} bytes in the file", length(file));
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Says where they differ instead of printing them.
-#[track_caller]
-pub fn assert_same(have: &[u8], want: &[u8], log: &str) {
-    let same = have.iter().zip(want).take_while(|(a, b)| a == b).count();
-    assert!(have == want, "{} bytes instead of {}, different from {same} on\n{log}", have.len(), want.len());
+    await_that(&format!("{least} bytes in {}", file.display()), || {
+        std::fs::metadata(file).is_ok_and(|found| found.len() >= least as u64)
+    });
 }

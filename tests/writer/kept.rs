@@ -60,6 +60,46 @@ fn end_at_once(writer: Run) -> Outcome {
     writer.wait().code(130)
 }
 
+/// A store on which parts have failed, and a writer that two signals have ended after it had taken its input.
+struct Interrupted {
+    lab: Lab,
+    /// Of the upload that is open.
+    id: String,
+    outcome: Outcome,
+}
+
+/// The full parts of `input` but for those from `first` to `last` are stored when the signals come. After that nothing fails.
+fn interrupted(first: u32, last: u32, args: &[&str], input: &[u8]) -> Interrupted {
+    let lab = Lab::new();
+    fail_parts(&lab, first, last);
+    let mut writer = lab.writer(&[&[KEY, "-s", "5MB"], args].concat());
+    writer.write(input);
+    let id = lab.wait_open(KEY);
+    let full = u32::try_from(input.len() / PART).expect("a few parts");
+    let stored = (1..=full).filter(|number| !(first..=last).contains(number)).count();
+    lab.wait_parts(KEY, &id, stored);
+    let outcome = end_at_once(writer);
+    lab.clear_faults();
+    Interrupted { lab, id, outcome }
+}
+
+impl Interrupted {
+    /// The one file that was kept.
+    fn file(&self) -> String {
+        let files = kept_files(&self.lab);
+        assert_eq!(files.len(), 1, "{files:?} after {}", self.outcome.state());
+        files[0].display().to_string()
+    }
+
+    /// The object is this, and nothing is left of the accident.
+    #[track_caller]
+    fn all_is_well(&self, object: &[u8], words: &str) {
+        let state = format!("{}\n{words}", self.outcome.state());
+        assert_same(&self.lab.object(KEY).expect("the object"), object, &state);
+        assert_eq!((kept_files(&self.lab), self.lab.all_open()), (vec![], vec![]), "{state}");
+    }
+}
+
 #[test]
 fn no_part_gives_up_while_there_is_room_for_the_input() {
     let lab = Lab::new();
@@ -103,20 +143,13 @@ fn a_writer_that_gives_up_keeps_all_that_it_took() {
 #[test]
 fn a_second_signal_keeps_what_was_taken_and_the_rest_of_the_input_can_follow() {
     for (stored, taken) in [(0, 700), (1, PART + 1), (2, 6 * PART), (0, 12 * PART + 77)] {
-        let lab = Lab::new();
-        fail_parts(&lab, stored + 1, 10_000);
         let data = bytes(3, 14 * PART);
-        let mut writer = lab.writer(&[KEY, "-s", "5MB", "-c", "2"]);
-        writer.write(&data[..taken]);
-        let id = lab.wait_open(KEY);
-        lab.wait_parts(KEY, &id, stored as usize);
-        let outcome = end_at_once(writer).says(&id);
-        let command = command(&outcome);
-        lab.clear_faults();
-        fs::write(lab.dir().join("rest"), &data[taken..]).expect("the rest");
-        let words = type_in(&lab, &command.replace("/dev/null", "rest"));
-        assert_same(&lab.object(KEY).expect("the object"), &data, &format!("{}\n{words}", outcome.state()));
-        assert_eq!((kept_files(&lab), lab.all_open()), (vec![], vec![]), "{words}");
+        let ended = interrupted(stored + 1, 10_000, &["-c", "2"], &data[..taken]);
+        let command = command(&ended.outcome);
+        assert!(ended.outcome.err.contains(&ended.id), "{}", ended.outcome.state());
+        fs::write(ended.lab.dir().join("rest"), &data[taken..]).expect("the rest");
+        let words = type_in(&ended.lab, &command.replace("/dev/null", "rest"));
+        ended.all_is_well(&data, &words);
     }
 }
 
@@ -140,56 +173,36 @@ fn a_part_that_arrived_after_all_is_not_sent_again() {
 
 #[test]
 fn a_run_that_fails_again_keeps_everything_again() {
-    let lab = Lab::new();
-    fail_parts(&lab, 2, 10_000);
     let data = bytes(5, 5 * PART + 1);
-    let mut writer = lab.writer(&[KEY, "-s", "5MB", "-c", "1"]);
-    writer.write(&data[..4 * PART]);
-    let first = end_at_once(writer);
-    let kept = kept_files(&lab).pop().expect("a kept file").display().to_string();
-    let mut again = lab.writer(&[KEY, "--resume", "--kept", &kept, "-c", "1"]);
+    let ended = interrupted(2, 10_000, &["-c", "1"], &data[..4 * PART]);
+    fail_parts(&ended.lab, 2, 10_000);
+    let mut again = ended.lab.writer(&[KEY, "--resume", "--kept", &ended.file(), "-c", "1"]);
     again.write(&data[4 * PART..]);
     again.wait_for("Trying again");
     let second = end_at_once(again);
-    assert_eq!(kept_files(&lab).len(), 1, "{}", second.state());
-    lab.clear_faults();
-    let words = type_in(&lab, &command(&second));
-    assert_same(&lab.object(KEY).expect("the object"), &data, &format!("{}\n{words}", first.state()));
-    assert_eq!(kept_files(&lab), Vec::<PathBuf>::new());
+    ended.file();
+    ended.lab.clear_faults();
+    let words = type_in(&ended.lab, &command(&second));
+    ended.all_is_well(&data, &words);
 }
 
 #[test]
 fn what_was_kept_of_an_upload_that_is_gone_makes_an_object_of_its_own() {
-    let lab = Lab::new();
-    fail_parts(&lab, 2, 10_000);
     let data = bytes(6, 3 * PART + 5);
-    let mut writer = lab.writer(&[KEY, "-s", "5MB"]);
-    writer.write(&data);
-    let id = lab.wait_open(KEY);
-    lab.wait_parts(KEY, &id, 1);
-    let outcome = end_at_once(writer);
-    lab.clear_faults();
-    lab.abort(KEY, &id);
-    let kept = kept_files(&lab).pop().expect("a kept file").display().to_string();
-    let refused = lab.writer(&[KEY, "--resume", "--kept", &kept]).end().failed_with_one_message(&id);
-    let words = type_in(&lab, &command(&refused).replace("ANOTHER-KEY", "saved.mp4"));
-    assert_same(&lab.object("saved.mp4").expect("the object"), &data[PART..], &outcome.state());
+    let ended = interrupted(2, 10_000, &[], &data);
+    ended.lab.abort(KEY, &ended.id);
+    let refused = ended.lab.writer(&[KEY, "--resume", "--kept", &ended.file()]).end();
+    let refused = refused.failed_with_one_message(&ended.id);
+    let words = type_in(&ended.lab, &command(&refused).replace("ANOTHER-KEY", "saved.mp4"));
+    assert_same(&ended.lab.object("saved.mp4").expect("the object"), &data[PART..], &ended.outcome.state());
     assert!(words.contains("it is left where it is"), "{words}");
-    assert_eq!(kept_files(&lab).len(), 1);
+    ended.file();
 }
 
 #[test]
 fn a_kept_file_of_another_upload_or_with_a_gap_is_refused() {
-    let lab = Lab::new();
-    fail_parts(&lab, 2, 2);
-    let data = bytes(7, 4 * PART + 5);
-    let mut writer = lab.writer(&[KEY, "-s", "5MB"]);
-    writer.write(&data);
-    let id = lab.wait_open(KEY);
-    lab.wait_parts(KEY, &id, 3);
-    end_at_once(writer);
-    lab.clear_faults();
-    let kept = kept_files(&lab).pop().expect("a kept file").display().to_string();
+    let ended = interrupted(2, 2, &[], &bytes(7, 4 * PART + 5));
+    let (lab, kept) = (&ended.lab, ended.file());
     let other = lab.begin(KEY);
     let elsewhere = lab.begin("live/other.mp4");
     for (key, id) in [(KEY, &other), ("live/other.mp4", &elsewhere)] {
@@ -201,9 +214,9 @@ fn a_kept_file_of_another_upload_or_with_a_gap_is_refused() {
     lab.writer(&[KEY, "--resume", "--kept", "rest"]).end().failed_with_one_message("no file that `writer` has kept");
     lab.writer(&[KEY, "rest", "--resume", "--kept", &kept]).end().code(2).says("standard input");
     // Somebody else wrote into it.
-    lab.part(KEY, &id, 2, &bytes(8, PART));
+    lab.part(KEY, &ended.id, 2, &bytes(8, PART));
     lab.writer(&[KEY, "--resume", "--kept", &kept]).end().failed_with_one_message("part 2 has other bytes");
-    assert_eq!(kept_files(&lab).len(), 1);
+    assert_eq!(ended.file(), kept);
 }
 
 #[test]
@@ -237,25 +250,17 @@ fn what_was_taken_for_an_upload_that_somebody_cancels_is_kept() {
 
 #[test]
 fn a_stream_that_goes_on_without_what_was_kept_is_warned() {
-    let lab = Lab::new();
-    fail_parts(&lab, 1, 10_000);
-    let mut writer = lab.writer(&[KEY]);
-    writer.write(b"some bytes");
-    lab.wait_open(KEY);
-    end_at_once(writer);
-    lab.clear_faults();
-    lab.writer(&[KEY, "--resume"]).end_with(b"other bytes").code(0).says("goes on without it").says("--kept ");
-    assert_eq!((lab.object(KEY).as_deref(), kept_files(&lab).len()), (Some(&b"other bytes"[..]), 1));
+    let ended = interrupted(1, 10_000, &[], b"some bytes");
+    let next = ended.lab.writer(&[KEY, "--resume"]).end_with(b"other bytes");
+    next.code(0).says("goes on without it").says("--kept ");
+    assert_eq!(ended.lab.object(KEY).as_deref(), Some(&b"other bytes"[..]));
+    ended.file();
 }
 
 #[test]
 fn what_cannot_be_kept_is_said_to_be_lost() {
-    let lab = Lab::new();
-    fail_parts(&lab, 1, 10_000);
-    let mut writer = lab.writer(&[KEY, "--spool-dir", "/nonexistent"]);
-    writer.write(b"some bytes");
-    lab.wait_open(KEY);
-    end_at_once(writer).says("10 bytes that had been taken are lost").says("--spool-dir").does_not_say("--kept");
+    let ended = interrupted(1, 10_000, &["--spool-dir", "/nonexistent"], b"some bytes").outcome;
+    ended.says("10 bytes that had been taken are lost").says("--spool-dir").does_not_say("--kept");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! One input into several objects, and several objects into one output.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::support::lab::Lab;
+use crate::support::media::{key_frames, plays, video};
 use crate::support::run::{Launch, assert_same};
 use crate::support::{PART, bytes};
 use serde_json::json;
@@ -94,10 +94,11 @@ fn a_size_below_a_part_is_wrong_usage() {
 #[test]
 fn what_another_day_left_under_the_next_name_is_no_continuation() {
     let lab = Lab::new();
-    lab.put(&key(2), b"of another day");
-    let stale = lab.begin(&key(2));
-    lab.part(&key(2), &stale, 1, b"also of another day");
-    std::thread::sleep(std::time::Duration::from_millis(2100));
+    lab.ago(Duration::from_secs(86_400), || {
+        lab.put(&key(2), b"of another day");
+        let stale = lab.begin(&key(2));
+        lab.part(&key(2), &stale, 1, b"also of another day");
+    });
     let data = bytes(4, PART + 1);
     lab.writer(&args(&["--rollover", "auto"])).end_with(&data).code(0);
     lab.reader(&[KEY, "--follow-rollover", "--no-wait"]).wait().code(0).says("older").gave(&data);
@@ -140,37 +141,6 @@ fn a_first_signal_completes_and_a_second_names_what_is_open() {
     assert_same(&objects(&lab).concat(), &data, "the objects");
 }
 
-/// A fragmented MP4 of eight seconds with a key frame each second, whose picture does not compress well.
-fn video(flags: &str) -> Vec<u8> {
-    let mut command = Command::new("ffmpeg");
-    let picture = "testsrc2=size=640x360:rate=25:duration=8,noise=alls=60:allf=t";
-    command.args(["-hide_banner", "-v", "error", "-f", "lavfi", "-i", picture]);
-    command.args(["-f", "lavfi", "-i", "sine=frequency=440:duration=8"]);
-    command.args(["-c:v", "libx264", "-preset", "ultrafast", "-qp", "18", "-g", "25", "-pix_fmt", "yuv420p"]);
-    command.args(["-c:a", "aac", "-f", "mp4", "-movflags", flags, "pipe:1"]);
-    let made = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("ffmpeg");
-    assert!(made.status.success());
-    made.stdout
-}
-
-/// Gives these bytes as a file to a tool that must have nothing to complain about; its output.
-fn probe(program: &str, before: &[&str], bytes: &[u8], after: &[&str]) -> String {
-    let mut file = tempfile::NamedTempFile::new().expect("a file");
-    file.write_all(bytes).expect("write the file");
-    let mut command = Command::new(program);
-    let output = command.args(["-v", "error"]).args(before).arg(file.path()).args(after).output().expect(program);
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && complaints.is_empty(), "{program}: {complaints}");
-    String::from_utf8(output.stdout).expect("text")
-}
-
-/// Frames of the picture: one letter each, `I` for a key frame.
-fn frames(bytes: &[u8]) -> String {
-    let ask = ["-select_streams", "v", "-show_entries", "frame=key_frame", "-of", "csv=p=0"];
-    let lines = probe("ffprobe", &ask, bytes, &[]);
-    lines.split_whitespace().map(|line| if line.starts_with('1') { 'I' } else { 'p' }).collect()
-}
-
 #[test]
 fn each_object_of_a_fragmented_mp4_plays_by_itself_and_together_they_are_the_stream() {
     each_object_plays("empty_moov+frag_keyframe+default_base_moof");
@@ -184,7 +154,7 @@ fn so_does_each_object_of_one_that_tells_places_in_the_whole_stream() {
 
 fn each_object_plays(flags: &str) {
     let lab = Lab::new();
-    let data = video(flags);
+    let data = video(8, flags);
     assert!(data.len() > 4 * PART, "{} bytes are too few to show anything", data.len());
     let live = lab.reader(&[KEY, "--follow-rollover"]);
     live.wait_for("waiting for an upload");
@@ -206,20 +176,20 @@ fn each_object_plays(flags: &str) {
     let mut all = String::new();
     for object in &objects {
         assert!(object.len() <= 8_000_000);
-        probe("ffmpeg", &["-xerror", "-i"], object, &["-f", "null", "-"]);
-        let frames = frames(object);
+        plays(object);
+        let frames = key_frames(object);
         assert!(frames.starts_with('I'), "{frames}");
         all.push_str(&frames);
     }
     assert_eq!(all.len(), 200);
-    assert_eq!(all, frames(&data));
+    assert_eq!(all, key_frames(&data));
 }
 
 #[test]
 fn a_fragmented_mp4_is_cut_after_a_duration_at_a_key_frame() {
     let lab = Lab::new();
     // A fragment for each frame: most of them begin with no key frame.
-    let data = video("empty_moov+frag_every_frame+default_base_moof");
+    let data = video(8, "empty_moov+frag_every_frame+default_base_moof");
     let mut writer = lab.writer(&args(&["--rollover", "1s"]));
     let live = lab.reader(&[KEY, "--follow-rollover"]);
     writer.write(&data[..PART]);
@@ -231,15 +201,15 @@ fn a_fragmented_mp4_is_cut_after_a_duration_at_a_key_frame() {
     let objects = objects(&lab);
     assert!(objects.len() > 1);
     for object in &objects {
-        assert!(frames(object).starts_with('I'));
+        assert!(key_frames(object).starts_with('I'));
     }
-    assert_eq!(objects.iter().map(|object| frames(object).len()).sum::<usize>(), 200);
+    assert_eq!(objects.iter().map(|object| key_frames(object).len()).sum::<usize>(), 200);
 }
 
 #[test]
 fn a_group_of_pictures_too_large_for_an_object_is_cut_all_the_same_with_a_warning() {
     let lab = Lab::new();
-    let data = video("empty_moov+frag_keyframe+default_base_moof");
+    let data = video(8, "empty_moov+frag_keyframe+default_base_moof");
     // One fragment of everything.
     let header = data.windows(4).position(|window| window == b"moof").expect("a fragment") - 4;
     let mdat = [&u32::try_from(3 * PART + 8).expect("small").to_be_bytes()[..], b"mdat", &bytes(8, 3 * PART)].concat();
@@ -253,9 +223,8 @@ fn a_group_of_pictures_too_large_for_an_object_is_cut_all_the_same_with_a_warnin
 #[test]
 fn a_reader_that_may_not_list_goes_by_live_reads() {
     let lab = Lab::with_args(&["--user", "reads:reads-secret:read"]);
-    let stale = lab.begin(&key(4));
+    let stale = lab.ago(Duration::from_secs(86_400), || lab.begin(&key(4)));
     lab.part(&key(4), &stale, 1, b"of another day");
-    std::thread::sleep(std::time::Duration::from_millis(1100));
     let data = bytes(9, 2 * PART + 10);
     let mut writer = lab.writer(&args(&["--rollover", "5000000"]));
     let live = Launch::reader(&lab, &[KEY, "--follow-rollover"]).key("reads", "reads-secret").start();
