@@ -5,6 +5,7 @@ pub(crate) mod due;
 pub(crate) mod ending;
 pub(crate) mod follow;
 pub(crate) mod inquiry;
+pub mod live;
 pub mod locate;
 pub mod place;
 pub mod prefetch;

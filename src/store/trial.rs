@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::human::shell::shell_word;
-use crate::protocol::part::PartSize;
+use crate::protocol::part::{PartNumber, PartSize};
+use crate::store::live_check::LiveRead;
 use crate::store::retry::Retry;
 use crate::store::{Kind, Patient, StoreError};
 
@@ -56,6 +58,7 @@ impl fmt::Debug for Throwaway {
 /// A throw-away upload. It is aborted when this is [ended](Self::end) or dropped.
 #[derive(Debug)]
 pub struct Trial {
+    store: Patient,
     /// Its key.
     pub key: String,
     /// Its id.
@@ -64,6 +67,24 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// Stores its first part.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the last failure.
+    pub async fn put(&self, body: Bytes) -> Result<(), StoreError> {
+        let patience = self.store.patience().part(body.len() as u64, 0);
+        self.store.put_part(&self.key, &self.upload_id, PartNumber::FIRST, body, patience).await?;
+        Ok(())
+    }
+
+    /// Looks whether it can be read while it is open.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the last failure.
+    pub async fn look(&self) -> Result<LiveRead, StoreError> {
+        self.store.look(&self.key, &self.upload_id).await
+    }
+
     /// Aborts it.
     ///
     /// # Errors
@@ -100,7 +121,7 @@ impl Trials {
             let doing = "starting the upload";
             Err(StoreError::local(doing, store.object(&key), Kind::Refused, "the program ends"))
         })?;
-        Ok(Trial { key, upload_id, end })
+        Ok(Trial { store: store.clone(), key, upload_id, end })
     }
 
     fn note(&self, new: Running) {

@@ -2,8 +2,9 @@
 //! already when another begins.
 
 use crate::human::sizes::show_bytes;
+use crate::object::live::Upload;
 use crate::object::locate::may_not_list;
-use crate::store::{Kind, OpenUpload, Patient, Store, StoreError};
+use crate::store::{Kind, OpenUpload, Patient, StoreError};
 
 /// An open upload, with what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,10 +72,11 @@ pub async fn cancel(store: &Patient, key: &str, uploads: &[Candidate]) -> bool {
     all
 }
 
-/// Warns of uploads of `key` that were open when the upload `ours` began, and names both ways on. Says nothing where the
+/// Warns of uploads of the key that were open when this one began, and names both ways on. Says nothing where the
 /// key may not list uploads.
-pub async fn warn_of_others(store: Store, key: String, ours: String) {
-    let others = match store.open_uploads(&key).await {
+pub async fn warn_of_others(upload: Upload) {
+    let ours = upload.id();
+    let others = match upload.store().once().open_uploads(upload.key()).await {
         Ok(mut uploads) => {
             uploads.retain(|upload| upload.id != ours);
             uploads
@@ -90,7 +92,7 @@ pub async fn warn_of_others(store: Store, key: String, ours: String) {
     tracing::warn!(
         "{} has {what} open: {}. The new upload {ours} goes on beside. To go on with {them} instead, stop and start again \
          with `--resume --upload-id ID`; to cancel {them}, use `--abort --upload-id ID`",
-        store.object(&key),
+        upload.object(),
         ids.join(", ")
     );
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::protocol::live_read::MIN_PART_SIZE;
 use crate::protocol::part::PartSize;
-use crate::store::live_check::{self, LiveRead};
+use crate::store::live_check::LiveRead;
 use crate::store::retry::Retry;
 use crate::store::trial::Trials;
 use crate::store::{Kind, Resolved, Store};
@@ -132,7 +132,7 @@ async fn live_read(store: &Store, beside: &str, trials: &Trials, say: &mut dyn F
             }
             Err(error) => return say(Verdict::Bad, "write", error.to_string()),
         };
-    match live_check::look(store, &trial.key, &trial.upload_id).await {
+    match trial.look().await {
         Ok(LiveRead::On) => {
             say(Verdict::Good, "Live Read", "on: uploads can be read while they are written".to_owned());
         }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::object::live::Upload;
 use crate::object::tap::End;
 use crate::protocol::part::PartNumber;
-use crate::store::{ETag, Head, Kind, Patient, Store, StoreError};
+use crate::store::{ETag, Head, Kind, StoreError};
 use crate::writer::cause::Cause;
 use crate::writer::ledger::{Ledger, WholeTag};
 use crate::writer::outbox::Outbox;
@@ -27,38 +28,27 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const FATE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits for all parts of `outbox`, then completes its upload; the size and the number of parts of the object.
-pub(crate) async fn complete(
-    store: &Patient,
-    plan: &Plan,
-    key: &str,
-    upload_id: &str,
-    outbox: &mut Outbox,
-) -> Result<(u64, usize), Cause> {
+pub(crate) async fn complete(plan: &Plan, outbox: &mut Outbox) -> Result<(u64, usize), Cause> {
     outbox.drain().await?;
     let parts = outbox.ledger.close(plan.part_size)?;
-    finish(store, key, upload_id, &outbox.ledger, &parts).await?;
+    finish(outbox.upload(), &outbox.ledger, &parts).await?;
     let bytes = outbox.ledger.bytes();
-    plan.taps.ended(upload_id, End::Completed { bytes });
+    plan.taps.ended(outbox.upload().id(), End::Completed { bytes });
     Ok((bytes, parts.len()))
 }
 
 /// Completes an upload out of these parts, which are those of the ledger.
-async fn finish(
-    store: &Patient,
-    key: &str,
-    upload_id: &str,
-    ledger: &Ledger,
-    parts: &[(PartNumber, ETag)],
-) -> Result<(), StoreError> {
-    let mut failures = store.retry().start();
+async fn finish(upload: &Upload, ledger: &Ledger, parts: &[(PartNumber, ETag)]) -> Result<(), StoreError> {
+    let retry = upload.store().retry();
+    let mut failures = retry.start();
     let (mut unclear, mut gone_since) = (false, None);
     loop {
-        let error = match store.once().complete_upload(key, upload_id, parts).await {
+        let error = match upload.complete(parts).await {
             Ok(()) => break,
             Err(error) => error,
         };
         let looked = if may_have_passed(&error) || error.kind == Kind::NoUpload {
-            Some(look(store.once(), key, upload_id, ledger).await)
+            Some(look(upload, ledger).await)
         } else {
             None
         };
@@ -70,15 +60,13 @@ async fn finish(
                 tracing::warn!(
                     "{}: the answer to the completion was lost, and the upload is over since, as it should be; this key may \
                      not look at the object",
-                    store.object(key)
+                    upload.object()
                 );
                 break;
             }
             Next::Again => sleep(failures.next_wait(error)?).await,
             Next::LookAgain => {
-                if gone_since.get_or_insert_with(Instant::now).elapsed()
-                    >= APPEARS_WITHIN.min(store.retry().give_up_after)
-                {
+                if gone_since.get_or_insert_with(Instant::now).elapsed() >= APPEARS_WITHIN.min(retry.give_up_after) {
                     return Err(error);
                 }
                 sleep(LOOK_AGAIN).await;
@@ -136,7 +124,8 @@ enum Seen {
 }
 
 /// Looks for the object that the upload became: by its version, and where that is none, at what is there.
-async fn look(store: &Store, key: &str, upload_id: &str, ledger: &Ledger) -> Result<Seen, StoreError> {
+async fn look(upload: &Upload, ledger: &Ledger) -> Result<Seen, StoreError> {
+    let (store, key, upload_id) = (upload.store().once(), upload.key(), upload.id());
     match store.head(key, Some(upload_id)).await {
         Ok(Some(head)) if is_ours(&head, true, upload_id, ledger) => return Ok(Seen::Ours(head.size)),
         Err(error) if error.kind == Kind::Passing => return Err(error),
@@ -177,9 +166,9 @@ pub enum Fate {
 }
 
 /// Finds out what became of an upload that the store does not know any more.
-pub(crate) async fn fate(store: &Patient, key: &str, upload_id: &str, ledger: &Ledger) -> Fate {
-    let store = store.at_most(FATE_PATIENCE);
-    match store.retry().run(|_| look(store.once(), key, upload_id, ledger)).await {
+pub(crate) async fn fate(upload: &Upload, ledger: &Ledger) -> Fate {
+    let retry = upload.store().at_most(FATE_PATIENCE).retry();
+    match retry.run(|_| look(upload, ledger)).await {
         Ok(Seen::Ours(bytes)) => Fate::Completed(bytes),
         Ok(Seen::Another(bytes)) => Fate::Replaced(bytes),
         Ok(Seen::Nothing) => Fate::Aborted,
@@ -191,6 +180,7 @@ pub(crate) async fn fate(store: &Patient, key: &str, upload_id: &str, ledger: &L
 mod tests {
     use super::*;
     use crate::protocol::part::PartSize;
+    use crate::store::Store;
     use crate::store::retry::Retry;
     use crate::store::scripted::{self, Asked, Op, Reply, Shelf};
 
@@ -198,21 +188,21 @@ mod tests {
     const HOUR: Retry = Retry { give_up_after: Duration::from_secs(3600) };
 
     /// An upload of two parts with its ledger.
-    async fn upload(store: &Store) -> (String, Ledger) {
+    async fn upload(store: &Store) -> (Upload, Ledger) {
         let size = PartSize::new(PART).expect("in range");
-        let id = store.create_upload("k", size, None, None).await.expect("it begins");
+        let upload = Upload::begin(&store.patient(HOUR), "k", size, None, None).await.expect("it begins");
         let mut ledger = Ledger::default();
         for (number, len) in [(1, 5_000_000), (2, 7)] {
             let (number, body) = (PartNumber::new(number).expect("in range"), bytes::Bytes::from(vec![b'x'; len]));
-            let etag = store.put_part("k", &id, number, body, Duration::from_secs(9)).await.expect("it is stored");
+            let etag = upload.put(number, body, Duration::from_secs(9)).await.expect("it is stored");
             ledger.note(number, etag, len as u64);
         }
-        (id, ledger)
+        (upload, ledger)
     }
 
-    async fn run(store: &Store, id: &str, ledger: &Ledger) -> Result<(), StoreError> {
+    async fn run(upload: &Upload, ledger: &Ledger) -> Result<(), StoreError> {
         let parts = ledger.close(PartSize::new(PART).expect("in range")).expect("no gap");
-        finish(&store.patient(HOUR), "k", id, ledger, &parts).await
+        finish(upload, ledger, &parts).await
     }
 
     /// A store whose upload ids are no versions, and which names none. Its object has the entity tag `tag`; once the upload
@@ -246,14 +236,14 @@ mod tests {
     async fn an_answer_that_was_lost_is_looked_up_and_not_asked_for_again() {
         for versions in [true, false] {
             let (store, shelf) = scripted::store();
-            let (id, ledger) = upload(&store).await;
+            let (made, ledger) = upload(&store).await;
             let lose = |asked: &Asked, _| if asked.op == Op::Complete { Reply::Lost } else { Reply::Honest };
             if versions {
                 shelf.script(lose);
             } else {
                 without_versions(&shelf, None, &ledger, lose);
             }
-            run(&store, &id, &ledger).await.expect("it is complete");
+            run(&made, &ledger).await.expect("it is complete");
             assert_eq!(shelf.count(Op::Complete), 1, "{versions}");
         }
     }
@@ -265,12 +255,12 @@ mod tests {
         shelf.put(&old, 1, vec![b'o'; 5_000_000]);
         shelf.put(&old, 2, vec![b'o'; 7]);
         shelf.complete(&old);
-        let (id, ledger) = upload(&store).await;
+        let (made, ledger) = upload(&store).await;
         without_versions(&shelf, Some("an older one-2"), &ledger, |asked, nth| match (asked.op, nth) {
             (Op::Complete, 0 | 1) => Reply::Status(500, "InternalError"),
             _ => Reply::Honest,
         });
-        run(&store, &id, &ledger).await.expect("it is complete");
+        run(&made, &ledger).await.expect("it is complete");
         assert_eq!(shelf.count(Op::Complete), 3);
         assert_eq!(shelf.object("k").expect("an object")[0], b'x');
     }
@@ -278,24 +268,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_object_that_appears_late_is_waited_for() {
         let (store, shelf) = scripted::store();
-        let (id, ledger) = upload(&store).await;
+        let (made, ledger) = upload(&store).await;
         shelf.script(|asked, nth| match (asked.op, nth) {
             (Op::Complete, 0) => Reply::Lost,
             // The store does not show it yet: two heads for each look.
             (Op::Head, 0..20) => Reply::Status(404, ""),
             _ => Reply::Honest,
         });
-        run(&store, &id, &ledger).await.expect("it is complete");
+        run(&made, &ledger).await.expect("it is complete");
         // For ever it is not.
         let (store, shelf) = scripted::store();
-        let (id, ledger) = upload(&store).await;
+        let (made, ledger) = upload(&store).await;
         shelf.script(|asked, _| match asked.op {
             Op::Complete => Reply::Lost,
             Op::Head => Reply::Status(404, ""),
             _ => Reply::Honest,
         });
         let start = Instant::now();
-        let error = run(&store, &id, &ledger).await.expect_err("it never appears");
+        let error = run(&made, &ledger).await.expect_err("it never appears");
         assert!(error.kind == Kind::NoUpload || error.kind == Kind::Passing, "{error}");
         assert!(start.elapsed() <= Duration::from_secs(3600), "{:?}", start.elapsed());
     }
@@ -303,17 +293,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_upload_that_somebody_else_has_ended_is_known_for_what_it_became() {
         let (store, shelf) = scripted::store();
-        let (id, ledger) = upload(&store).await;
-        shelf.abort(&id);
-        assert_eq!(run(&store, &id, &ledger).await.expect_err("it is over").kind, Kind::NoUpload);
-        assert!(matches!(fate(&store.patient(HOUR), "k", &id, &ledger).await, Fate::Aborted));
+        let (made, ledger) = upload(&store).await;
+        shelf.abort(made.id());
+        assert_eq!(run(&made, &ledger).await.expect_err("it is over").kind, Kind::NoUpload);
+        assert!(matches!(fate(&made, &ledger).await, Fate::Aborted));
         without_versions(&shelf, Some("another-2"), &ledger, |_, _| Reply::Honest);
-        assert!(matches!(fate(&store.patient(HOUR), "k", &id, &ledger).await, Fate::Replaced(5_000_007)));
+        assert!(matches!(fate(&made, &ledger).await, Fate::Replaced(5_000_007)));
         shelf.script(|_, _| Reply::Honest);
-        let (id, ledger) = upload(&store).await;
-        shelf.complete(&id);
-        run(&store, &id, &ledger).await.expect("it has become what it should");
-        assert!(matches!(fate(&store.patient(HOUR), "k", &id, &ledger).await, Fate::Completed(5_000_007)));
+        let (made, ledger) = upload(&store).await;
+        shelf.complete(made.id());
+        run(&made, &ledger).await.expect("it has become what it should");
+        assert!(matches!(fate(&made, &ledger).await, Fate::Completed(5_000_007)));
     }
 
     fn failing(kind: Kind, status: Option<u16>) -> StoreError {

@@ -26,8 +26,9 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use crate::human::sizes::show_bytes;
-use crate::protocol::part::{PartNumber, PartSize};
-use crate::store::{ETag, Patient, StoreError};
+use crate::object::live::Upload;
+use crate::protocol::part::PartNumber;
+use crate::store::{ETag, StoreError};
 use crate::tool::progress::Progress;
 use crate::writer::kept::Content;
 use crate::writer::ledger::Ledger;
@@ -54,17 +55,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Between two warnings about the spool.
 const WARN_AGAIN: Duration = Duration::from_secs(60);
-
-/// Where the parts go.
-#[derive(Debug, Clone)]
-pub struct Address {
-    /// The store.
-    pub store: Patient,
-    /// The object's key.
-    pub key: String,
-    /// The upload.
-    pub upload_id: String,
-}
 
 /// Why a part did not reach the store.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +90,7 @@ struct Stored {
 /// The parts of one upload on their way.
 #[derive(Debug)]
 pub struct Outbox {
-    address: Arc<Address>,
+    upload: Upload,
     shared: Shared,
     waiting: VecDeque<Parcel>,
     in_flight: JoinSet<Result<Stored, OutboxError>>,
@@ -125,7 +115,6 @@ pub struct Outbox {
     progress: Arc<Progress>,
     /// Bytes on disk as the progress knows them.
     told_on_disk: u64,
-    part_size: PartSize,
     readable: watch::Sender<u64>,
     /// What the store holds.
     pub ledger: Ledger,
@@ -134,16 +123,10 @@ pub struct Outbox {
 impl Outbox {
     /// An outbox with at most `concurrency` parts in flight; `spool` only for an input that cannot wait.
     #[must_use]
-    pub fn new(
-        address: Address,
-        part_size: PartSize,
-        concurrency: usize,
-        spool: Option<Spool>,
-        progress: Arc<Progress>,
-    ) -> Self {
-        let pool = PartPool::new(concurrency + 2, part_size.as_len());
+    pub fn new(upload: Upload, concurrency: usize, spool: Option<Spool>, progress: Arc<Progress>) -> Self {
+        let pool = PartPool::new(concurrency + 2, upload.part_size().as_len());
         Self {
-            address: Arc::new(address),
+            upload,
             shared: Shared::new(pool, concurrency, spool.is_some()),
             waiting: VecDeque::new(),
             in_flight: JoinSet::new(),
@@ -160,7 +143,6 @@ impl Outbox {
             spooling: false,
             progress,
             told_on_disk: 0,
-            part_size,
             readable: watch::channel(0).0,
             ledger: Ledger::default(),
         }
@@ -179,10 +161,10 @@ impl Outbox {
         self.shared.clone()
     }
 
-    /// Its upload's key and id.
+    /// Its upload.
     #[must_use]
-    pub fn address(&self) -> &Address {
-        &self.address
+    pub fn upload(&self) -> &Upload {
+        &self.upload
     }
 
     /// Where parts of it wait on disk.
@@ -200,7 +182,7 @@ impl Outbox {
     /// Tells what the [`ledger`](Self::ledger) says now to those who watch [`readable`](Self::readable).
     pub fn tell_readable(&self) {
         if self.readable.receiver_count() > 0 {
-            self.readable.send_replace(self.ledger.readable(self.part_size));
+            self.readable.send_replace(self.ledger.readable(self.upload.part_size()));
         }
     }
 
@@ -347,7 +329,7 @@ impl Outbox {
             let uncertain = early.is_some_and(|early| early.uncertain);
             self.highest = self.highest.max(Some(number));
             let way = Way {
-                address: self.address.clone(),
+                upload: self.upload.clone(),
                 shared: self.shared.clone(),
                 spool: self.spool.clone(),
                 over: self.over.subscribe(),

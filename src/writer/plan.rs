@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::object::live::Upload;
 use crate::object::tap::Taps;
 use crate::protocol::part::PartSize;
 use crate::store::{Patient, StoreError};
 use crate::tool::progress::Progress;
 use crate::writer::kept::{self, Kept, Label, Rest};
-use crate::writer::outbox::{Address, Outbox};
+use crate::writer::outbox::Outbox;
 use crate::writer::source::{Source, StopSignal};
 use crate::writer::spool::{Spool, SpoolSettings};
 use crate::writer::tail::{TailSender, TailSettings};
@@ -34,14 +35,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Starts an upload of `key` and gives its id. `recording` names the recording that goes into several objects.
-    pub(crate) async fn create(
+    /// Starts an upload of `key`. `recording` names the recording that goes into several objects.
+    pub(crate) async fn begin(
         &self,
         store: &Patient,
         key: &str,
         recording: Option<&str>,
-    ) -> Result<String, StoreError> {
-        store.create_upload(key, self.part_size, self.content_type.as_deref(), recording).await
+    ) -> Result<Upload, StoreError> {
+        Upload::begin(store, key, self.part_size, self.content_type.as_deref(), recording).await
     }
 
     /// The sender of early tail parts; `None` if they are not asked for.
@@ -64,11 +65,11 @@ impl Plan {
 
     /// Writes what `outbox` could not store, and what was read after it, into a file. `None` if there is nothing.
     pub(crate) async fn keep(&self, outbox: &Outbox, rest: Rest, part_size: PartSize) -> Option<Kept> {
-        let address = outbox.address();
+        let upload = outbox.upload();
         let label = Label {
-            bucket: address.store.bucket().to_owned(),
-            key: address.key.clone(),
-            upload_id: address.upload_id.clone(),
+            bucket: upload.store().bucket().to_owned(),
+            key: upload.key().to_owned(),
+            upload_id: upload.id().to_owned(),
             part_size,
         };
         let remainder = rest.behind(outbox.remainder(), &outbox.ledger, part_size);
@@ -76,17 +77,8 @@ impl Plan {
         kept::keep(label, remainder, spool).await
     }
 
-    /// An outbox for the upload `upload_id` of `key`.
-    pub(crate) fn outbox(
-        &self,
-        store: &Patient,
-        key: &str,
-        upload_id: &str,
-        spool: Option<Spool>,
-        progress: &Arc<Progress>,
-    ) -> Outbox {
-        let (key, upload_id) = (key.to_owned(), upload_id.to_owned());
-        let address = Address { store: store.clone(), key, upload_id };
-        Outbox::new(address, self.part_size, self.concurrency, spool, progress.clone())
+    /// An outbox for an upload.
+    pub(crate) fn outbox(&self, upload: Upload, spool: Option<Spool>, progress: &Arc<Progress>) -> Outbox {
+        Outbox::new(upload, self.concurrency, spool, progress.clone())
     }
 }

@@ -17,6 +17,7 @@ pub use self::error::ResumeError;
 pub use self::find::Wanted;
 use self::find::{newest, part_size};
 pub use self::read_back::read_back;
+use crate::object::live::Upload;
 use crate::protocol::part::{PartNumber, PartSize};
 use crate::store::{ETag, Kind, Patient, StoredPart};
 use crate::writer::kept::KeptFile;
@@ -28,10 +29,8 @@ const READ: usize = 1 << 20;
 /// An upload to go on with.
 #[derive(Debug, Clone)]
 pub struct Held {
-    /// Its id.
-    pub upload_id: String,
-    /// The size of every part but the last.
-    pub part_size: PartSize,
+    /// The upload.
+    pub upload: Upload,
     /// The parts that stay as they are.
     pub ledger: Ledger,
     /// A stream goes on with this short part, which is in the ledger too.
@@ -96,16 +95,18 @@ pub async fn take_up(
     if let Some(part) = parts.iter().find(|part| part.size > part_size.get()) {
         return Err(ResumeError::Oversize { object, id, number: part.number, size: part.size, part_size });
     }
+    let upload = Upload::known(store, wanted.key, &id, part_size);
     let held = match input {
-        Input::Stream => stream(id, part_size, &parts),
-        Input::Kept(kept) => kept::together(&object, id, part_size, parts, kept)?,
-        Input::File(file, path) => compare(object, id, part_size, parts, file, path).await?,
+        Input::Stream => stream(upload, &parts),
+        Input::Kept(kept) => kept::together(upload, parts, kept)?,
+        Input::File(file, path) => compare(upload, parts, file, path).await?,
     };
     Ok(Some(held))
 }
 
 /// Where a stream goes on.
-fn stream(upload_id: String, part_size: PartSize, parts: &[StoredPart]) -> Held {
+fn stream(upload: Upload, parts: &[StoredPart]) -> Held {
+    let part_size = upload.part_size();
     let mut ledger = Ledger::default();
     let mut tail = None;
     let mut due = Some(PartNumber::FIRST);
@@ -122,14 +123,22 @@ fn stream(upload_id: String, part_size: PartSize, parts: &[StoredPart]) -> Held 
     }
     let highest = parts.last().map(|part| part.number);
     let stale = highest.filter(|number| ledger.size_of(*number).is_none());
-    Held { upload_id, part_size, ledger, tail, highest, stale }
+    Held { upload, ledger, tail, highest, stale }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::retry::Retry;
+    use crate::store::scripted;
 
     const SIZE: u64 = 5_000_000;
+
+    /// An upload that nothing is asked of.
+    pub(super) fn upload(part_size: u64) -> Upload {
+        let store = scripted::store().0.patient(Retry { give_up_after: std::time::Duration::ZERO });
+        Upload::known(&store, "k", "u", PartSize::new(part_size).expect("in range"))
+    }
 
     fn listed(parts: &[(u32, u64)]) -> Vec<StoredPart> {
         let part = |&(number, size): &(u32, u64)| StoredPart {
@@ -154,7 +163,7 @@ mod tests {
             (&[(1, SIZE), (2, 7), (3, SIZE)], &[1, 2], Some(2)),
         ];
         for (parts, in_ledger, tail) in cases {
-            let held = stream("id".to_owned(), PartSize::new(SIZE).expect("in range"), &listed(parts));
+            let held = stream(upload(SIZE), &listed(parts));
             let known: Vec<u32> = (1..=9)
                 .filter(|number| held.ledger.size_of(PartNumber::new(*number).expect("in range")).is_some())
                 .collect();

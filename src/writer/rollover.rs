@@ -46,16 +46,16 @@ pub async fn write(
     let spool = plan.spool_for(source);
     let fresh = |cause: Cause| RollError { cause: Some(cause), unfinished: Vec::new(), complete: 0 };
     let recording = format!("{:032x}", fastrand::u128(..));
-    let id = plan.create(store, &plan.key, Some(&recording)).await.map_err(|error| fresh(error.into()))?;
-    let object = store.object(&plan.key);
+    let upload = plan.begin(store, &plan.key, Some(&recording)).await.map_err(|error| fresh(error.into()))?;
+    let (object, id) = (upload.object(), upload.id());
     tracing::info!("uploading to {object} in parts of {} bytes, upload id {id}", plan.part_size);
     // The cell is empty: this is the only place that sets it.
-    drop(progress.upload.set(id.clone()));
-    let look = tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), id.clone()));
-    tokio::spawn(abort::warn_of_others(store.once().clone(), plan.key.clone(), id.clone()));
+    drop(progress.upload.set(id.to_owned()));
+    let look = tokio::spawn(warn_without_live_read(upload.clone()));
+    tokio::spawn(abort::warn_of_others(upload.clone()));
 
     let context = Context { store, plan, spool, progress, recording };
-    let mut roller = Roller::new(context, rollover, id, look);
+    let mut roller = Roller::new(context, rollover, &upload, look);
     progress.taking.store(true, Relaxed);
     let mut staging = Staging::default();
     let result = until_the_end(Box::pin(roller.run(source, &mut staging)), &plan.at_once).await;

@@ -18,12 +18,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use crate::object::live::Upload;
 use crate::object::tap::{End, Opening, Tapped};
 use crate::protocol::limits;
 use crate::protocol::live_read::MAX_PARTS;
 use crate::protocol::part::PartNumber;
 use crate::store::Patient;
-use crate::store::live_check::{self, LiveRead};
+use crate::store::live_check::LiveRead;
 use crate::tool::progress::Progress;
 use crate::writer::abort;
 use crate::writer::at_once::{settle, unless_at_once, until_the_end};
@@ -93,25 +94,25 @@ pub async fn write(
     let fresh = |cause: Cause| WriteError { cause, left_open: None, over: None, completed: None, kept: None };
     let (object, part_size) = (store.object(&plan.key), plan.part_size);
     let mut others = None;
-    let upload_id = if let Some(held) = &held {
-        let (id, parts, bytes) = (held.upload_id.clone(), held.ledger.len(), held.ledger.bytes());
+    let upload = if let Some(held) = &held {
+        let (id, parts, bytes) = (held.upload.id(), held.ledger.len(), held.ledger.bytes());
         tracing::info!(
             "going on with the upload {id} of {object} in parts of {part_size} bytes: it keeps {parts} parts, {bytes} bytes"
         );
-        id
+        held.upload.clone()
     } else {
-        let id = plan.create(store, &plan.key, None).await.map_err(|error| fresh(error.into()))?;
-        tracing::info!("uploading to {object} in parts of {part_size} bytes, upload id {id}");
-        others = Some(tokio::spawn(abort::warn_of_others(store.once().clone(), plan.key.clone(), id.clone())));
-        id
+        let upload = plan.begin(store, &plan.key, None).await.map_err(|error| fresh(error.into()))?;
+        tracing::info!("uploading to {object} in parts of {part_size} bytes, upload id {}", upload.id());
+        others = Some(tokio::spawn(abort::warn_of_others(upload.clone())));
+        upload
     };
     // So that a second request to stop can name the upload. Nobody else sets the cell, so this cannot fail.
-    drop(progress.upload.set(upload_id.clone()));
-    let look = tokio::spawn(warn_without_live_read(store.clone(), plan.key.clone(), upload_id.clone()));
+    drop(progress.upload.set(upload.id().to_owned()));
+    let look = tokio::spawn(warn_without_live_read(upload.clone()));
 
     let spool = plan.spool_for(source);
     let fresh = held.as_ref().is_none_or(|held| held.ledger.is_empty());
-    let mut uploader = Uploader::new(store, plan, &upload_id, fresh, spool, progress, look);
+    let mut uploader = Uploader::new(store, plan, &upload, fresh, spool, progress, look);
     progress.taking.store(true, Relaxed);
     let result = until_the_end(Box::pin(uploader.run(source, held)), &plan.at_once).await;
     plan.taps.input_ended();
@@ -140,14 +141,14 @@ pub async fn write(
 }
 
 /// Says in plain words when readers will see nothing of this upload before its end.
-pub(crate) async fn warn_without_live_read(store: Patient, key: String, upload_id: String) {
-    match live_check::look(store.once(), &key, &upload_id).await {
+pub(crate) async fn warn_without_live_read(upload: Upload) {
+    match upload.look().await {
         Ok(LiveRead::On) => tracing::debug!("Live Read is on"),
         Ok(LiveRead::Off) => tracing::warn!(
             "this store does not let {} be read while it is being written (no Live Read on this account or bucket): \
              readers will see nothing before the upload is complete. The upload itself goes on. On Backblaze B2, Live Read \
              has to be enabled for the account",
-            store.object(&key)
+            upload.object()
         ),
         Err(error) => tracing::debug!("could not find out whether Live Read is on: {error}"),
     }
@@ -155,9 +156,8 @@ pub(crate) async fn warn_without_live_read(store: Patient, key: String, upload_i
 
 /// The input on its way through one upload.
 struct Uploader<'a> {
-    store: &'a Patient,
     plan: &'a Plan,
-    upload_id: &'a str,
+    upload: &'a Upload,
     progress: &'a Arc<Progress>,
     outbox: Outbox,
     tapped: Tapped,
@@ -185,19 +185,19 @@ impl<'a> Uploader<'a> {
     fn new(
         store: &'a Patient,
         plan: &'a Plan,
-        upload_id: &'a str,
+        upload: &'a Upload,
         fresh: bool,
         spool: Option<Spool>,
         progress: &'a Arc<Progress>,
         look: JoinHandle<()>,
     ) -> Self {
-        let outbox = plan.outbox(store, &plan.key, upload_id, spool, progress);
-        let opening = Opening { key: &plan.key, upload_id, readable: outbox.readable(), fresh };
+        let outbox = plan.outbox(upload.clone(), spool, progress);
+        let opening = Opening { key: upload.key(), upload_id: upload.id(), readable: outbox.readable(), fresh };
         let tapped = plan.taps.begin(&opening);
         let tail = plan.tail_sender(store, progress);
         let due = Some(PartNumber::FIRST);
         let (looked_ahead, held_back, filling) = (false, None, None);
-        Self { store, plan, upload_id, progress, outbox, tapped, tail, look, looked_ahead, held_back, due, filling }
+        Self { plan, upload, progress, outbox, tapped, tail, look, looked_ahead, held_back, due, filling }
     }
 
     /// Gives the list of other open uploads a moment to arrive.
@@ -211,14 +211,14 @@ impl<'a> Uploader<'a> {
     /// After a failure: waits for what is under way, since it was accepted, and keeps the rest where that is asked for.
     async fn leave_open(&mut self, cause: Cause, keep: bool) -> WriteError {
         settle(&mut self.outbox, &self.plan.at_once).await;
-        self.plan.taps.ended(self.upload_id, End::Unfinished);
+        self.plan.taps.ended(self.upload.id(), End::Unfinished);
         let filling = self.filling.take().map(PartBuffer::freeze).unwrap_or_default();
         let held_back = self.held_back.as_ref().map(|held| (held.number, held.body.clone()));
         let rest = Rest { due: self.due, filling, held_back };
         let kept = if keep { self.plan.keep(&self.outbox, rest, self.plan.part_size).await } else { None };
-        let (id, ledger) = (self.upload_id.to_owned(), &self.outbox.ledger);
+        let (id, ledger) = (self.upload.id().to_owned(), &self.outbox.ledger);
         if cause.says_over() {
-            let fate = completion::fate(self.store, &self.plan.key, &id, ledger);
+            let fate = completion::fate(self.upload, ledger);
             if let Some(fate) = unless_at_once(fate, &self.plan.at_once).await {
                 return WriteError { cause, left_open: None, over: Some((id, fate)), completed: None, kept };
             }
@@ -245,8 +245,7 @@ impl<'a> Uploader<'a> {
             let mut buffer = self.outbox.buffer().await?;
             release(&mut self.outbox, &mut self.held_back);
             if let Some(tail) = tail {
-                let plan = self.plan;
-                resume::read_back(self.store, &plan.key, self.upload_id, &tail, &mut buffer).await?;
+                resume::read_back(self.upload, &tail, &mut buffer).await?;
             }
             let kept = buffer.filled().len();
             // Only the highest part may be short.
@@ -295,8 +294,8 @@ impl<'a> Uploader<'a> {
             // Stop the check for Live Read first: an aborted upload answers 404, which it would take for Live Read being off.
             self.look.abort();
             drop((&mut self.look).await);
-            self.store.abort_upload(&plan.key, self.upload_id).await?;
-            plan.taps.ended(self.upload_id, End::Unfinished);
+            self.upload.abort().await?;
+            plan.taps.ended(self.upload.id(), End::Unfinished);
             return Ok(Ended::Empty);
         }
         let (bytes, parts) = self.complete().await?;
@@ -408,7 +407,7 @@ impl<'a> Uploader<'a> {
     async fn complete(&mut self) -> Result<(u64, usize), Cause> {
         self.outbox.drain().await?;
         release(&mut self.outbox, &mut self.held_back);
-        complete(self.store, self.plan, &self.plan.key, self.upload_id, &mut self.outbox).await
+        complete(self.plan, &mut self.outbox).await
     }
 }
 

@@ -55,7 +55,7 @@ pub async fn copy(
     };
     let (plan, ending) = plan(job, &store, &ready, at_once.clone());
     if let Some(held) = ready.held.as_ref().filter(|_| ready.is_stream()) {
-        warn_of_kept(&plan.spool.dir, &plan.key, &held.upload_id);
+        warn_of_kept(&plan.spool.dir, &plan.key, held.upload.id());
     }
     let status = progress::show(console.clone(), progress.clone(), job.quiet, figures::status_line);
     let exit = Box::pin(upload(job, &store, &plan, &mut ready, progress)).await;
@@ -103,7 +103,7 @@ async fn prepare(job: &CopyJob, store: &Patient, stop: StopSignal, progress: &Ar
 /// What the writer goes by, and the end of the playlists that it starts.
 fn plan(job: &CopyJob, store: &Patient, ready: &Ready, at_once: StopSignal) -> (Plan, Option<Ending>) {
     let Ready { source, held, .. } = ready;
-    let held = held.as_ref().map(|held| held.part_size);
+    let held = held.as_ref().map(|held| held.upload.part_size());
     let kept = source.kept().map(|kept| kept.label.part_size);
     let part_size = part_size(held, job.part_size, kept);
     let playlist = job.playlist.clone().map(|settings| hls::Settings { part_size: part_size.get(), ..settings });

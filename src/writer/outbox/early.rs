@@ -53,12 +53,10 @@ impl Outbox {
         let Some(room) = buffer.room().get_mut(..filled.len()) else { return Taken::NotNow };
         room.copy_from_slice(filled);
         buffer.advance(filled.len());
-        let (address, body, began) = (self.address.clone(), buffer.freeze(), Instant::now());
+        let (upload, body, began) = (self.upload.clone(), buffer.freeze(), Instant::now());
         let task = tokio::spawn(async move {
             let size = body.len() as u64;
-            // One attempt: the next version comes soon.
-            let patience = address.store.patience().part(size, 0);
-            let etag = address.store.once().put_part(&address.key, &address.upload_id, number, body, patience).await?;
+            let etag = upload.put_tail(number, body).await?;
             Ok(Stored { number, etag, size, took: began.elapsed() })
         });
         tracing::debug!(part = number.get(), bytes = filled.len(), "sending the tail so far");
@@ -80,12 +78,9 @@ impl Outbox {
                 return self.enter(stored);
             }
             Ok(Err(error)) => error,
-            Err(error) => StoreError::local(
-                "uploading the tail part",
-                self.address.store.object(&self.address.key),
-                Kind::Passing,
-                error.to_string(),
-            ),
+            Err(error) => {
+                StoreError::local("uploading the tail part", self.upload.object(), Kind::Passing, error.to_string())
+            }
         };
         match error.kind {
             // Without a clear no, it may have been taken, or still be taken later.

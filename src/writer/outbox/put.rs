@@ -8,7 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::shared::Shared;
-use super::{Address, OutboxError, Stored};
+use super::{OutboxError, Stored};
+use crate::object::live::Upload;
 use crate::protocol::part::PartNumber;
 use crate::store::{ETag, Kind, StoreError};
 use crate::writer::kept::Content;
@@ -82,7 +83,7 @@ impl Parcel {
 /// What a part needs to be sent.
 #[derive(Debug)]
 pub(super) struct Way {
-    pub(super) address: Arc<Address>,
+    pub(super) upload: Upload,
     pub(super) shared: Shared,
     pub(super) spool: Option<Spool>,
     /// Turns true when no part is to be tried again.
@@ -98,9 +99,9 @@ pub(super) async fn put(
     turn: OwnedSemaphorePermit,
     buffer: Option<PartBuffer>,
 ) -> Result<Stored, OutboxError> {
-    let Way { address, shared, spool, over } = way;
+    let Way { upload, shared, spool, over } = way;
     let (number, began, size) = (parcel.number, Instant::now(), parcel.len());
-    let (mut failures, mut failing) = (address.store.retry().start(), shared.failing());
+    let (mut failures, mut failing) = (upload.store().retry().start(), shared.failing());
     // Only silence shows that more patience is needed: a part that was refused five times is not a slow one.
     let mut silences = 0;
     let (mut turn, mut buffer) = (Some(turn), buffer);
@@ -111,13 +112,12 @@ pub(super) async fn put(
             // The semaphore is never closed.
             turn = shared.turns.clone().acquire_owned().await.ok();
         }
-        let patience = address.store.patience().part(size, silences);
+        let patience = upload.store().patience().part(size, silences);
         let asked = Instant::now();
-        let error = match address.store.once().put_part(&address.key, &address.upload_id, number, body, patience).await
-        {
+        let error = match upload.put(number, body, patience).await {
             Ok(etag) => {
                 failures.passed();
-                if !uncertain || holds(&address, number, &etag).await? {
+                if !uncertain || holds(&upload, number, &etag).await? {
                     return Ok(Stored { etag, took: began.elapsed(), number, size });
                 }
                 tracing::debug!(part = number.get(), "an earlier version landed late; sending it again");
@@ -130,9 +130,9 @@ pub(super) async fn put(
         let again = matches!(error.kind, Kind::Passing | Kind::Capped);
         let wait = match failures.next_wait(error.clone()) {
             Ok(wait) => wait,
-            Err(error) if again && !shared.may_give_up(address.store.retry().give_up_after) => {
+            Err(error) if again && !shared.may_give_up(upload.store().retry().give_up_after) => {
                 tracing::warn!("{error} Going on to try: nothing is lost as long as there is room for the input.");
-                failures = address.store.retry().start();
+                failures = upload.store().retry().start();
                 NEXT_ROUND
             }
             Err(error) => return Err(error.into()),
@@ -163,8 +163,8 @@ async fn pause(wait: Duration, parcel: &Parcel, shared: &Shared, spool: Option<&
 }
 
 /// Whether the store holds this version of a part.
-async fn holds(address: &Address, number: PartNumber, etag: &ETag) -> Result<bool, StoreError> {
-    let parts = address.store.parts(&address.key, &address.upload_id).await?;
+async fn holds(upload: &Upload, number: PartNumber, etag: &ETag) -> Result<bool, StoreError> {
+    let parts = upload.parts().await?;
     let held = parts.iter().find(|part| part.number == number);
     Ok(held.is_some_and(|part| part.etag == etag.0.trim_matches('"')))
 }

@@ -1,6 +1,7 @@
 //! Tests of the outbox on a store in memory: parts that fail, wait on disk, and come back.
 
 use super::*;
+use crate::protocol::part::PartSize;
 use crate::store::Store;
 use crate::store::retry::Retry;
 use crate::store::scripted::{self, Op, Reply};
@@ -20,17 +21,10 @@ fn outbox(
     give_up_after: Duration,
     dir: &tempfile::TempDir,
 ) -> Outbox {
-    let (key, upload_id) = ("key".to_owned(), upload_id.to_owned());
-    let address = Address { store: store.patient(Retry { give_up_after }), key, upload_id };
     let part_size = PartSize::new(PART as u64).expect("in range");
+    let upload = Upload::known(&store.patient(Retry { give_up_after }), "key", upload_id, part_size);
     let settings = SpoolSettings { dir: dir.path().to_owned(), make_dir: false, limit: 1 << 30 };
-    Outbox::new(
-        address,
-        part_size,
-        concurrency,
-        Some(Spool::new(&settings, part_size.get(), concurrency + 4)),
-        Arc::default(),
-    )
+    Outbox::new(upload, concurrency, Some(Spool::new(&settings, part_size.get(), concurrency + 4)), Arc::default())
 }
 
 async fn fill(outbox: &mut Outbox, at: u32) {

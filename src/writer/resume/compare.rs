@@ -11,19 +11,19 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use md5::{Digest, Md5};
 
 use super::{Held, READ, ResumeError};
+use crate::object::live::Upload;
 use crate::protocol::part::{PartNumber, PartSize};
 use crate::store::{ETag, StoredPart};
 use crate::writer::ledger::{Ledger, md5_of};
 
 /// Compares each part with the file.
 pub(super) async fn compare(
-    object: String,
-    id: String,
-    part_size: PartSize,
+    upload: Upload,
     parts: Vec<StoredPart>,
     file: &File,
     path: &Path,
 ) -> Result<Held, ResumeError> {
+    let (object, id, part_size) = (upload.object(), upload.id().to_owned(), upload.part_size());
     let unread = |cause| ResumeError::Read { path: path.to_owned(), cause };
     let length = file.metadata().map_err(unread)?.len();
     let end_of = |part: &StoredPart| part_size.start_of(part.number) + part.size;
@@ -77,7 +77,7 @@ pub(super) async fn compare(
         }
     }
     let highest = parts.last().map(|part| part.number);
-    Ok(Held { upload_id: id, part_size, ledger, tail: None, highest, stale })
+    Ok(Held { upload, ledger, tail: None, highest, stale })
 }
 
 /// Whether each part has the bytes of the file at its place, as far as its MD5 is known. Uses all processors.

@@ -6,22 +6,21 @@ use std::io;
 use md5::{Digest, Md5};
 
 use super::{Held, READ, ResumeError, ShortPart};
-use crate::protocol::part::{PartNumber, PartSize};
+use crate::object::live::Upload;
+use crate::protocol::part::PartNumber;
 use crate::store::{ETag, StoredPart};
 use crate::writer::kept::KeptFile;
 use crate::writer::ledger::{Ledger, md5_of};
 
 /// Puts what an upload holds and what was kept of it together. Both have to make up all that was taken, without a gap.
-pub(super) fn together(
-    object: &str,
-    id: String,
-    part_size: PartSize,
-    parts: Vec<StoredPart>,
-    kept: &KeptFile,
-) -> Result<Held, ResumeError> {
-    let path = &kept.path;
-    let refused =
-        |why: String| ResumeError::NotOfIt { path: path.clone(), object: object.to_owned(), id: id.clone(), why };
+pub(super) fn together(upload: Upload, parts: Vec<StoredPart>, kept: &KeptFile) -> Result<Held, ResumeError> {
+    let (path, part_size) = (&kept.path, upload.part_size());
+    let refused = |why: String| ResumeError::NotOfIt {
+        path: path.clone(),
+        object: upload.object(),
+        id: upload.id().to_owned(),
+        why,
+    };
     if part_size != kept.label.part_size {
         return Err(refused(format!("its parts have {} bytes, those of the upload {part_size}", kept.label.part_size)));
     }
@@ -65,7 +64,7 @@ pub(super) fn together(
     }
     match due.filter(|due| Some(*due) <= last) {
         Some(missing) => Err(refused(format!("part {missing} is in neither"))),
-        None => Ok(Held { upload_id: id, part_size, ledger, tail, highest, stale }),
+        None => Ok(Held { upload, ledger, tail, highest, stale }),
     }
 }
 
@@ -91,7 +90,9 @@ mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
 
+    use super::super::tests::upload;
     use super::*;
+    use crate::protocol::part::PartSize;
     use crate::writer::kept::{self, Content, Label, Remainder};
     use crate::writer::spool::{Spool, SpoolSettings};
 
@@ -118,7 +119,7 @@ mod tests {
     }
 
     fn put(kept: &KeptFile, parts: Vec<StoredPart>) -> Result<Held, ResumeError> {
-        together("s3://b/k", "u".to_owned(), PartSize::new(PART).expect("in range"), parts, kept)
+        together(upload(PART), parts, kept)
     }
 
     proptest! {

@@ -3,8 +3,9 @@
 use md5::{Digest, Md5};
 
 use super::ShortPart;
-use crate::object::stretch::{End, Event, Reading, Stretch, Target};
-use crate::store::{Kind, Patient, StoreError};
+use crate::object::live::Upload;
+use crate::object::stretch::{End, Event, Reading, Stretch};
+use crate::store::{Kind, StoreError};
 use crate::writer::ledger::md5_of;
 use crate::writer::pool::PartBuffer;
 
@@ -12,22 +13,15 @@ use crate::writer::pool::PartBuffer;
 ///
 /// # Errors
 /// [`StoreError`]: the store does not let it be read, or gives other bytes than it lists.
-pub async fn read_back(
-    store: &Patient,
-    key: &str,
-    upload_id: &str,
-    short: &ShortPart,
-    buffer: &mut PartBuffer,
-) -> Result<(), StoreError> {
+pub async fn read_back(upload: &Upload, short: &ShortPart, buffer: &mut PartBuffer) -> Result<(), StoreError> {
     let (number, size) = (short.part.number, short.part.size);
     let doing = format!("reading back part {number}");
-    let refused = |kind, cause: String| StoreError::local(doing.clone(), store.object(key), kind, cause);
+    let refused = |kind, cause: String| StoreError::local(doing.clone(), upload.object(), kind, cause);
     // Where a live read finds nothing, a plain read of the upload id as a version may.
     for live in [true, false] {
-        let target = Target { key: key.to_owned(), version: Some(upload_id.to_owned()), etag: None, live };
         let done = buffer.filled().len() as u64;
         let stretch = Stretch::Range { first: short.start + done, last: short.start + size - 1 };
-        let mut reading = Reading::new(store, &target, stretch);
+        let mut reading = Reading::new(upload.store(), &upload.target(live), stretch);
         let end = loop {
             match reading.next().await {
                 Event::Facts(_) => {}

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::outcome::{Complete, Unfinished};
+use crate::object::live::Upload;
 use crate::object::tap::End;
 use crate::protocol::part::PartNumber;
-use crate::store::Patient;
 use crate::tool::progress::Progress;
 use crate::writer::at_once::{settle, unless_at_once, until_the_end};
 use crate::writer::cause::Cause;
@@ -21,8 +21,6 @@ use crate::writer::plan::Plan;
 /// The object that is being written.
 pub(super) struct OpenObject {
     pub(super) number: u32,
-    pub(super) key: String,
-    pub(super) id: String,
     pub(super) outbox: Outbox,
     pub(super) due: Option<PartNumber>,
     /// Bytes of it, those in the buffer included.
@@ -36,8 +34,8 @@ pub(super) struct OpenObject {
 }
 
 impl OpenObject {
-    pub(super) fn new(number: u32, key: String, id: String, outbox: Outbox) -> Self {
-        Self { number, key, id, outbox, due: Some(PartNumber::FIRST), size: 0, began: None, begun: false, shift: 0 }
+    pub(super) fn new(number: u32, outbox: Outbox) -> Self {
+        Self { number, outbox, due: Some(PartNumber::FIRST), size: 0, began: None, begun: false, shift: 0 }
     }
 
     pub(super) fn age(&self) -> Duration {
@@ -45,28 +43,24 @@ impl OpenObject {
     }
 
     /// Waits for its parts and completes it.
-    pub(super) async fn close(
-        self,
-        store: Patient,
-        plan: Plan,
-        progress: Arc<Progress>,
-    ) -> Result<Complete, Unfinished> {
-        let Self { number, key, id, mut outbox, due, .. } = self;
-        let completed = Box::pin(complete(&store, &plan, &key, &id, &mut outbox));
+    pub(super) async fn close(self, plan: Plan, progress: Arc<Progress>) -> Result<Complete, Unfinished> {
+        let Self { number, mut outbox, due, .. } = self;
+        let upload = outbox.upload().clone();
+        let completed = Box::pin(complete(&plan, &mut outbox));
         match until_the_end(completed, &plan.at_once).await {
             Ok((bytes, parts)) => {
-                progress.closed(&id);
-                let (name, plural) = (store.object(&key), if parts == 1 { "part" } else { "parts" });
+                progress.closed(upload.id());
+                let (name, plural) = (upload.object(), if parts == 1 { "part" } else { "parts" });
                 tracing::info!("{name} is complete: {bytes} bytes in {parts} {plural}");
-                Ok(Complete { number, key, bytes, parts })
+                Ok(Complete { number, key: upload.key().to_owned(), bytes, parts })
             }
             Err(cause) => {
                 settle(&mut outbox, &plan.at_once).await;
                 if !matches!(cause, Cause::AtOnce) {
-                    tracing::error!("{} could not be completed: {cause}", store.object(&key));
+                    tracing::error!("{} could not be completed: {cause}", upload.object());
                 }
                 let kept = plan.keep(&outbox, Rest { due, ..Rest::default() }, plan.part_size).await;
-                let left = left(&store, &plan, &progress, (key, id), &outbox.ledger, Some(&cause)).await;
+                let left = left(&plan, &progress, &upload, &outbox.ledger, Some(&cause)).await;
                 Err(Unfinished { cause: Some(cause), kept, ..left })
             }
         }
@@ -75,21 +69,21 @@ impl OpenObject {
 
 /// What is left of an object that is not complete because of `cause`.
 pub(super) async fn left(
-    store: &Patient,
     plan: &Plan,
     progress: &Progress,
-    (key, upload_id): (String, String),
+    upload: &Upload,
     ledger: &Ledger,
     cause: Option<&Cause>,
 ) -> Unfinished {
-    plan.taps.ended(&upload_id, End::Unfinished);
+    plan.taps.ended(upload.id(), End::Unfinished);
     let over = match cause {
         Some(cause) if cause.says_over() => {
-            progress.closed(&upload_id);
-            unless_at_once(completion::fate(store, &key, &upload_id, ledger), &plan.at_once).await
+            progress.closed(upload.id());
+            unless_at_once(completion::fate(upload, ledger), &plan.at_once).await
         }
         _ => None,
     };
-    let (object, bytes) = (store.object(&key), ledger.bytes());
+    let (object, bytes) = (upload.object(), ledger.bytes());
+    let (key, upload_id) = (upload.key().to_owned(), upload.id().to_owned());
     Unfinished { object, key, upload_id, bytes, cause: None, kept: None, over }
 }

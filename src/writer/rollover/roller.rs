@@ -12,6 +12,7 @@ use super::outcome::{Complete, RollError, Rolled, Unfinished};
 use super::policy::{Policy, Rollover};
 use super::staging::{READ, Staging};
 use crate::media::fmp4::cut::{Cutter, StreamKind, shift};
+use crate::object::live::Upload;
 use crate::object::tap::{End, Opening, Tapped};
 use crate::protocol::key::numbered;
 use crate::protocol::live_read::MAX_PARTS;
@@ -39,11 +40,12 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn outbox(&self, key: &str, id: &str) -> Outbox {
-        self.plan.outbox(self.store, key, id, self.spool.as_ref().map(Spool::another), self.progress)
+    fn outbox(&self, upload: &Upload) -> Outbox {
+        self.plan.outbox(upload.clone(), self.spool.as_ref().map(Spool::another), self.progress)
     }
 
-    fn tapped(&self, key: &str, upload_id: &str, outbox: &Outbox) -> Tapped {
+    fn tapped(&self, outbox: &Outbox) -> Tapped {
+        let (key, upload_id) = (outbox.upload().key(), outbox.upload().id());
         self.plan.taps.begin(&Opening { key, upload_id, readable: outbox.readable(), fresh: true })
     }
 }
@@ -72,16 +74,16 @@ pub(super) struct Roller<'a> {
 }
 
 impl<'a> Roller<'a> {
-    /// Begins with the first object, whose upload is `id`.
-    pub(super) fn new(context: Context<'a>, rollover: Rollover, id: String, look: JoinHandle<()>) -> Self {
+    /// Begins with the upload of the first object.
+    pub(super) fn new(context: Context<'a>, rollover: Rollover, upload: &Upload, look: JoinHandle<()>) -> Self {
         let plan = context.plan;
-        let outbox = context.outbox(&plan.key, &id);
-        context.progress.opened(&plan.key, &id);
-        let tapped = context.tapped(&plan.key, &id, &outbox);
+        let outbox = context.outbox(upload);
+        context.progress.opened(upload.key(), upload.id());
+        let tapped = context.tapped(&outbox);
         Self {
             policy: Policy::new(rollover, plan.part_size, MAX_PARTS),
             shared: outbox.shared(),
-            object: OpenObject::new(1, plan.key.clone(), id, outbox),
+            object: OpenObject::new(1, outbox),
             tapped,
             pushed: 0,
             buffer: None,
@@ -175,7 +177,7 @@ impl<'a> Roller<'a> {
                     tracing::warn!(
                         "{} is full before the next key frame, so the next object does not play by itself from its start; \
                          a larger --rollover, or key frames more often, would help",
-                        self.context.store.object(&self.object.key)
+                        self.object.outbox.upload().object()
                     );
                 }
                 self.roll(None).await?;
@@ -252,22 +254,22 @@ impl<'a> Roller<'a> {
         let number = self.object.number + 1;
         let key = numbered(&self.context.plan.key, number);
         let (store, plan) = (self.context.store, self.context.plan);
-        let id = {
-            let created = plan.create(store, &key, Some(&self.context.recording));
+        let upload = {
+            let created = plan.begin(store, &key, Some(&self.context.recording));
             tokio::pin!(created);
             loop {
                 tokio::select! {
-                    id = &mut created => break id?,
+                    upload = &mut created => break upload?,
                     // Takes note of stored parts meanwhile, so that those that wait are sent.
                     stored = self.object.outbox.stored() => stored?,
                 }
             }
         };
-        tracing::info!("going on in {}, upload id {id}", store.object(&key));
-        self.context.progress.opened(&key, &id);
-        let outbox = self.context.outbox(&key, &id).sharing(self.shared.clone());
-        self.tapped = self.context.tapped(&key, &id, &outbox);
-        let old = std::mem::replace(&mut self.object, OpenObject::new(number, key, id, outbox));
+        tracing::info!("going on in {}, upload id {}", upload.object(), upload.id());
+        self.context.progress.opened(upload.key(), upload.id());
+        let outbox = self.context.outbox(&upload).sharing(self.shared.clone());
+        self.tapped = self.context.tapped(&outbox);
+        let old = std::mem::replace(&mut self.object, OpenObject::new(number, outbox));
         self.close(old);
         if let Some(buffer) = &self.buffer {
             self.object.size = buffer.filled().len() as u64;
@@ -285,8 +287,8 @@ impl<'a> Roller<'a> {
 
     /// Completes an object in the background.
     fn close(&mut self, object: OpenObject) {
-        let (store, plan) = (self.context.store.clone(), self.context.plan.clone());
-        self.closing.spawn(object.close(store, plan, self.context.progress.clone()));
+        let plan = self.context.plan.clone();
+        self.closing.spawn(object.close(plan, self.context.progress.clone()));
     }
 
     /// Sends these bytes, and waits until all is stored.
@@ -317,20 +319,19 @@ impl<'a> Roller<'a> {
             let (plan, object) = (self.context.plan, &self.object);
             let kept =
                 plan.keep(&object.outbox, Rest { due: object.due, filling, held_back: None }, plan.part_size).await;
-            let (context, names) = (&self.context, (object.key.clone(), object.id.clone()));
-            let ledger = &object.outbox.ledger;
-            let left = Box::pin(left(context.store, plan, context.progress, names, ledger, cause.as_ref())).await;
+            let (progress, upload, ledger) = (self.context.progress, object.outbox.upload(), &object.outbox.ledger);
+            let left = Box::pin(left(plan, progress, upload, ledger, cause.as_ref())).await;
             unfinished.push(Unfinished { kept, ..left });
         } else if self.object.size == 0 && self.object.number == 1 {
             let (plan, object) = (self.context.plan, &self.object);
             // Stop the check for Live Read first: an aborted upload answers 404, which it would take for Live Read being off.
             self.look.abort();
             drop((&mut self.look).await);
-            let abort = self.context.store.abort_upload(&object.key, &object.id);
-            plan.taps.ended(&object.id, End::Unfinished);
+            let abort = object.outbox.upload().abort();
+            plan.taps.ended(object.outbox.upload().id(), End::Unfinished);
             cause = until_the_end(Box::pin(async { Ok(abort.await?) }), &at_once).await.err();
         } else {
-            let placeholder = OpenObject::new(0, String::new(), String::new(), self.context.outbox("", ""));
+            let placeholder = OpenObject::new(0, self.context.outbox(self.object.outbox.upload()));
             let last = std::mem::replace(&mut self.object, placeholder);
             self.close(last);
         }

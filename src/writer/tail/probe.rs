@@ -5,9 +5,9 @@
 
 use bytes::Bytes;
 
-use crate::protocol::part::{PartNumber, PartSize};
+use crate::protocol::part::PartSize;
 use crate::store::live_check::LiveRead;
-use crate::store::trial::Trials;
+use crate::store::trial::{Trial, Trials};
 use crate::store::{Kind, Patient, StoreError};
 
 /// What was found out.
@@ -29,7 +29,7 @@ pub async fn replaces_tail(store: Patient, key: String, part_size: PartSize, tri
         Ok(trial) => trial,
         Err(error) => return Replaces::Unknown(error.to_string()),
     };
-    let answer = ask(&store, &trial.key, &trial.upload_id).await;
+    let answer = ask(&trial).await;
     // It is aborted beside the upload, which need not wait for that.
     drop(trial);
     match answer {
@@ -39,13 +39,11 @@ pub async fn replaces_tail(store: Patient, key: String, part_size: PartSize, tri
     }
 }
 
-async fn ask(store: &Patient, key: &str, upload_id: &str) -> Result<Replaces, StoreError> {
-    let patience = store.patience().part(0, 0);
+async fn ask(trial: &Trial) -> Result<Replaces, StoreError> {
     for body in ["a", "a longer tail"] {
-        let body = Bytes::from_static(body.as_bytes());
-        store.put_part(key, upload_id, PartNumber::FIRST, body, patience).await?;
+        trial.put(Bytes::from_static(body.as_bytes())).await?;
     }
-    match store.look(key, upload_id).await? {
+    match trial.look().await? {
         LiveRead::On => Ok(Replaces::Yes),
         LiveRead::Off => Ok(Replaces::NoLiveRead),
     }

@@ -1,0 +1,128 @@
+//! One upload as whoever writes it holds it: where it lies, how large its parts are, and all that is asked of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::object::stretch::Target;
+use crate::protocol::part::{PartNumber, PartSize};
+use crate::store::live_check::{self, LiveRead};
+use crate::store::{ETag, Patient, StoreError, StoredPart};
+
+/// An upload that is being written. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    store: Patient,
+    key: String,
+    id: String,
+    part_size: PartSize,
+}
+
+impl Upload {
+    /// Starts an upload of `key`; see [`Store::create_upload`](crate::store::Store::create_upload).
+    ///
+    /// # Errors
+    /// [`StoreError`]: the last failure.
+    pub async fn begin(
+        store: &Patient,
+        key: &str,
+        part_size: PartSize,
+        content_type: Option<&str>,
+        recording: Option<&str>,
+    ) -> Result<Self, StoreError> {
+        let id = store.create_upload(key, part_size, content_type, recording).await?;
+        Ok(Self::known(store, key, &id, part_size))
+    }
+
+    /// An upload that was started before.
+    #[must_use]
+    pub fn known(store: &Patient, key: &str, id: &str, part_size: PartSize) -> Self {
+        Self { store: store.clone(), key: key.to_owned(), id: id.to_owned(), part_size }
+    }
+
+    /// The store that it lies in.
+    #[must_use]
+    pub fn store(&self) -> &Patient {
+        &self.store
+    }
+
+    /// The object's key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Its id, which is also the version of the object to be.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The size of every part but the last.
+    #[must_use]
+    pub fn part_size(&self) -> PartSize {
+        self.part_size
+    }
+
+    /// `s3://bucket/key`, as messages name it.
+    #[must_use]
+    pub fn object(&self) -> String {
+        self.store.object(&self.key)
+    }
+
+    /// What a reader of it asks for; `live`: with the Live Read header.
+    #[must_use]
+    pub fn target(&self, live: bool) -> Target {
+        Target { key: self.key.clone(), version: Some(self.id.clone()), etag: None, live }
+    }
+
+    /// Stores a part in one attempt, and waits at most `patience` for the answer.
+    ///
+    /// # Errors
+    /// [`StoreError`] for anything but success.
+    pub async fn put(&self, number: PartNumber, body: Bytes, patience: Duration) -> Result<ETag, StoreError> {
+        self.store.once().put_part(&self.key, &self.id, number, body, patience).await
+    }
+
+    /// Stores what there is so far of the part that is being filled, in one attempt: the next version comes soon.
+    ///
+    /// # Errors
+    /// [`StoreError`] for anything but success.
+    pub async fn put_tail(&self, number: PartNumber, body: Bytes) -> Result<ETag, StoreError> {
+        let patience = self.store.patience().part(body.len() as u64, 0);
+        self.put(number, body, patience).await
+    }
+
+    /// All parts that the store holds of it, by rising number.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`Kind::NoUpload`](crate::store::Kind::NoUpload) when it is over.
+    pub async fn parts(&self) -> Result<Vec<StoredPart>, StoreError> {
+        self.store.parts(&self.key, &self.id).await
+    }
+
+    /// Looks once whether it can be read while it is open.
+    ///
+    /// # Errors
+    /// [`StoreError`] when that could not be asked.
+    pub async fn look(&self) -> Result<LiveRead, StoreError> {
+        live_check::look(self.store.once(), &self.key, &self.id).await
+    }
+
+    /// Makes an object out of `parts`, in one attempt; see
+    /// [`Store::complete_upload`](crate::store::Store::complete_upload).
+    ///
+    /// # Errors
+    /// [`StoreError`] for anything but success, which may have been one all the same.
+    pub async fn complete(&self, parts: &[(PartNumber, ETag)]) -> Result<(), StoreError> {
+        self.store.once().complete_upload(&self.key, &self.id, parts).await
+    }
+
+    /// Aborts it; its parts are gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is left open.
+    pub async fn abort(&self) -> Result<(), StoreError> {
+        self.store.abort_upload(&self.key, &self.id).await
+    }
+}
