@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use tokio::sync::watch;
 
+use super::claim::{self, Claim};
 use super::playlist::{PlaylistKind, Timeline, View, Written, reference};
 use super::recording::Recording;
 use super::segments::Segment;
@@ -34,6 +35,16 @@ pub enum RebuildError {
         object: String,
         /// Why.
         unfit: Unfit,
+    },
+    /// Another recording writes its playlist there.
+    #[error(
+        "another recording, of {by}, writes its own playlist to {playlist}. --hls-key writes this one to another key"
+    )]
+    Taken {
+        /// The object that the other playlist shows.
+        by: String,
+        /// The playlist.
+        playlist: String,
     },
     /// No segment is whole.
     #[error("{0}: no segment of it is whole yet")]
@@ -68,6 +79,13 @@ struct Member {
 /// # Errors
 /// [`RebuildError`]; the playlist that was there before stays.
 pub async fn rebuild(store: &Patient, key: &str, settings: &Settings) -> Result<Rebuilt, RebuildError> {
+    match claim::look(store.once().clone(), settings.key.clone(), key.to_owned()).await {
+        Claim::Free => {}
+        Claim::Replaces(other) => {
+            tracing::info!("the playlist takes the place of that of {other} in {}", store.object(&settings.key));
+        }
+        Claim::Taken(by) => return Err(RebuildError::Taken { by, playlist: store.object(&settings.key) }),
+    }
     let before = walk::read(store, &settings.key).await?;
     let mut recording = Recording::new(settings.time);
     let (mut requests, mut ended, mut since) = (0, true, None);

@@ -56,17 +56,22 @@ fn an_early_version_that_lands_after_the_last_one_is_written_over() {
 fn two_recordings_do_not_write_over_each_others_playlist() {
     let lab = Lab::new();
     let mut first = writer(&lab, &["--hls-time", "1"]);
-    let mut second = None::<Run>;
+    let (mut second, mut rebuild) = (None::<Run>, None::<Run>);
+    let says = "writes its own";
     for piece in STREAM.chunks(STREAM.len() / 60) {
         first.write(piece);
+        let told = |run: &Option<Run>| run.as_ref().is_some_and(|run| run.messages().contains(says));
         if second.is_none() && list(&lab, LIST).is_some() {
             let mut run = launch(&lab, &["live/match.m4a", "--hls", "--hls-time", "1", "--part-size", "5000000"]);
             run.write(&STREAM[..STREAM.len() / 2]);
             second = Some(run);
         }
-        let told = second.as_ref().is_some_and(|run| run.messages().contains("writes its own to"));
-        std::thread::sleep(Duration::from_millis(if told { 1 } else { 250 }));
+        if rebuild.is_none() && told(&second) {
+            rebuild = Some(launch(&lab, &["live/match.m4a", "--hls-rebuild", "--hls-time", "1"]));
+        }
+        std::thread::sleep(Duration::from_millis(if told(&rebuild) { 1 } else { 250 }));
     }
+    rebuild.expect("a rebuild").end().code(1).says("another recording, of match.mp4, writes its own playlist to");
     let second = second.expect("a second recording");
     second.wait_for("another recording, of match.mp4, writes its own to");
     first.end().code(0);
