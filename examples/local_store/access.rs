@@ -37,6 +37,10 @@ impl S3Auth for Auth {
     }
 }
 
+/// Whether the sender of a request may list; goes with the request in its extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct MayList(pub bool);
+
 /// Checks rights, after the signature.
 pub struct Access {
     /// The keys and what they may do.
@@ -49,13 +53,14 @@ pub struct Access {
 impl S3Access for Access {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
         let operation = cx.s3_op().name();
-        let allowed = match cx.credentials() {
-            Some(credentials) => {
-                let rights = self.keys.0.get(&credentials.access_key).map(|(_, rights)| *rights).unwrap_or_default();
-                permits(rights, operation)
-            }
+        let rights = cx
+            .credentials()
+            .map(|credentials| self.keys.0.get(&credentials.access_key).map(|(_, rights)| *rights).unwrap_or_default());
+        let allowed = match rights {
+            Some(rights) => permits(rights, operation),
             None => self.anonymous(cx.s3_path(), operation)?,
         };
+        cx.extensions_mut().insert(MayList(rights.is_some_and(|rights| rights.list)));
         if allowed { Ok(()) } else { Err(S3Error::with_message(S3ErrorCode::AccessDenied, "Access denied.")) }
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::quirks::Quirk;
+
 /// A local S3 store with Backblaze B2 Live Read, for trying things out and for tests.
 ///
 /// It is a real S3 server over real sockets with its data on disk. It is not meant to face a network: it binds
@@ -57,6 +59,10 @@ pub struct Args {
     #[arg(long)]
     pub no_tail_replace: bool,
 
+    /// Behave in this point as some other store does (may be repeated)
+    #[arg(long = "quirk", value_name = "NAME", value_enum)]
+    pub quirks: Vec<Quirk>,
+
     /// Send no CORS headers (they are sent by default, so that a browser may read)
     #[arg(long)]
     pub no_cors: bool,
@@ -65,7 +71,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub request_log: Option<PathBuf>,
 
-    /// Loopback address of the control API for tests (faults and request counts); port 0 takes a free one
+    /// Loopback address of the control API for tests (faults, quirks and request counts); port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     pub control: Option<SocketAddr>,
 }

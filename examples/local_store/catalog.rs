@@ -185,6 +185,30 @@ impl Catalog {
         Ok(id)
     }
 
+    /// Ends the open uploads of a key.
+    pub fn end_uploads(&self, bucket: &str, key: &str) -> S3Result<()> {
+        self.sweep(bucket, key, |_, version| matches!(version.state, State::Open(_)))
+    }
+
+    /// Removes what this version of a key takes the place of.
+    pub fn replace(&self, bucket: &str, key: &str, by: &str) -> S3Result<()> {
+        self.sweep(bucket, key, |id, version| id != by && !matches!(version.state, State::Open(_)))
+    }
+
+    /// Removes what is there of a key, but not its open uploads.
+    pub fn delete_key(&self, bucket: &str, key: &str) -> S3Result<()> {
+        self.sweep(bucket, key, |_, version| !matches!(version.state, State::Open(_)))
+    }
+
+    fn sweep(&self, bucket: &str, key: &str, goes: impl Fn(&str, &Version) -> bool) -> S3Result<()> {
+        let mut buckets = self.write();
+        let keys = &mut find_mut(&mut buckets, bucket)?.keys;
+        let versions = keys.get(key).into_iter().flatten();
+        let ids: Vec<String> = versions.filter(|(id, version)| goes(id, version)).map(|(id, _)| id.clone()).collect();
+        ids.iter().for_each(|id| remove(keys, key, id));
+        Ok(())
+    }
+
     /// Removes one finished version, or a mark. Whether it was a mark; `None` if there is no such version.
     pub fn delete_version(&self, bucket: &str, key: &str, id: &str) -> S3Result<Option<bool>> {
         let mut buckets = self.write();

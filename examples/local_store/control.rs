@@ -1,6 +1,6 @@
-//! The control API for tests, all JSON: `/faults` with `PUT`, `POST`, `DELETE` and `GET` (see `faults.rs`), `/requests` with
-//! `GET` (answers so far, by operation and status) and `DELETE` (counts from zero), and `/clock` with `PUT` (`behind_ms`: what
-//! is made from now on is from so long ago).
+//! The control API for tests, all JSON: `/faults` with `PUT`, `POST`, `DELETE` and `GET` (see `faults.rs`), `/quirks` with `PUT`
+//! and `GET` (see `quirks.rs`), `/requests` with `GET` (answers so far, by operation and status) and `DELETE` (counts from zero),
+//! and `/clock` with `PUT` (`behind_ms`: what is made from now on is from so long ago).
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::catalog::Catalog;
 use crate::disk;
 use crate::faults::{Faults, Rule};
+use crate::quirks::{Quirk, Quirks};
 use crate::request_log::RequestLog;
 
 const MAX_BODY: usize = 1024 * 1024;
@@ -34,6 +35,8 @@ pub struct Control {
     pub log: Arc<RequestLog>,
     /// Keeps its past while a rule asks for it.
     pub catalog: Arc<Catalog>,
+    /// How the store differs.
+    pub quirks: Arc<Quirks>,
 }
 
 impl Control {
@@ -63,6 +66,17 @@ impl Control {
                     Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
                 }
             }
+            (&Method::PUT, "/quirks") => match Limited::new(body, MAX_BODY).collect().await {
+                Ok(body) => match serde_json::from_slice::<Vec<Quirk>>(&body.to_bytes()) {
+                    Ok(quirks) => {
+                        self.quirks.set(&quirks);
+                        answer(StatusCode::OK, &json!({}))
+                    }
+                    Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+                },
+                Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+            },
+            (&Method::GET, "/quirks") => answer(StatusCode::OK, &json!(self.quirks.told())),
             (&Method::DELETE, "/faults") => {
                 self.faults.set(Vec::new());
                 self.catalog.past.keep(false);
@@ -85,10 +99,10 @@ impl Control {
                 self.log.reset();
                 answer(StatusCode::OK, &json!({}))
             }
-            _ => refuse(
-                StatusCode::NOT_FOUND,
-                "there are /faults (PUT, POST, DELETE, GET), /requests (GET, DELETE) and /clock (PUT)",
-            ),
+            _ => {
+                let there = "there are /faults (PUT, POST, DELETE, GET), /quirks (PUT, GET), /requests (GET, DELETE) and /clock (PUT)";
+                refuse(StatusCode::NOT_FOUND, there)
+            }
         }
     }
 }

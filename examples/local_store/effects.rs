@@ -136,6 +136,17 @@ fn without_declaration(body: Bytes) -> Bytes {
     body.slice(end..)
 }
 
+/// An answer in XML without quotation marks in its text.
+pub async fn unquoted(answer: Response<s3s::Body>) -> Answer {
+    let (mut head, body) = answer.into_parts();
+    let body = String::from_utf8_lossy(&body.collect().await?.to_bytes()).replace("&quot;", "");
+    head.headers.remove(header::CONTENT_LENGTH);
+    let (declaration, rest) = body.split_once("?>").unwrap_or(("", &body));
+    let rest = rest.replace("<ETag>\"", "<ETag>").replace("\"</ETag>", "</ETag>");
+    let body = if declaration.is_empty() { rest } else { format!("{declaration}?>{rest}") };
+    Ok(Response::from_parts(head, s3s::Body::from(body)))
+}
+
 /// What the effect changes about an answer before it is sent.
 pub async fn edit(effect: &Effect, mut answer: Response<s3s::Body>) -> Answer {
     if let Some(length) = effect.truncate {

@@ -13,11 +13,14 @@ use s3s::service::S3Service;
 use tokio::time::{sleep, timeout};
 
 use crate::body::{AnswerBody, Error, RequestBody, Stop};
+use crate::catalog::Catalog;
 use crate::cors;
 use crate::effects;
 use crate::errors;
 use crate::faults::Faults;
+use crate::late;
 use crate::operation::Operation;
+use crate::quirks::{Quirk, Quirks};
 use crate::refusals;
 use crate::request_log::{Record, RequestLog};
 use crate::service::Status;
@@ -32,6 +35,10 @@ pub struct Front {
     pub s3: S3Service,
     /// What is to go wrong.
     pub faults: Arc<Faults>,
+    /// How the store differs.
+    pub quirks: Arc<Quirks>,
+    /// What it holds.
+    pub catalog: Arc<Catalog>,
     /// What has been asked.
     pub log: Arc<RequestLog>,
     /// Region that the store says it is in.
@@ -51,7 +58,11 @@ impl Front {
         let body = RequestBody::new(body, effect.throttle_upload);
         let mut record = Record::new(Arc::clone(&self.log), operation, Arc::clone(&body.count));
 
-        effect.wait().await;
+        let name = record.operation().name;
+        let late = name == "PutObject" && effect.status.is_none() && !effect.refuse && self.quirks.has(Quirk::LatePut);
+        if !late {
+            effect.wait().await;
+        }
         if effect.refuse {
             record.answered(None, None);
             return Err(closed("the request was refused by a fault"));
@@ -61,8 +72,12 @@ impl Front {
             Ok(cors::preflight(&head.headers))
         } else if effect.status.is_none()
             && let Some(refused) = refusals::refusal(&head, record.operation(), &self.region)
+                .or_else(|| Some(self.quirks.refusal(&head, record.operation())?.to_http_response()))
         {
             refused.map_err(|error| errors::unsendable(&error))
+        } else if late {
+            let request = (head, record.operation().clone());
+            late::put(self.s3.clone(), Arc::clone(&self.catalog), effect.clone(), request, body.clone()).await
         } else {
             let work = effects::work(&effect, self.s3.clone(), head, body.clone());
             match effect.white_space_ms {
@@ -71,7 +86,7 @@ impl Front {
             }
         };
         let mut response = match answer {
-            Ok(response) => effects::edit(&effect, response).await?,
+            Ok(response) => self.differ(name, effects::edit(&effect, response).await?).await?,
             Err(error) => {
                 record.answered(None, None);
                 return Err(error);
@@ -104,6 +119,21 @@ impl Front {
             (None, after) => after.map(|after| Stop { after, silent: true }),
         };
         Ok(response.map(|body| AnswerBody::new(body, stop, effect.throttle, Some(record))))
+    }
+}
+
+impl Front {
+    /// What quirks make of an answer.
+    async fn differ(&self, name: &str, mut response: Response<s3s::Body>) -> Result<Response<s3s::Body>, Error> {
+        if self.quirks.has(Quirk::CopyEtagUnquoted) && matches!(name, "UploadPartCopy" | "CopyObject") {
+            response = effects::unquoted(response).await?;
+        }
+        if self.quirks.has(Quirk::Unversioned) {
+            for name in ["x-amz-version-id", "x-amz-copy-source-version-id", "x-amz-delete-marker"] {
+                response.headers_mut().remove(name);
+            }
+        }
+        Ok(response)
     }
 }
 

@@ -9,6 +9,7 @@ use s3s::{S3Error, S3ErrorCode, S3Result};
 use crate::catalog::{self, Buckets};
 use crate::errors::{self, invalid_argument};
 use crate::model::{ContentHeaders, Manifest, State, Upload, Version};
+use crate::quirks::Torn;
 use crate::read::Segment;
 use crate::uploads::matches;
 
@@ -60,8 +61,13 @@ pub struct View {
     pub live_part_size: Option<u64>,
 }
 
-/// Finds what `query` asks for. `live_read`: whether the store has Live Read.
-pub fn look(buckets: &Buckets, query: &Query, live_read: bool) -> S3Result<View> {
+/// Finds what `query` asks for. `live_read`: whether the store has Live Read; `torn`: how a version is not yet as it should be.
+pub fn look(
+    buckets: &Buckets,
+    query: &Query,
+    live_read: bool,
+    torn: impl FnOnce(&str) -> Option<Torn>,
+) -> S3Result<View> {
     let live = query.live && live_read;
     let versions = catalog::find(buckets, &query.bucket)?.keys.get(&query.key);
     let found = match &query.version_id {
@@ -83,7 +89,14 @@ pub fn look(buckets: &Buckets, query: &Query, live_read: bool) -> S3Result<View>
     match &version.state {
         State::Open(upload) if live => open_upload(query, id, version, upload),
         State::Open(_) => Err(errors::no_such_key()),
-        State::Object(manifest) => object(query, id, version, manifest, live),
+        State::Object(manifest) => match torn(id) {
+            None => object(query, id, version, manifest, live),
+            Some(torn) => {
+                let bare = Version { headers: Arc::default(), ..version.clone() };
+                let view = object(query, id, &bare, &manifest.torn(torn), live)?;
+                Ok(View { etag: None, ..view })
+            }
+        },
         State::Hidden => Err(hidden(query, id)),
     }
 }

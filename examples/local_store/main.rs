@@ -4,7 +4,7 @@
 //! cargo run --release --example local_store -- --dir DIR --listen 127.0.0.1:9000
 //! ```
 //!
-//! A request comes in by `serve` (over `tls`), passes `front` (`faults`, `refusals`, CORS, the log), is checked and parsed by the
+//! A request comes in by `serve` (over `tls`), passes `front` (`faults`, `refusals`, `quirks`, CORS, the log), is checked and parsed by the
 //! `s3s` crate with `access`, and reaches `service`, which works on the `catalog`. Bodies go by `receive` to the disk and
 //! by `read` from it; `live` holds the rules of Live Read and `look` decides what a GET or HEAD finds.
 
@@ -26,6 +26,7 @@ use crate::catalog::Catalog;
 use crate::control::Control;
 use crate::faults::Faults;
 use crate::front::Front;
+use crate::quirks::Quirks;
 use crate::request_log::RequestLog;
 use crate::service::Service;
 
@@ -42,6 +43,7 @@ mod effects;
 mod errors;
 mod faults;
 mod front;
+mod late;
 mod list;
 mod live;
 mod load;
@@ -49,6 +51,7 @@ mod look;
 mod model;
 mod operation;
 mod past;
+mod quirks;
 mod read;
 mod receive;
 mod refusals;
@@ -88,6 +91,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     }
     let log = RequestLog::open(args.request_log.as_deref()).context("opening the request log")?;
     let (log, faults) = (Arc::new(log), Arc::new(Faults::default()));
+    let quirks = Arc::new(Quirks::new(&args.quirks));
 
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -101,16 +105,16 @@ async fn run(args: Args) -> anyhow::Result<()> {
         anyhow::ensure!(wanted.ip().is_loopback(), "the control API has no password, so it is for the loopback only");
         let (listener, address) = serve::bind(wanted).await.with_context(|| format!("listening on {wanted}"))?;
         let (faults, log, catalog) = (Arc::clone(&faults), Arc::clone(&log), Arc::clone(&catalog));
-        let control = Arc::new(Control { faults, log, catalog });
+        let control = Arc::new(Control { faults, log, catalog, quirks: Arc::clone(&quirks) });
         tokio::spawn(serve::serve(listener, None, move |request| {
             let control = Arc::clone(&control);
             async move { Ok::<_, Infallible>(control.handle(request).await) }
         }));
         ready.push_str(&format!("control on http://{address}\n"));
     }
-    let s3 = s3_service(&args, catalog);
+    let s3 = s3_service(&args, Arc::clone(&catalog), Arc::clone(&quirks));
     let (region, cors) = (args.region.clone(), !args.no_cors);
-    let front = Arc::new(Front { s3, faults, log, region, cors, requests: AtomicU64::new(0) });
+    let front = Arc::new(Front { s3, faults, quirks, catalog, log, region, cors, requests: AtomicU64::new(0) });
     let serving = serve::serve(listener, tls, move |request| {
         let front = Arc::clone(&front);
         async move { front.handle(request).await }
@@ -126,10 +130,11 @@ async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn s3_service(args: &Args, catalog: Arc<Catalog>) -> S3Service {
+fn s3_service(args: &Args, catalog: Arc<Catalog>, quirks: Arc<Quirks>) -> S3Service {
     let keys = Arc::new(Keys::new(args));
     let mut builder = S3ServiceBuilder::new(Service {
         catalog: Arc::clone(&catalog),
+        quirks,
         region: args.region.clone(),
         live_read: !args.no_live_read,
         tail_replace: !args.no_tail_replace,

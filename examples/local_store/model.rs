@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::{PartFile, VersionDir};
 use crate::live::LiveParts;
+use crate::quirks::Torn;
 use crate::read::Segment;
 
 /// A bucket. The versions of a key are ordered by their ids, which is the order in which they were started.
@@ -111,6 +112,12 @@ impl Manifest {
             })
             .collect();
         Self { parts, size, etag, multipart, live_part_size }
+    }
+
+    /// The object as it is seen before it is all there.
+    pub fn torn(&self, torn: Torn) -> Self {
+        let size = if torn.short { self.size / 2 } else { self.size };
+        Self { parts: self.parts.clone(), size, etag: self.etag.clone(), ..*self }
     }
 
     /// `len` bytes from `first` on; both must lie within the object.

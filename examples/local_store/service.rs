@@ -6,12 +6,14 @@ use http::HeaderMap;
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
+use crate::access::MayList;
 use crate::catalog::{self, Catalog};
 use crate::convert::{content_headers, extra_headers, object_output, part_number, query, quoted};
 use crate::errors;
 use crate::live;
 use crate::look;
 use crate::model::{Manifest, State};
+use crate::quirks::{Quirk, Quirks};
 use crate::read;
 use crate::receive::receive;
 use crate::text::timestamp;
@@ -22,6 +24,8 @@ use crate::uploads::{self, Place, WriteConditions};
 pub struct Service {
     /// What it holds.
     pub catalog: Arc<Catalog>,
+    /// How it differs.
+    pub quirks: Arc<Quirks>,
     /// Region that it says it is in.
     pub region: String,
     /// Whether open uploads can be read.
@@ -35,7 +39,45 @@ pub struct Service {
 pub struct Status(pub http::StatusCode);
 
 impl Service {
+    /// The conditions of a request that writes.
+    fn conditions(&self, if_match: Option<ETagCondition>, if_none_match: Option<ETagCondition>) -> WriteConditions {
+        if self.quirks.has(Quirk::NoConditions) {
+            return WriteConditions::default();
+        }
+        WriteConditions { if_match, if_none_match }
+    }
+
+    /// Finds what a GET or HEAD asks for.
+    fn look(&self, extensions: &http::Extensions, query: &look::Query) -> S3Result<look::View> {
+        let found = look::look(&self.catalog.seen(extensions), query, self.live_read, |id| self.quirks.look(id));
+        let missing = |error: &S3Error| matches!(error.code(), S3ErrorCode::NoSuchKey | S3ErrorCode::NoSuchVersion);
+        let may_list = extensions.get::<MayList>().is_some_and(|may| may.0);
+        found.map_err(|error| match self.quirks.has(Quirk::DeniedMissing) && !may_list && missing(&error) {
+            true => S3Error::with_message(S3ErrorCode::AccessDenied, "Access Denied"),
+            false => error,
+        })
+    }
+
+    /// This version of a key has been stored by one request.
+    fn was_put(&self, bucket: &str, key: &str, version: &str) -> S3Result<()> {
+        self.quirks.stored(Quirk::TornPut, version);
+        if self.quirks.has(Quirk::PutKillsUpload) {
+            self.catalog.end_uploads(bucket, key)?;
+        }
+        self.takes_the_place(bucket, key, version)
+    }
+
+    fn takes_the_place(&self, bucket: &str, key: &str, version: &str) -> S3Result<()> {
+        if self.quirks.has(Quirk::Unversioned) {
+            self.catalog.replace(bucket, key, version)?;
+        }
+        Ok(())
+    }
+
     fn delete(&self, bucket: &str, key: &str, id: Option<&str>) -> S3Result<(Option<bool>, Option<String>)> {
+        if self.quirks.has(Quirk::Unversioned) {
+            return self.catalog.delete_key(bucket, key).map(|()| (None, None));
+        }
         match id {
             Some(id) => Ok((self.catalog.delete_version(bucket, key, id)?, Some(id.to_owned()))),
             None => {
@@ -102,13 +144,14 @@ impl S3 for Service {
         req: S3Request<GetBucketVersioningInput>,
     ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
         catalog::find(&self.catalog.read(), &req.input.bucket)?;
-        let status = Some(BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED));
+        let enabled = BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED);
+        let status = Some(enabled).filter(|_| !self.quirks.has(Quirk::Unversioned));
         Ok(S3Response::new(GetBucketVersioningOutput { status, ..Default::default() }))
     }
 
     async fn put_object(&self, req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let input = req.input;
-        let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
+        let conditions = self.conditions(input.if_match, input.if_none_match);
         conditions.check(&self.catalog.read(), &input.bucket, &input.key)?;
         let (id, dir) = self.catalog.new_version(&input.bucket)?;
         let received = receive(input.body, &dir, input.content_md5.as_deref()).await?;
@@ -120,20 +163,21 @@ impl S3 for Service {
         let e_tag = Some(quoted(&manifest.etag));
         let place = Place { bucket: &input.bucket, key: &input.key };
         let id = uploads::put(&self.catalog, place, (id, dir), content_headers!(input), manifest, &conditions)?;
+        self.was_put(&input.bucket, &input.key, &id)?;
         Ok(S3Response::new(PutObjectOutput { e_tag, version_id: Some(id), ..Default::default() }))
     }
 
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        let seen = self.catalog.seen(&req.extensions);
-        let mut view = look::look(&seen, &query!(req), self.live_read)?;
-        drop(seen);
+        let extensions = req.extensions;
+        let mut view = self.look(&extensions, &query!(req))?;
         let mut output = object_output!(GetObjectOutput, view);
         output.body = Some(StreamingBlob::wrap(read::stream(std::mem::take(&mut view.segments))));
         Ok(S3Response::with_headers(output, extra_headers(&view)))
     }
 
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        let view = look::look(&self.catalog.seen(&req.extensions), &query!(req), self.live_read)?;
+        let extensions = req.extensions;
+        let view = self.look(&extensions, &query!(req))?;
         let mut response = S3Response::with_headers(object_output!(HeadObjectOutput, view), extra_headers(&view));
         if view.content_range.is_some() {
             response.extensions.insert(Status(http::StatusCode::PARTIAL_CONTENT));
@@ -142,7 +186,10 @@ impl S3 for Service {
     }
 
     async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
-        crate::copy::object(&self.catalog, req.input).await.map(S3Response::new)
+        let (bucket, key) = (req.input.bucket.clone(), req.input.key.clone());
+        let output = crate::copy::object(&self.catalog, req.input).await?;
+        self.was_put(&bucket, &key, output.version_id.as_deref().unwrap_or_default())?;
+        Ok(S3Response::new(output))
     }
 
     async fn delete_object(&self, req: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
@@ -156,7 +203,17 @@ impl S3 for Service {
         let input = req.input;
         catalog::find(&self.catalog.read(), &input.bucket)?;
         let (mut deleted, mut failed) = (Vec::new(), Vec::new());
-        for object in input.delete.objects {
+        let refuses = self.quirks.has(Quirk::DeleteErrorsIn200);
+        for (at, object) in input.delete.objects.into_iter().enumerate() {
+            if refuses && at % 2 == 0 {
+                failed.push(Error {
+                    code: Some("InternalError".to_owned()),
+                    key: Some(object.key),
+                    message: Some("We encountered an internal error. Please try again.".to_owned()),
+                    version_id: object.version_id,
+                });
+                continue;
+            }
             match self.delete(&input.bucket, &object.key, object.version_id.as_deref()) {
                 Ok((mark, id)) => deleted.push(DeletedObject {
                     delete_marker: mark.filter(|mark| *mark),
@@ -225,7 +282,7 @@ impl S3 for Service {
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let input = req.input;
-        let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
+        let conditions = self.conditions(input.if_match, input.if_none_match);
         let listed = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
         let list = listed
             .into_iter()
@@ -233,6 +290,8 @@ impl S3 for Service {
             .collect::<S3Result<Vec<_>>>()?;
         let place = Place { bucket: &input.bucket, key: &input.key };
         let manifest = uploads::complete(&self.catalog, place, &input.upload_id, &list, &conditions)?;
+        self.quirks.stored(Quirk::TornComplete, &input.upload_id);
+        self.takes_the_place(&input.bucket, &input.key, &input.upload_id)?;
         Ok(S3Response::new(CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, input.key)),
             e_tag: Some(quoted(&manifest.etag)),
