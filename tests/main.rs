@@ -25,6 +25,7 @@ mod local_store {
     mod clients;
     mod faults;
     mod live;
+    mod quirks;
     mod refusals;
     mod s3;
 }

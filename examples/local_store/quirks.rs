@@ -70,10 +70,13 @@ const TORN_LOOKS: u8 = 2;
 pub struct Quirks {
     set: RwLock<BTreeSet<Quirk>>,
     /// When keys were last written.
-    written: Mutex<HashMap<(Option<String>, Option<String>), Instant>>,
+    written: Mutex<HashMap<Place, Instant>>,
     /// Versions to be torn, and how often yet.
     torn: Mutex<HashMap<String, u8>>,
 }
+
+/// A bucket and a key.
+type Place = (Option<String>, Option<String>);
 
 /// How an object is seen that is not there yet as it should be.
 #[derive(Debug, Clone, Copy)]

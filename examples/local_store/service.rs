@@ -347,7 +347,13 @@ impl S3 for Service {
         &self,
         req: S3Request<ListObjectVersionsInput>,
     ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
-        crate::list::versions(&self.catalog.seen(&req.extensions), req.input).map(S3Response::new)
+        let mut output = crate::list::versions(&self.catalog.seen(&req.extensions), req.input)?;
+        if self.quirks.has(Quirk::Unversioned) {
+            for version in output.versions.iter_mut().flatten() {
+                version.version_id = Some("null".to_owned());
+            }
+        }
+        Ok(S3Response::new(output))
     }
 
     async fn list_multipart_uploads(

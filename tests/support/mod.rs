@@ -254,6 +254,13 @@ impl Store {
         done
     }
 
+    /// Makes the store differ in these points, and no others (see `examples/local_store/quirks.rs`).
+    pub fn quirks(&self, names: &[&str]) {
+        let list = serde_json::to_vec(names).expect("a list");
+        let (status, answer) = http(&self.control, "PUT", "/quirks", &[], &list);
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+    }
+
     /// Counts of answers by operation and status: `requests()["live"]["GetObject"]["416"]`.
     pub fn requests(&self) -> Value {
         let (status, answer) = http(&self.control, "GET", "/requests", &[], &[]);

@@ -8,7 +8,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
+use md5::{Digest, Md5};
 
 use super::BUCKET;
 
@@ -171,6 +172,32 @@ pub async fn complete(
 pub async fn abort(client: &Client, key: &str, id: &str) {
     client.abort_multipart_upload().bucket(BUCKET).key(key).upload_id(id).send().await.expect("abort");
 }
+
+/// Deletes objects in one request, as Backblaze B2 takes it: with Content-MD5 in place of the SDK's checksum. Gives the keys
+/// that are deleted, and those that are not with their error codes.
+pub async fn delete_all(client: &Client, keys: &[&str]) -> Result<Deleted, (u16, String)> {
+    let object = |key: &&str| ObjectIdentifier::builder().key(*key).build().expect("a key");
+    let list = Delete::builder().set_objects(Some(keys.iter().map(object).collect())).build().expect("a list");
+    let request = client.delete_objects().bucket(BUCKET).delete(list).customize();
+    let request = request.mutate_request(|request| {
+        let digest = Md5::digest(request.body().bytes().expect("a body in memory"));
+        let names = request.headers().iter().map(|(name, _)| name.to_owned());
+        let checksums =
+            names.filter(|name| name.starts_with("x-amz-checksum-") || name.starts_with("x-amz-sdk-checksum-"));
+        for name in checksums.collect::<Vec<_>>() {
+            request.headers_mut().remove(name);
+        }
+        request.headers_mut().insert("content-md5", aws_smithy_types::base64::encode(digest));
+    });
+    let output = request.send().await.map_err(|error| code::<(), _>(Err(error)))?;
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let deleted = output.deleted().iter().map(|object| text(object.key())).collect();
+    let failed = output.errors().iter().map(|error| (text(error.key()), text(error.code()))).collect();
+    Ok((deleted, failed))
+}
+
+/// See [`delete_all`].
+pub type Deleted = (Vec<String>, Vec<(String, String)>);
 
 /// Puts an object; gives its version id.
 pub async fn put(client: &Client, key: &str, body: &[u8]) -> String {
