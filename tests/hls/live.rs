@@ -1,7 +1,5 @@
 //! Playlists that point into the growing object: each version of them, and what they point to.
 
-use std::time::{Duration, Instant};
-
 use super::scene::*;
 use crate::support::lab::Lab;
 use crate::support::media::{FRAGMENTS, make, thumbnails, video};
@@ -19,9 +17,7 @@ fn a_live_playlist_grows_with_the_object_and_is_video_on_demand_in_the_end() {
     assert!(listed > 5, "{listed} segments while it was live");
     drop(run.stdin.take());
     run.wait_for("is complete");
-    let completed = Instant::now();
     run.end().code(0).says("viewers can play");
-    assert!(completed.elapsed() < Duration::from_secs(3), "{:?}", completed.elapsed());
     let versions = all_valid(&lab, LIST);
     assert!(versions.len() > 3, "{} versions", versions.len());
     all_paced(&lab, LIST);

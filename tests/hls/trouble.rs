@@ -14,25 +14,16 @@ use crate::support::{PART, PUBLIC_BUCKET};
 fn a_playlist_that_cannot_be_written_delays_nothing_and_is_made_good() {
     let lab = Lab::new();
     lab.faults(&json!([
-        { "operation": "PutObject", "key": LIST, "delay_ms": 60_000, "times": 1 },
-        { "operation": "PutObject", "key": LIST, "status": 503, "times": 1 },
+        { "operation": "PutObject", "key": LIST, "hold": true, "times": 1 },
+        { "operation": "PutObject", "key": LIST, "status": 503 },
     ]));
-    let began = Instant::now();
-    launch(&lab, &[&["without.mp4"][..], &PART_SIZE].concat()).end_with(&STREAM).code(0);
-    // As long as it takes without a playlist, and less more than one attempt at that is given.
-    let usual = began.elapsed();
-    let began = Instant::now();
     let mut run = writer(&lab, &["--hls-time", "1"]);
     run.feed(STREAM.clone());
     run.wait_for("is complete");
-    let upload = began.elapsed();
+    // The upload has waited for no version of the playlist: there is none yet.
+    assert!(list(&lab, LIST).is_none());
+    lab.clear_faults();
     run.end().code(0).does_not_say("--hls-rebuild");
-    assert!(
-        upload < 2 * usual + Duration::from_millis(4900),
-        "the upload took {upload:?}, without a playlist {usual:?}"
-    );
-    // An attempt without an answer may land late, which is looked for.
-    assert!(began.elapsed() < upload + Duration::from_secs(16));
     all_valid(&lab, LIST);
     shows_all(&lab, &list(&lab, LIST).expect("a playlist"));
 }
@@ -56,23 +47,25 @@ fn an_early_version_that_lands_after_the_last_one_is_written_over() {
 fn two_recordings_do_not_write_over_each_others_playlist() {
     let lab = Lab::new();
     let mut first = writer(&lab, &["--hls-time", "1"]);
-    let (mut second, mut rebuild) = (None::<Run>, None::<Run>);
-    let says = "writes its own";
-    for piece in STREAM.chunks(STREAM.len() / 60) {
+    let (begin, rest) = STREAM.split_at(STREAM.len() / 3);
+    first.write(begin);
+    await_that("a playlist", || list(&lab, LIST).is_some());
+    let mut second = launch(&lab, &["live/match.m4a", "--hls", "--hls-time", "1", "--part-size", "5000000"]);
+    second.write(begin);
+    // That another is alive shows when it goes on: so it does, until both have been told.
+    let (mut rebuild, says) = (None::<Run>, "writes its own");
+    let told = |run: &Option<Run>| run.as_ref().is_some_and(|run| run.messages().contains(says));
+    for piece in rest.chunks(STREAM.len() / 60) {
         first.write(piece);
-        let told = |run: &Option<Run>| run.as_ref().is_some_and(|run| run.messages().contains(says));
-        if second.is_none() && list(&lab, LIST).is_some() {
-            let mut run = launch(&lab, &["live/match.m4a", "--hls", "--hls-time", "1", "--part-size", "5000000"]);
-            run.write(&STREAM[..STREAM.len() / 2]);
-            second = Some(run);
+        let deadline = Instant::now() + Duration::from_millis(250);
+        while !told(&rebuild) && Instant::now() < deadline {
+            if rebuild.is_none() && second.messages().contains(says) {
+                rebuild = Some(launch(&lab, &["live/match.m4a", "--hls-rebuild", "--hls-time", "1"]));
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
-        if rebuild.is_none() && told(&second) {
-            rebuild = Some(launch(&lab, &["live/match.m4a", "--hls-rebuild", "--hls-time", "1"]));
-        }
-        std::thread::sleep(Duration::from_millis(if told(&rebuild) { 1 } else { 250 }));
     }
     rebuild.expect("a rebuild").end().code(1).says("another recording, of match.mp4, writes its own playlist to");
-    let second = second.expect("a second recording");
     second.wait_for("another recording, of match.mp4, writes its own to");
     first.end().code(0);
     second.end().code(0);
@@ -108,7 +101,8 @@ fn what_is_read_of_playlists_and_renditions_is_whole_or_left_alone() {
     for (fault, says) in
         [(json!({ "cut_after": 200 }), "reading the object"), (json!({ "stall_after": 200 }), "nothing came for")]
     {
-        let mut rule = json!({ "operation": "GetObject", "key": LIST, "times": 1 });
+        // Whose it is, and what it lists.
+        let mut rule = json!({ "operation": "GetObject", "key": LIST, "times": 2 });
         rule.as_object_mut().expect("a rule").extend(fault.as_object().expect("an effect").clone());
         lab.faults(&json!([rule]));
         let rebuild = launch(&lab, &[KEY, "--hls-rebuild", "--hls-time", "1", "--stall-timeout", "0.5"]);
@@ -126,9 +120,7 @@ fn a_playlist_that_is_refused_to_the_end_is_named_with_the_remedy() {
     let mut run = writer(&lab, &["--hls-time", "1"]);
     run.feed(STREAM.clone());
     run.wait_for("is complete");
-    let began = Instant::now();
     run.end().code(0).says("`writer live/match.mp4 --hls-rebuild` writes it later");
-    assert!(began.elapsed() < Duration::from_secs(17), "{:?}", began.elapsed());
     assert!(list(&lab, LIST).is_none());
     lab.clear_faults();
     launch(&lab, &[KEY, "--hls-rebuild", "--hls-time", "1"]).end().code(0);

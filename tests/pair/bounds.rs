@@ -141,16 +141,20 @@ fn a_reader_of_a_chunk_that_is_larger_than_the_object_may_be_held_up_too() {
 /// Requests in three seconds, with one that falls on the edge.
 const TWICE_A_SECOND: u64 = 7;
 
-/// Requests and processor time of a reader for three seconds.
+/// How often a tool may be woken up for one request; it is some ten times, in whatever pace the machine works.
+const WAKES: u64 = 100;
+
+/// Requests of a reader, and how often it is woken up, for three seconds.
 fn idle(lab: &Lab, reader: &Run, allowed: u64) {
-    let (requests, ticks) = (lab.count_all(), reader.processor_ticks());
+    let (requests, wakes, busy) = (lab.count_all(), reader.wakes(), reader.processor_ticks());
     // Time itself is what is measured here.
     std::thread::sleep(Duration::from_secs(3));
-    let (requests, ticks) = (lab.count_all() - requests, reader.processor_ticks() - ticks);
-    println!("reader, idle for 3 s: {requests} requests, {ticks} ticks of 10 ms");
+    let (requests, wakes, busy) = (lab.count_all() - requests, reader.wakes() - wakes, reader.processor_ticks() - busy);
+    println!("reader, idle for 3 s: {requests} requests, woken up {wakes} times");
     assert!(requests <= allowed, "{requests} requests in three seconds");
     assert!(requests >= 1, "it does not look at all");
-    assert!(ticks <= 9, "{ticks} hundredths of a second of processor time in three seconds");
+    assert!(wakes <= (requests + 1) * WAKES, "woken up {wakes} times for {requests} requests");
+    assert!(busy < 100, "it was busy for {busy} hundredths of a second of three seconds");
 }
 
 #[test]
@@ -202,10 +206,11 @@ fn a_writer_that_waits_for_input_asks_nothing() {
     let writer = lab.writer(&[KEY, "--debug"]);
     writer.wait_for("Live Read is on");
     await_that("the list of other uploads", || lab.count(false, "ListMultipartUploads", "200") > 0);
-    let (requests, ticks) = (lab.count_all(), writer.processor_ticks());
+    let (requests, wakes) = (lab.count_all(), writer.wakes());
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(lab.count_all(), requests);
-    assert!(writer.processor_ticks() - ticks <= 2, "an idle writer takes processor time");
+    let wakes = writer.wakes() - wakes;
+    assert!(wakes <= WAKES, "an idle writer is woken up {wakes} times in a second");
 }
 
 #[test]
@@ -215,6 +220,13 @@ fn the_first_request_comes_soon_after_the_start() {
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let lab = Lab::new();
     for (name, launch) in [("writer", Launch::writer as fn(&_, &[&str]) -> Launch), ("reader", Launch::reader)] {
+        // How long it takes at this moment to start a tool and see it end.
+        let starts = (0..5).map(|_| {
+            let began = Instant::now();
+            launch(&lab, &["--version"]).start().wait();
+            began.elapsed()
+        });
+        let start = starts.min().unwrap_or_default();
         let mut times: Vec<Duration> = (0..5)
             .map(|_| {
                 let launch = launch(&lab, &[KEY, "--endpoint-url", &url]);
@@ -228,8 +240,8 @@ fn the_first_request_comes_soon_after_the_start() {
             })
             .collect();
         times.sort();
-        println!("{name}: first request after {:?} (median of {})", times[times.len() / 2], times.len());
-        // Far above what is wanted: this machine may have other work to do.
-        assert!(times[0] < Duration::from_millis(250), "{times:?}");
+        println!("{name}: first request after {:?} (median), where a start takes {start:?}", times[times.len() / 2]);
+        // It is some three starts; a wait of any kind would be more than ten.
+        assert!(times[0] < 10 * start, "{times:?}, where a start takes {start:?}");
     }
 }

@@ -140,7 +140,6 @@ async fn bodies_without_an_end_are_not_read_to_it() {
         |status| Answer::xml(status, "<Error><Code>").then(Then::Endless(vec![b'x'; 1 << 16])).declares(1 << 40);
     for status in [500, 416, 403, 200] {
         let (store, liar) = before(move |_| flood(status)).await;
-        let began = Instant::now();
         let error = lists(&store).await.expect_err("no list");
         if status == 416 {
             assert!(matches!(reads(&store).await, Ok(Fetched::NotYet)));
@@ -154,20 +153,25 @@ async fn bodies_without_an_end_are_not_read_to_it() {
         assert_eq!(error.kind, expected, "{error}");
         // What the systems on both sides have buffered is counted too.
         assert!(liar.sent() < 64 << 20, "{} bytes of {status}", liar.sent());
-        assert!(began.elapsed() < Duration::from_secs(10));
     }
 }
 
 #[tokio::test]
 async fn a_long_list_takes_no_longer_than_it_is_long() {
-    let entries: String = (0..100_000).map(|number| upload(KEY, &format!("u{number:06}"))).collect();
-    let list = uploads_list(&entries);
-    let store = always(list, false).await;
-    let began = Instant::now();
-    let found = lists(&store).await.expect("a list");
-    assert_eq!(found.len(), 100_000);
-    // Comparing each entry with each took 13 s.
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let mut took = Vec::new();
+    for count in [10_000, 100_000] {
+        let entries: String = (0..count).map(|number| upload(KEY, &format!("u{number:06}"))).collect();
+        let store = always(uploads_list(&entries), false).await;
+        let mut times = Vec::new();
+        for _ in 0..3 {
+            let began = Instant::now();
+            assert_eq!(lists(&store).await.expect("a list").len(), count);
+            times.push(began.elapsed());
+        }
+        took.push(times.into_iter().min().unwrap_or_default());
+    }
+    // Comparing each entry with each takes a hundred times as long for ten times as many.
+    assert!(took[1] < took[0] * 40, "{took:?}");
 }
 
 #[tokio::test]

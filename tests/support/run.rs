@@ -290,6 +290,17 @@ impl Run {
         [11, 12].iter().map(|at: &usize| fields[*at].parse::<u64>().expect("a number")).sum()
     }
 
+    /// How often its threads have been woken up, or have been stopped while they had work.
+    pub fn wakes(&self) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the tool's threads");
+        let status = |task: fs::DirEntry| fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        let number = |line: &str| line.split_whitespace().last().and_then(|count| count.parse::<u64>().ok());
+        let count = |status: String| -> u64 {
+            status.lines().filter(|line| line.contains("ctxt_switches")).filter_map(number).sum()
+        };
+        tasks.filter_map(Result::ok).map(status).map(count).sum()
+    }
+
     /// Closes its input and waits for its end.
     pub fn end(mut self) -> Outcome {
         drop(self.stdin.take());

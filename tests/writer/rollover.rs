@@ -65,7 +65,8 @@ fn plain_bytes_are_cut_at_the_first_part_after_the_duration() {
     let mut writer = lab.writer(&args(&["--rollover", "1s"]));
     let live = lab.reader(&[KEY, "--follow-rollover"]);
     writer.write(&data[..PART / 2]);
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    // Time itself is what the object ends by.
+    std::thread::sleep(Duration::from_millis(1100));
     writer.write(&data[PART / 2..]);
     writer.end().code(0);
     let objects = objects(&lab);
@@ -130,7 +131,7 @@ fn an_abort_of_a_later_object_is_an_error_with_all_that_came_before() {
 }
 
 #[test]
-fn a_first_signal_completes_and_a_second_names_what_is_open() {
+fn a_first_signal_completes_the_last_object_too() {
     let lab = Lab::new();
     let data = bytes(7, 2 * PART + 10);
     let mut writer = lab.writer(&args(&["--rollover", "5000000"]));
@@ -194,7 +195,7 @@ fn a_fragmented_mp4_is_cut_after_a_duration_at_a_key_frame() {
     let live = lab.reader(&[KEY, "--follow-rollover"]);
     writer.write(&data[..PART]);
     live.wait_for("while it is written");
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    std::thread::sleep(Duration::from_millis(1100));
     writer.write(&data[PART..]);
     writer.end().code(0);
     live.wait().code(0).gave(&data);
