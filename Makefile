@@ -21,7 +21,7 @@ help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
 	@echo '               (DEMO_SECONDS=30, DEMO_OUT=demo-out)'
 	@echo 'make test      all tests'
-	@echo 'make test-players   finished playlists in mpv, VLC and GStreamer'
+	@echo 'make test-players   finished playlists in browsers, mpv, VLC and GStreamer'
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
 	@echo 'make bench     measures both tools beside others, and writes docs/performance.md'
 	@echo '               (ten minutes; BENCH=quick: two, and only prints; BENCH=tls: TLS alone)'

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Plays a finished playlist of `writer --hls` with the players of this system and counts the pictures that each decodes:
+# Plays a finished playlist of `writer --hls` with the players of this system, and with hls.js, Shaka Player and video.js in
+# Chromium and Firefox, and counts the pictures that each decodes:
 # of one object, and of two with a discontinuity between them. `make test-players` builds the tools and starts this.
 set -eu
 
@@ -65,6 +66,10 @@ with_vlc() {
     find "$dir/vlc" -name '*.jpg' | wc -l
 }
 
+in_browser() {
+    node scripts/players/play.mjs "$1" "$2" "$3"
+}
+
 failed=no
 for player in ffmpeg:ffprobe mpv:mpv gstreamer:gst-launch-1.0 vlc:cvlc; do
     name=${player%%:*}
@@ -78,6 +83,19 @@ for player in ffmpeg:ffprobe mpv:mpv gstreamer:gst-launch-1.0 vlc:cvlc; do
         vlc) [ "$count" -ge $((seconds * rate)) ] || failed=yes ;;
         *) [ "$count" = $((seconds * rate)) ] || failed=yes ;;
         esac
+    done
+done
+for browser in chromium firefox; do
+    case $browser in
+    chromium) command -v "${CHROMIUM:-chromium}" >/dev/null || { say "$browser: not there, skipped"; continue; } ;;
+    firefox) command -v firefox-esr >/dev/null || command -v firefox >/dev/null || { say "$browser: not there, skipped"; continue; } ;;
+    esac
+    for player in hls shaka videojs; do
+        for list in one two; do
+            count=$(in_browser $browser $player "$address/live/$list.m3u8" || true)
+            say "$browser, $player: $count of $((seconds * rate)) pictures of $list.m3u8"
+            [ "$count" = $((seconds * rate)) ] || failed=yes
+        done
     done
 done
 [ $failed = no ]

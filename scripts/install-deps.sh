@@ -50,6 +50,7 @@ present() {
     openssl) have openssl ;;
     python) have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null ;;
     browser) have_browser ;;
+    firefox) have firefox-esr || have firefox ;;
     shellcheck) have shellcheck ;;
     esac
 }
@@ -70,6 +71,8 @@ package() {
     brew:npm) echo node ;;
     brew:browser) echo "--cask chromium" ;;
     *:browser) echo chromium ;;
+    apt:firefox) echo firefox-esr ;;
+    brew:firefox) echo "--cask firefox" ;;
     apt:vlc) echo "vlc-bin vlc-plugin-base" ;;
     apt:gstreamer) echo "gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav" ;;
     apt:python) echo "python3 python3-venv" ;;
@@ -142,6 +145,7 @@ install_aws_from_pypi() {
 needs=''
 wants=''
 modules=''
+players=''
 boto3=''
 [ $# -gt 0 ] || { say "usage: scripts/install-deps.sh build|demo|page|test|players|watch|bench|lint..."; exit 2; }
 for profile; do
@@ -150,7 +154,7 @@ for profile; do
     demo) needs="$needs cc ffmpeg" ;;
     page) needs="$needs node npm" modules=yes ;;
     test) needs="$needs cc ffmpeg aws jq rclone curl python node npm" wants="$wants browser" modules=yes boto3=any ;;
-    players) needs="$needs cc ffmpeg curl" wants="$wants mpv vlc gstreamer" ;;
+    players) needs="$needs cc ffmpeg curl node npm" wants="$wants browser firefox mpv vlc gstreamer" modules=yes players=yes ;;
     watch) needs="$needs aws jq" ;;
     bench) needs="$needs cc ffmpeg aws rclone curl openssl python" boto3=own ;;
     lint) needs="$needs cc" wants="$wants shellcheck" ;;
@@ -202,6 +206,13 @@ if [ -n "$modules" ] && ! cmp -s package-lock.json node_modules/installed-lock.j
     say "installing hls.js into node_modules"
     npm ci --no-audit --no-fund --loglevel=error >&2 </dev/null
     cp package-lock.json node_modules/installed-lock.json
+fi
+
+# Players of other people, exactly as locked.
+if [ -n "$players" ] && ! cmp -s scripts/players/package-lock.json scripts/players/node_modules/installed-lock.json; then
+    say "installing Shaka Player and video.js into scripts/players/node_modules"
+    (cd scripts/players && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 </dev/null)
+    cp scripts/players/package-lock.json scripts/players/node_modules/installed-lock.json
 fi
 
 # boto3 for the bench, in an environment of its own; the tests are content with the system's.
