@@ -180,7 +180,14 @@ mod tests {
     use super::*;
 
     fn head(version: &str, modified: i64) -> Head {
-        Head { size: 7, version: Some(version.to_owned()), etag: None, modified: Some(modified), recording: None }
+        Head {
+            size: 7,
+            version: Some(version.to_owned()),
+            etag: None,
+            modified: Some(modified),
+            recording: None,
+            objects: None,
+        }
     }
 
     fn upload(id: &str, started: i64) -> OpenUpload {

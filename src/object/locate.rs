@@ -343,7 +343,7 @@ mod tests {
 
     fn head(version: Option<&str>, size: u64, modified: i64) -> Head {
         let version = version.map(str::to_owned);
-        Head { size, version, etag: Some("tag".to_owned()), modified: Some(modified), recording: None }
+        Head { size, version, etag: Some("tag".to_owned()), modified: Some(modified), recording: None, objects: None }
     }
 
     #[test]

@@ -82,9 +82,9 @@ fn sent(rule: &CorsRule) -> Result<SdkRule, String> {
     built.map_err(|error| error.to_string())
 }
 
-/// Sends `Content-MD5` in place of the checksum header that the SDK insists on here, and Backblaze B2 refuses.
+/// Sends `Content-MD5` in place of the checksum header that the SDK insists on for some requests, and Backblaze B2 refuses.
 #[derive(Debug)]
-struct ByMd5;
+pub(super) struct ByMd5;
 
 impl Intercept for ByMd5 {
     fn name(&self) -> &'static str {

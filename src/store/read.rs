@@ -7,7 +7,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::seen::SeenHeader;
 use super::words::is_id;
-use super::{Kind, Store, StoreError, send};
+use super::{Kind, Marks, Store, StoreError, send};
+use crate::protocol::live_objects::RecordingId;
 use crate::protocol::live_read::{ContentRange, ENABLED_HEADER, MAX_OBJECT_SIZE, PART_SIZE_HEADER, RECORDING_METADATA};
 use crate::protocol::part::{PartNumber, PartSize};
 
@@ -57,20 +58,23 @@ pub struct Body {
     pub modified: Option<i64>,
     /// What the objects of one input that went into several have in common; see [`RECORDING_METADATA`].
     pub recording: Option<String>,
+    /// What it says of itself as a live object, or of its live objects.
+    pub marks: Marks,
     stream: ByteStream,
 }
 
 impl Body {
     /// The same as the answer to a HEAD.
     fn head(self, size: u64) -> Head {
-        let Self { version, etag, modified, recording, .. } = self;
-        Head { size, version, etag, modified, recording }
+        let Self { version, etag, modified, recording, marks, .. } = self;
+        Head { size, version, etag, modified, recording, objects: marks.objects }
     }
 
     /// An answer out of a script: what it says, and what comes of its bytes.
     #[cfg(test)]
     pub(crate) fn scripted(range: Option<ContentRange>, length: Option<u64>, stream: ByteStream) -> Self {
-        Self { range, length, version: None, etag: None, part_size: None, modified: None, recording: None, stream }
+        let (version, etag, modified, recording) = (None, None, None, None);
+        Self { range, length, version, etag, part_size: None, modified, recording, marks: Marks::default(), stream }
     }
 
     /// The next bytes, or `None` at the end of the answer.
@@ -110,6 +114,8 @@ pub struct Head {
     pub modified: Option<i64>,
     /// What the objects of one input that went into several have in common; see [`RECORDING_METADATA`].
     pub recording: Option<String>,
+    /// The recording whose live objects have the same bytes, on a store without Live Read.
+    pub objects: Option<RecordingId>,
 }
 
 /// A small object, whole.
@@ -121,6 +127,12 @@ pub struct Small {
     pub version: Option<String>,
     /// The entity tag, without quotation marks, where the store names it.
     pub etag: Option<String>,
+    /// What it says of itself as a live object.
+    pub marks: Marks,
+    /// `Last-Modified`, in seconds since 1970-01-01T00:00:00Z.
+    pub modified: Option<i64>,
+    /// What the store's clock said when it answered, in seconds since 1970.
+    pub date: Option<i64>,
 }
 
 impl Store {
@@ -159,6 +171,7 @@ impl Store {
                 part_size: seen.value().and_then(|size| size.parse().ok()).and_then(PartSize::checked),
                 modified: answer.last_modified.as_ref().and_then(moment),
                 recording: answer.metadata.as_ref().and_then(recording_of),
+                marks: answer.metadata.as_ref().map(Marks::of).unwrap_or_default(),
                 stream: answer.body,
             }))),
             Err(error) if error.status == Some(416) => Ok(Fetched::NotYet),
@@ -215,8 +228,7 @@ impl Store {
     pub async fn dated_head(&self, key: &str) -> Result<(Option<Head>, Option<i64>), StoreError> {
         let date = SeenHeader::new("date");
         let head = self.head_with(key, None, date.clone()).await?;
-        let date = date.value().and_then(|date| DateTime::from_str(&date, Format::HttpDate).ok());
-        Ok((head, date.as_ref().and_then(moment)))
+        Ok((head, date.value().as_deref().and_then(moment_of)))
     }
 
     async fn head_with(&self, key: &str, version: Option<&str>, seen: SeenHeader) -> Result<Option<Head>, StoreError> {
@@ -247,6 +259,7 @@ impl Store {
             etag: answer.e_tag.as_deref().and_then(bare),
             modified: answer.last_modified.as_ref().and_then(moment),
             recording: answer.metadata.as_ref().and_then(recording_of),
+            objects: answer.metadata.as_ref().and_then(|metadata| Marks::of(metadata).objects),
         }))
     }
 
@@ -270,7 +283,7 @@ impl Store {
             // There is no first byte.
             Ok(Fetched::NotYet) => {
                 let version = version.map(str::to_owned);
-                Ok(Some(Head { size: 0, version, etag: None, modified: None, recording: None }))
+                Ok(Some(Head { size: 0, version, etag: None, modified: None, recording: None, objects: None }))
             }
             Ok(Fetched::Absent) => Ok(None),
             Err(error) if error.status == Some(405) || version.is_some() && error.is_no_version_id() => Ok(None),
@@ -289,7 +302,8 @@ impl Store {
         let doing = "reading the object";
         let request = self.client().get_object().bucket(&self.bucket).key(key);
         let seen = SeenHeader::new("transfer-encoding");
-        let request = request.customize().interceptor(seen.clone());
+        let date = SeenHeader::new("date");
+        let request = request.customize().interceptor(seen.clone()).interceptor(date.clone());
         let answer = match send!(self, read, doing, self.object(key), self.patience.answer, request.send()) {
             Ok(answer) => answer,
             Err(error) if error.kind == Kind::NoKey => return Ok(None),
@@ -333,12 +347,20 @@ impl Store {
             bytes: bytes.freeze(),
             version: answer.version_id.as_deref().and_then(version_id),
             etag: answer.e_tag.as_deref().and_then(bare),
+            marks: answer.metadata.as_ref().map(Marks::of).unwrap_or_default(),
+            modified: answer.last_modified.as_ref().and_then(moment),
+            date: date.value().as_deref().and_then(moment_of),
         }))
     }
 }
 
+/// What a `Date` header says.
+fn moment_of(date: &str) -> Option<i64> {
+    DateTime::from_str(date, Format::HttpDate).ok().as_ref().and_then(moment)
+}
+
 /// A version that the store names, where there is one and it can be asked for.
-fn version_id(version: &str) -> Option<String> {
+pub(super) fn version_id(version: &str) -> Option<String> {
     (version != "null" && is_id(version)).then(|| version.to_owned())
 }
 

@@ -64,6 +64,7 @@ impl Intercept for Watch {
     ) -> Result<(), BoxError> {
         let holds = match config.load::<Metadata>().map(Metadata::name) {
             Some("GetObject") => Holds::Bytes,
+            Some("DeleteObjects" | "UploadPartCopy") => Holds::Document,
             Some(name)
                 if name.starts_with("List") || name.ends_with("MultipartUpload") && !name.starts_with("Abort") =>
             {

@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 
 use super::words::is_id;
 use super::{Kind, Store, StoreError, send};
+use crate::protocol::live_objects::{OBJECTS_METADATA, RecordingId};
 use crate::protocol::live_read::{ENABLED_HEADER, PART_SIZE_HEADER, RECORDING_METADATA};
 use crate::protocol::part::{PartNumber, PartSize};
 
@@ -43,7 +44,33 @@ impl Store {
                 request.headers_mut().insert(PART_SIZE_HEADER, part_size.to_string());
             });
         let answer = send!(self, other, doing, self.object(key), self.patience.answer, request.send())?;
-        match answer.upload_id.filter(|id| !id.is_empty()) {
+        self.id_of_upload(doing, key, answer.upload_id)
+    }
+
+    /// Starts an upload of `key` that has live objects beside it, and not Live Read, and returns its id. `objects` is kept
+    /// with the object, so that whoever has read those knows it for the same recording; `recording` is as in
+    /// [`Self::create_upload`].
+    ///
+    /// # Errors
+    /// [`StoreError`] for anything but success.
+    pub async fn create_upload_with_objects(
+        &self,
+        key: &str,
+        content_type: Option<&str>,
+        recording: Option<&str>,
+        objects: &RecordingId,
+    ) -> Result<String, StoreError> {
+        let doing = "starting the upload";
+        let recording = recording.map(|name| (RECORDING_METADATA.to_owned(), name.to_owned()));
+        let metadata = recording.into_iter().chain([(OBJECTS_METADATA.to_owned(), objects.to_string())]).collect();
+        let request = self.client().create_multipart_upload().bucket(&self.bucket).key(key);
+        let request = request.set_content_type(content_type.map(str::to_owned)).set_metadata(Some(metadata));
+        let answer = send!(self, other, doing, self.object(key), self.patience.answer, request.send())?;
+        self.id_of_upload(doing, key, answer.upload_id)
+    }
+
+    fn id_of_upload(&self, doing: &str, key: &str, id: Option<String>) -> Result<String, StoreError> {
+        match id.filter(|id| !id.is_empty()) {
             Some(id) if is_id(&id) => Ok(id),
             Some(_) => {
                 let cause = "the store gives an upload id that cannot be one";

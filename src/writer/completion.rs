@@ -360,6 +360,7 @@ mod tests {
             etag: etag.map(str::to_owned),
             modified: None,
             recording: None,
+            objects: None,
         };
         let cases = [
             // Whatever else it says, its version is the upload.

@@ -55,6 +55,14 @@ pub(crate) enum Op {
     Head,
     /// Write a small object.
     Put,
+    /// Make a part out of an object.
+    CopyPart,
+    /// Delete an object.
+    Delete,
+    /// Delete several.
+    DeleteMany,
+    /// List versions of objects.
+    Versions,
 }
 
 /// A request, as a script sees it.
@@ -72,7 +80,12 @@ pub(crate) struct Asked {
     pub(crate) range: Option<(u64, u64)>,
     /// Whether it carries the Live Read header.
     pub(crate) live: bool,
-    body: Bytes,
+    /// Its headers.
+    pub(crate) headers: Vec<(String, String)>,
+    /// What it carries.
+    pub(crate) body: Bytes,
+    delimited: bool,
+    token: Option<String>,
     declared_part_size: Option<u64>,
 }
 
@@ -95,6 +108,8 @@ pub(crate) enum Reply {
     Cut(usize),
     /// Honest after a while; what is done is done at the end of it.
     Late(Duration),
+    /// Stores only the first so many bytes, and answers as if it were all.
+    Torn(usize),
     /// Never answers, and does it after a while, even if nobody waits any more.
     Stray(Duration),
     /// A panic in the task that sends.
@@ -197,6 +212,29 @@ impl Shelf {
         self.inner().shelves.open(key)
     }
 
+    /// Puts a finished object there.
+    pub(crate) fn lay(&self, key: &str, bytes: impl Into<Bytes>) {
+        let shelves = &mut self.inner().shelves;
+        let id = shelves.begin(key, None, false);
+        shelves.put(&id, 1, bytes.into());
+        shelves.complete(&id);
+    }
+
+    /// The keys of all finished objects, in order.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.inner().shelves.keys("")
+    }
+
+    /// From here on what is written over or deleted stays as an older version.
+    pub(crate) fn keep_versions(&self) {
+        self.inner().shelves.keeps_versions = true;
+    }
+
+    /// How many versions and marks of deletion there are of what begins with `prefix`.
+    pub(crate) fn versions(&self, prefix: &str) -> usize {
+        self.inner().shelves.versions_of(prefix)
+    }
+
     /// Turns Live Read off: live reads of open uploads are answered 404.
     pub(crate) fn without_live_read(&self) {
         self.inner().shelves.live_read = false;
@@ -231,6 +269,11 @@ impl HttpConnector for Shelf {
                         drop(hold.inner().shelves.answer(&wants));
                     });
                     std::future::pending().await
+                }
+                Reply::Torn(at) => {
+                    let mut torn = wants.clone();
+                    torn.body = torn.body.slice(..at.min(torn.body.len()));
+                    hold.inner().shelves.answer(&torn)
                 }
                 Reply::Lost => {
                     honest();
@@ -298,12 +341,16 @@ impl Asked {
         let header = |name: &str| request.headers().get(name);
         let op = match (request.method(), key.is_empty()) {
             ("POST", _) if parameter("uploads").is_some() => Op::Create,
+            ("POST", _) if parameter("delete").is_some() => Op::DeleteMany,
             ("POST", _) => Op::Complete,
+            ("PUT", _) if header("x-amz-copy-source").is_some() => Op::CopyPart,
             ("PUT", _) if parameter("partNumber").is_some() => Op::PutPart,
             ("PUT", _) => Op::Put,
+            ("DELETE", _) if parameter("uploadId").is_none() => Op::Delete,
             ("DELETE", _) => Op::Abort,
             ("HEAD", _) => Op::Head,
             (_, true) if parameter("uploads").is_some() => Op::Uploads,
+            (_, true) if parameter("versions").is_some() => Op::Versions,
             (_, true) => Op::Objects,
             _ if parameter("uploadId").is_some() => Op::Parts,
             _ => Op::Get,
@@ -319,6 +366,9 @@ impl Asked {
             part: parameter("partNumber").and_then(|number| number.parse().ok()),
             range,
             live: header(crate::protocol::live_read::ENABLED_HEADER).is_some(),
+            headers: request.headers().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            delimited: parameter("delimiter").is_some(),
+            token: parameter("continuation-token"),
             body: Bytes::copy_from_slice(request.body().bytes().unwrap_or_default()),
             declared_part_size: header(crate::protocol::live_read::PART_SIZE_HEADER).and_then(|size| size.parse().ok()),
         }
@@ -326,7 +376,7 @@ impl Asked {
 }
 
 /// Undoes percent-encoding.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -21,7 +21,22 @@ pub(super) type Answer = (u16, Vec<(&'static str, String)>, Bytes);
 enum State {
     Open,
     Complete,
+    /// A mark of deletion.
+    Marker,
 }
+
+/// The headers of a write that come back with each read.
+const KEPT: [&str; 6] = [
+    "content-type",
+    "cache-control",
+    "x-amz-meta-live-read-recording",
+    "x-amz-meta-live-read-length",
+    "x-amz-meta-live-read-end",
+    "x-amz-meta-live-read-objects",
+];
+
+/// The most that one page of a list has.
+const PAGE: usize = 1_000;
 
 /// An upload, or the object that became of it.
 #[derive(Debug)]
@@ -34,6 +49,7 @@ pub(super) struct Version {
     parts: BTreeMap<u32, Bytes>,
     started: i64,
     etag: String,
+    labels: Vec<(&'static str, String)>,
 }
 
 #[derive(Debug)]
@@ -41,12 +57,13 @@ pub(super) struct Shelves {
     versions: Vec<Version>,
     count: u32,
     pub(super) live_read: bool,
+    pub(super) keeps_versions: bool,
     began: Instant,
 }
 
 impl Default for Shelves {
     fn default() -> Self {
-        Self { versions: Vec::new(), count: 0, live_read: true, began: Instant::now() }
+        Self { versions: Vec::new(), count: 0, live_read: true, keeps_versions: false, began: Instant::now() }
     }
 }
 
@@ -58,6 +75,17 @@ pub(super) fn refusal(status: u16, code: &str) -> Answer {
 fn xml(name: &str, inside: &str) -> Answer {
     let body = format!("<?xml version=\"1.0\"?><{name}>{inside}</{name}>");
     (200, vec![("content-type", "application/xml".to_owned())], body.into())
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// What stands in the first element of this name.
+fn element(xml: &str, name: &str) -> Option<String> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let inside = xml.split_once(&open)?.1.split_once(&close)?.0;
+    Some(inside.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
 }
 
 fn etag(bytes: &[u8]) -> String {
@@ -95,8 +123,9 @@ impl Shelves {
         let (key, started) = (key.to_owned(), self.now());
         let parts = BTreeMap::new();
         let etag = String::new();
-        self.versions.push(Version { id: id.clone(), key, state: State::Open, live, part_size, parts, started, etag });
-        id
+        let (id_of_it, state, labels) = (id.clone(), State::Open, Vec::new());
+        self.versions.push(Version { id, key, state, live, part_size, parts, started, etag, labels });
+        id_of_it
     }
 
     pub(super) fn put(&mut self, id: &str, number: u32, bytes: Bytes) {
@@ -121,7 +150,45 @@ impl Shelves {
     }
 
     pub(super) fn newest(&self, key: &str) -> Option<&Version> {
-        self.versions.iter().rev().find(|version| version.key == key && version.state == State::Complete)
+        let newest = self.versions.iter().rev().find(|version| version.key == key && version.state != State::Open);
+        newest.filter(|version| version.state == State::Complete)
+    }
+
+    pub(super) fn keys(&self, prefix: &str) -> Vec<String> {
+        let mut keys: Vec<_> = self.versions.iter().map(|version| &version.key).collect();
+        keys.sort();
+        keys.dedup();
+        let there = |key: &&String| key.starts_with(prefix) && self.newest(key).is_some();
+        keys.into_iter().filter(there).cloned().collect()
+    }
+
+    pub(super) fn versions_of(&self, prefix: &str) -> usize {
+        let of = |version: &&Version| version.key.starts_with(prefix) && version.state != State::Open;
+        self.versions.iter().filter(of).count()
+    }
+
+    fn label(&mut self, id: &str, asked: &Asked) {
+        let labels = asked.headers.iter().filter_map(|(name, value)| {
+            let name = KEPT.into_iter().find(|kept| kept == name)?;
+            Some((name, value.clone()))
+        });
+        let labels = labels.collect();
+        if let Some(version) = self.find(id) {
+            version.labels = labels;
+        }
+    }
+
+    fn delete(&mut self, key: &str, version: Option<&str>) {
+        match version {
+            Some(id) => self.versions.retain(|version| version.key != key || version.id != id),
+            None if self.keeps_versions => {
+                let id = self.begin(key, None, false);
+                if let Some(marker) = self.find(&id) {
+                    marker.state = State::Marker;
+                }
+            }
+            None => self.versions.retain(|version| version.key != key || version.state == State::Open),
+        }
     }
 
     pub(super) fn open(&self, key: &str) -> Vec<String> {
@@ -143,6 +210,7 @@ impl Shelves {
         match asked.op {
             Op::Create => {
                 let id = self.begin(key, asked.declared_part_size, asked.live);
+                self.label(&id, asked);
                 let inside = format!("<Bucket>bucket</Bucket><Key>{key}</Key><UploadId>{id}</UploadId>");
                 xml("InitiateMultipartUploadResult", &inside)
             }
@@ -182,26 +250,95 @@ impl Shelves {
                 }
                 None => refusal(404, "NoSuchUpload"),
             },
-            Op::Objects => {
-                let keys = self.versions.iter().filter(|version| version.state == State::Complete);
-                let mut keys: Vec<_> =
-                    keys.map(|version| &version.key).filter(|found| found.starts_with(key)).collect();
-                keys.sort();
-                keys.dedup();
-                let mut inside = "<IsTruncated>false</IsTruncated>".to_owned();
-                for key in keys {
-                    let _ = write!(inside, "<Contents><Key>{key}</Key></Contents>");
-                }
-                xml("ListBucketResult", &inside)
-            }
+            Op::Objects => self.list_objects(asked),
             Op::Put => {
+                if !self.keeps_versions {
+                    let replaced =
+                        |version: &Version| version.key == *key && !version.live && version.state == State::Complete;
+                    self.versions.retain(|version| !replaced(version));
+                }
                 let id = self.begin(key, None, false);
                 self.put(&id, 1, asked.body.clone());
+                self.label(&id, asked);
                 self.complete(&id);
-                (200, vec![("etag", format!("\"{}\"", etag(&asked.body)))], Bytes::new())
+                let mut headers = vec![("etag", format!("\"{}\"", etag(&asked.body)))];
+                headers.extend(self.keeps_versions.then_some(("x-amz-version-id", id)));
+                (200, headers, Bytes::new())
+            }
+            Op::CopyPart => self.copy_part(asked),
+            Op::Delete => {
+                self.delete(key, asked.version.as_deref());
+                (204, Vec::new(), Bytes::new())
+            }
+            Op::DeleteMany => {
+                let body = String::from_utf8_lossy(&asked.body).into_owned();
+                let mut inside = String::new();
+                for one in body.split("<Object>").skip(1) {
+                    let (key, version) = (element(one, "Key").unwrap_or_default(), element(one, "VersionId"));
+                    self.delete(&key, version.as_deref());
+                    let version = version.map(|id| format!("<VersionId>{id}</VersionId>")).unwrap_or_default();
+                    let _ = write!(inside, "<Deleted><Key>{}</Key>{version}</Deleted>", escaped(&key));
+                }
+                xml("DeleteResult", &inside)
+            }
+            Op::Versions => {
+                let found: Vec<_> = self.versions.iter().filter(|version| version.state != State::Open).collect();
+                let found = found.into_iter().filter(|version| version.key.starts_with(key));
+                let mut inside = format!("<IsTruncated>{}</IsTruncated>", found.clone().count() > PAGE);
+                for one in found.take(PAGE) {
+                    let name = if one.state == State::Marker { "DeleteMarker" } else { "Version" };
+                    let (key, id) = (escaped(&one.key), &one.id);
+                    let _ = write!(inside, "<{name}><Key>{key}</Key><VersionId>{id}</VersionId></{name}>");
+                }
+                xml("ListVersionsResult", &inside)
             }
             Op::Get | Op::Head => self.read(asked),
         }
+    }
+
+    fn copy_part(&mut self, asked: &Asked) -> Answer {
+        let source = asked.headers.iter().find(|(name, _)| name == "x-amz-copy-source");
+        let source = source.map(|(_, source)| super::plain(source)).unwrap_or_default();
+        let source = source.trim_start_matches('/').split_once('/').map_or("", |(_, key)| key).to_owned();
+        let Some(bytes) = self.newest(&source).map(Version::bytes) else { return refusal(404, "NoSuchKey") };
+        match (self.open_of(asked), asked.part) {
+            (Some(version), Some(number)) => {
+                let tag = etag(&bytes);
+                version.parts.insert(number, bytes);
+                xml("CopyPartResult", &format!("<ETag>&quot;{tag}&quot;</ETag>"))
+            }
+            _ => refusal(404, "NoSuchUpload"),
+        }
+    }
+
+    fn list_objects(&self, asked: &Asked) -> Answer {
+        let prefix = &asked.key;
+        let folder = |key: &str| {
+            let rest = key.get(prefix.len()..)?;
+            rest.find('/').filter(|_| asked.delimited).map(|at| format!("{prefix}{}", &rest[..=at]))
+        };
+        let mut entries: Vec<(String, bool)> = Vec::new();
+        for key in self.keys(prefix) {
+            let entry = folder(&key).map_or((key, false), |folder| (folder, true));
+            if entries.last() != Some(&entry) {
+                entries.push(entry);
+            }
+        }
+        entries.retain(|(key, _)| asked.token.as_ref().is_none_or(|token| key > token));
+        let more = entries.len() > PAGE;
+        entries.truncate(PAGE);
+        let mut inside = format!("<IsTruncated>{more}</IsTruncated>");
+        if let Some((last, _)) = entries.last().filter(|_| more) {
+            let _ = write!(inside, "<NextContinuationToken>{}</NextContinuationToken>", escaped(last));
+        }
+        for (key, is_folder) in &entries {
+            let key = escaped(key);
+            let _ = match is_folder {
+                true => write!(inside, "<CommonPrefixes><Prefix>{key}</Prefix></CommonPrefixes>"),
+                false => write!(inside, "<Contents><Key>{key}</Key></Contents>"),
+            };
+        }
+        xml("ListBucketResult", &inside)
     }
 
     fn list_uploads(&self, prefix: &str) -> Answer {
@@ -231,13 +368,15 @@ impl Shelves {
         // The newest by start for a live read, the newest by completion otherwise.
         let found = self.versions.iter().filter(seen);
         let found = if asked.live { found.max_by_key(|version| version.id.clone()) } else { found.last() };
-        let Some(version) = found else {
+        let hidden = asked.version.is_none() && !asked.live && self.newest(&asked.key).is_none();
+        let Some(version) = found.filter(|_| !hidden) else {
             let code = if asked.version.is_some() && !asked.live { "NoSuchVersion" } else { "NoSuchKey" };
             return refusal(404, code);
         };
         let all = version.bytes();
         let modified = DateTime::from_secs(version.started).fmt(Format::HttpDate).unwrap_or_default();
         let mut headers = vec![("date", date), ("last-modified", modified), ("x-amz-version-id", version.id.clone())];
+        headers.extend(version.labels.iter().cloned());
         if version.state == State::Complete {
             headers.push(("etag", format!("\"{}\"", version.etag)));
         }
