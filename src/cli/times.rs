@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use aws_smithy_types::DateTime;
-use aws_smithy_types::date_time::Format;
-
-use crate::human::sizes;
+use crate::human::{sizes, times};
 use crate::object::place::{Place, When};
 
 /// Parses where to begin.
@@ -35,8 +32,8 @@ pub fn when(text: &str) -> Result<When, String> {
         )
     };
     if text.contains(['T', 't', ' ']) {
-        let moment = DateTime::from_str(&text.replace(' ', "T"), Format::DateTimeWithOffset).map_err(|_| bad())?;
-        return i64::try_from(moment.as_nanos()).map(When::OfDay).map_err(|_| bad());
+        let moment = times::read_of_day(&text.replace(' ', "T")).ok_or_else(bad)?;
+        return i64::try_from(moment).map(When::OfDay).map_err(|_| bad());
     }
     let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).map(When::After).map_err(|_| bad());
     if !text.contains(':') {

@@ -1,9 +1,6 @@
 //! Moments as playlists write them: `2026-11-21T11:00:00.123Z` (ISO 8601, as RFC 8216, 4.3.2.6 asks for). Pure.
 
-use aws_smithy_types::DateTime;
-use aws_smithy_types::date_time::Format;
-
-use crate::human::times::show_of_day;
+use crate::human::times::{read_of_day, show_of_day};
 
 /// Microseconds since 1970-01-01T00:00:00Z as text, to the millisecond.
 #[must_use]
@@ -17,8 +14,8 @@ pub fn show(micros: i64) -> String {
 #[must_use]
 pub fn read(text: &str) -> Option<i64> {
     let (_, millis) = text.strip_suffix('Z')?.split_once('.')?;
-    let moment = DateTime::from_str(text, Format::DateTime).ok().filter(|_| millis.len() == 3)?;
-    i64::try_from(moment.as_nanos().div_euclid(1_000)).ok()
+    let moment = read_of_day(text).filter(|_| millis.len() == 3)?;
+    i64::try_from(moment.div_euclid(1_000)).ok()
 }
 
 #[cfg(test)]

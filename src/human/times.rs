@@ -1,7 +1,7 @@
-//! Times as people read them. Pure.
+//! Times as people read and write them. Pure.
 
-use aws_smithy_types::DateTime;
-use aws_smithy_types::date_time::Format;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// A time from the start for people: `00:10:00.040`.
 #[must_use]
@@ -15,7 +15,14 @@ pub fn show(nanos: i64) -> String {
 /// A time of day for people: `2026-01-31T12:00:00Z`.
 #[must_use]
 pub fn show_of_day(seconds: i64) -> String {
-    DateTime::from_secs(seconds).fmt(Format::DateTime).unwrap_or_else(|_| format!("{seconds} s after 1970"))
+    let moment = OffsetDateTime::from_unix_timestamp(seconds).ok();
+    moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_else(|| format!("{seconds} s after 1970"))
+}
+
+/// A time of day as RFC 3339 writes it, `2026-01-31T12:00:00.5+01:00`, in nanoseconds since 1970-01-01T00:00:00Z.
+#[must_use]
+pub fn read_of_day(text: &str) -> Option<i128> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp_nanos)
 }
 
 #[cfg(test)]
@@ -30,5 +37,8 @@ mod tests {
         assert_eq!(show(36_000 * SECOND + 61 * SECOND + 5_000_000), "10:01:01.005");
         assert_eq!(show(-SECOND), "-00:00:01.000");
         assert_eq!(show_of_day(0), "1970-01-01T00:00:00Z");
+        assert_eq!(show_of_day(i64::MAX), "9223372036854775807 s after 1970");
+        assert_eq!(read_of_day("1970-01-01T01:00:00.5+01:00"), Some(500_000_000));
+        assert_eq!(read_of_day("1970-01-01"), None);
     }
 }

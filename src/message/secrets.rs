@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{PoisonError, RwLock};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 /// Shorter ones would take words out of messages.
 const SHORTEST: usize = 4;
 
@@ -18,7 +20,7 @@ pub(crate) fn learn(secret: &str) {
         return;
     }
     let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
-    for form in [secret.to_owned(), in_json(secret), in_url(secret, ""), in_url(secret, "/")] {
+    for form in [secret.to_owned(), in_json(secret), in_url(secret, IN_QUERY), in_url(secret, IN_PATH)] {
         if !secrets.contains(&form) {
             secrets.push_back(form);
         }
@@ -62,22 +64,13 @@ fn in_json(secret: &str) -> String {
     quoted.trim_matches('"').to_owned()
 }
 
-fn in_url(secret: &str, kept: &str) -> String {
-    let mut encoded = String::new();
-    for byte in secret.bytes() {
-        let c = char::from(byte);
-        if c.is_ascii_alphanumeric() || "-._~".contains(c) || kept.contains(c) {
-            encoded.push(c);
-        } else {
-            encoded.extend(['%', hex(byte >> 4), hex(byte & 15)]);
-        }
-    }
-    encoded
+fn in_url(secret: &str, escaped: &'static AsciiSet) -> String {
+    utf8_percent_encode(secret, escaped).to_string()
 }
 
-fn hex(digit: u8) -> char {
-    char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase()
-}
+/// All but the unreserved characters of RFC 3986, 2.3; in a path, slashes stay too.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const IN_PATH: &AsciiSet = &IN_QUERY.remove(b'/');
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use super::read::moment;
 use super::seen::SeenHeader;
 use super::words::is_id;
 use super::{Kind, Store, StoreError, send};
+use crate::human::times::show_of_day;
 use crate::protocol::live_read::MAX_PART_SIZE;
 use crate::protocol::part::PartNumber;
 
@@ -25,7 +26,7 @@ impl OpenUpload {
     /// When it was started, as `2026-01-31T12:00:00Z`.
     #[must_use]
     pub fn started_at(&self) -> Option<String> {
-        self.started.and_then(|seconds| DateTime::from_secs(seconds).fmt(Format::DateTime).ok())
+        self.started.map(show_of_day)
     }
 }
 

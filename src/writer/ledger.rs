@@ -1,7 +1,6 @@
 //! Which parts the store holds. It refuses to be closed with a gap, so that no object is completed without a part.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use md5::{Digest, Md5};
 
@@ -104,12 +103,7 @@ impl Ledger {
         if bytes != size {
             return WholeTag::NoSuchSize;
         }
-        let mut tag = String::new();
-        for byte in md5.finalize() {
-            // Writing to a string cannot fail.
-            let _ = write!(tag, "{byte:02x}");
-        }
-        WholeTag::Is(format!("{tag}-{count}"))
+        WholeTag::Is(format!("{}-{count}", hex::encode(md5.finalize())))
     }
 
     /// The parts in order, for completion: 1 to the last without a gap, all but the last of exactly `part_size`.

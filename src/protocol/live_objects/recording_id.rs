@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use aws_smithy_types::DateTime;
-use aws_smithy_types::date_time::Format;
 use serde::{Deserialize, Serialize};
+
+use crate::human::times::{read_of_day, show_of_day};
 
 /// 9999-12-31T23:59:59Z: what lies after it has no name of this form.
 const LAST_SECOND: i64 = 253_402_300_799;
@@ -27,8 +27,7 @@ impl RecordingId {
     /// Of a recording that is started at `seconds` after 1970-01-01T00:00:00Z.
     #[must_use]
     pub fn new(seconds: i64, random: u32) -> Self {
-        let start = DateTime::from_secs(seconds.clamp(0, LAST_SECOND));
-        let date = start.fmt(Format::DateTime).unwrap_or_default();
+        let date = show_of_day(seconds.clamp(0, LAST_SECOND));
         let digits: String = date.chars().filter(|char| !matches!(char, '-' | ':')).collect();
         Self(format!("{digits}-{random:08x}"))
     }
@@ -62,7 +61,7 @@ fn started(text: &str) -> Option<i64> {
     let (year, month, day) = (at(0, 4)?, at(4, 6)?, at(6, 8)?);
     let (hour, minute, second) = (at(9, 11)?, at(11, 13)?, at(13, 15)?);
     let date = format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z");
-    DateTime::from_str(&date, Format::DateTime).ok().map(|date| date.secs())
+    read_of_day(&date).and_then(|nanos| i64::try_from(nanos.div_euclid(1_000_000_000)).ok())
 }
 
 impl fmt::Display for RecordingId {
