@@ -8,6 +8,7 @@ mod architecture;
 mod cli {
     mod command_line;
     mod hangup;
+    mod json_lines;
     mod settings;
     mod setup_cors;
     mod signals;

@@ -83,14 +83,24 @@ pub(crate) struct SafeFields;
 
 impl<'writer> FormatFields<'writer> for SafeFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut visitor = Fields { writer, first: true, result: Ok(()) };
-        fields.record(&mut visitor);
-        visitor.result
+        write_fields(writer, |visitor| fields.record(visitor), |_| true)
     }
+}
+
+/// Writes those fields that are `shown`, by their names.
+pub(crate) fn write_fields(
+    writer: Writer<'_>,
+    record: impl FnOnce(&mut dyn Visit),
+    shown: fn(&str) -> bool,
+) -> fmt::Result {
+    let mut visitor = Fields { writer, shown, first: true, result: Ok(()) };
+    record(&mut visitor);
+    visitor.result
 }
 
 struct Fields<'writer> {
     writer: Writer<'writer>,
+    shown: fn(&str) -> bool,
     first: bool,
     result: fmt::Result,
 }
@@ -119,7 +129,7 @@ impl Visit for Fields<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if self.result.is_ok() {
+        if self.result.is_ok() && (self.shown)(field.name()) {
             self.result = self.field(field.name(), &format!("{value:?}"));
         }
     }

@@ -4,12 +4,16 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::message::log_lines::{SafeFields, json_line, safe, text_line};
 use crate::message::stderr::{Outlet, PATIENCE, outlet};
+use crate::message::text::{TextLines, is_ours};
 
 /// Bytes of the status line: names in it are as long as their givers like.
 const STATUS: usize = 1024;
@@ -60,9 +64,13 @@ impl Console {
         let result = match settings.format {
             LogFormat::Text => builder
                 .fmt_fields(SafeFields)
-                .with_target(settings.debug_sdk)
                 .with_ansi(io::stderr().is_terminal())
-                .try_init(),
+                .event_format(TextLines::new(settings.debug_sdk))
+                .finish()
+                // What our messages happen in is for programs.
+                .with(filter_fn(|metadata| !metadata.is_span() || !is_ours(metadata)))
+                .try_init()
+                .map_err(Into::into),
             LogFormat::Json => builder.json().flatten_event(true).try_init(),
         };
         // Only a second call in one process can fail, and then the first one's settings stand.

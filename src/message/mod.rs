@@ -1,6 +1,8 @@
 //! What people are told: lines on standard error, without secrets, that nobody waits for.
 
+pub mod fields;
 pub(crate) mod log_lines;
 pub mod logging;
 pub(crate) mod secrets;
 pub mod stderr;
+pub(crate) mod text;

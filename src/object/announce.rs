@@ -1,26 +1,22 @@
 //! What a reader says of the upload that it reads, each thing once.
 
+use std::time::Duration;
+
+use tracing::Span;
+
+use crate::message::fields::{self, millis};
 use crate::object::ending::Newer;
 use crate::object::locate::Located;
+use crate::object::reading::{FollowError, News};
 
 /// What is going to be read.
 pub(crate) fn reading(object: &str, located: &Located) {
+    const FOUND: &str = "found";
+    let bytes = located.finished;
     match (&located.version, located.is_open()) {
-        (Some(id), true) => tracing::info!("reading {object} while it is written, upload id {id}"),
-        (None, true) => tracing::info!("reading {object} while it is written"),
-        (_, false) => tracing::info!("reading {object}, which is complete"),
-    }
-}
-
-/// It goes over to a newer one, before a byte was read.
-pub(crate) fn moving(object: &str, upload: &str, newer: &Newer) {
-    match newer {
-        Newer::Open(newer) => {
-            tracing::info!("nothing has come of upload {upload}; reading {object} from the newer upload {}", newer.id);
-        }
-        Newer::Finished(_) => {
-            tracing::info!("nothing has come of upload {upload}; reading {object} as it was completed since");
-        }
+        (Some(id), true) => tracing::info!(event = FOUND, "reading {object} while it is written, upload id {id}"),
+        (None, true) => tracing::info!(event = FOUND, "reading {object} while it is written"),
+        (_, false) => tracing::info!(event = FOUND, bytes, "reading {object}, which is complete"),
     }
 }
 
@@ -34,14 +30,72 @@ pub(crate) fn silence(unanswered: bool, complete: bool, absent: bool) -> &'stati
     }
 }
 
-/// What has been said.
-#[derive(Debug, Default)]
+/// What has been said, and of which upload.
+#[derive(Debug)]
 pub(crate) struct Said {
+    span: Span,
     unreadable: bool,
     newer: Option<Newer>,
 }
 
 impl Said {
+    /// Nothing yet, of an upload of `key` whose id may not be known.
+    pub(crate) fn nothing_of(key: &str, upload: Option<&str>) -> Self {
+        Self { span: fields::upload(key, upload), unreadable: false, newer: None }
+    }
+
+    /// What messages about the upload happen in.
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// What comes of the upload next, behind its byte `offset`, for who follows by the fields.
+    pub(crate) fn came(&self, news: &Result<News, FollowError>, offset: u64) {
+        let _within = self.span.enter();
+        match news {
+            Ok(News::Bytes(_)) => {}
+            Ok(News::Edge) => tracing::debug!(event = "edge", offset, "at the live edge"),
+            Ok(News::Behind) => tracing::debug!(event = "behind", offset, "behind the live edge"),
+            Ok(News::Ended) => tracing::debug!(event = "ended", bytes = offset, "read to its end"),
+            Err(error) => tracing::debug!(event = "failed", offset, "{error}"),
+        }
+    }
+
+    /// It is looked at again after this time.
+    pub(crate) fn waits(&self, offset: u64, wait: Duration) {
+        let wait_ms = millis(wait);
+        let _within = self.span.enter();
+        tracing::debug!(event = "waits", offset, wait_ms, "nothing new yet; looking again in {wait_ms} ms");
+    }
+
+    /// An answer has told which upload it is.
+    pub(crate) fn pinned(&self, upload: &str) {
+        fields::learned(&self.span, upload);
+        tracing::debug!("pinned to version {upload}");
+    }
+
+    /// It goes over to a newer one, before a byte was read.
+    pub(crate) fn moving(&self, object: &str, upload: &str, newer: &Newer) {
+        const MOVED: &str = "moved";
+        match newer {
+            Newer::Open(newer) => {
+                fields::learned(&self.span, &newer.id);
+                let id = &newer.id;
+                tracing::info!(
+                    event = MOVED,
+                    "nothing has come of upload {upload}; reading {object} from the newer upload {id}"
+                );
+            }
+            Newer::Finished(head) => {
+                fields::learned(&self.span, head.version.as_deref().unwrap_or_default());
+                tracing::info!(
+                    event = MOVED,
+                    "nothing has come of upload {upload}; reading {object} as it was completed since"
+                );
+            }
+        }
+    }
+
     /// Why nothing can be seen of an upload that is there.
     pub(crate) fn unreadable(&mut self, object: &str) {
         if !std::mem::replace(&mut self.unreadable, true) {

@@ -18,8 +18,8 @@
 use std::future::pending;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
+use tracing::{Instrument, Span};
 
 use crate::object::announce;
 use crate::object::ending::{Ask, Case, List, Look, Newer, Verdict};
@@ -27,7 +27,7 @@ use crate::object::inquiry::{self, Question};
 use crate::object::locate::{Located, Wanted};
 use crate::object::prefetch::{End, Event, Facts, Fetch, Target};
 use crate::object::presence::Presence;
-use crate::object::reading::{FollowError, Reading};
+use crate::object::reading::{FollowError, News, Reading};
 use crate::object::rhythm::Rhythm;
 use crate::object::window::Window;
 use crate::store::{Patient, StoreError};
@@ -46,19 +46,6 @@ const LAST_LOOKS: u32 = 20;
 
 /// A look that has been without an answer for so long says nothing of the upload any more.
 const UNANSWERED: Duration = Duration::from_secs(1);
-
-/// What comes of an object next.
-#[derive(Debug)]
-pub(crate) enum News {
-    /// Its next bytes.
-    Bytes(Bytes),
-    /// All that there was has been read: the rest is still to come.
-    Edge,
-    /// There is more to be had than one look brings.
-    Behind,
-    /// It has been read to its end.
-    Ended,
-}
 
 /// One object that is being read.
 pub(crate) struct Follower {
@@ -119,6 +106,7 @@ impl Follower {
             // Of a finished object too: only an answer to this header names the part size.
             live: located.is_open() || reading.by_part,
         };
+        let said = announce::Said::nothing_of(&wanted.key, located.version.as_deref());
         let now = Instant::now();
         Self {
             store: store.clone(),
@@ -141,7 +129,7 @@ impl Follower {
             listed: now,
             looked_for_newer: false,
             presence: Presence::default(),
-            said: announce::Said::default(),
+            said,
         }
     }
 
@@ -155,6 +143,11 @@ impl Follower {
         self.window.cursor()
     }
 
+    /// What messages about the upload happen in.
+    pub(crate) fn span(&self) -> &Span {
+        self.said.span()
+    }
+
     /// The version that is being read, as far as it is known.
     pub(crate) fn version(&self) -> Option<&String> {
         self.target.version.as_ref()
@@ -165,6 +158,13 @@ impl Follower {
     /// # Errors
     /// [`FollowError`]; what was given before is a clean prefix of the object.
     pub(crate) async fn next(&mut self) -> Result<News, FollowError> {
+        let span = self.span().clone();
+        let news = self.next_news().instrument(span).await;
+        self.said.came(&news, self.cursor());
+        news
+    }
+
+    async fn next_news(&mut self) -> Result<News, FollowError> {
         if std::mem::take(&mut self.gave) {
             // Whoever takes the bytes may take his time.
             self.heard = Instant::now();
@@ -249,7 +249,7 @@ impl Follower {
     /// Notes what an answer tells beside its bytes.
     fn learn(&mut self, version: Option<String>, part_size: Option<u64>) {
         if self.target.version.is_none() && version.is_some() {
-            tracing::debug!("pinned to version {}", version.as_deref().unwrap_or_default());
+            self.said.pinned(version.as_deref().unwrap_or_default());
             self.target.version = version;
         }
         self.window.learn_part_size(part_size);
@@ -428,7 +428,7 @@ impl Follower {
     /// Goes over to a newer upload, before a byte was read: the start of an upload is repeated when its answer is lost, and
     /// only the last one of them is written to.
     fn move_to(&mut self, newer: Newer) -> News {
-        announce::moving(&self.object(), &self.upload(), &newer);
+        self.said.moving(&self.object(), &self.upload(), &newer);
         self.target.etag = None;
         match newer {
             Newer::Open(upload) => self.target.version = Some(upload.id),
@@ -451,7 +451,7 @@ impl Follower {
         self.waited = true;
         let now = Instant::now();
         let wait = if self.presence.is_unreadable() { self.unreadable_look } else { self.rhythm.wait(now) };
-        tracing::debug!(at = self.cursor(), "nothing new yet; looking again in {} ms", wait.as_millis());
+        self.said.waits(self.cursor(), wait);
         self.look_at = Some(now + wait);
     }
 

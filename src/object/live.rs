@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tracing::{Instrument, Span};
 
+use crate::message::fields;
 use crate::object::stretch::Target;
 use crate::protocol::part::{PartNumber, PartSize};
 use crate::store::live_check::{self, LiveRead};
+use crate::store::retry::About;
 use crate::store::{ETag, Patient, StoreError, StoredPart};
 
 /// An upload that is being written. Cheap to clone.
@@ -16,6 +19,7 @@ pub struct Upload {
     key: String,
     id: String,
     part_size: PartSize,
+    span: Span,
 }
 
 impl Upload {
@@ -37,7 +41,8 @@ impl Upload {
     /// An upload that was started before.
     #[must_use]
     pub fn known(store: &Patient, key: &str, id: &str, part_size: PartSize) -> Self {
-        Self { store: store.clone(), key: key.to_owned(), id: id.to_owned(), part_size }
+        let span = fields::upload(key, Some(id));
+        Self { store: store.clone(), key: key.to_owned(), id: id.to_owned(), part_size, span }
     }
 
     /// The store that it lies in.
@@ -62,6 +67,18 @@ impl Upload {
     #[must_use]
     pub fn part_size(&self) -> PartSize {
         self.part_size
+    }
+
+    /// What messages about it happen in, so that programs know which upload they are about.
+    #[must_use]
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// What a request for bytes of a part is about.
+    #[must_use]
+    pub fn about(&self, number: PartNumber, bytes: u64) -> About {
+        About { part: Some(number.get()), offset: Some(self.part_size.start_of(number)), bytes: Some(bytes) }
     }
 
     /// `s3://bucket/key`, as messages name it.
@@ -98,7 +115,7 @@ impl Upload {
     /// # Errors
     /// [`StoreError`]; [`Kind::NoUpload`](crate::store::Kind::NoUpload) when it is over.
     pub async fn parts(&self) -> Result<Vec<StoredPart>, StoreError> {
-        self.store.parts(&self.key, &self.id).await
+        self.store.parts(&self.key, &self.id).instrument(self.span.clone()).await
     }
 
     /// Looks once whether it can be read while it is open.
@@ -123,6 +140,8 @@ impl Upload {
     /// # Errors
     /// [`StoreError`] when it is left open.
     pub async fn abort(&self) -> Result<(), StoreError> {
-        self.store.abort_upload(&self.key, &self.id).await
+        self.store.abort_upload(&self.key, &self.id).instrument(self.span.clone()).await?;
+        self.span.in_scope(|| tracing::debug!(event = "aborted", "aborted the upload"));
+        Ok(())
     }
 }

@@ -208,7 +208,7 @@ async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError
             }
         }
         if first {
-            tracing::info!("waiting for an upload of {} to begin", store.object(key));
+            tracing::info!(event = "waiting", "waiting for an upload of {} to begin", store.object(key));
         }
         sleep(wanted.poll_interval).await;
         let look = glance(store, key).await?;

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::object::stretch::{Door, Reading};
 pub use crate::object::stretch::{End, Event, Facts, Stretch, Target};
@@ -74,7 +75,7 @@ impl Fetch {
         let waiting = Waiting::new(ahead);
         let mut reading = Reading::new(door, target, stretch);
         let mut packer = Packer { tell, waiting: waiting.clone(), block: BytesMut::new() };
-        let task = tokio::spawn(async move {
+        let read = async move {
             loop {
                 match reading.next().await {
                     Event::Bytes(bytes) => packer.pass(bytes).await,
@@ -82,7 +83,8 @@ impl Fetch {
                     end @ Event::End(_) => return packer.tell(end),
                 }
             }
-        });
+        };
+        let task = tokio::spawn(read.in_current_span());
         Self { first: stretch.first(), sent: Instant::now(), object: door.object(&target.key), events, waiting, task }
     }
 

@@ -64,7 +64,7 @@ impl<'a> Ranges<'a> {
     /// When the store refuses, cannot be reached for too long, or gives another object than before.
     pub async fn read(&mut self, first: u64, end: u64) -> Result<Answer, StoreError> {
         let end = end.min(LAST).max(first.saturating_add(1));
-        tracing::debug!(first, end, "looking");
+        tracing::debug!(offset = first, bytes = end - first, "looking");
         let Collected { bytes, target, facts, absent, requests } =
             collect(self.store, &self.target, first..end).await?;
         self.target = target;

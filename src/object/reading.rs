@@ -1,6 +1,8 @@
-//! What is read of an object that may still be growing, and how; and why it could not be read to its end.
+//! What is read of an object that may still be growing, and how; what comes of it, and why it could not be read to its end.
 
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::object::locate::Wanted;
 use crate::store::StoreError;
@@ -20,6 +22,19 @@ pub struct Reading {
     pub strict_poll: bool,
     /// Give up when nothing new has come for this long.
     pub timeout: Option<Duration>,
+}
+
+/// What comes of an object next.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Its next bytes.
+    Bytes(Bytes),
+    /// All that there was has been read: the rest is still to come.
+    Edge,
+    /// There is more to be had than one look brings.
+    Behind,
+    /// It has been read to its end.
+    Ended,
 }
 
 /// Why an object could not be followed to its end.

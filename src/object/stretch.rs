@@ -213,6 +213,7 @@ impl<D: Door> Reading<D> {
                     Err(cause) => self.trouble(Kind::Passing, cause),
                 },
             };
+            self.failures.about.offset = Some(self.at);
             match self.failures.next_wait(broken) {
                 Ok(wait) => sleep(wait).await,
                 Err(error) => return Event::End(End::Failed(error)),

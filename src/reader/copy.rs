@@ -9,9 +9,9 @@ use tokio::time::sleep;
 use crate::media::fmp4::Mover;
 use crate::media::fmp4::stitch::Stitch;
 use crate::object::announce;
-use crate::object::follow::{Follower, News};
+use crate::object::follow::Follower;
 use crate::object::locate::{LocateError, Located, Wanted, locate};
-use crate::object::reading::Reading;
+use crate::object::reading::{News, Reading};
 use crate::reader::error::ReadError;
 use crate::reader::held::{self, Held, Match};
 use crate::reader::sink::{Sink, SinkError};
@@ -31,12 +31,9 @@ pub async fn read(
 ) -> Result<u64, ReadError> {
     let Match { located, part_size, etag } =
         prepare(store, &reading.wanted, sink, progress, Box::pin(find(store, reading, held))).await?;
-    tell(store, reading, &located, progress);
+    let mut follower = follow(store, reading, &located, etag, progress);
     if let Some(held) = held {
         tracing::info!("{} holds the first {} bytes of it; going on from there", held.path.display(), held.bytes);
-    }
-    let mut follower = Follower::new(store, reading, located, etag);
-    if let Some(held) = held {
         follower.window().go_on_at(held.bytes, part_size);
     }
     let result = pass_on(&mut follower, &mut Fit::AsItIs, sink, progress).await;
@@ -59,8 +56,7 @@ pub(crate) async fn object(
     sink: &mut Sink,
     progress: &Arc<Progress>,
 ) -> Result<Option<String>, ReadError> {
-    tell(store, reading, &located, progress);
-    let mut follower = Follower::new(store, reading, located, None);
+    let mut follower = follow(store, reading, &located, None, progress);
     pass_on(&mut follower, &mut Fit::Stitch(stitch), sink, progress).await?;
     Ok(follower.version().cloned())
 }
@@ -92,8 +88,7 @@ pub(crate) async fn from(
     sink: &mut Sink,
     progress: &Arc<Progress>,
 ) -> Result<(), ReadError> {
-    tell(store, reading, &located, progress);
-    let mut follower = Follower::new(store, reading, located, begin.etag);
+    let mut follower = follow(store, reading, &located, begin.etag, progress);
     if begin.at > 0 {
         follower.window().go_on_at(begin.at, begin.part_size);
     }
@@ -153,12 +148,21 @@ async fn find(store: &Patient, reading: &Reading, held: Option<&Held>) -> Result
     }
 }
 
-fn tell(store: &Patient, reading: &Reading, located: &Located, progress: &Progress) {
-    announce::reading(&store.object(&reading.wanted.key), located);
+/// Begins to follow what was found, and says so.
+fn follow(
+    store: &Patient,
+    reading: &Reading,
+    located: &Located,
+    etag: Option<String>,
+    progress: &Progress,
+) -> Follower {
     if let Some(id) = &located.version {
         // The cell is empty for the first object, and stays as it is after that.
         drop(progress.upload.set(id.clone()));
     }
+    let follower = Follower::new(store, reading, located.clone(), etag);
+    follower.span().in_scope(|| announce::reading(&store.object(&reading.wanted.key), located));
+    follower
 }
 
 /// What is done to the bytes on their way.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::message::fields::millis;
 use crate::store::{Kind, StoreError};
 
 /// The longest wait between two attempts.
@@ -32,6 +33,8 @@ pub struct Retry {
 #[derive(Debug)]
 pub struct Failures {
     retry: Retry,
+    /// What the request is about, for programs that follow it by the fields of messages.
+    pub about: About,
     first: Option<Instant>,
     count: u32,
     passing: u32,
@@ -42,12 +45,24 @@ pub struct Failures {
     warned: Option<Instant>,
 }
 
+/// What a request is about, as far as it is about bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct About {
+    /// The part.
+    pub part: Option<u32>,
+    /// Where its bytes begin in the object.
+    pub offset: Option<u64>,
+    /// How many they are.
+    pub bytes: Option<u64>,
+}
+
 impl Retry {
     /// Begins to count the failures of one request.
     #[must_use]
     pub fn start(self) -> Failures {
         Failures {
             retry: self,
+            about: About::default(),
             first: None,
             count: 0,
             passing: 0,
@@ -123,21 +138,45 @@ impl Failures {
             return Err(error);
         }
         let told = self.warned.is_some_and(|at| now.duration_since(at) < Duration::from_secs(30));
+        let (About { part, offset, bytes }, wait_ms) = (self.about, millis(wait));
         if !told && !wait.is_zero() {
             self.warned = Some(now);
-            tracing::warn!("{error} Trying again for up to {} s.", patience.as_secs());
+            let patience = patience.as_secs();
+            tracing::warn!(
+                event = "again",
+                part,
+                offset,
+                bytes,
+                "try" = self.count,
+                wait_ms,
+                "{error} Trying again for up to {patience} s."
+            );
         } else {
-            tracing::debug!(attempt = self.count, "{error}");
+            tracing::debug!(event = "again", part, offset, bytes, "try" = self.count, wait_ms, "{error}");
         }
         Ok(wait)
+    }
+
+    /// Gives the same request all its patience again.
+    pub fn start_over(&mut self) {
+        *self = Self { about: self.about, count: self.count, ..self.retry.start() };
     }
 
     /// Says that the trouble is over, where it was mentioned.
     pub fn passed(&mut self) {
         if let (Some(first), Some(_)) = (self.first, self.warned) {
-            tracing::info!("the store answers again after {:.1} s", first.elapsed().as_secs_f64());
+            let (About { part, offset, bytes }, after) = (self.about, first.elapsed());
+            let (seconds, wait_ms) = (after.as_secs_f64(), millis(after));
+            tracing::info!(
+                event = "back",
+                part,
+                offset,
+                bytes,
+                wait_ms,
+                "the store answers again after {seconds:.1} s"
+            );
         }
-        *self = self.retry.start();
+        *self = Self { about: self.about, ..self.retry.start() };
     }
 }
 

@@ -1,6 +1,8 @@
 //! `writer --abort`: shows the open uploads of one key, asks, and cancels them. Also the word about an upload that is open
 //! already when another begins.
 
+use tracing::Instrument;
+
 use crate::human::sizes::show_bytes;
 use crate::object::live::Upload;
 use crate::object::locate::may_not_list;
@@ -75,6 +77,10 @@ pub async fn cancel(store: &Patient, key: &str, uploads: &[Candidate]) -> bool {
 /// Warns of uploads of the key that were open when this one began, and names both ways on. Says nothing where the
 /// key may not list uploads.
 pub async fn warn_of_others(upload: Upload) {
+    look_for_others(&upload).instrument(upload.span().clone()).await;
+}
+
+async fn look_for_others(upload: &Upload) {
     let ours = upload.id();
     let others = match upload.store().once().open_uploads(upload.key()).await {
         Ok(mut uploads) => {

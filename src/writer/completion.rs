@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tracing::Instrument;
 
 use crate::object::live::Upload;
 use crate::object::tap::End;
@@ -29,10 +30,17 @@ const FATE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits for all parts of `outbox`, then completes its upload; the size and the number of parts of the object.
 pub(crate) async fn complete(plan: &Plan, outbox: &mut Outbox) -> Result<(u64, usize), Cause> {
+    let span = outbox.upload().span().clone();
+    drained_and_complete(plan, outbox).instrument(span).await
+}
+
+async fn drained_and_complete(plan: &Plan, outbox: &mut Outbox) -> Result<(u64, usize), Cause> {
     outbox.drain().await?;
     let parts = outbox.ledger.close(plan.part_size)?;
+    tracing::debug!(event = "completing", parts = parts.len(), bytes = outbox.ledger.bytes(), "completing the upload");
     finish(outbox.upload(), &outbox.ledger, &parts).await?;
     let bytes = outbox.ledger.bytes();
+    tracing::debug!(event = "completed", parts = parts.len(), bytes, "the upload is complete");
     plan.taps.ended(outbox.upload().id(), End::Completed { bytes });
     Ok((bytes, parts.len()))
 }
@@ -168,7 +176,7 @@ pub enum Fate {
 /// Finds out what became of an upload that the store does not know any more.
 pub(crate) async fn fate(upload: &Upload, ledger: &Ledger) -> Fate {
     let retry = upload.store().at_most(FATE_PATIENCE).retry();
-    match retry.run(|_| look(upload, ledger)).await {
+    match retry.run(|_| look(upload, ledger)).instrument(upload.span().clone()).await {
         Ok(Seen::Ours(bytes)) => Fate::Completed(bytes),
         Ok(Seen::Another(bytes)) => Fate::Replaced(bytes),
         Ok(Seen::Nothing) => Fate::Aborted,

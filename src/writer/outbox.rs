@@ -24,10 +24,12 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
+use tracing::Instrument;
 
 use crate::human::sizes::show_bytes;
 use crate::object::live::Upload;
 use crate::protocol::part::PartNumber;
+use crate::store::retry::About;
 use crate::store::{ETag, StoreError};
 use crate::tool::progress::Progress;
 use crate::writer::kept::Content;
@@ -85,6 +87,8 @@ struct Stored {
     etag: ETag,
     size: u64,
     took: Duration,
+    /// Attempts that it took.
+    tries: u32,
 }
 
 /// The parts of one upload on their way.
@@ -335,7 +339,8 @@ impl Outbox {
                 over: self.over.subscribe(),
             };
             self.flying.insert(number, parcel.clone());
-            self.in_flight.spawn(put(way, parcel, uncertain, turn, buffer));
+            let sent = put(way, parcel, uncertain, turn, buffer).instrument(self.upload.span().clone());
+            self.in_flight.spawn(sent);
         }
         self.tell_on_disk();
     }
@@ -422,7 +427,10 @@ impl Outbox {
 
     fn note(&mut self, joined: Result<Result<Stored, OutboxError>, JoinError>) -> Result<(), OutboxError> {
         let stored = joined??;
-        tracing::debug!(part = stored.number.get(), bytes = stored.size, "stored");
+        let About { part, offset, bytes } = self.upload.about(stored.number, stored.size);
+        self.upload
+            .span()
+            .in_scope(|| tracing::debug!(event = "stored", part, offset, bytes, "try" = stored.tries, "stored"));
         self.flying.remove(&stored.number);
         self.usual = Some(self.usual.map_or(stored.took, |usual| stored.took.max(usual * 7 / 8)));
         self.enter(stored);

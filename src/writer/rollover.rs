@@ -19,10 +19,13 @@ mod staging;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use tracing::Instrument;
+
 pub use self::outcome::{Complete, RollError, Rolled, Unfinished};
 pub use self::policy::Rollover;
 use self::roller::{Context, Roller};
 use self::staging::Staging;
+use crate::message::fields;
 use crate::store::Patient;
 use crate::tool::progress::Progress;
 use crate::writer::abort;
@@ -46,21 +49,31 @@ pub async fn write(
     let spool = plan.spool_for(source);
     let fresh = |cause: Cause| RollError { cause: Some(cause), unfinished: Vec::new(), complete: 0 };
     let recording = format!("{:032x}", fastrand::u128(..));
-    let upload = plan.begin(store, &plan.key, Some(&recording)).await.map_err(|error| fresh(error.into()))?;
+    let span = fields::recording(&plan.key, Some(&recording));
+    let begun = plan.begin(store, &plan.key, Some(&recording)).instrument(span.clone()).await;
+    let upload = begun.map_err(|error| fresh(error.into()))?;
     let (object, id) = (upload.object(), upload.id());
-    tracing::info!("uploading to {object} in parts of {} bytes, upload id {id}", plan.part_size);
+    upload.span().in_scope(|| {
+        let part_size = plan.part_size.get();
+        tracing::info!(
+            event = "begun",
+            part_size,
+            "uploading to {object} in parts of {part_size} bytes, upload id {id}"
+        );
+    });
     // The cell is empty: this is the only place that sets it.
     drop(progress.upload.set(id.to_owned()));
-    let look = tokio::spawn(warn_without_live_read(upload.clone()));
+    let look = tokio::spawn(warn_without_live_read(upload.clone()).instrument(upload.span().clone()));
     tokio::spawn(abort::warn_of_others(upload.clone()));
 
     let context = Context { store, plan, spool, progress, recording };
     let mut roller = Roller::new(context, rollover, &upload, look);
     progress.taking.store(true, Relaxed);
     let mut staging = Staging::default();
-    let result = until_the_end(Box::pin(roller.run(source, &mut staging)), &plan.at_once).await;
+    let run = roller.run(source, &mut staging).instrument(span.clone());
+    let result = until_the_end(Box::pin(run), &plan.at_once).await;
     if let Some(warning) = source.closing_warning() {
         tracing::warn!("{warning}");
     }
-    Box::pin(roller.end(result, staging)).await
+    Box::pin(roller.end(result, staging).instrument(span)).await
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::object::live::Upload;
 use crate::object::tap::{End, Opening, Tapped};
@@ -96,25 +97,37 @@ pub async fn write(
     let mut others = None;
     let upload = if let Some(held) = &held {
         let (id, parts, bytes) = (held.upload.id(), held.ledger.len(), held.ledger.bytes());
+        let _within = held.upload.span().enter();
         tracing::info!(
+            event = "resumed",
+            part_size = part_size.get(),
+            parts,
+            bytes,
             "going on with the upload {id} of {object} in parts of {part_size} bytes: it keeps {parts} parts, {bytes} bytes"
         );
         held.upload.clone()
     } else {
         let upload = plan.begin(store, &plan.key, None).await.map_err(|error| fresh(error.into()))?;
-        tracing::info!("uploading to {object} in parts of {part_size} bytes, upload id {}", upload.id());
+        let (_within, part_size) = (upload.span().clone().entered(), part_size.get());
+        tracing::info!(
+            event = "begun",
+            part_size,
+            "uploading to {object} in parts of {part_size} bytes, upload id {}",
+            upload.id()
+        );
         others = Some(tokio::spawn(abort::warn_of_others(upload.clone())));
         upload
     };
     // So that a second request to stop can name the upload. Nobody else sets the cell, so this cannot fail.
     drop(progress.upload.set(upload.id().to_owned()));
-    let look = tokio::spawn(warn_without_live_read(upload.clone()));
+    let look = tokio::spawn(warn_without_live_read(upload.clone()).instrument(upload.span().clone()));
 
     let spool = plan.spool_for(source);
     let fresh = held.as_ref().is_none_or(|held| held.ledger.is_empty());
     let mut uploader = Uploader::new(store, plan, &upload, fresh, spool, progress, look);
     progress.taking.store(true, Relaxed);
-    let result = until_the_end(Box::pin(uploader.run(source, held)), &plan.at_once).await;
+    let run = uploader.run(source, held).instrument(upload.span().clone());
+    let result = until_the_end(Box::pin(run), &plan.at_once).await;
     plan.taps.input_ended();
     if !matches!(result, Err(Cause::AtOnce)) {
         unless_at_once(uploader.tidy_up(others), &plan.at_once).await;
@@ -223,7 +236,9 @@ impl<'a> Uploader<'a> {
                 return WriteError { cause, left_open: None, over: Some((id, fate)), completed: None, kept };
             }
         }
-        let left_open = Some((id, ledger.readable(self.plan.part_size)));
+        let bytes = ledger.readable(self.plan.part_size);
+        self.upload.span().in_scope(|| tracing::debug!(event = "left_open", bytes, "the upload is left open"));
+        let left_open = Some((id, bytes));
         WriteError { cause, left_open, over: None, completed: None, kept }
     }
 

@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use crate::cli::reader::figures;
 use crate::cli::reader::job::{CopyJob, What};
 use crate::cli::said::Said;
+use crate::message::fields;
 use crate::message::logging::Console;
 use crate::reader::error::ReadError;
 use crate::reader::held::Held;
@@ -35,7 +38,8 @@ pub async fn copy(job: &CopyJob, store: &Patient, console: &Console) -> Exit {
         }
     };
     let status = progress::show(console.clone(), progress.clone(), job.quiet, figures::status_line);
-    let result = read(job, store, held.as_ref(), &mut sink, &progress).await;
+    let span = fields::recording(&job.reading.wanted.key, None);
+    let result = read(job, store, held.as_ref(), &mut sink, &progress).instrument(span.clone()).await;
     if let Some(status) = status {
         status.abort();
     }
@@ -43,7 +47,7 @@ pub async fn copy(job: &CopyJob, store: &Patient, console: &Console) -> Exit {
     let bill = figures::bill(&progress, &store.requests());
     match ended(&store.object(&job.reading.wanted.key), job.what, result, &bill) {
         Some(said) => {
-            said.say();
+            span.in_scope(|| said.say());
             said.exit()
         }
         None => Exit::Done,

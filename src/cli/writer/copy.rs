@@ -8,6 +8,7 @@ use crate::cli::writer::figures;
 use crate::cli::writer::job::CopyJob;
 use crate::cli::writer::signals::Stops;
 use crate::hls::{self, Ending, Hls};
+use crate::message::fields;
 use crate::message::logging::Console;
 use crate::object::tap::Tap;
 use crate::protocol::part::PartSize;
@@ -131,18 +132,20 @@ fn part_size(held: Option<PartSize>, asked: Option<PartSize>, kept: Option<PartS
 async fn upload(job: &CopyJob, store: &Patient, plan: &Plan, ready: &mut Ready, progress: &Arc<Progress>) -> Exit {
     let bill = || figures::bill(progress, &store.requests(), plan.tail.is_some());
     let source = &mut ready.source;
-    let said = if let Some(rollover) = job.rollover {
+    let (span, said) = if let Some(rollover) = job.rollover {
         let result = rollover::write(store, plan, rollover, source, progress).await;
-        tell::recording(|key| store.object(key), &plan.key, &result, &bill(), &progress.open(), &job.words)
+        let said = tell::recording(|key| store.object(key), &plan.key, &result, &bill(), &progress.open(), &job.words);
+        (fields::recording(&plan.key, None), said)
     } else {
         let before = source.kept().map(KeptBefore::of);
         let result = Box::pin(upload::write(store, plan, ready.held.take(), source, progress)).await;
         if let Some(before) = before {
             before.clear_away(&result, job.input.resume.is_some());
         }
-        tell::upload(&store.object(&plan.key), &result, &bill(), &job.words)
+        let said = tell::upload(&store.object(&plan.key), &result, &bill(), &job.words);
+        (fields::upload(&plan.key, progress.upload.get().map(String::as_str)), said)
     };
-    said.say();
+    span.in_scope(|| said.say());
     said.exit()
 }
 

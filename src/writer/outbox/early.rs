@@ -3,9 +3,11 @@
 
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::{Outbox, Stored};
 use crate::protocol::part::PartNumber;
+use crate::store::retry::About;
 use crate::store::{Kind, StoreError};
 
 /// What became of a tail part that was to be sent.
@@ -54,12 +56,15 @@ impl Outbox {
         room.copy_from_slice(filled);
         buffer.advance(filled.len());
         let (upload, body, began) = (self.upload.clone(), buffer.freeze(), Instant::now());
-        let task = tokio::spawn(async move {
+        let sent = async move {
             let size = body.len() as u64;
             let etag = upload.put_tail(number, body).await?;
-            Ok(Stored { number, etag, size, took: began.elapsed() })
-        });
-        tracing::debug!(part = number.get(), bytes = filled.len(), "sending the tail so far");
+            Ok(Stored { number, etag, size, took: began.elapsed(), tries: 1 })
+        };
+        let task = tokio::spawn(sent.instrument(self.upload.span().clone()));
+        let About { part, offset, bytes } = self.upload.about(number, filled.len() as u64);
+        let _within = self.upload.span().enter();
+        tracing::debug!(event = "sending_tail", part, offset, bytes, "sending the tail so far");
         self.early.get_or_insert(Early { number, stored: 0, uncertain: false });
         self.tail = Some(Tail { number, task });
         Taken::Yes
@@ -69,9 +74,12 @@ impl Outbox {
     pub(super) fn note_tail(&mut self, answer: Result<Result<Stored, StoreError>, JoinError>) {
         // Behind a higher part, a short one is refused as it should be.
         let outrun = self.early.is_some_and(|early| self.highest > Some(early.number));
+        let span = self.upload.span().clone();
+        let _within = span.enter();
         let error = match answer {
             Ok(Ok(stored)) => {
-                tracing::debug!(part = stored.number.get(), bytes = stored.size, "stored as the tail so far");
+                let About { part, offset, bytes } = self.upload.about(stored.number, stored.size);
+                tracing::debug!(event = "stored_tail", part, offset, bytes, "stored as the tail so far");
                 if let Some(early) = &mut self.early {
                     early.stored = early.stored.max(stored.size);
                 }

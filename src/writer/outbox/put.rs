@@ -9,8 +9,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::shared::Shared;
 use super::{OutboxError, Stored};
+use crate::message::fields::millis;
 use crate::object::live::Upload;
 use crate::protocol::part::PartNumber;
+use crate::store::retry::About;
 use crate::store::{ETag, Kind, StoreError};
 use crate::writer::kept::Content;
 use crate::writer::pool::PartBuffer;
@@ -70,7 +72,7 @@ impl Parcel {
     pub(super) fn spill(&self, spool: &Spool) -> Result<(), SpoolError> {
         let Content::Memory(body) = self.content() else { return Ok(()) };
         let spooled = tokio::task::block_in_place(|| spool.put(&body))?;
-        tracing::debug!(part = self.number.get(), "moved to disk");
+        tracing::debug!(event = "on_disk", part = self.number.get(), bytes = body.len(), "moved to disk");
         *self.lock() = Content::Disk(Arc::new(spooled));
         Ok(())
     }
@@ -102,6 +104,9 @@ pub(super) async fn put(
     let Way { upload, shared, spool, over } = way;
     let (number, began, size) = (parcel.number, Instant::now(), parcel.len());
     let (mut failures, mut failing) = (upload.store().retry().start(), shared.failing());
+    failures.about = upload.about(number, size);
+    let About { part, offset, bytes } = failures.about;
+    let mut tries = 0_u32;
     // Only silence shows that more patience is needed: a part that was refused five times is not a slow one.
     let mut silences = 0;
     let (mut turn, mut buffer) = (Some(turn), buffer);
@@ -114,13 +119,22 @@ pub(super) async fn put(
         }
         let patience = upload.store().patience().part(size, silences);
         let asked = Instant::now();
+        tries = tries.saturating_add(1);
+        tracing::debug!(event = "sending", part, offset, bytes, "try" = tries, "sending");
         let error = match upload.put(number, body, patience).await {
             Ok(etag) => {
                 failures.passed();
                 if !uncertain || holds(&upload, number, &etag).await? {
-                    return Ok(Stored { etag, took: began.elapsed(), number, size });
+                    return Ok(Stored { etag, took: began.elapsed(), number, size, tries });
                 }
-                tracing::debug!(part = number.get(), "an earlier version landed late; sending it again");
+                tracing::debug!(
+                    event = "again",
+                    part,
+                    offset,
+                    bytes,
+                    "try" = tries,
+                    "an earlier version landed late; sending it again"
+                );
                 continue;
             }
             Err(error) => error,
@@ -131,11 +145,23 @@ pub(super) async fn put(
         let wait = match failures.next_wait(error.clone()) {
             Ok(wait) => wait,
             Err(error) if again && !shared.may_give_up(upload.store().retry().give_up_after) => {
-                tracing::warn!("{error} Going on to try: nothing is lost as long as there is room for the input.");
-                failures = upload.store().retry().start();
+                let wait_ms = millis(NEXT_ROUND);
+                tracing::warn!(
+                    event = "again",
+                    part,
+                    offset,
+                    bytes,
+                    "try" = tries,
+                    wait_ms,
+                    "{error} Going on to try: nothing is lost as long as there is room for the input."
+                );
+                failures.start_over();
                 NEXT_ROUND
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                tracing::debug!(event = "failed", part, offset, bytes, "try" = tries, "{error}");
+                return Err(error.into());
+            }
         };
         drop(turn.take());
         pause(wait, &parcel, &shared, spool.as_ref(), &over).await;

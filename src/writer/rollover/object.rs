@@ -55,6 +55,7 @@ impl OpenObject {
                 Ok(Complete { number, key: upload.key().to_owned(), bytes, parts })
             }
             Err(cause) => {
+                tracing::debug!(event = "left_open", bytes = outbox.ledger.bytes(), "the upload is not complete");
                 settle(&mut outbox, &plan.at_once).await;
                 if !matches!(cause, Cause::AtOnce) {
                     tracing::error!("{} could not be completed: {cause}", upload.object());

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::object::{OpenObject, left};
 use super::outcome::{Complete, RollError, Rolled, Unfinished};
@@ -265,7 +266,10 @@ impl<'a> Roller<'a> {
                 }
             }
         };
-        tracing::info!("going on in {}, upload id {}", upload.object(), upload.id());
+        upload.span().in_scope(|| {
+            let (object, id, part_size) = (upload.object(), upload.id(), plan.part_size.get());
+            tracing::info!(event = "begun", part_size, "going on in {object}, upload id {id}");
+        });
         self.context.progress.opened(upload.key(), upload.id());
         let outbox = self.context.outbox(&upload).sharing(self.shared.clone());
         self.tapped = self.context.tapped(&outbox);
@@ -288,7 +292,8 @@ impl<'a> Roller<'a> {
     /// Completes an object in the background.
     fn close(&mut self, object: OpenObject) {
         let plan = self.context.plan.clone();
-        self.closing.spawn(object.close(plan, self.context.progress.clone()));
+        let span = object.outbox.upload().span().clone();
+        self.closing.spawn(object.close(plan, self.context.progress.clone()).instrument(span));
     }
 
     /// Sends these bytes, and waits until all is stored.
