@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
+use tracing::Instrument;
 
 use super::dvr_key_for;
 use super::news::News;
 use super::playlist::{PlaylistKind, Written};
 use crate::media::fmp4::{Found, Header, Movie, Scanner};
+use crate::message::fields;
 use crate::object::stretch::{Target, collect};
 use crate::store::retry::Retry;
 use crate::store::{Patient, Store, StoreError};
@@ -141,7 +143,8 @@ pub(super) async fn follow(
     tell: mpsc::UnboundedSender<News>,
 ) {
     let walk = Walk::new(&store, resumed.key.clone(), Some(resumed.upload_id.clone()));
-    let news = match follow_to_end(&resumed, walk, &mut readable, &tell).await {
+    let span = fields::upload(&resumed.key, Some(&resumed.upload_id));
+    let news = match follow_to_end(&resumed, walk, &mut readable, &tell).instrument(span).await {
         Ok(()) => News::Scanned(resumed.upload_id),
         Err(error) => News::Lost(error.to_string()),
     };

@@ -1,5 +1,7 @@
 //! What people are told: lines on standard error, without secrets, that nobody waits for.
 
+#[cfg(test)]
+pub(crate) mod captured;
 pub mod fields;
 pub(crate) mod log_lines;
 pub mod logging;

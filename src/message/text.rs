@@ -75,35 +75,9 @@ fn write_level(writer: &mut Writer<'_>, level: Level) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
-    use tracing_subscriber::fmt::MakeWriter;
-
     use super::*;
+    use crate::message::captured::Lines;
     use crate::message::log_lines::SafeFields;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Lines {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
 
     /// What is written of these messages, without the time: by this format, or by the library's own.
     fn written(ansi: bool, targets: bool, ours: bool, say: impl FnOnce()) -> String {
@@ -115,9 +89,7 @@ mod tests {
         } else {
             tracing::subscriber::with_default(builder.finish(), say);
         }
-        let text = lines.0.lock().expect("not poisoned").clone();
-        let text = String::from_utf8(text).expect("text");
-        // "2026-01-31T12:00:00.000000Z" is 27 characters long.
+        let text = lines.text();
         let dated = |line: &str| line.find("20").expect("a date");
         let lines = text.lines().map(|line| line.replacen(&line[dated(line)..][..27], "T", 1));
         lines.collect::<Vec<_>>().join("\n")

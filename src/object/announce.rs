@@ -51,6 +51,9 @@ impl Said {
 
     /// What comes of the upload next, behind its byte `offset`, for who follows by the fields.
     pub(crate) fn came(&self, news: &Result<News, FollowError>, offset: u64) {
+        if matches!(news, Ok(News::Bytes(_))) {
+            return;
+        }
         let _within = self.span.enter();
         match news {
             Ok(News::Bytes(_)) => {}
@@ -77,6 +80,7 @@ impl Said {
     /// It goes over to a newer one, before a byte was read.
     pub(crate) fn moving(&self, object: &str, upload: &str, newer: &Newer) {
         const MOVED: &str = "moved";
+        let _within = self.span.enter();
         match newer {
             Newer::Open(newer) => {
                 fields::learned(&self.span, &newer.id);
@@ -121,5 +125,35 @@ impl Said {
              never mixes two; start another reader for the newer one"
         );
         self.newer = Some(newer.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::message::captured;
+    use crate::store::OpenUpload;
+
+    #[test]
+    fn lines_name_the_upload_from_when_it_is_known() {
+        let lines = captured::json(|| {
+            let said = Said::nothing_of("k", None);
+            said.came(&Ok(News::Edge), 0);
+            said.pinned("u1");
+            said.waits(0, Duration::from_millis(7));
+            said.moving("s3://b/k", "u1", &Newer::Open(OpenUpload { id: "u2".to_owned(), started: None }));
+            said.came(&Ok(News::Bytes(bytes::Bytes::new())), 3);
+            said.came(&Ok(News::Ended), 7);
+        });
+        let told: Vec<_> = lines.iter().filter(|line| line["event"].is_string()).collect();
+        let told: Vec<_> =
+            told.iter().map(|line| [&line["event"], &line["span"]["upload_id"], &line["span"]["key"]]).collect();
+        assert_eq!(
+            json!(told),
+            json!([["edge", null, "k"], ["waits", "u1", "k"], ["moved", "u2", "k"], ["ended", "u2", "k"]])
+        );
+        assert_eq!((&lines[2]["wait_ms"], &lines[2]["offset"]), (&json!(7), &json!(0)));
     }
 }

@@ -145,3 +145,33 @@ impl Upload {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::retry::Retry;
+    use crate::store::scripted::{self, Op, Reply};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_again_and_what_is_one_attempt() {
+        let (store, shelf) = scripted::store();
+        let store = store.patient(Retry { give_up_after: Duration::from_secs(60) });
+        let size = PartSize::new(5_000_000).expect("in range");
+        shelf.script(|_, nth| if nth == 0 { Reply::Status(503, "SlowDown") } else { Reply::Honest });
+        let upload = Upload::begin(&store, "k", size, None, None).await.expect("it begins at the second attempt");
+        let body = Bytes::from_static(b"hello");
+        let patience = Duration::from_secs(9);
+        upload.put(PartNumber::FIRST, body.clone(), patience).await.expect_err("one attempt");
+        let etag = upload.put_tail(PartNumber::FIRST, body).await.expect("it is stored");
+        assert_eq!(upload.parts().await.expect("listed").len(), 1);
+        upload.look().await.expect_err("one attempt");
+        assert_eq!(upload.look().await.expect("answered"), LiveRead::On);
+        let parts = [(PartNumber::FIRST, etag)];
+        upload.complete(&parts).await.expect_err("one attempt");
+        upload.complete(&parts).await.expect("it is complete");
+        assert_eq!(shelf.object("k").as_deref(), Some(&b"hello"[..]));
+        let other = Upload::begin(&store, "k", size, None, None).await.expect("it begins");
+        other.abort().await.expect("aborted at the second attempt");
+        assert_eq!((shelf.open("k").len(), shelf.count(Op::Abort)), (0, 2));
+    }
+}

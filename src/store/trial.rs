@@ -13,8 +13,10 @@ use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, Span};
 
 use crate::human::shell::shell_word;
+use crate::message::fields;
 use crate::protocol::part::{PartNumber, PartSize};
 use crate::store::live_check::LiveRead;
 use crate::store::retry::Retry;
@@ -115,7 +117,8 @@ impl Trials {
         let place = Arc::new(Throwaway { store: store.clone(), key: key.clone(), id: Mutex::default() });
         let (begun, begins) = oneshot::channel();
         let (end, ends) = oneshot::channel();
-        let task = tokio::spawn(run(place.clone(), part_size, begun, ends, self.closing.subscribe()));
+        let run = run(place.clone(), part_size, begun, ends, self.closing.subscribe());
+        let task = tokio::spawn(run.instrument(fields::upload(&key, None)));
         self.note(Running { place, task });
         let upload_id = begins.await.unwrap_or_else(|_| {
             let doing = "starting the upload";
@@ -160,6 +163,9 @@ async fn run(
     });
     let started = started.await;
     let id = started.as_ref().ok().cloned();
+    if let Some(id) = &id {
+        fields::learned(&Span::current(), id);
+    }
     place.id.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&id);
     let mut asker = None;
     if begun.send(started).is_ok() && id.is_some() {

@@ -4,6 +4,7 @@
 use tracing::Instrument;
 
 use crate::human::sizes::show_bytes;
+use crate::message::fields;
 use crate::object::live::Upload;
 use crate::object::locate::may_not_list;
 use crate::store::{Kind, OpenUpload, Patient, StoreError};
@@ -63,8 +64,11 @@ pub async fn candidates(store: &Patient, key: &str, upload_id: Option<&str>) -> 
 pub async fn cancel(store: &Patient, key: &str, uploads: &[Candidate]) -> bool {
     let mut all = true;
     for Candidate { id, .. } in uploads {
-        match store.abort_upload(key, id).await {
-            Ok(()) => tracing::info!("cancelled the upload {id} of {}", store.object(key)),
+        let span = fields::upload(key, Some(id));
+        let aborted = store.abort_upload(key, id).instrument(span.clone()).await;
+        let _within = span.enter();
+        match aborted {
+            Ok(()) => tracing::info!(event = "aborted", "cancelled the upload {id} of {}", store.object(key)),
             Err(error) => {
                 all = false;
                 tracing::error!("the upload {id} is still open: {error}");

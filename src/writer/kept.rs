@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tracing::Span;
 
 use crate::protocol::live_read::MAX_PARTS;
 use crate::protocol::part::{PartNumber, PartSize};
@@ -150,7 +151,8 @@ pub async fn keep(label: Label, remainder: Remainder, spool: Spool) -> Option<Ke
         return None;
     }
     let dir = spool.dir().to_owned();
-    let written = tokio::task::spawn_blocking(move || write(&label, &remainder, &spool)).await;
+    let span = Span::current();
+    let written = tokio::task::spawn_blocking(move || span.in_scope(|| write(&label, &remainder, &spool))).await;
     Some(match written.map_err(io::Error::other).flatten() {
         Ok(written) => Kept::In(written),
         Err(error) => Kept::Lost { bytes, dir, cause: error.to_string() },

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use crate::object::live::Upload;
 use crate::object::tap::Taps;
 use crate::protocol::part::PartSize;
@@ -74,7 +76,7 @@ impl Plan {
         };
         let remainder = rest.behind(outbox.remainder(), &outbox.ledger, part_size);
         let spool = outbox.spool().cloned().unwrap_or_else(|| self.new_spool(part_size));
-        kept::keep(label, remainder, spool).await
+        kept::keep(label, remainder, spool).instrument(upload.span().clone()).await
     }
 
     /// An outbox for an upload.
