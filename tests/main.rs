@@ -32,6 +32,7 @@ mod local_store {
 }
 
 mod pair {
+    mod any_store;
     mod bounds;
     mod copy;
     mod faults;

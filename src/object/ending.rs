@@ -10,6 +10,8 @@
 //! live read at the edge        404, neither listed nor    gone, if another live read, sent after these answers,
 //!                              finished                   says 404 again
 //! list, HEAD of the key        something that began later the reader goes over to it if it has read nothing yet
+//! HEAD of the key              something new              complete, if it is the pinned version; or if that is neither listed
+//!                                                         nor finished, and was never to be read live
 //! ```
 
 use crate::store::{Head, OpenUpload};
@@ -105,6 +107,16 @@ pub(crate) enum Verdict {
 impl Case {
     /// What the answers so far mean.
     pub(crate) fn verdict(&self) -> Verdict {
+        if self.is_told_by_key() {
+            return match &self.current {
+                None => Verdict::Ask(Ask::Current),
+                Some(Some(head)) if head.version.is_some() && head.version == self.pinned => {
+                    Verdict::Complete { size: head.size, version: self.pinned.clone() }
+                }
+                Some(Some(head)) if !self.is_before(head) => Self { thorough: true, ..self.clone() }.verdict(),
+                Some(_) => Verdict::Growing(None),
+            };
+        }
         let Some(head) = &self.head else { return Verdict::Ask(Ask::Head) };
         if let Some(head) = head.as_ref().filter(|head| self.pinned.is_some() || !self.is_before(head)) {
             return Verdict::Complete {
@@ -133,6 +145,12 @@ impl Case {
             _ if self.doubted => Verdict::Gone,
             _ => Verdict::Ask(Ask::Look),
         }
+    }
+
+    /// Whether one HEAD of the key is enough, until that shows something new: of an upload that was never to be read live. Most
+    /// stores know no upload id as a version.
+    fn is_told_by_key(&self) -> bool {
+        self.unseen && self.look == Look::Absent && self.pinned.is_some() && !self.thorough
     }
 
     fn is_before(&self, head: &Head) -> bool {
@@ -236,6 +254,26 @@ mod tests {
             case = Case { thorough: false, list: None, current: None, ..case };
             assert_eq!(case.verdict(), Verdict::Growing(None), "a list is not due");
         }
+    }
+
+    #[test]
+    fn what_was_never_to_be_read_live_is_told_by_a_head_of_its_key() {
+        let case =
+            Case { unseen: true, thorough: false, head: None, before: Some(head("old", 4)), ..case(Look::Absent) };
+        let after = |current| Case { current: Some(current), ..case.clone() };
+        assert_eq!(case.verdict(), Verdict::Ask(Ask::Current));
+        assert_eq!(after(None).verdict(), Verdict::Growing(None));
+        assert_eq!(after(Some(head("old", 4))).verdict(), Verdict::Growing(None), "that was there before");
+        assert_eq!(after(Some(head("pin", 5))).verdict(), complete("pin"));
+        let new = Case { current: Some(Some(head("other", 5))), ..case.clone() };
+        assert_eq!(new.verdict(), Verdict::Ask(Ask::Head), "it may have been written over at once");
+        let new = Case { head: Some(None), ..new };
+        assert_eq!(new.verdict(), Verdict::Ask(Ask::List));
+        assert_eq!(Case { list: open(&[]), ..new.clone() }.verdict(), complete("other"));
+        let stays = Case { list: open(&[("pin", 5)]), free: false, ..new };
+        assert_eq!(stays.verdict(), Verdict::Growing(None), "that is of another upload");
+        assert_eq!(Case { unseen: false, ..case.clone() }.verdict(), Verdict::Ask(Ask::Head));
+        assert_eq!(Case { pinned: None, ..case }.verdict(), Verdict::Ask(Ask::Head));
     }
 
     #[test]

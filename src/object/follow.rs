@@ -400,6 +400,8 @@ impl Follower {
                 if let Some(newer) = newer {
                     self.said.newer(&self.object(), &self.upload(), &newer);
                 }
+                // What is there while the upload is open is not the end of it.
+                self.located.before = case.current.flatten().or(self.located.before.take());
             }
             Verdict::Complete { size, version } => {
                 self.complete = Some(size);

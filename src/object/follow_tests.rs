@@ -115,6 +115,15 @@ impl Read {
 
 /// Follows the upload [`PIN`] to its end.
 async fn read(timeout: Option<Duration>, script: impl Fn(&Heard) -> Reply + Send + 'static) -> Read {
+    read_as(timeout, None, script).await
+}
+
+/// The same, where it was asked for by its id.
+async fn read_as(
+    timeout: Option<Duration>,
+    wanted: Option<&str>,
+    script: impl Fn(&Heard) -> Reply + Send + 'static,
+) -> Read {
     let (store, shelf) = scripted::store();
     let (log, start) = (Arc::<Mutex<Vec<Heard>>>::default(), Instant::now());
     let heard = Arc::clone(&log);
@@ -125,7 +134,9 @@ async fn read(timeout: Option<Duration>, script: impl Fn(&Heard) -> Reply + Send
     });
     let located = Located { version: Some(PIN.to_owned()), finished: None, may_list: true, before: None };
     let store = store.patient(Retry { give_up_after: seconds(36_000) });
-    let mut follower = Follower::new(&store, &reading(timeout), located, None);
+    let mut reading = reading(timeout);
+    reading.wanted.upload_id = wanted.map(str::to_owned);
+    let mut follower = Follower::new(&store, &reading, located, None);
     let began = Instant::now();
     let mut read = Vec::new();
     let result = loop {
@@ -247,24 +258,63 @@ async fn one_404_in_between_is_no_abort() {
     assert_eq!(read.bytes, data(900));
 }
 
+/// What a store without Live Read answers before and after the end of the upload [`PIN`], which comes at `end`.
+fn without_live_read(asked: &Heard, end: Duration, versions: bool) -> Reply {
+    let (complete, bare) = (asked.at > end, asked.version.is_none());
+    let plain = |reply| match reply {
+        Reply::Raw(status, fields, body) if !versions => {
+            Reply::Raw(status, fields.into_iter().filter(|(name, _)| *name != "x-amz-version-id").collect(), body)
+        }
+        reply => reply,
+    };
+    match asked {
+        _ if asked.is_list() => uploads(KEY, if complete { &[] } else { &[(PIN, STARTED)] }),
+        _ if !bare && !versions => Reply::Status(400, "InvalidArgument"),
+        _ if !complete => status(404),
+        _ if asked.is_head() => plain(head(5000, PIN, STARTED_HTTP)),
+        _ => plain(bytes(asked, &data(5000), PIN)),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_live_is_asked_for_seldom_and_its_end_is_seen_within_two_seconds() {
-    let read = read(None, |asked| {
-        let complete = asked.at > seconds(3600);
-        match asked {
-            _ if asked.is_list() => uploads(KEY, &[(PIN, STARTED)]),
-            _ if asked.is_head() && complete && asked.is_of(PIN) => head(5000, PIN, STARTED_HTTP),
-            _ if !complete || asked.is_head() => status(404),
-            _ => bytes(asked, &data(5000), PIN),
+    for versions in [true, false] {
+        for end in [0, 700, 2_900, 30_100, 601_300, 3_600_000].map(Duration::from_millis) {
+            let row = format!("upload ids are version ids: {versions}, end after {end:?}");
+            let read = read(None, move |asked| without_live_read(asked, end, versions)).await;
+            assert!(read.result.is_ok(), "{row}: {}", read.message());
+            assert_eq!(read.bytes, data(5000), "{row}");
+            assert!(read.took < end + seconds(2), "{row}: {:?}", read.took);
+            let count = |of: fn(&Heard) -> bool| read.asked.iter().filter(|asked| of(asked)).count() as u64;
+            let (heads, listed, lives) = (count(Heard::is_head), count(Heard::is_list), count(|asked| asked.live));
+            // 40 HEADs a minute; and two lists, two HEADs and two live reads beside them.
+            let (minutes, halves) = (end.as_secs() / 60 + 1, end.as_secs() / 30 + 1);
+            assert!(
+                heads <= 44 * minutes && listed <= halves + 4 && lives <= halves + 8,
+                "{row}: {heads} {listed} {lives}"
+            );
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_another_upload_leaves_at_the_key_is_not_taken_for_the_end_of_one_that_was_asked_for() {
+    let end = seconds(100);
+    let read = read_as(None, Some(PIN), move |asked| match asked {
+        // It began before, and is complete after ten seconds.
+        _ if asked.is_head() && asked.version.is_none() && asked.at < end && asked.at > seconds(10) => Reply::Raw(
+            200,
+            vec![("content-length", "77".to_owned()), ("last-modified", STARTED_HTTP.to_owned())],
+            Bytes::new(),
+        ),
+        _ => without_live_read(asked, end, false),
     })
     .await;
     assert!(read.result.is_ok(), "{}", read.message());
     assert_eq!(read.bytes, data(5000));
-    assert!(read.took < seconds(3602), "{:?}", read.took);
-    let count = |of: fn(&Heard) -> bool| read.asked.iter().filter(|asked| of(asked)).count();
-    let (heads, lists, lives) = (count(Heard::is_head), count(Heard::is_list), count(|asked| asked.live));
-    assert!(heads <= 2600 && lists <= 125 && lives <= 130, "{heads} heads, {lists} lists, {lives} live reads");
+    assert!(read.took > end && read.took < end + seconds(2), "{:?}", read.took);
+    let lists = read.asked.iter().filter(|asked| asked.is_list()).count();
+    assert!(lists <= 8, "{lists} lists: it is not to be asked again for the same object");
 }
 
 #[tokio::test(start_paused = true)]

@@ -124,8 +124,10 @@ async fn named(store: &Patient, wanted: &Wanted, id: &str) -> Result<Located, Lo
         return Ok(found(None));
     }
     let missing = || LocateError::NoSuchUpload { object: store.object(key), id: id.to_owned() };
+    // Before the list: what is there while the upload is open is not the end of it.
+    let before = store.head(key, None).await?;
     match store.open_uploads(key).await {
-        Ok(uploads) if uploads.iter().any(|upload| upload.id == id) => Ok(found(None)),
+        Ok(uploads) if uploads.iter().any(|upload| upload.id == id) => Ok(Located { before, ..found(None) }),
         Ok(_) => Err(missing()),
         Err(error) if may_not_list(&error) => Err(missing()),
         Err(error) => Err(error.into()),
@@ -327,10 +329,12 @@ async fn glance(store: &Patient, key: &str) -> Result<Seen, LocateError> {
     }
 }
 
-/// Whether a refusal means "this key may not list" rather than "this key is wrong".
+/// Whether a refusal means "this key may not list", or "this store has no such list", rather than "this key is wrong".
 #[must_use]
 pub fn may_not_list(error: &StoreError) -> bool {
-    error.kind == Kind::Denied && !matches!(error.code.as_deref(), Some("InvalidAccessKeyId" | "SignatureDoesNotMatch"))
+    let wrong_key = matches!(error.code.as_deref(), Some("InvalidAccessKeyId" | "SignatureDoesNotMatch"));
+    let no_list = error.kind == Kind::Refused && matches!(error.status, Some(405 | 501));
+    no_list || (error.kind == Kind::Denied && !wrong_key)
 }
 
 #[cfg(test)]
@@ -388,6 +392,35 @@ mod tests {
         shelf.put(&left_behind, 1, &b"next"[..]);
         let located = locate(&store, &wanted).await.expect("the open upload");
         assert_eq!((located.version, located.finished), (Some(left_behind), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_lists_the_end_of_an_upload_that_cannot_be_read_live_is_seen_within_two_seconds() {
+        for (status, code) in [(501, "NotImplemented"), (405, "MethodNotAllowed"), (403, "AccessDenied")] {
+            for end in [700, 29_900, 601_300].map(Duration::from_millis) {
+                let (store, shelf) = scripted::store();
+                shelf.without_live_read();
+                shelf.script(move |asked, _| match asked.op {
+                    scripted::Op::Uploads => scripted::Reply::Status(status, code),
+                    _ => scripted::Reply::Honest,
+                });
+                let id = shelf.begin("k", PART);
+                shelf.put(&id, 1, &b"data"[..]);
+                let (completes, upload) = (shelf.clone(), id.clone());
+                tokio::spawn(async move {
+                    sleep(end).await;
+                    completes.complete(&upload);
+                });
+                let poll_interval = Duration::from_secs(1);
+                let wanted = Wanted { key: "k".to_owned(), upload_id: None, wait: true, poll_interval, timeout: None };
+                let began = Instant::now();
+                let store = store.patient(Retry { give_up_after: Duration::from_secs(60) });
+                let located = locate(&store, &wanted).await.expect("the finished object");
+                assert_eq!((located.version, located.finished), (Some(id), Some(4)), "{status}");
+                assert!(began.elapsed() < end + Duration::from_secs(2), "{status}: {:?}", began.elapsed());
+                assert!(shelf.asked().len() as u64 <= end.as_secs() + 8, "{status}: {} requests", shelf.asked().len());
+            }
+        }
     }
 
     #[test]

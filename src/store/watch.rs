@@ -97,7 +97,7 @@ impl Intercept for Watch {
 /// Whether this is a web page that no store has sent: a store names each answer and each object.
 pub(super) fn is_page(headers: &Headers) -> bool {
     let is_html = headers.get("content-type").is_some_and(|kind| kind.trim_start().starts_with("text/html"));
-    let signs = ["x-amz-request-id", "x-amz-id-2", "x-amz-version-id", "etag", "content-range"];
+    let signs = ["x-amz-request-id", "x-amzn-requestid", "x-amz-id-2", "x-amz-version-id", "etag", "content-range"];
     is_html && signs.iter().all(|name| headers.get(name).is_none())
 }
 

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod forward;
+pub mod independent;
 pub mod lab;
 pub mod liar;
 pub mod media;
@@ -167,29 +168,7 @@ impl Store {
 
     /// The same for another region.
     pub fn client_in(&self, region: &'static str, access: &str, secret: &str) -> Client {
-        let config = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .http_client(self.http_client())
-            .endpoint_url(&self.endpoint)
-            .region(Region::new(region))
-            .credentials_provider(Credentials::new(access, secret, None, None, "test"))
-            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-            .retry_config(RetryConfig::disabled())
-            .force_path_style(true)
-            .build();
-        Client::from_conf(config)
-    }
-
-    fn http_client(&self) -> SharedHttpClient {
-        let builder = aws_smithy_http_client::Builder::new();
-        let Some(authority) = self.authority() else {
-            return builder.build_http();
-        };
-        let pem = std::fs::read(authority).expect("the authority");
-        let context = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(pem)).build();
-        let builder = builder.tls_provider(tls::Provider::Rustls(CryptoMode::Ring));
-        builder.tls_context(context.expect("a context")).build_https()
+        client_of(&self.endpoint, region, (access, secret), self.authority().as_deref())
     }
 
     /// Puts these fault rules in force in place of those before (see `examples/local_store/faults.rs`).
@@ -286,6 +265,38 @@ impl Drop for Store {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// An SDK client of a store, which trusts this authority and does not retry.
+pub fn client_of(
+    endpoint: &str,
+    region: &'static str,
+    (access, secret): (&str, &str),
+    authority: Option<&Path>,
+) -> Client {
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(http_client(authority))
+        .endpoint_url(endpoint)
+        .region(Region::new(region))
+        .credentials_provider(Credentials::new(access, secret, None, None, "test"))
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .retry_config(RetryConfig::disabled())
+        .force_path_style(true)
+        .build();
+    Client::from_conf(config)
+}
+
+fn http_client(authority: Option<&Path>) -> SharedHttpClient {
+    let builder = aws_smithy_http_client::Builder::new();
+    let Some(authority) = authority else {
+        return builder.build_http();
+    };
+    let pem = std::fs::read(authority).expect("the authority");
+    let context = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(pem)).build();
+    let builder = builder.tls_provider(tls::Provider::Rustls(CryptoMode::Ring));
+    builder.tls_context(context.expect("a context")).build_https()
 }
 
 /// Name of the file with the authority's certificate.
