@@ -15,13 +15,14 @@ BENCH ?=
 export DEMO_SECONDS DEMO_OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-page test-recipes test-players soak bench microbench lint build install page
+.PHONY: help demo test test-rust test-page test-recipes test-players test-ceph soak bench microbench lint build install page
 
 help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
 	@echo '               (DEMO_SECONDS=30, DEMO_OUT=demo-out)'
 	@echo 'make test      all tests'
 	@echo 'make test-players   finished playlists in browsers, mpv, VLC and GStreamer'
+	@echo 'make test-ceph   both tools on a real Ceph gateway (Debian: 60 MB of packages, nothing is installed)'
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
 	@echo 'make bench     measures both tools beside others, and writes docs/performance.md'
 	@echo '               (ten minutes; BENCH=quick: two, and only prints; BENCH=tls: TLS alone)'
@@ -56,6 +57,11 @@ test-players:
 	@./scripts/install-deps.sh build players
 	@cargo build --quiet --release --locked --bins --example local_store
 	./scripts/check-players.sh
+
+test-ceph:
+	@./scripts/install-deps.sh build
+	@cargo build --quiet --release --locked --bins --example local_store
+	./scripts/test-ceph.sh
 
 soak:
 	@./scripts/install-deps.sh build

@@ -12,6 +12,7 @@ set -eu
 cd "$(dirname "$0")/.."
 aws_venv=target/tools/awscli
 bench_venv=target/tools/bench
+stores_venv=target/tools/stores
 PATH="$PWD/$aws_venv/bin:$PATH"
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }
@@ -146,6 +147,7 @@ needs=''
 wants=''
 modules=''
 players=''
+stores=''
 boto3=''
 [ $# -gt 0 ] || { say "usage: scripts/install-deps.sh build|demo|page|test|players|watch|bench|lint..."; exit 2; }
 for profile; do
@@ -153,7 +155,7 @@ for profile; do
     build) needs="$needs cc" ;;
     demo) needs="$needs cc ffmpeg" ;;
     page) needs="$needs node npm" modules=yes ;;
-    test) needs="$needs cc ffmpeg aws jq rclone curl python node npm" wants="$wants browser" modules=yes boto3=any ;;
+    test) needs="$needs cc ffmpeg aws jq rclone curl python node npm" wants="$wants browser" modules=yes stores=yes boto3=any ;;
     players) needs="$needs cc ffmpeg curl node npm" wants="$wants browser firefox mpv vlc gstreamer" modules=yes players=yes ;;
     watch) needs="$needs aws jq" ;;
     bench) needs="$needs cc ffmpeg aws rclone curl openssl python" boto3=own ;;
@@ -213,6 +215,20 @@ if [ -n "$players" ] && ! cmp -s scripts/players/package-lock.json scripts/playe
     say "installing Shaka Player and video.js into scripts/players/node_modules"
     (cd scripts/players && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 </dev/null)
     cp scripts/players/package-lock.json scripts/players/node_modules/installed-lock.json
+fi
+
+# Stores of other people for the tests, exactly as locked.
+if [ -n "$stores" ] && ! cmp -s scripts/stores/package-lock.json scripts/stores/node_modules/installed-lock.json; then
+    say "installing s3rver into scripts/stores/node_modules"
+    (cd scripts/stores && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 </dev/null)
+    cp scripts/stores/package-lock.json scripts/stores/node_modules/installed-lock.json
+fi
+if [ -n "$stores" ] && ! cmp -s scripts/stores/requirements.txt "$stores_venv/installed.txt"; then
+    say "installing moto into $stores_venv"
+    rm -rf "$stores_venv"
+    python3 -m venv "$stores_venv" >&2
+    "$stores_venv/bin/pip" install -q --disable-pip-version-check -r scripts/stores/requirements.txt >&2 </dev/null
+    cp scripts/stores/requirements.txt "$stores_venv/installed.txt"
 fi
 
 # boto3 for the bench, in an environment of its own; the tests are content with the system's.

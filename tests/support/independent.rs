@@ -38,7 +38,7 @@ impl Independent {
 
     /// s3rver, a small store in JavaScript; `None` where it is not installed.
     pub fn s3rver() -> Option<Self> {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("node_modules/s3rver/bin/s3rver.js");
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/stores/node_modules/s3rver/bin/s3rver.js");
         let dir = tempfile::tempdir().expect("a directory");
         let mut command = Command::new("node");
         command.arg(installed(&program)?).args(["-a", "127.0.0.1", "-p", "0", "-s", "-d"]).arg(dir.path());
@@ -60,9 +60,9 @@ impl Independent {
         let keys = (access.to_owned(), secret.to_owned());
         let store = Self { endpoint, keys, dir, child, runtime };
         // It has said where it listens, but may not answer yet.
-        let made = || store.runtime.block_on(store.client().create_bucket().bucket(BUCKET).send());
         await_that("a bucket", || {
-            made().map_or_else(|error| error.into_service_error().is_bucket_already_owned_by_you(), |_| true)
+            let made = store.runtime.block_on(store.client().create_bucket().bucket(BUCKET).send());
+            made.map_or_else(|error| error.into_service_error().is_bucket_already_owned_by_you(), |_| true)
         });
         store
     }
