@@ -11,6 +11,8 @@ pub(super) enum Right {
     Write,
     /// To read an object.
     Read,
+    /// To delete. Keys that may write need not have it.
+    Delete,
     /// To list. A key may have it for one bucket, or for one sort of list: none allows another.
     List,
 }
@@ -40,7 +42,7 @@ impl Granted {
                     object.clone_into(&mut last);
                 }
             }
-            Right::List => {}
+            Right::Delete | Right::List => {}
         }
     }
 
@@ -49,7 +51,7 @@ impl Granted {
         match right {
             Right::Write => lock(&self.writes).contains(bucket),
             Right::Read => *lock(&self.read) == object,
-            Right::List => false,
+            Right::Delete | Right::List => false,
         }
     }
 

@@ -1,12 +1,12 @@
 //! Requests about small objects beside an upload: written, made into a part of it, found and deleted.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use bytes::Bytes;
 use md5::{Digest, Md5};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::cors::ByMd5;
 use super::read::version_id;
@@ -96,7 +96,7 @@ impl Store {
             .key(key)
             .upload_id(upload_id)
             .part_number(number.as_i32())
-            .copy_source(encoded(&format!("{}/{source}", self.bucket)));
+            .copy_source(utf8_percent_encode(&format!("{}/{source}", self.bucket), OUTSIDE_PATHS).to_string());
         let answer = send!(self, upload, &doing, self.object(key), patience, request.send())?;
         let etag = answer.copy_part_result.and_then(|result| result.e_tag).filter(|etag| !etag.is_empty());
         etag.map(ETag)
@@ -111,7 +111,7 @@ impl Store {
         let request = self.client().delete_object().bucket(&self.bucket).key(&what.key);
         let request = request.set_version_id(what.version.clone());
         let doing = "deleting the object";
-        match send!(self, other, doing, self.object(&what.key), self.patience.answer, request.send()) {
+        match send!(self, deletion, doing, self.object(&what.key), self.patience.answer, request.send()) {
             Ok(_) => Ok(()),
             Err(error) if error.kind == Kind::NoKey => Ok(()),
             Err(error) => Err(error),
@@ -136,7 +136,7 @@ impl Store {
         let list = list.map_err(|error| refused(error.to_string()))?;
         let request = self.client().delete_objects().bucket(&self.bucket).delete(list);
         let request = request.customize().interceptor(ByMd5);
-        let answer = send!(self, other, doing, place(), self.patience.answer, request.send())?;
+        let answer = send!(self, deletion, doing, place(), self.patience.answer, request.send())?;
         let (deleted, errors) = (answer.deleted.unwrap_or_default(), answer.errors.unwrap_or_default());
         let mut done: Vec<_> = deleted.iter().map(|one| (one.key(), one.version_id())).collect();
         // What is gone already is as good as deleted, also where a store calls that an error.
@@ -207,19 +207,8 @@ impl Store {
     }
 }
 
-/// Percent-encodes all but the unreserved characters of RFC 3986 and the slashes.
-fn encoded(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // A string takes whatever is written into it.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
-}
+/// What a path needs to have percent-encoded: all but the unreserved characters of RFC 3986, 2.3, and the slashes.
+const OUTSIDE_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 #[cfg(test)]
 mod tests {

@@ -23,7 +23,7 @@ pub struct Totals {
     pub reads: u64,
     /// Lists of uploads or parts, the dearest kind.
     pub lists: u64,
-    /// Everything else: start, complete, abort.
+    /// Everything else: start, complete, abort, delete.
     pub others: u64,
 }
 
@@ -61,6 +61,11 @@ impl Tally {
     pub(super) fn other(&self) -> Right {
         self.others.fetch_add(1, Relaxed);
         Right::Write
+    }
+
+    pub(super) fn deletion(&self) -> Right {
+        self.others.fetch_add(1, Relaxed);
+        Right::Delete
     }
 
     /// The counts now.

@@ -10,6 +10,7 @@ pub mod input;
 pub mod kept;
 pub mod kept_before;
 pub mod ledger;
+pub mod live_objects;
 pub mod outbox;
 pub mod plan;
 pub mod pool;

@@ -108,7 +108,7 @@ pub(crate) enum Reply {
     Cut(usize),
     /// Honest after a while; what is done is done at the end of it.
     Late(Duration),
-    /// Stores only the first so many bytes, and answers as if it were all.
+    /// The connection breaks after so many bytes, and the store keeps those.
     Torn(usize),
     /// Never answers, and does it after a while, even if nobody waits any more.
     Stray(Duration),
@@ -273,7 +273,8 @@ impl HttpConnector for Shelf {
                 Reply::Torn(at) => {
                     let mut torn = wants.clone();
                     torn.body = torn.body.slice(..at.min(torn.body.len()));
-                    hold.inner().shelves.answer(&torn)
+                    hold.inner().shelves.answer(&torn);
+                    return Err(broken());
                 }
                 Reply::Lost => {
                     honest();

@@ -1,0 +1,406 @@
+//! Where the input is cut into live objects, and how much of it may wait for that. Pure.
+//!
+//! What is taken waits as a copy until it is old enough, and then goes out as one live object, or with all that came while
+//! none could go out. No more than [`Cutter::MOST_PARTS`] part sizes are copied at once. What comes beyond that is left to
+//! the parts: the parts of the upload are in memory or on disk anyway, and whoever stores one stores as a live object, too,
+//! what the cutter has left out of it. Where a live object is a whole part, all is left to the parts and nothing is copied.
+//!
+//! ```text
+//! input    |------- part 1 -------|------- part 2 -------|------- part 3 ---
+//! copied   [  ][  ][  ]                                  [  ][  ]
+//! left                 [--------- the store is away -----]
+//! ```
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
+
+/// When the oldest byte that waits has waited long enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// When its part is full.
+    PartIsFull,
+    /// After this time.
+    After(Duration),
+    /// At the end of the first fragment that ends after this time.
+    AtFragment(Duration),
+}
+
+/// What becomes a live object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// Offset of its first byte.
+    pub offset: u64,
+    /// All of them.
+    pub bytes: Bytes,
+}
+
+impl Cut {
+    fn end(&self) -> u64 {
+        self.offset + self.bytes.len() as u64
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Cutter {
+    part_size: u64,
+    when: When,
+    /// What waits, the bytes before [`Self::end`] among them, and when its first byte came.
+    waiting: BytesMut,
+    oldest: Option<Instant>,
+    /// Cut, but not on its way yet.
+    cuts: VecDeque<Cut>,
+    /// Bytes on their way.
+    flying: u64,
+    /// Offset of the byte that comes next.
+    end: u64,
+    /// The last end of a fragment among what waits, and when it came.
+    boundary: Option<(u64, Instant)>,
+    /// What is left to the parts and not stored yet, in order.
+    left: Vec<Range<u64>>,
+    leaving: bool,
+}
+
+impl Cutter {
+    /// How many part sizes are copied at once: waiting, cut, and on their way.
+    pub const MOST_PARTS: u64 = 2;
+
+    /// For input whose first byte has this offset.
+    #[must_use]
+    pub fn new(part_size: u64, when: When, from: u64) -> Self {
+        Self {
+            part_size,
+            when,
+            waiting: BytesMut::new(),
+            oldest: None,
+            cuts: VecDeque::new(),
+            flying: 0,
+            end: from,
+            boundary: None,
+            left: Vec::new(),
+            leaving: when == When::PartIsFull,
+        }
+    }
+
+    /// Bytes that are copied at the moment.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.waiting.len() as u64 + self.flying + self.cuts.iter().map(|cut| cut.bytes.len() as u64).sum::<u64>()
+    }
+
+    /// Takes the next bytes of the input.
+    pub fn take(&mut self, offset: u64, mut bytes: &[u8], now: Instant) {
+        if offset != self.end {
+            // What lies between is in the store already.
+            self.cut_all();
+            self.end = offset;
+        }
+        while !bytes.is_empty() {
+            let in_part = self.end % self.part_size;
+            self.decide(in_part == 0);
+            let room = if self.leaving {
+                self.part_size - in_part
+            } else {
+                (self.part_size - self.waiting.len() as u64).min(self.most() - self.held())
+            };
+            let count = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+            let (taken, rest) = bytes.split_at(count);
+            let end = self.end + count as u64;
+            if self.leaving {
+                self.leave(self.end..end);
+            } else {
+                self.oldest.get_or_insert(now);
+                self.waiting.extend_from_slice(taken);
+            }
+            self.end = end;
+            if self.waiting.len() as u64 == self.part_size {
+                self.cut_all();
+            }
+            bytes = rest;
+        }
+    }
+
+    /// Begins and stops to leave input to the parts. It goes back to copying only where a part begins, and with room to
+    /// spare, so that it does not do so for a byte at a time.
+    fn decide(&mut self, at_part: bool) {
+        if self.when == When::PartIsFull {
+            return;
+        }
+        if self.leaving {
+            self.leaving = !at_part || self.held() > self.part_size / 2;
+        } else if self.held() >= self.most() {
+            self.cut_all();
+            self.leaving = true;
+        }
+    }
+
+    fn most(&self) -> u64 {
+        self.part_size.saturating_mul(Self::MOST_PARTS)
+    }
+
+    fn leave(&mut self, range: Range<u64>) {
+        match self.left.last_mut().filter(|last| last.end == range.start) {
+            Some(last) => last.end = range.end,
+            None => self.left.push(range),
+        }
+    }
+
+    /// A fragment ends here, so that the next live object can begin.
+    pub fn fragment_ends(&mut self, offset: u64, now: Instant) {
+        if offset > self.start() && offset <= self.end {
+            self.boundary = Some((offset, now));
+        }
+    }
+
+    /// The next live object, if one is due. It counts as on its way until [`Self::landed`].
+    pub fn next(&mut self, now: Instant) -> Option<Cut> {
+        if self.cuts.is_empty() && self.due().is_some_and(|due| due <= now) {
+            match (self.when, self.boundary) {
+                (When::AtFragment(_), Some((boundary, at))) => self.cut(boundary, Some(at)),
+                _ => self.cut_all(),
+            }
+        }
+        let cut = self.cuts.pop_front()?;
+        self.flying += cut.bytes.len() as u64;
+        Some(cut)
+    }
+
+    /// When the next will be due, as far as the time decides.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        match self.when {
+            When::PartIsFull => None,
+            When::After(time) => self.oldest.map(|oldest| oldest + time),
+            When::AtFragment(time) => self.boundary.and(self.oldest).map(|oldest| oldest + time),
+        }
+    }
+
+    /// A live object that was on its way is stored, or never will be.
+    pub fn landed(&mut self, bytes: u64) {
+        self.flying = self.flying.saturating_sub(bytes);
+    }
+
+    /// No more input comes: what waits need not become old.
+    pub fn close(&mut self) {
+        self.cut_all();
+    }
+
+    /// Nothing more is wanted of it.
+    pub fn give_up(&mut self) {
+        (self.waiting, self.cuts, self.left) = (BytesMut::new(), VecDeque::new(), Vec::new());
+        (self.oldest, self.boundary, self.when, self.leaving) = (None, None, When::PartIsFull, true);
+    }
+
+    /// What of `part` has been left to the parts and is not stored as a live object.
+    #[must_use]
+    pub fn left_in(&self, part: &Range<u64>) -> Vec<Range<u64>> {
+        let within = |left: &Range<u64>| left.start.max(part.start)..left.end.min(part.end);
+        self.left.iter().map(within).filter(|range| range.start < range.end).collect()
+    }
+
+    /// This has been stored.
+    pub fn filled(&mut self, range: &Range<u64>) {
+        let mut left = Vec::with_capacity(self.left.len() + 1);
+        for one in self.left.drain(..) {
+            let (before, behind) = (one.start..one.end.min(range.start), one.start.max(range.end)..one.end);
+            left.extend([before, behind].into_iter().filter(|rest| rest.start < rest.end));
+        }
+        self.left = left;
+    }
+
+    fn start(&self) -> u64 {
+        self.end - self.waiting.len() as u64
+    }
+
+    fn cut_all(&mut self) {
+        self.cut(self.end, None);
+    }
+
+    /// Cuts what waits before `at`; the first of the rest came at about `rest`.
+    fn cut(&mut self, at: u64, rest: Option<Instant>) {
+        let offset = self.start();
+        let count = usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX).min(self.waiting.len());
+        if count > 0 {
+            let cut = Cut { offset, bytes: self.waiting.split_to(count).freeze() };
+            debug_assert!(cut.end() <= self.end);
+            self.cuts.push_back(cut);
+        }
+        self.oldest = if self.waiting.is_empty() { None } else { rest.or(self.oldest) };
+        self.boundary = None;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "one range is what is meant")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PART: u64 = 1_000;
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn cutter(when: When) -> (Cutter, Instant) {
+        (Cutter::new(PART, when, 0), Instant::now())
+    }
+
+    fn bytes(from: u64, count: usize) -> Vec<u8> {
+        (from..).take(count).map(|offset| u8::try_from(offset % 251).expect("small")).collect()
+    }
+
+    /// Takes `count` bytes of the input that goes on.
+    fn take(cutter: &mut Cutter, count: usize, now: Instant) {
+        cutter.take(cutter.end, &bytes(cutter.end, count), now);
+    }
+
+    #[allow(clippy::unnecessary_wraps, reason = "it is what next gives")]
+    fn cut(offset: u64, count: usize) -> Option<Cut> {
+        Some(Cut { offset, bytes: bytes(offset, count).into() })
+    }
+
+    #[test]
+    fn it_is_cut_when_the_oldest_byte_is_old_enough() {
+        let (mut cutter, now) = cutter(When::After(SECOND));
+        assert_eq!((cutter.due(), cutter.next(now + SECOND)), (None, None));
+        take(&mut cutter, 10, now);
+        take(&mut cutter, 5, now + SECOND / 2);
+        assert_eq!((cutter.due(), cutter.next(now + SECOND / 2)), (Some(now + SECOND), None));
+        assert_eq!(cutter.next(now + SECOND), cut(0, 15));
+        assert_eq!((cutter.next(now + SECOND), cutter.held()), (None, 15));
+        take(&mut cutter, 3, now + SECOND * 2);
+        assert_eq!(cutter.due(), Some(now + SECOND * 3));
+        cutter.landed(15);
+        cutter.close();
+        assert_eq!((cutter.next(now), cutter.held()), (cut(15, 3), 3));
+    }
+
+    #[test]
+    fn what_waits_while_none_can_go_out_goes_as_one_up_to_a_part() {
+        let (mut cutter, now) = cutter(When::After(SECOND));
+        for _ in 0..13 {
+            take(&mut cutter, 100, now);
+        }
+        assert_eq!(cutter.next(now), cut(0, 1_000));
+        assert_eq!(cutter.next(now), None);
+        assert_eq!(cutter.next(now + SECOND), cut(1_000, 300));
+    }
+
+    #[test]
+    fn with_fragments_it_is_cut_at_the_last_that_has_ended() {
+        let (mut cutter, now) = cutter(When::AtFragment(SECOND));
+        take(&mut cutter, 100, now);
+        assert_eq!((cutter.due(), cutter.next(now + SECOND * 9)), (None, None));
+        cutter.fragment_ends(90, now + SECOND / 2);
+        assert_eq!(cutter.next(now + SECOND / 2), None);
+        assert_eq!(cutter.next(now + SECOND), cut(0, 90));
+        // The rest came with the end of that fragment.
+        assert_eq!(cutter.next(now + SECOND * 9), None);
+        take(&mut cutter, 10, now + SECOND);
+        cutter.fragment_ends(105, now + SECOND);
+        assert_eq!(cutter.due(), Some(now + SECOND * 3 / 2));
+        assert_eq!(cutter.next(now + SECOND * 2), cut(90, 15));
+        // Ends that are not among what waits are none.
+        for offset in [0, 105, 111] {
+            cutter.fragment_ends(offset, now);
+        }
+        assert_eq!(cutter.next(now + SECOND * 9), None);
+    }
+
+    #[test]
+    fn whole_parts_are_all_left_to_the_parts() {
+        let (mut cutter, now) = cutter(When::PartIsFull);
+        take(&mut cutter, 1_500, now);
+        cutter.close();
+        assert_eq!((cutter.held(), cutter.due(), cutter.next(now + SECOND)), (0, None, None));
+        assert_eq!(cutter.left_in(&(0..1_000)), vec![0..1_000]);
+        cutter.filled(&(0..1_000));
+        assert_eq!(cutter.left_in(&(0..1_000)), []);
+        assert_eq!(cutter.left_in(&(1_000..1_500)), vec![1_000..1_500]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_to_the_parts_and_copying_goes_on_where_one_begins() {
+        let (mut cutter, now) = cutter(When::After(SECOND));
+        take(&mut cutter, 2_500, now);
+        assert_eq!((cutter.held(), cutter.left_in(&(2_000..3_000))), (2_000, vec![2_000..2_500]));
+        assert_eq!((cutter.next(now), cutter.next(now)), (cut(0, 1_000), cut(1_000, 1_000)));
+        cutter.landed(2_000);
+        take(&mut cutter, 700, now);
+        assert_eq!(cutter.left_in(&(2_000..4_000)), vec![2_000..3_000]);
+        assert_eq!(cutter.next(now + SECOND), cut(3_000, 200));
+        cutter.filled(&(2_100..2_200));
+        assert_eq!(cutter.left_in(&(0..9_000)), vec![2_000..2_100, 2_200..3_000]);
+    }
+
+    #[test]
+    fn given_up_it_holds_nothing_and_wants_nothing() {
+        let (mut cutter, now) = cutter(When::After(SECOND));
+        take(&mut cutter, 2_500, now);
+        let _ = cutter.next(now);
+        cutter.give_up();
+        assert_eq!((cutter.held(), cutter.next(now + SECOND)), (1_000, None));
+        cutter.landed(1_000);
+        take(&mut cutter, 5_000, now);
+        assert_eq!((cutter.held(), cutter.due()), (0, None));
+    }
+
+    #[test]
+    fn a_jump_cuts_what_waits_before_it() {
+        let (mut cutter, now) = cutter(When::After(SECOND));
+        take(&mut cutter, 10, now);
+        cutter.take(3_000, &bytes(3_000, 5), now + SECOND / 2);
+        assert_eq!(cutter.next(now), cut(0, 10));
+        assert_eq!(cutter.due(), Some(now + SECOND * 3 / 2));
+        assert_eq!(cutter.next(now + SECOND * 2), cut(3_000, 5));
+    }
+
+    proptest! {
+        /// Whatever comes and however the store lags: each byte is either cut once or left to the parts, in order and
+        /// unchanged, and the bound holds.
+        #[test]
+        fn no_byte_is_lost_or_cut_twice(
+            steps in proptest::collection::vec((0..4u8, 1..700usize), 1..200),
+            fragments: bool,
+        ) {
+            let when = if fragments { When::AtFragment(SECOND) } else { When::After(SECOND) };
+            let (mut cutter, mut now) = cutter(when);
+            let (mut seen, mut flying) = (Vec::new(), VecDeque::new());
+            for (step, count) in steps {
+                match step {
+                    0 => now += SECOND / 3,
+                    1 => if let Some(cut) = cutter.next(now) {
+                        prop_assert!(cut.bytes.len() as u64 <= PART);
+                        prop_assert_eq!(&cut.bytes[..], &bytes(cut.offset, cut.bytes.len())[..]);
+                        flying.push_back(cut);
+                    },
+                    2 => if let Some(cut) = flying.pop_front() {
+                        cutter.landed(cut.bytes.len() as u64);
+                        seen.push(cut.offset..cut.end());
+                    },
+                    _ => {
+                        take(&mut cutter, count, now);
+                        cutter.fragment_ends(cutter.end - count as u64 / 3, now);
+                    }
+                }
+                prop_assert!(cutter.held() <= PART * Cutter::MOST_PARTS);
+            }
+            cutter.close();
+            while let Some(cut) = cutter.next(now) {
+                flying.push_back(cut);
+            }
+            seen.extend(flying.iter().map(|cut| cut.offset..cut.end()));
+            seen.extend(cutter.left_in(&(0..u64::MAX)));
+            seen.sort_by_key(|range| range.start);
+            let mut end = 0;
+            for range in seen {
+                prop_assert_eq!(range.start, end);
+                end = range.end;
+            }
+            prop_assert_eq!(end, cutter.end);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Parts of the upload, where live objects are made of them: what the cutter left out is sent from the part's buffer, and
+//! where that is the whole part, the store makes the part out of the live object by itself.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::LiveObjects;
+use super::shared::may_pass;
+use crate::object::live::Upload;
+use crate::protocol::part::PartNumber;
+use crate::store::{ETag, StoreError};
+
+impl LiveObjects {
+    /// Stores a part in one attempt, after what of it has to be a live object.
+    ///
+    /// While live objects fail and that may pass, this fails with them, and is to be tried again: most often parts would fail,
+    /// too. After [`GIVE_UP`](super::GIVE_UP) that is tried, and if parts can be stored, live reading is given up.
+    ///
+    /// # Errors
+    /// [`StoreError`] for anything but success.
+    pub async fn put_part(
+        &self,
+        upload: &Upload,
+        number: PartNumber,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<ETag, StoreError> {
+        let shared = &self.shared;
+        let start = upload.part_size().start_of(number);
+        let part = start..start + body.len() as u64;
+        let left = {
+            let state = shared.state();
+            if state.trouble.given_up().is_some() { Vec::new() } else { state.cutter.left_in(&part) }
+        };
+        for range in &left {
+            let bytes = within(&body, start, range);
+            let Err(error) = shared.post(range.start, bytes, patience).await else {
+                shared.state().cutter.filled(range);
+                continue;
+            };
+            if may_pass(&error) && !shared.state().trouble.is_long(Instant::now()) {
+                return Err(error);
+            }
+            let etag = upload.put(number, body, patience).await?;
+            shared.give_up(&error);
+            return Ok(etag);
+        }
+        // The last part is sent: some stores make none out of an object that is smaller than parts have to be.
+        let whole = left == [part] && body.len() == upload.part_size().as_len();
+        if whole && shared.state().copies.is_some() {
+            match self.copied(upload, number, start, patience).await {
+                Ok(etag) => return Ok(etag),
+                Err(error) => shared.state().copy_failed(&error),
+            }
+        }
+        let etag = upload.put(number, body, patience).await?;
+        shared.state().trouble.part_is_stored(Instant::now());
+        Ok(etag)
+    }
+
+    async fn copied(
+        &self,
+        upload: &Upload,
+        number: PartNumber,
+        offset: u64,
+        patience: Duration,
+    ) -> Result<ETag, StoreError> {
+        let shared = &self.shared;
+        let run = shared.state().stored.head().run().run;
+        let source = shared.names.object(&shared.recording, run, offset);
+        let etag = shared.store.once().copy_part(upload.key(), upload.id(), number, &source, patience).await?;
+        let mut state = shared.state();
+        state.copies = Some(0);
+        state.trouble.part_is_stored(Instant::now());
+        Ok(etag)
+    }
+}
+
+/// The bytes of `range`, out of a body that begins at `start`.
+fn within(body: &Bytes, start: u64, range: &Range<u64>) -> Bytes {
+    let at = |offset: u64| usize::try_from(offset - start).unwrap_or(usize::MAX).min(body.len());
+    body.slice(at(range.start)..at(range.end))
+}

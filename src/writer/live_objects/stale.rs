@@ -1,0 +1,155 @@
+//! Finds and takes away what writers that were killed have left of earlier recordings of a key.
+//!
+//! A recording is over when its upload is: completed or aborted. Which recordings there are, a list tells where that is
+//! allowed, and the pointer tells of the last. One whose upload is open can be gone on with, and is left alone; so is one
+//! whose writer may still be at it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::sweep::{Left, Sweep};
+use crate::protocol::live_objects::{Head, MAX_DOCUMENT, Names, Pointer, RecordingId, State};
+use crate::store::{Kind, Patient, Small, StoreError};
+
+/// How long one request may keep failing.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A head that is not older than this has a writer: three beats.
+const ALIVE: i64 = 15;
+
+/// A writer that has completed needs so long at most before it has taken all away.
+const TIDYING: i64 = 120;
+
+/// Where it cannot be asked whether an upload is open, a head of this age has none.
+const SURELY_OVER: i64 = 24 * 3600;
+
+/// More pages of a list than recordings of one key can have.
+const MOST_PAGES: usize = 100;
+
+/// A recording that lies there.
+#[derive(Debug)]
+pub struct Found {
+    /// Which.
+    pub recording: RecordingId,
+    /// What is the matter with it.
+    pub stale: Stale,
+}
+
+/// What is the matter with a recording that is none of ours.
+#[derive(Debug)]
+pub enum Stale {
+    /// It was taken away, or this is left of it.
+    Swept(Left),
+    /// Its upload is open, and can be gone on with.
+    Open(String),
+    /// Its writer may still be at it, or it could not be found out.
+    LeftAlone,
+}
+
+/// Takes away what is over of the recordings of `key`, but for `mine`.
+///
+/// # Errors
+/// [`StoreError`] when it cannot even be seen what there is.
+pub async fn clean(
+    store: &Patient,
+    names: &Names,
+    key: &str,
+    mine: Option<&RecordingId>,
+) -> Result<Vec<Found>, StoreError> {
+    let store = store.at_most(PATIENCE);
+    let mut all = recordings(&store, names).await?;
+    all.retain(|recording| Some(recording) != mine);
+    let mut found = Vec::new();
+    for recording in all {
+        let stale = clean_one(&store, names, key, &recording, false).await;
+        found.push(Found { recording, stale });
+    }
+    Ok(found)
+}
+
+/// The same whether a writer may be at it or not: for `--abort`, once the uploads of the key are gone.
+///
+/// # Errors
+/// As for [`clean`].
+pub async fn clean_all(store: &Patient, names: &Names, key: &str) -> Result<Vec<Found>, StoreError> {
+    let store = store.at_most(PATIENCE);
+    let mut found = Vec::new();
+    for recording in recordings(&store, names).await? {
+        let stale = clean_one(&store, names, key, &recording, true).await;
+        found.push(Found { recording, stale });
+    }
+    Ok(found)
+}
+
+/// The recordings of which something lies there.
+async fn recordings(store: &Patient, names: &Names) -> Result<BTreeSet<RecordingId>, StoreError> {
+    let mut found = BTreeSet::new();
+    let pointer = store.get_small(&names.pointer(), MAX_DOCUMENT).await?;
+    found.extend(pointer.and_then(|small| Pointer::parse(&small.bytes).ok()).map(|pointer| pointer.recording));
+    let mut next = None;
+    for _ in 0..MOST_PAGES {
+        let token: Option<String> = next.take();
+        let page = store.retry().run(|_| store.once().page_of_objects(names.folder(), true, token.clone())).await;
+        // Whoever may not list knows of the last one, at least.
+        let Ok((folders, more)) = page else { break };
+        // Other keys have folders there, too: only what is a recording's name to the letter is one.
+        let recording = |folder: &String| {
+            let name = folder.strip_prefix(names.folder()).and_then(|name| name.strip_suffix('/'));
+            name.and_then(RecordingId::parse)
+        };
+        found.extend(folders.iter().filter_map(recording));
+        next = more;
+        if next.is_none() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+async fn clean_one(store: &Patient, names: &Names, key: &str, recording: &RecordingId, all: bool) -> Stale {
+    let small = match store.get_small(&names.head(recording), MAX_DOCUMENT).await {
+        Ok(small) => small,
+        Err(error) => {
+            tracing::debug!("the head of the recording {recording} cannot be read: {error}");
+            return Stale::LeftAlone;
+        }
+    };
+    let head = small.as_ref().and_then(|small| Head::parse(&small.bytes).ok());
+    if let (Some(small), false) = (&small, all) {
+        // One that cannot be understood may be a newer program's.
+        let Some(head) = &head else { return Stale::LeftAlone };
+        match is_over(store, key, head, small).await {
+            Over::Yes => {}
+            Over::No => return Stale::Open(head.upload_id.clone()),
+            Over::Unclear => return Stale::LeftAlone,
+        }
+    }
+    let versioned = small.as_ref().is_some_and(|small| small.version.is_some());
+    let extra: Vec<u64> = head.iter().map(Head::edge).collect();
+    let left = Sweep::new(store, names.clone(), recording.clone()).run(head.as_ref(), &extra, versioned).await;
+    left.warn();
+    Stale::Swept(left)
+}
+
+enum Over {
+    Yes,
+    No,
+    Unclear,
+}
+
+/// Whether a recording is over, and its writer gone.
+async fn is_over(store: &Patient, key: &str, head: &Head, small: &Small) -> Over {
+    // By the store's clock alone.
+    let age = small.date.zip(small.modified).map(|(now, modified)| now.saturating_sub(modified));
+    let older = |limit: i64| age.is_some_and(|age| age > limit);
+    match store.parts(key, &head.upload_id).await {
+        Ok(_) => Over::No,
+        // Some stores call an upload that is gone a key that is not there.
+        Err(error) if matches!(error.kind, Kind::NoUpload | Kind::NoKey) => {
+            let limit = if head.state == State::Complete { TIDYING } else { ALIVE };
+            if older(limit) { Over::Yes } else { Over::Unclear }
+        }
+        Err(_) if older(SURELY_OVER) => Over::Yes,
+        Err(_) => Over::Unclear,
+    }
+}

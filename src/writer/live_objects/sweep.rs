@@ -1,0 +1,262 @@
+//! Takes away all that lies beside an upload for one recording, and looks at the answer for each piece of it.
+//!
+//! What there is, the head and the index pages tell, so that no right to list is needed. A list, where it is allowed, then
+//! shows what is in no index: what landed late. Where the bucket keeps several versions, deleting by name would only hide
+//! them, so that they are listed and deleted one by one.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::time::sleep;
+
+use super::shared::may_pass;
+use crate::protocol::live_objects::{Head, MAX_DOCUMENT, Name, Names, Page, Pointer, RecordingId};
+use crate::store::{Kind, MOST_DELETED, Patient, StoreError, Undeleted, Version};
+
+/// How often what was not deleted is tried again.
+const ROUNDS: u32 = 4;
+
+/// How long one request may keep failing.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Objects that are deleted one by one, at once.
+const AT_ONCE: usize = 8;
+
+/// More pages of a list than a recording has.
+const MOST_PAGES: usize = 1_000;
+
+/// What could not be deleted.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// How many objects.
+    pub objects: usize,
+    /// One of them, and why.
+    pub example: Option<StoreError>,
+    /// What all of their names begin with.
+    pub folder: String,
+}
+
+impl Left {
+    /// Whether all is gone.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.objects == 0
+    }
+
+    /// Says what is left, where something is.
+    pub(super) fn warn(&self) {
+        let Some(error) = self.example.as_ref().filter(|_| !self.is_nothing()) else { return };
+        let some = match self.objects {
+            1 => "1 live object is".to_owned(),
+            many => format!("{many} live objects are"),
+        };
+        tracing::warn!(
+            "{some} left below {}, for the store did not delete: {error} Nobody needs them any more; they can be deleted by hand, \
+             and a lifecycle rule for the prefix of live objects removes what is left in general.",
+            self.folder
+        );
+    }
+
+    fn of(folder: String, undeleted: Vec<Undeleted>) -> Self {
+        Self { objects: undeleted.len(), example: undeleted.into_iter().next().map(|one| one.error), folder }
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Sweep {
+    store: Patient,
+    names: Names,
+    recording: RecordingId,
+}
+
+impl Sweep {
+    /// Of this recording.
+    #[must_use]
+    pub fn new(store: &Patient, names: Names, recording: RecordingId) -> Self {
+        Self { store: store.at_most(PATIENCE), names, recording }
+    }
+
+    /// Deletes everything: what `head` tells of, the objects at `extra` offsets of any run, and what a list shows. The head
+    /// goes last, and then the pointer, if it is to this recording; both stay while something else is left, so that it can be
+    /// found again.
+    pub async fn run(&self, head: Option<&Head>, extra: &[u64], versioned: bool) -> Left {
+        let folder = self.store.object(&self.names.recording(&self.recording));
+        let mut left = None;
+        if versioned {
+            match self.delete_versions(|name| !matches!(name, Name::Head(_))).await {
+                Ok(undeleted) => left = Some(undeleted),
+                Err(error) => tracing::warn!(
+                    "older versions of live objects stay below {folder}: {error} A lifecycle rule for noncurrent versions \
+                     removes them."
+                ),
+            }
+        }
+        let left = match left {
+            Some(left) => left,
+            None => self.delete_by_name(head, extra).await,
+        };
+        if !left.is_empty() {
+            return Left::of(folder, left);
+        }
+        let (head, pointer) = (self.names.head(&self.recording), self.names.pointer());
+        let ours = self.pointer_is_ours().await;
+        let head = Version { key: head, version: None };
+        let mut last = if versioned {
+            let deleted = self.delete_versions(|_| true).await;
+            deleted.unwrap_or_else(|error| vec![Undeleted { what: head, error }])
+        } else {
+            self.delete(vec![head]).await
+        };
+        if ours && last.is_empty() {
+            let all = if versioned { self.versions_of(&pointer).await.ok() } else { None };
+            last = self.delete(all.unwrap_or_else(|| vec![Version { key: pointer, version: None }])).await;
+        }
+        Left::of(folder, last)
+    }
+
+    /// By what is known of the names, and then by what a list shows.
+    async fn delete_by_name(&self, head: Option<&Head>, extra: &[u64]) -> Vec<Undeleted> {
+        let left = self.delete(self.known(head, extra).await).await;
+        // What is seen to be there is what is left; where nothing can be seen, the answers have to do.
+        match self.listed().await {
+            Ok(found) if found.is_empty() => Vec::new(),
+            Ok(found) => self.delete(found).await,
+            Err(_) => left,
+        }
+    }
+
+    /// What the head and the pages tell of.
+    async fn known(&self, head: Option<&Head>, extra: &[u64]) -> Vec<Version> {
+        let mut names = BTreeSet::new();
+        let Some(head) = head else { return Vec::new() };
+        for number in 0..head.pages {
+            let name = self.names.page(&self.recording, number);
+            let page = self.store.get_small(&name, MAX_DOCUMENT).await;
+            if let Some(page) = page.ok().flatten().and_then(|page| Page::parse(&page.bytes).ok()) {
+                names.extend(page.entries().map(|entry| self.names.object(&self.recording, entry.run, entry.offset)));
+            }
+            names.insert(name);
+        }
+        names.extend(head.page.entries().map(|entry| self.names.object(&self.recording, entry.run, entry.offset)));
+        for run in &head.runs {
+            names.extend(extra.iter().map(|offset| self.names.object(&self.recording, run.run, *offset)));
+        }
+        names.into_iter().map(|key| Version { key, version: None }).collect()
+    }
+
+    /// What a list shows of this recording, its head left out.
+    async fn listed(&self) -> Result<Vec<Version>, StoreError> {
+        let prefix = self.names.recording(&self.recording);
+        let (mut found, mut next) = (Vec::new(), None);
+        for _ in 0..MOST_PAGES {
+            let token: Option<String> = next.take();
+            let page = self.store.retry().run(|_| self.store.once().page_of_objects(&prefix, false, token.clone()));
+            let (keys, more) = page.await?;
+            let wanted = |key: &String| {
+                let name = self.names.parse(key);
+                name.is_some_and(|name| self.is_mine(&name) && !matches!(name, Name::Head(_)))
+            };
+            found.extend(keys.into_iter().filter(wanted).map(|key| Version { key, version: None }));
+            next = more;
+            if next.is_none() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn is_mine(&self, name: &Name) -> bool {
+        name.recording() == Some(&self.recording)
+    }
+
+    /// Deletes all versions of what is `wanted`, page by page.
+    async fn delete_versions(&self, wanted: impl Fn(&Name) -> bool) -> Result<Vec<Undeleted>, StoreError> {
+        let prefix = self.names.recording(&self.recording);
+        for _ in 0..MOST_PAGES {
+            let (mut found, more) = self.some_versions(&prefix).await?;
+            let total = found.len();
+            found.retain(|one| self.names.parse(&one.key).is_some_and(|name| self.is_mine(&name) && wanted(&name)));
+            if found.is_empty() && (!more || total > 0) {
+                return Ok(Vec::new());
+            }
+            let left = self.delete(found).await;
+            if !left.is_empty() || !more {
+                return Ok(left);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    async fn some_versions(&self, prefix: &str) -> Result<(Vec<Version>, bool), StoreError> {
+        self.store.retry().run(|_| self.store.once().some_versions(prefix)).await
+    }
+
+    /// All versions of exactly this key.
+    async fn versions_of(&self, key: &str) -> Result<Vec<Version>, StoreError> {
+        let (mut found, _) = self.some_versions(key).await?;
+        found.retain(|one| one.key == key);
+        Ok(found)
+    }
+
+    async fn pointer_is_ours(&self) -> bool {
+        let there = self.store.get_small(&self.names.pointer(), MAX_DOCUMENT).await.ok().flatten();
+        let pointer = there.and_then(|there| Pointer::parse(&there.bytes).ok());
+        pointer.is_some_and(|pointer| pointer.recording == self.recording)
+    }
+
+    /// Deletes these; those that are left after some rounds.
+    async fn delete(&self, mut what: Vec<Version>) -> Vec<Undeleted> {
+        let mut refused = Vec::new();
+        for round in 0..ROUNDS {
+            if round > 0 {
+                sleep(Duration::from_secs(1 << round)).await;
+            }
+            let mut left = Vec::new();
+            for some in what.chunks(MOST_DELETED) {
+                left.extend(self.delete_some(some).await);
+            }
+            let (again, never): (Vec<_>, Vec<_>) = left.into_iter().partition(|one| may_pass(&one.error));
+            refused.extend(never);
+            if again.is_empty() || round + 1 == ROUNDS {
+                refused.extend(again);
+                break;
+            }
+            what = again.into_iter().map(|one| one.what).collect();
+        }
+        refused
+    }
+
+    /// In one request, and where a store has none for that, one by one.
+    async fn delete_some(&self, what: &[Version]) -> Vec<Undeleted> {
+        if let [one] = what {
+            return self.delete_one(one).await.into_iter().collect();
+        }
+        let many = self.store.retry().run(|_| self.store.once().delete_many(what)).await;
+        let failed = |error: &StoreError, what: &[Version]| {
+            what.iter().map(|one| Undeleted { what: one.clone(), error: error.clone() }).collect::<Vec<_>>()
+        };
+        let (first, rest) = match (many, what) {
+            (Ok(left), _) => return left,
+            (Err(error), _) if may_pass(&error) => return failed(&error, what),
+            (Err(_), [first, rest @ ..]) => (first, rest),
+            (Err(_), []) => return Vec::new(),
+        };
+        // Whoever may not delete one may not delete any: that need not be asked a thousand times.
+        match self.delete_one(first).await {
+            Some(one) if !may_pass(&one.error) => failed(&one.error, what),
+            left => {
+                let rest = stream::iter(rest).map(|one| self.delete_one(one)).buffer_unordered(AT_ONCE);
+                left.into_iter().chain(rest.filter_map(std::future::ready).collect::<Vec<_>>().await).collect()
+            }
+        }
+    }
+
+    async fn delete_one(&self, what: &Version) -> Option<Undeleted> {
+        let done = self.store.retry().run(|_| self.store.once().delete(what)).await;
+        let error = done.err().filter(|error| error.kind != Kind::NoKey)?;
+        Some(Undeleted { what: what.clone(), error })
+    }
+}
