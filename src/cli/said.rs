@@ -1,4 +1,4 @@
-//! A message before it is said, so that what is said can be tested.
+//! How a job ended, as a message before it is said, so that what is said can be tested.
 
 use crate::tool::exit::Exit;
 
@@ -17,9 +17,9 @@ impl Said {
     /// Says it.
     pub(crate) fn say(&self) {
         match self {
-            Self::Info(text) => tracing::info!("{text}"),
-            Self::Warn(text) => tracing::warn!("{text}"),
-            Self::Error(text) => tracing::error!("{text}"),
+            Self::Info(text) => tracing::info!(event = "done", "{text}"),
+            Self::Warn(text) => tracing::warn!(event = "done", "{text}"),
+            Self::Error(text) => tracing::error!(event = "gave_up", "{text}"),
         }
     }
 

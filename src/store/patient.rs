@@ -11,6 +11,7 @@ use super::live_check::{self, LiveRead};
 use super::retry::Retry;
 use super::{
     CorsRule, ETag, Fetched, Head, OpenUpload, Patience, Peeked, Piece, Small, Store, StoreError, StoredPart, Totals,
+    Undeleted, Version,
 };
 use crate::protocol::part::{PartNumber, PartSize};
 
@@ -157,6 +158,27 @@ impl Patient {
         self.retry.run(|_| self.store.objects(prefix)).await
     }
 
+    /// As [`Store::page_of_objects`].
+    ///
+    /// # Errors
+    /// [`StoreError`]: the last failure.
+    pub async fn page_of_objects(
+        &self,
+        prefix: &str,
+        within: bool,
+        next: Option<String>,
+    ) -> Result<(Vec<String>, Option<String>), StoreError> {
+        self.retry.run(|_| self.store.page_of_objects(prefix, within, next.clone())).await
+    }
+
+    /// As [`Store::some_versions`].
+    ///
+    /// # Errors
+    /// [`StoreError`]: the last failure.
+    pub async fn some_versions(&self, prefix: &str) -> Result<(Vec<Version>, bool), StoreError> {
+        self.retry.run(|_| self.store.some_versions(prefix)).await
+    }
+
     /// As [`Store::cors`].
     ///
     /// # Errors
@@ -219,6 +241,22 @@ impl Patient {
         patience: Duration,
     ) -> Result<(), StoreError> {
         self.retry.run(|_| self.store.put_object(key, body.clone(), content_type, cache_control, patience)).await
+    }
+
+    /// As [`Store::delete`].
+    ///
+    /// # Errors
+    /// [`StoreError`]: the last failure.
+    pub async fn delete(&self, what: &Version) -> Result<(), StoreError> {
+        self.retry.run(|_| self.store.delete(what)).await
+    }
+
+    /// As [`Store::delete_many`]. What a request that succeeded leaves undeleted is not tried again.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the last failure.
+    pub async fn delete_many(&self, what: &[Version]) -> Result<Vec<Undeleted>, StoreError> {
+        self.retry.run(|_| self.store.delete_many(what)).await
     }
 
     /// As [`Store::set_cors`].

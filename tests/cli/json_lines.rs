@@ -65,8 +65,8 @@ fn an_upload_is_followed_from_part_to_part() {
     for event in ["completing", "completed"] {
         assert_eq!(numbers(one(&lines, event), ["parts", "bytes"]), [3, 2 * whole + 1000]);
     }
-    let last: Value = serde_json::from_str(run.err.lines().last().expect("a line")).expect("JSON");
-    assert_eq!((&last["level"], &last["span"]["upload_id"]), (&json!("INFO"), &json!(id)), "{last}");
+    let last = lines.last().expect("a line");
+    assert_eq!((&last["event"], &last["level"]), (&json!("done"), &json!("INFO")), "{last}");
 }
 
 #[test]
@@ -85,6 +85,7 @@ fn what_is_sent_early_is_told_and_what_is_left_open() {
     }
     assert_eq!(numbers(one(&lines, "failed"), ["part", "offset", "bytes", "try"]), [1, 0, 2000, 1]);
     assert_eq!(numbers(one(&lines, "left_open"), ["bytes"]), [1000]);
+    assert_eq!(one(&lines, "gave_up")["level"], "ERROR");
     let id = &one(&lines, "begun")["span"]["upload_id"];
     assert!(lines.iter().all(|line| &line["span"]["upload_id"] == id), "{lines:#?}");
 }
@@ -136,4 +137,5 @@ fn a_reader_is_followed_from_the_wait_to_the_end() {
     let waits: Vec<_> = waits.into_iter().map(|line| numbers(line, ["offset", "wait_ms"])).collect();
     assert!(waits.last().is_some_and(|[offset, wait]| *offset == data.len() as u64 && *wait <= 1000), "{waits:?}");
     assert_eq!(numbers(one(&lines, "ended"), ["bytes"]), [data.len() as u64]);
+    assert_eq!(one(&lines, "done")["span"], series);
 }
