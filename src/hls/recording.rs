@@ -185,6 +185,8 @@ impl Recording {
                 source.end(&fragment, at);
                 Ok(())
             }
+            // Samples that no fragment tells of: nothing of them is played.
+            Found::Bare => Ok(()),
             Found::Off(reason) => Err(Unfit::NoFragments(reason.to_string())),
         };
         source.unfit = result.is_err();

@@ -184,7 +184,7 @@ async fn restore(resumed: &Resumed, walk: &mut Walk) -> Result<Option<(Written, 
             continue;
         }
         let Some(object) = written.timeline.objects.last().cloned() else { continue };
-        if object.header_len > crate::media::fmp4::cut::HEADER_MAX as u64 {
+        if object.header_len > crate::media::fmp4::found::HEADER_MAX as u64 {
             continue;
         }
         let Some(bytes) = walk.bytes(object.header, object.header_len).await? else { continue };

@@ -113,6 +113,7 @@ pub async fn open(store: &Patient, target: Target, finished: Option<u64>) -> Res
                     seen.insert(fragment.moof, fragment);
                 }
                 Found::Ended(fragment) => drop(seen.insert(fragment.moof, fragment)),
+                Found::Bare => {}
                 Found::Off(why) => off = off.or(Some(why)),
             }
         }
@@ -212,7 +213,7 @@ impl Seeker<'_> {
                             known.end = fragment.end;
                         }
                     }
-                    Found::Header(_) | Found::Off(_) => {}
+                    Found::Header(_) | Found::Bare | Found::Off(_) => {}
                 }
             }
             self.broken |= look.broken;

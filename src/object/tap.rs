@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::media::fmp4::{Found, Scanner};
+use crate::media::fmp4::{Found, NotFragments, OffReason};
 
 /// Listens to what a writer does; see the [module](self).
 pub trait Tap: fmt::Debug + Send + Sync {
@@ -88,8 +88,13 @@ impl Taps {
         for tap in &*self.0 {
             tap.begin(opening);
         }
-        let looked_at = opening.fresh && self.0.iter().any(|tap| tap.looks());
-        Tapped { taps: self.clone(), offset: 0, scanner: looked_at.then(Scanner::new) }
+        Tapped { taps: self.clone(), offset: 0, shift: 0, looked_at: opening.fresh && self.look() }
+    }
+
+    /// Whether any is to be told of what is found.
+    #[must_use]
+    pub fn look(&self) -> bool {
+        self.0.iter().any(|tap| tap.looks())
     }
 
     /// The input is over.
@@ -113,7 +118,10 @@ pub struct Tapped {
     taps: Taps,
     /// Where its next byte is.
     offset: u64,
-    scanner: Option<Scanner>,
+    /// Place in the whole stream less place in the object.
+    shift: i64,
+    /// Whether the taps are told what is found in it.
+    looked_at: bool,
 }
 
 impl Tapped {
@@ -122,16 +130,34 @@ impl Tapped {
         self.offset = offset;
     }
 
+    /// It is a piece of the stream, in which all places are those in the stream less `by`.
+    pub fn is_piece(&mut self, by: i64) {
+        self.shift = by;
+    }
+
+    /// It begins in the middle of something, so that nothing in it makes sense by itself.
+    pub fn makes_no_sense(&mut self) {
+        self.saw(&Found::Off(NotFragments::Boxes(OffReason::UnknownStart)));
+        self.looked_at = false;
+    }
+
     /// Its next bytes.
     pub fn took(&mut self, bytes: &[u8]) {
         for tap in &*self.taps.0 {
             tap.took(self.offset, bytes);
         }
         self.offset = self.offset.saturating_add(bytes.len() as u64);
-        for found in self.scanner.as_mut().map(|scanner| scanner.feed(bytes)).unwrap_or_default() {
-            for tap in self.taps.0.iter().filter(|tap| tap.looks()) {
-                tap.saw(&found);
-            }
+    }
+
+    /// Something was found in the stream, of which all bytes have been taken.
+    pub fn saw(&mut self, found: &Found) {
+        if !self.looked_at {
+            return;
+        }
+        let moved = (self.shift != 0).then(|| found.shifted(self.shift));
+        let found = moved.as_ref().unwrap_or(found);
+        for tap in self.taps.0.iter().filter(|tap| tap.looks()) {
+            tap.saw(found);
         }
     }
 }
@@ -141,6 +167,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::media::fmp4::Scanner;
     use crate::media::fmp4::fragments::tests::{header, moof};
 
     /// Writes down what it hears.
@@ -178,6 +205,7 @@ mod tests {
                 Found::Header(header) => format!("header to {}", header.end),
                 Found::Begun(fragment) => format!("fragment at {}", fragment.first),
                 Found::Ended(fragment) => format!("fragment to {}", fragment.end.expect("an end")),
+                Found::Bare => "bare".to_owned(),
                 Found::Off(reason) => format!("{reason:?}"),
             });
         }
@@ -195,17 +223,27 @@ mod tests {
         Opening { key: "k", upload_id: "u", readable: watch::channel(0).1, fresh }
     }
 
+    /// A header and a fragment, and what is found in them.
+    fn stream() -> (Vec<u8>, Vec<Found>) {
+        let bytes = [header(), moof(&[])].concat();
+        let found = Scanner::new().feed(&bytes);
+        (bytes, found)
+    }
+
     #[test]
     fn each_tap_hears_of_all_and_only_those_that_look_of_fragments() {
         let (looks, hears) = (Arc::new(Scribe { looks: true, ..Scribe::default() }), Arc::new(Scribe::default()));
         let taps: Taps = [looks.clone() as Arc<dyn Tap>, hears.clone()].into_iter().collect();
-        let (begin, index) = (header(), moof(&[]));
+        let (stream, found) = stream();
         let mut object = taps.begin(&opening(true));
-        object.took(&begin[..10]);
-        object.took(&[&begin[10..], &index[..]].concat());
+        object.took(&stream[..10]);
+        object.took(&stream[10..]);
+        for found in &found {
+            object.saw(found);
+        }
         taps.input_ended();
         taps.ended("u", End::Completed { bytes: 7 });
-        let (rest, end) = (begin.len() - 10 + index.len(), begin.len());
+        let (rest, end) = (stream.len() - 10, header().len());
         let bytes = ["k u fresh=true".to_owned(), "0+10".to_owned(), format!("10+{rest}")];
         let found = [format!("header to {end}"), format!("fragment at {end}")];
         let over = ["input ended".to_owned(), "u Completed { bytes: 7 }".to_owned()];
@@ -214,12 +252,30 @@ mod tests {
     }
 
     #[test]
-    fn in_an_object_that_is_gone_on_with_nothing_is_looked_for() {
+    fn places_count_from_the_first_byte_of_the_object() {
+        let tap = Arc::new(Scribe { looks: true, ..Scribe::default() });
+        let taps: Taps = [tap.clone() as Arc<dyn Tap>].into_iter().collect();
+        let found = stream().1;
+        let mut object = taps.begin(&opening(true));
+        // It begins in the stream before what it holds of it, because a header was put in front.
+        object.is_piece(-1_000);
+        object.saw(&found[1]);
+        let mut object = taps.begin(&opening(true));
+        object.makes_no_sense();
+        object.saw(&found[1]);
+        let moved = format!("fragment at {}", header().len() + 1_000);
+        let begun = "k u fresh=true".to_owned();
+        assert_eq!(tap.heard(), [begun.clone(), moved, begun, "Boxes(UnknownStart)".to_owned()]);
+    }
+
+    #[test]
+    fn of_an_object_that_is_gone_on_with_nothing_is_told_but_its_bytes() {
         let tap = Arc::new(Scribe { looks: true, ..Scribe::default() });
         let taps: Taps = [tap.clone() as Arc<dyn Tap>].into_iter().collect();
         let mut object = taps.begin(&opening(false));
         object.go_on_at(100);
         object.took(&header());
+        object.saw(&stream().1[0]);
         object.go_on_at(5_000);
         object.took(b"x");
         assert_eq!(tap.heard(), ["k u fresh=false".to_owned(), format!("100+{}", header().len()), "5000+1".to_owned()]);

@@ -7,6 +7,7 @@ pub mod check;
 pub mod completion;
 pub(crate) mod format;
 pub mod input;
+pub(crate) mod intake;
 pub mod kept;
 pub mod kept_before;
 pub mod ledger;

@@ -150,6 +150,22 @@ impl PartBuffer {
         self.bytes.get(..self.filled).unwrap_or_default()
     }
 
+    /// The same, to be changed.
+    pub fn filled_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..self.filled).unwrap_or_default()
+    }
+
+    /// How many bytes it holds when it is full.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Takes only the first `count` bytes as filled.
+    pub fn truncate(&mut self, count: usize) {
+        self.filled = self.filled.min(count);
+    }
+
     /// The bytes, to be shared without copying; the buffer goes back to its pool when the last of them is dropped.
     #[must_use]
     pub fn freeze(self) -> Bytes {

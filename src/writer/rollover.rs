@@ -1,39 +1,43 @@
-//! One input into several objects: the next is opened before the one before it is completed, so that a reader finds it.
-//!
-//! ```text
-//! source -> staging -> cutter -> buffer -> outbox of the newest object -> ...
-//!                         |                outbox of the one before    -> complete, in the background
-//!                         +-- a place for a cut: is it time?
-//! ```
-//!
-//! Plain bytes are cut between two parts. Fragmented MP4 is cut where a fragment begins with a key frame, and each object
-//! after the first begins with the stream's header; fields that hold an offset in the whole stream are corrected by as much.
-//! All outboxes share one pool of buffers, so that memory is the same as with one object.
-
-mod object;
-mod outcome;
-mod policy;
-mod roller;
-mod staging;
+//! One input into several objects: the next is opened before the one before it is completed, so that a reader finds it. The
+//! [intake](crate::writer::intake) goes from one to the next; here it is begun, and its end is judged.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::Instrument;
 
-pub use self::outcome::{Complete, RollError, Rolled, Unfinished};
-pub use self::policy::Rollover;
-use self::roller::{Context, Roller};
-use self::staging::Staging;
 use crate::message::fields;
+use crate::protocol::live_read::MAX_PARTS;
 use crate::store::Patient;
 use crate::tool::progress::Progress;
 use crate::writer::abort;
-use crate::writer::at_once::until_the_end;
+use crate::writer::at_once::{settle, until_the_end};
 use crate::writer::cause::Cause;
+use crate::writer::intake::object::left;
+pub use crate::writer::intake::object::{Complete, Unfinished};
+pub use crate::writer::intake::policy::Rollover;
+use crate::writer::intake::{Context, Intake, Policy};
 use crate::writer::plan::Plan;
 use crate::writer::source::Source;
 use crate::writer::upload::warn_without_live_read;
+
+/// How the input ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rolled {
+    /// The objects in order: key, bytes and parts of each. None at all if there was no input.
+    pub objects: Vec<Complete>,
+}
+
+/// What went wrong, object by object.
+#[derive(Debug)]
+pub struct RollError {
+    /// Why reading or uploading stopped before the end of the input, if it did.
+    pub cause: Option<Cause>,
+    /// The objects that are not complete.
+    pub unfinished: Vec<Unfinished>,
+    /// How many objects are complete.
+    pub complete: usize,
+}
 
 /// Copies all of `source` into as many objects as it takes, and completes them.
 ///
@@ -46,7 +50,6 @@ pub async fn write(
     source: &mut Source,
     progress: &Arc<Progress>,
 ) -> Result<Rolled, RollError> {
-    let spool = plan.spool_for(source);
     let fresh = |cause: Cause| RollError { cause: Some(cause), unfinished: Vec::new(), complete: 0 };
     let recording = format!("{:032x}", fastrand::u128(..));
     let span = fields::recording(&plan.key, Some(&recording));
@@ -66,14 +69,55 @@ pub async fn write(
     let look = tokio::spawn(warn_without_live_read(upload.clone()).instrument(upload.span().clone()));
     tokio::spawn(abort::warn_of_others(upload.clone()));
 
-    let context = Context { store, plan, spool, progress, recording };
-    let mut roller = Roller::new(context, rollover, &upload, look);
+    let spool = plan.spool_for(source);
+    let context = Context { store, plan, spool, progress, recording: Some(recording) };
+    progress.opened(upload.key(), upload.id());
+    let policy = Policy::new(rollover, plan.part_size, MAX_PARTS);
+    let mut intake = Intake::new(context, policy, &upload, None, look);
     progress.taking.store(true, Relaxed);
-    let mut staging = Staging::default();
-    let run = roller.run(source, &mut staging).instrument(span.clone());
+    let run = intake.run(source).instrument(span.clone());
     let result = until_the_end(Box::pin(run), &plan.at_once).await;
+    plan.taps.input_ended();
     if let Some(warning) = source.closing_warning() {
         tracing::warn!("{warning}");
     }
-    Box::pin(roller.end(result, staging).instrument(span)).await
+    Box::pin(end(intake, plan, progress, result).instrument(span)).await
+}
+
+/// The input is over: completes what there is, or says what is left open.
+async fn end(
+    mut intake: Intake<'_>,
+    plan: &Plan,
+    progress: &Progress,
+    result: Result<(), Cause>,
+) -> Result<Rolled, RollError> {
+    let mut unfinished = Vec::new();
+    let mut cause = result.err();
+    if cause.is_some() {
+        // The parts in flight may still arrive.
+        settle(&mut intake.object.outbox, &plan.at_once).await;
+        let rest = intake.rest();
+        let outbox = &intake.object.outbox;
+        let kept = plan.keep(outbox, rest, plan.part_size).await;
+        let left = Box::pin(left(plan, progress, outbox.upload(), &outbox.ledger, cause.as_ref())).await;
+        unfinished.push(Unfinished { kept, ..left });
+    } else if intake.is_empty() {
+        cause = until_the_end(Box::pin(intake.abort()), &plan.at_once).await.err();
+    } else {
+        intake.close_last();
+    }
+    let mut objects = Vec::new();
+    while let Some(joined) = intake.closing.join_next().await {
+        match joined {
+            Ok(Ok(complete)) => objects.push(complete),
+            Ok(Err(left)) => unfinished.push(left),
+            Err(error) => cause = cause.or(Some(Cause::Outbox(error.into()))),
+        }
+    }
+    objects.sort_by_key(|complete| complete.number);
+    if cause.is_none() && unfinished.is_empty() {
+        Ok(Rolled { objects })
+    } else {
+        Err(RollError { cause, unfinished, complete: objects.len() })
+    }
 }

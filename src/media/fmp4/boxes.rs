@@ -276,6 +276,18 @@ impl BoxWalker {
         }
     }
 
+    /// Where the header begins of which a part has come.
+    #[must_use]
+    pub fn header_begun(&self) -> Option<u64> {
+        (self.have > 0).then(|| self.header_offset())
+    }
+
+    /// The box whose contents are being kept.
+    #[must_use]
+    pub fn keeping(&self) -> Option<&BoxHead> {
+        if let State::Keep { head, .. } = &self.state { Some(head) } else { None }
+    }
+
     /// Whether the next byte belongs to a header, or to contents to be kept, of which something has come.
     #[must_use]
     pub fn is_gathering(&self) -> bool {

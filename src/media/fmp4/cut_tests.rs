@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::media::fmp4::found::HEADER_MAX;
 use crate::media::fmp4::{bx, words};
 
 const KEY: u32 = 0x0200_0000;
@@ -86,28 +87,59 @@ fn sample() -> (Vec<u8>, Vec<u64>) {
     ])
 }
 
+/// A cutter and the scanner that it goes by.
+struct Pair {
+    scanner: Scanner,
+    cutter: Cutter,
+    reasons: Vec<&'static str>,
+    fields: Vec<u64>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        Self { scanner: Scanner::new(), cutter: Cutter::default(), reasons: Vec::new(), fields: Vec::new() }
+    }
+
+    /// The places for a cut that are known with these next bytes, and the headers that go with them.
+    fn feed(&mut self, slice: &[u8]) -> Vec<(u64, Vec<u8>)> {
+        let mut places = Vec::new();
+        for found in self.scanner.feed(slice) {
+            self.reasons.extend(self.cutter.see(&found));
+            if let Found::Begun(fragment) = found {
+                places.extend(self.cutter.place(&fragment).map(|header| (fragment.first, header.bytes.to_vec())));
+                self.fields.extend(fragment.fields);
+            }
+        }
+        self.decided();
+        places
+    }
+
+    fn decided(&mut self) -> u64 {
+        self.cutter.decided(&self.scanner)
+    }
+}
+
 /// Cuts a stream that comes in these slices at each place that is found, as the writer does.
-fn cut<'a>(slices: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, Cutter) {
-    let (mut cutter, mut pieces, mut held, mut base) = (Cutter::default(), vec![Vec::new()], Vec::new(), 0);
+fn cut<'a>(slices: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, Pair) {
+    let (mut pair, mut pieces, mut held, mut base) = (Pair::new(), vec![Vec::new()], Vec::new(), 0);
     for slice in slices {
-        let found = cutter.feed(slice);
+        let found = pair.feed(slice);
         held.extend_from_slice(slice);
         let place = |offset: u64| usize::try_from(offset - base).unwrap();
         let mut from = 0;
-        for boundary in found {
-            let at = place(boundary.at);
+        for (at, _) in found {
+            let at = place(at);
             pieces.last_mut().unwrap().extend_from_slice(&held[from..at]);
             pieces.push(Vec::new());
             from = at;
-            assert_eq!(boundary.header, cutter.header());
         }
-        let to = place(cutter.decided());
+        let to = place(pair.decided());
         pieces.last_mut().unwrap().extend_from_slice(&held[from..to]);
         held.drain(..to);
         base += to as u64;
     }
     pieces.last_mut().unwrap().extend_from_slice(&held);
-    (pieces, cutter)
+    (pieces, pair)
 }
 
 fn starts(pieces: &[Vec<u8>]) -> Vec<u64> {
@@ -121,10 +153,10 @@ fn starts(pieces: &[Vec<u8>]) -> Vec<u64> {
 #[test]
 fn key_frames_are_found_however_they_are_told_and_at_every_slicing() {
     let (bytes, places) = sample();
-    let (whole, cutter) = cut([&bytes[..]]);
+    let (whole, pair) = cut([&bytes[..]]);
     assert_eq!(starts(&whole), places);
-    assert_eq!(cutter.header(), header(true));
-    assert_eq!(cutter.kind(), StreamKind::Fragmented);
+    assert_eq!(pair.cutter.kind(), StreamKind::Fragmented);
+    assert!(Pair::new().feed(&bytes).iter().all(|(_, with)| *with == header(true)));
     for slice in 1..bytes.len() {
         assert_eq!(cut(bytes.chunks(slice)).0, whole, "slices of {slice}");
     }
@@ -145,17 +177,20 @@ fn without_video_every_fragment_will_do() {
 
 #[test]
 fn a_second_header_takes_the_place_of_the_first() {
-    let (audio, video) = (header(false), header(true));
+    // What lies between its two boxes belongs to it.
+    let (audio, mut video) = (header(false), header(true));
+    let moov = video.windows(4).position(|window| window == b"moov").unwrap() - 4;
+    video.splice(moov..moov, bx(*b"free", &[vec![7; 11]]));
     let first = [moof(&[traf(AUDIO, KEY, Says::Movie)]), mdat(20)].concat();
     let second = [moof(&[traf(VIDEO, KEY, Says::First)]), mdat(20)].concat();
     let (bytes, places) =
         stream(&[(false, audio), (true, first.clone()), (true, first), (false, video.clone()), (true, second)]);
     for slice in 1..bytes.len() {
-        let mut cutter = Cutter::default();
-        let found: Vec<Boundary> = bytes.chunks(slice).flat_map(|slice| cutter.feed(slice)).collect();
-        assert_eq!(found.iter().map(|found| found.at).collect::<Vec<_>>(), places, "slices of {slice}");
-        assert_eq!(found.last().unwrap().header, video);
-        assert_eq!(found[0].header, header(false));
+        let mut pair = Pair::new();
+        let found: Vec<_> = bytes.chunks(slice).flat_map(|slice| pair.feed(slice)).collect();
+        assert_eq!(found.iter().map(|(at, _)| *at).collect::<Vec<_>>(), places, "slices of {slice}");
+        assert_eq!(found.last().unwrap().1, video);
+        assert_eq!(found[0].1, header(false));
     }
 }
 
@@ -173,10 +208,10 @@ fn what_cannot_be_cut_is_plain_and_all_of_it_decided() {
         (true, [bx(*b"ftyp", &[]), bx(*b"moov", &[bx(*b"free", &[vec![0; HEADER_MAX]])])].concat()),
     ] {
         let slices = if bytes.len() > HEADER_MAX { 1_000_000 } else { 5 };
-        let (pieces, mut cutter) = cut(bytes.chunks(slices));
-        assert_eq!(cutter.kind(), StreamKind::Plain);
-        assert_eq!(cutter.decided(), bytes.len() as u64);
-        assert_eq!(cutter.reason().is_some(), told);
+        let (pieces, mut pair) = cut(bytes.chunks(slices));
+        assert_eq!(pair.cutter.kind(), StreamKind::Plain);
+        assert_eq!(pair.decided(), bytes.len() as u64);
+        assert_eq!(pair.reasons.len(), usize::from(told));
         assert_eq!(pieces.concat(), bytes);
     }
 }
@@ -195,15 +230,15 @@ fn places_in_the_whole_stream_are_found_at_every_slicing_and_move_there_and_back
         .collect();
     assert_eq!(at.len(), 2);
     for slice in 1..bytes.len() {
-        let (mut cutter, mut found, mut before) = (Cutter::default(), Vec::new(), 0);
+        let (mut pair, mut found, mut before) = (Pair::new(), Vec::new(), 0);
         for slice in bytes.chunks(slice) {
-            cutter.feed(slice);
-            for field in cutter.fields() {
+            pair.feed(slice);
+            for field in std::mem::take(&mut pair.fields) {
                 assert!(field >= before, "{field} was settled");
                 found.push(field);
             }
-            assert!(cutter.decided() <= cutter.settled());
-            before = cutter.settled();
+            assert!(pair.decided() <= pair.scanner.settled());
+            before = pair.scanner.settled();
         }
         assert_eq!(found, at, "slices of {slice}");
         assert_eq!(before, bytes.len() as u64);
@@ -217,14 +252,16 @@ fn places_in_the_whole_stream_are_found_at_every_slicing_and_move_there_and_back
 
 #[test]
 fn what_is_undecided_is_bounded() {
-    let lead = bx(*b"emsg", &[vec![0; 3 * UNDECIDED_MAX]]);
-    let bytes = [header(true), lead, moof(&[traf(VIDEO, KEY, Says::First)])].concat();
-    let mut cutter = Cutter::default();
-    let mut fed = 0;
-    for slice in bytes.chunks(1000) {
-        cutter.feed(slice);
-        fed += slice.len() as u64;
-        assert!(fed - cutter.decided() <= UNDECIDED_MAX as u64);
+    for (lead, place) in [(UNDECIDED_MAX - (64 << 10), true), (2 * UNDECIDED_MAX, false)] {
+        let lead = bx(*b"emsg", &[vec![0; lead]]);
+        let bytes = [header(true), lead, moof(&[traf(VIDEO, KEY, Says::First)])].concat();
+        let (mut pair, mut fed, mut places) = (Pair::new(), 0, Vec::new());
+        for slice in bytes.chunks(50_000) {
+            places.extend(pair.feed(slice));
+            fed += slice.len() as u64;
+            assert!(fed - pair.decided() <= UNDECIDED_MAX as u64);
+        }
+        assert_eq!(places.len(), usize::from(place));
     }
 }
 
@@ -250,8 +287,8 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
-        let (pieces, cutter) = cut(bytes.chunks(slice));
+        let (pieces, mut pair) = cut(bytes.chunks(slice));
         prop_assert_eq!(pieces.concat(), bytes.clone());
-        prop_assert!(cutter.decided() <= bytes.len() as u64);
+        prop_assert!(pair.decided() <= bytes.len() as u64);
     }
 }

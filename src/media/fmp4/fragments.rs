@@ -1,4 +1,5 @@
-//! The header and the fragments of a fragmented MP4, one after another, as its bytes come in.
+//! The header and the fragments of a fragmented MP4, one after another, as its bytes come in: the one scan from which all
+//! who look at a stream learn what is in it.
 //!
 //! A fragment is a `moof` with the `mdat` after it, and the boxes before it that belong to it (`styp`, `sidx`, `prft`,
 //! `emsg`). It is told of twice: as soon as its `moof` is whole, which is when its times are known, and when its last byte
@@ -10,132 +11,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::boxes::{BoxHead, BoxWalker, Event, FourCc, OffReason, WHOLE_MAX, Wish};
-use super::cut::HEADER_MAX;
+use super::boxes::{BoxHead, BoxWalker, Event, FourCc, WHOLE_MAX, Wish};
 use super::fields::{byte, long, word};
-use super::moof::{Base, Moof, Run};
+use super::found::{Found, Fragment, HEADER_MAX, Header, NotFragments, WallClock};
+use super::inspect::{Finding, Inspector, OBS_PLACEHOLDER};
+use super::moof::Moof;
 use super::movie::Movie;
-
-/// What the stream begins with, and what that says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
-    /// The bytes from `ftyp` to the end of `moov`.
-    pub bytes: Bytes,
-    /// What they say.
-    pub movie: Arc<Movie>,
-    /// Where the header ends, in bytes from the start of the stream.
-    pub end: u64,
-}
-
-/// The time of day at a place in the stream (`prft`, 8.16.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WallClock {
-    /// The track whose time is meant.
-    pub track: u32,
-    /// Seconds since 1900-01-01T00:00:00Z, times 2^32.
-    pub ntp: u64,
-    /// Decode time in ticks of the track.
-    pub media_time: u64,
-}
-
-impl WallClock {
-    /// Nanoseconds since 1970-01-01T00:00:00Z.
-    #[must_use]
-    pub fn unix_nanos(&self) -> i64 {
-        const UNIX_IN_NTP: i64 = 2_208_988_800;
-        let seconds = i64::try_from(self.ntp >> 32).unwrap_or(0) - UNIX_IN_NTP;
-        let fraction = (u128::from(self.ntp & 0xffff_ffff) * 1_000_000_000) >> 32;
-        seconds.saturating_mul(1_000_000_000).saturating_add(i64::try_from(fraction).unwrap_or(0))
-    }
-}
-
-/// One fragment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fragment {
-    /// Where it begins, in bytes from the start of the stream: at its first `styp`, `sidx`, `prft` or `emsg`, else its
-    /// `moof`.
-    pub first: u64,
-    /// Where its `moof` begins.
-    pub moof: u64,
-    /// Where its `moof` ends.
-    pub moof_end: u64,
-    /// Where it ends, once that is known.
-    pub end: Option<u64>,
-    /// Where the data of its samples end as its `moof` tells it, if that makes sense; known before `end` is.
-    pub data_end: Option<u64>,
-    /// The `mfhd` sequence number.
-    pub sequence: u32,
-    /// What there is of each track, in the order of the `moof`.
-    pub runs: Vec<Run>,
-    /// Whether it has samples of the [main track](Movie::main), the first of which is a sync sample.
-    pub key: bool,
-    /// What the places of its samples are counted from.
-    pub base: Base,
-    /// Whether it tells its decode times (`tfdt`); else they go on from the fragment before, if that is known.
-    pub timed: bool,
-    /// The time of day, where a `prft` tells it.
-    pub wall: Option<WallClock>,
-}
-
-impl Fragment {
-    /// What there is of one track.
-    #[must_use]
-    pub fn run(&self, track: u32) -> Option<&Run> {
-        self.runs.iter().find(|run| run.track == track)
-    }
-}
-
-/// What comes out of a stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// The header, as soon as it is whole. A later one takes the place of the one before.
-    Header(Arc<Header>),
-    /// A fragment whose `moof` is whole; its `end` is not known yet.
-    Begun(Fragment),
-    /// The fragment begun last is whole, and its `end` known.
-    Ended(Fragment),
-    /// Nothing follows.
-    Off(NotFragments),
-}
-
-/// Why no fragments are found in a stream, or no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotFragments {
-    /// It is something else, or broken.
-    #[error("{0}")]
-    Boxes(OffReason),
-    /// Media data or fragments come before the header, or the header does not announce fragments.
-    #[error("it is an MP4, but not a fragmented one")]
-    NotFragmented,
-    /// The header describes no track that can be understood.
-    #[error("its header has no track")]
-    NoTrack,
-    /// The first samples are in the `moov`.
-    #[error(
-        "its moov has samples of its own, so that no part of it plays without them; with ffmpeg, add empty_moov to -movflags"
-    )]
-    SamplesInMoov,
-    /// The header is too long to be kept.
-    #[error("its header is longer than {HEADER_MAX} bytes")]
-    HeaderTooLong,
-    /// A `moof` is too long to be kept.
-    #[error("one of its fragments has an index longer than {WHOLE_MAX} bytes")]
-    MoofTooLong,
-    /// A `moof` is broken.
-    #[error("the index of one of its fragments (moof) is broken")]
-    BadMoof,
-}
 
 /// Finds the header and the fragments in a stream that is fed to it slice by slice; see the [module](self).
 #[derive(Debug)]
 pub struct Scanner {
     walker: BoxWalker,
     off: bool,
-    /// The bytes of the first header so far; `None` once it is whole.
-    collecting: Option<Vec<u8>>,
-    /// The newest `ftyp`, for a later header.
-    ftyp: Bytes,
+    inspector: Option<Inspector>,
+    /// What the stream is, until it has been told.
+    finding: Option<Finding>,
+    /// The header that is coming; `None` once it is whole.
+    collecting: Option<Collect>,
     movie: Option<Arc<Movie>>,
+    /// A fragment has come since the header.
+    fragments: bool,
     /// Decode times of the tracks' next samples.
     next: Vec<(u32, u64)>,
     /// Where the boxes begin that belong to the fragment to come.
@@ -143,6 +38,38 @@ pub struct Scanner {
     wall: Option<WallClock>,
     /// The fragment begun last, until it has ended.
     pending: Option<Pending>,
+}
+
+/// A header that is coming.
+#[derive(Debug, Default)]
+struct Collect {
+    bytes: Vec<u8>,
+    /// Where it begins.
+    first: u64,
+    /// Where its next byte is.
+    next: u64,
+}
+
+impl Collect {
+    /// Begins with a box of which the header has come.
+    fn at(head: &BoxHead) -> Self {
+        let short = if head.header_len > 8 { 1 } else { head.size.unwrap_or(0) };
+        let mut bytes = u32::try_from(short).unwrap_or(1).to_be_bytes().to_vec();
+        bytes.extend_from_slice(&head.kind.0);
+        if head.header_len > 8 {
+            bytes.extend_from_slice(&head.size.unwrap_or(0).to_be_bytes());
+        }
+        Self { next: head.offset + bytes.len() as u64, first: head.offset, bytes }
+    }
+
+    /// Takes what of `data`, which begins at `from`, lies before `end`.
+    fn take(&mut self, from: u64, data: &[u8], end: u64) {
+        let place = |offset: u64| usize::try_from(offset.saturating_sub(from)).unwrap_or(usize::MAX).min(data.len());
+        if let Some(news) = data.get(place(self.next)..place(end)) {
+            self.bytes.extend_from_slice(news);
+            self.next += news.len() as u64;
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -161,8 +88,9 @@ impl Default for Scanner {
 
 fn wish(head: &BoxHead) -> Wish {
     match &head.kind.0 {
-        b"ftyp" | b"moov" | b"moof" => Wish::Whole,
+        b"moov" | b"moof" => Wish::Whole,
         b"prft" => Wish::Keep(32),
+        b"free" | b"wide" if head.size == Some(OBS_PLACEHOLDER) => Wish::Keep(16),
         _ => Wish::Skip,
     }
 }
@@ -174,9 +102,11 @@ impl Scanner {
         Self {
             walker: BoxWalker::new(wish),
             off: false,
-            collecting: Some(Vec::new()),
-            ftyp: Bytes::new(),
+            inspector: None,
+            finding: None,
+            collecting: Some(Collect::default()),
             movie: None,
+            fragments: false,
             next: Vec::new(),
             lead: None,
             wall: None,
@@ -184,10 +114,17 @@ impl Scanner {
         }
     }
 
+    /// At the start of a stream of which it also tells [what it is](Self::finding).
+    #[must_use]
+    pub fn inspecting() -> Self {
+        Self { inspector: Some(Inspector::default()), ..Self::new() }
+    }
+
     /// In the middle of a stream whose header says `movie`, where a box of the top level begins at byte `at`.
     #[must_use]
     pub fn starting_at(movie: Arc<Movie>, at: u64) -> Self {
-        Self { walker: BoxWalker::starting_at(wish, at), collecting: None, movie: Some(movie), ..Self::new() }
+        let walker = BoxWalker::starting_at(wish, at);
+        Self { walker, collecting: None, movie: Some(movie), fragments: true, ..Self::new() }
     }
 
     /// Where the next byte to be fed is, in bytes from the start of the stream.
@@ -206,6 +143,28 @@ impl Scanner {
     #[must_use]
     pub fn is_off(&self) -> bool {
         self.off
+    }
+
+    /// What the stream turned out to be; told once, and only by one that is [inspecting](Self::inspecting).
+    pub fn finding(&mut self) -> Option<Finding> {
+        self.finding.take()
+    }
+
+    /// Up to where all beginnings of fragments have been found.
+    #[must_use]
+    pub fn decided(&self) -> u64 {
+        if self.off {
+            return self.offset();
+        }
+        let moof = || self.walker.keeping().filter(|head| head.kind == FourCc::MOOF).map(|head| head.offset);
+        self.lead.or_else(moof).or_else(|| self.walker.header_begun()).unwrap_or(self.offset())
+    }
+
+    /// Up to where all [`fields`](Fragment::fields) have been found.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        let moof = self.walker.keeping().filter(|head| !self.off && head.kind == FourCc::MOOF);
+        moof.map_or(self.offset(), |head| head.offset + u64::from(head.header_len))
     }
 
     /// Where the media data end that the next byte belongs to, if it does: nothing is found before that.
@@ -227,6 +186,9 @@ impl Scanner {
         let from = self.walker.offset();
         let mut walker = std::mem::take(&mut self.walker);
         for event in walker.feed(data) {
+            if let Some(finding) = self.inspector.as_mut().and_then(|inspector| inspector.add(&event)) {
+                (self.inspector, self.finding) = (None, Some(finding));
+            }
             if !self.off {
                 self.take(event, from, data, &mut found);
             }
@@ -240,15 +202,15 @@ impl Scanner {
             return found;
         }
         if let Some(collecting) = &mut self.collecting {
-            collecting.extend_from_slice(data);
+            collecting.take(from, data, u64::MAX);
         }
         self.end_if_whole(&mut found);
         found
     }
 
-    /// Whether there is no header yet, so far into the stream.
+    /// Whether the header that is coming is not whole by `offset`, and too long.
     fn header_is_too_long(&self, offset: u64) -> bool {
-        self.collecting.is_some() && offset > HEADER_MAX as u64
+        self.collecting.as_ref().is_some_and(|collecting| offset.saturating_sub(collecting.first) > HEADER_MAX as u64)
     }
 
     fn turn_off(&mut self, reason: NotFragments, found: &mut Vec<Found>) {
@@ -261,8 +223,7 @@ impl Scanner {
         match event {
             Event::Start(head) => self.start(&head, found),
             Event::Kept(head, bytes) => match &head.kind.0 {
-                b"ftyp" => self.ftyp = bytes,
-                b"moov" => self.take_moov(&head, &bytes, from, data, found),
+                b"moov" => self.take_moov(&head, from, data, found),
                 b"moof" => self.take_moof(&head, &bytes, found),
                 b"prft" => self.wall = wall_clock(&bytes),
                 _ => {}
@@ -282,10 +243,17 @@ impl Scanner {
         if self.header_is_too_long(head.offset) {
             return self.turn_off(NotFragments::HeaderTooLong, found);
         }
+        if matches!(&head.kind.0, b"ftyp" | b"moov") && self.collecting.is_none() {
+            self.collecting = Some(Collect::at(head));
+        }
         match &head.kind.0 {
             b"mdat" => {
                 if self.movie.is_none() {
                     return self.turn_off(NotFragments::NotFragmented, found);
+                }
+                self.collecting = None;
+                if !self.fragments {
+                    found.push(Found::Bare);
                 }
                 if let Some(pending) = &mut self.pending {
                     pending.has_data = true;
@@ -303,6 +271,8 @@ impl Scanner {
                 if self.movie.is_none() {
                     return self.turn_off(NotFragments::NotFragmented, found);
                 }
+                // An `ftyp` without a `moov` before this fragment is no header.
+                (self.collecting, self.fragments) = (None, true);
                 if head.content_len().is_none_or(|len| len > WHOLE_MAX as u64) {
                     self.turn_off(NotFragments::MoofTooLong, found);
                 }
@@ -322,17 +292,12 @@ impl Scanner {
         (self.lead, self.wall) = (None, None);
     }
 
-    fn take_moov(&mut self, head: &BoxHead, body: &Bytes, from: u64, data: &[u8], found: &mut Vec<Found>) {
+    fn take_moov(&mut self, head: &BoxHead, from: u64, data: &[u8], found: &mut Vec<Found>) {
         let end = head.end().unwrap_or(u64::MAX);
-        let bytes = match self.collecting.take() {
-            Some(mut collected) => {
-                let here = usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX);
-                collected.extend_from_slice(data.get(..here).unwrap_or(data));
-                collected
-            }
-            // A later header, without what may be between its two boxes.
-            None => [boxed(*b"ftyp", &self.ftyp), boxed(*b"moov", body)].concat(),
-        };
+        // It is always there: the start of this `moov` has begun one where there was none.
+        let mut header = self.collecting.take().unwrap_or_default();
+        header.take(from, data, end);
+        let bytes = header.bytes;
         if bytes.len() > HEADER_MAX {
             return self.turn_off(NotFragments::HeaderTooLong, found);
         }
@@ -346,7 +311,7 @@ impl Scanner {
             return self.turn_off(NotFragments::SamplesInMoov, found);
         }
         let movie = Arc::new(movie);
-        self.movie = Some(movie.clone());
+        (self.movie, self.fragments) = (Some(movie.clone()), false);
         // Where the stream does not tell its times, it begins at zero.
         self.next = movie.tracks.iter().map(|track| (track.id, 0)).collect();
         found.push(Found::Header(Arc::new(Header { bytes: Bytes::from(bytes), movie, end })));
@@ -378,6 +343,7 @@ impl Scanner {
             base: moof.base,
             timed: moof.timed,
             wall: self.wall.take(),
+            fields: moof.fields,
         };
         found.push(Found::Begun(fragment.clone()));
         self.pending = Some(Pending { fragment, so_far: end, has_data: false });
@@ -404,12 +370,6 @@ impl Scanner {
             found.push(Found::Ended(fragment));
         }
     }
-}
-
-/// A box out of its contents, which are at most a few MiB.
-fn boxed(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
-    let size = u32::try_from(body.len().saturating_add(8)).unwrap_or(0);
-    [&size.to_be_bytes()[..], &kind, body].concat()
 }
 
 fn wall_clock(prft: &[u8]) -> Option<WallClock> {

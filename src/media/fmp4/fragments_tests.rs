@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::media::fmp4::boxes::OffReason;
+use crate::media::fmp4::moof::Base;
 use crate::media::fmp4::movie::TrackKind;
 use crate::media::fmp4::{bx, words};
 

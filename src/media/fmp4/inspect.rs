@@ -24,13 +24,12 @@
 //! in the `moov` in the end or, with `first-moov-then-finalise`, voids it. The other way round, an OBS hybrid
 //! recording with the muxer option `skip_soft_remux` stays as it is, but begins like any other hybrid one.
 
-use super::boxes::{BoxHead, BoxWalker, Event, FourCc, OffReason, Wish};
-
-/// `tf_flags` bit of a `tfhd`: offsets count from the `moof` around it (ISO/IEC 14496-12, 8.8.7.1).
-const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
+use super::boxes::{BoxHead, Event, FourCc, OffReason};
+use super::fields::{find, word};
+use super::moof::DEFAULT_BASE_IS_MOOF;
 
 /// Length in bytes of OBS Studio's placeholder, which has the size of a long box header.
-const OBS_PLACEHOLDER: u64 = 16;
+pub(super) const OBS_PLACEHOLDER: u64 = 16;
 /// Length in bytes of ffmpeg's placeholder, which becomes a long header with the short one after it.
 const FFMPEG_PLACEHOLDER: u64 = 8;
 
@@ -93,20 +92,10 @@ impl Finding {
     }
 }
 
-/// Looks at a stream from its start, until it knows what it is.
-///
-/// A fragmented stream is known at its first fragment, the others before that. Until then this costs next to
-/// nothing per byte and holds less than a kilobyte; after that, nothing.
-#[derive(Debug)]
-pub struct Inspector {
-    /// `None` once there was a finding.
-    walker: Option<BoxWalker>,
-    seen: Seen,
-}
-
-/// What the boxes so far amount to.
+/// Tells what a stream is from the boxes that its [scanner](super::Scanner) passes, until it knows. A fragmented stream is
+/// known at its first fragment, the others before that.
 #[derive(Debug, Default)]
-struct Seen {
+pub(super) struct Inspector {
     /// The last box, or the first one and a `ftyp` after it, was a placeholder for an `mdat` header.
     placeholder: bool,
     /// There was a top-level `ftyp`.
@@ -121,70 +110,32 @@ struct Seen {
     moof: bool,
 }
 
-impl Default for Inspector {
-    fn default() -> Self {
-        Self { walker: Some(BoxWalker::new(wish)), seen: Seen::default() }
-    }
-}
-
 impl Inspector {
-    /// An inspector at the start of a stream.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Takes the next bytes of the stream. Gives what the stream is once that is known, and nothing from
-    /// then on.
-    pub fn feed(&mut self, data: &[u8]) -> Option<Finding> {
-        let Self { walker, seen } = self;
-        let found = walker.as_mut()?.feed(data).find_map(|event| seen.add(&event))?;
-        *walker = None;
-        Some(found)
-    }
-
-    /// Whether the finding has been given, so that nothing more is to come.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.walker.is_none()
-    }
-}
-
-/// What to look into: the parts of `moov` and `moof` for [`Seen`], and what is in OBS Studio's placeholder.
-fn wish(head: &BoxHead) -> Wish {
-    match (head.depth, head.kind) {
-        (0, FourCc::MOOV | FourCc::MOOF) | (1, FourCc::TRAF) => Wish::Enter,
-        (0, FourCc::FREE | FourCc::WIDE) if head.size == Some(OBS_PLACEHOLDER) => Wish::Keep(16),
-        (2, FourCc::TFHD) => Wish::Keep(4),
-        _ => Wish::Skip,
-    }
-}
-
-impl Seen {
     /// Takes note of one event; gives the finding once there is enough.
-    fn add(&mut self, event: &Event) -> Option<Finding> {
+    pub(super) fn add(&mut self, event: &Event) -> Option<Finding> {
         match event {
             Event::Start(head) if head.depth == 0 => self.add_top(head),
-            // Only `moov` and `moof` are entered, and an `mvex` in a `moof` would mean nothing.
-            Event::Start(head) if head.depth == 1 && head.kind == FourCc::MVEX && !self.moof => {
-                self.mvex = true;
-                self.placeholder.then_some(Finding::Hybrid)
-            }
-            Event::Kept(head, bytes) if head.kind == FourCc::TFHD && self.moof => {
-                let &[_version, f0, f1, f2] = bytes.first_chunk()?;
-                let flags = u32::from_be_bytes([0, f0, f1, f2]);
-                Some(Finding::Fragmented { default_base_is_moof: flags & DEFAULT_BASE_IS_MOOF != 0 })
-            }
-            Event::Kept(head, bytes) if head.depth == 0 => {
-                self.placeholder = bytes.iter().all(|&b| b == 0);
-                None
-            }
+            Event::Kept(head, bytes) => match head.kind {
+                FourCc::MOOV => {
+                    self.mvex |= find(bytes, FourCc::MVEX.0).is_some();
+                    (self.mvex && self.placeholder).then_some(Finding::Hybrid)
+                }
+                FourCc::MOOF => {
+                    let flags = find(bytes, FourCc::TRAF.0).and_then(|traf| word(find(traf, FourCc::TFHD.0)?, 0))?;
+                    Some(Finding::Fragmented { default_base_is_moof: flags & DEFAULT_BASE_IS_MOOF != 0 })
+                }
+                FourCc::FREE | FourCc::WIDE => {
+                    self.placeholder = bytes.iter().all(|&b| b == 0);
+                    None
+                }
+                _ => None,
+            },
             Event::Off { reason: OffReason::Zeros, .. } if self.ftyp && !self.moov => {
                 // ffmpeg's `-moov_size` leaves a hole for the index.
                 Some(Finding::Progressive { index_first: false, unfinished: true })
             }
             Event::Off { reason, .. } => Some(Finding::NotMp4(*reason)),
-            Event::Start(_) | Event::Kept(..) => None,
+            Event::Start(_) => None,
         }
     }
 
@@ -220,7 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::media::fmp4::bx;
+    use crate::media::fmp4::{Scanner, bx};
 
     fn raw(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
         bx(kind, &[body.to_vec()])
@@ -318,10 +269,12 @@ mod tests {
     }
 
     fn inspect<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<Finding> {
-        let mut inspector = Inspector::new();
-        let found: Vec<_> = parts.into_iter().filter_map(|part| inspector.feed(part)).collect();
-        assert_eq!(inspector.is_done(), !found.is_empty());
-        found
+        let mut scanner = Scanner::inspecting();
+        let feed = |part: &[u8]| {
+            scanner.feed(part);
+            scanner.finding()
+        };
+        parts.into_iter().filter_map(feed).collect()
     }
 
     #[test]
@@ -348,9 +301,8 @@ mod tests {
     #[test]
     fn nothing_is_said_too_early() {
         let data = [ftyp(), moov(true), mdat(), moof(RELATIVE)].concat();
-        let tfhd = data.windows(4).position(|w| w == b"tfhd").unwrap();
-        assert_eq!(inspect([&data[..tfhd + 7]]), []);
-        assert_eq!(inspect([&data[..tfhd + 8]]), [GOOD]);
+        assert_eq!(inspect([&data[..data.len() - 1]]), []);
+        assert_eq!(inspect([&data[..]]), [GOOD]);
         assert_eq!(inspect([&b""[..], b"\0\0\0\x20fty"]), []);
     }
 

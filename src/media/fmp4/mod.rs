@@ -1,10 +1,10 @@
 //! What can be told about an MP4 (ISO base media) stream from its bytes alone.
 //!
-//! Pure code without I/O: [`boxes`] walks the boxes of a stream as it comes in, in slices cut anywhere, and
-//! [`inspect`] uses that to tell, from the first few boxes, whether the stream is one that can be followed
-//! while it grows, and [`cut`] to tell where a fragmented stream can be cut. [`movie`] reads the header of a stream, and
-//! [`fragments`] finds its fragments and their times ([`moof`]), which [`mover`] brings to another place and time.
-//! [`review`] says which fragments will disappoint.
+//! Pure code without I/O: [`boxes`] walks the boxes of a stream as it comes in, in slices cut anywhere. On it stands one
+//! scan, [`fragments`]: it finds the header ([`movie`]) and the fragments with their times ([`moof`]). What is [`found`] feeds
+//! all who look: [`inspect`] tells from the first few boxes whether the stream is one that can be followed while it grows,
+//! [`review`] which fragments will disappoint, [`cut`] where it can be cut. [`mover`] brings fragments to another place and
+//! time, [`stitch`] makes one stream of pieces again.
 //!
 //! Box layouts are those of ISO/IEC 14496-12 (ISO base media file format); section numbers in this module
 //! family are of its 2015 edition.
@@ -13,6 +13,7 @@ pub mod boxes;
 mod codec;
 pub mod cut;
 mod fields;
+pub mod found;
 pub mod fragments;
 pub mod inspect;
 pub mod moof;
@@ -22,16 +23,17 @@ pub mod review;
 pub mod stitch;
 
 pub use boxes::{BoxHead, BoxWalker, Event, Events, FourCc, OffReason, Wish};
-pub use cut::{Boundary, Cutter};
-pub use fragments::{Found, Fragment, Header, NotFragments, Scanner, WallClock};
-pub use inspect::{Finding, Inspector};
+pub use cut::Cutter;
+pub use found::{Found, Fragment, Header, NotFragments, WallClock};
+pub use fragments::Scanner;
+pub use inspect::Finding;
 pub use moof::{Base, Run};
 pub use mover::Mover;
 pub use movie::{Movie, Track, TrackKind};
 
 /// A box out of its parts, for tests.
 #[cfg(test)]
-fn bx(kind: [u8; 4], parts: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn bx(kind: [u8; 4], parts: &[Vec<u8>]) -> Vec<u8> {
     let body = parts.concat();
     let size = u32::try_from(body.len() + 8).expect("a small box");
     [&size.to_be_bytes()[..], &kind, &body].concat()

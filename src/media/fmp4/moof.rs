@@ -7,11 +7,13 @@ use super::movie::Movie;
 /// `tfhd` flags: base-data-offset, sample-description-index, default duration, size and flags are present; offsets count
 /// from the `moof` (8.8.7.1).
 pub(super) const BASE_DATA_OFFSET: u32 = 0x01;
+/// Where the base-data-offset is in a `tfhd`.
+const BASE_AT: usize = 8;
 const SAMPLE_DESCRIPTION: u32 = 0x02;
 const DEFAULT_DURATION: u32 = 0x08;
 const DEFAULT_SIZE: u32 = 0x10;
 const DEFAULT_FLAGS: u32 = 0x20;
-const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
+pub(super) const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
 
 /// `trun` flags: data-offset, first-sample-flags, and per sample duration, size, flags and composition offset (8.8.8.1).
 const DATA_OFFSET: u32 = 0x001;
@@ -96,6 +98,8 @@ pub(super) struct Moof {
     pub(super) data_end: Option<u64>,
     /// Whether all tracks tell their decode times.
     pub(super) timed: bool,
+    /// Where it tells places in the whole stream, each in eight bytes.
+    pub(super) fields: Vec<u64>,
 }
 
 /// Tracks' parts of one fragment past this many are not looked at.
@@ -115,15 +119,19 @@ impl Moof {
             return None;
         }
         let sequence = word(find(body, *b"mfhd")?, 4)?;
-        let mut moof = Self { runs: Vec::new(), base: Base::Moof, sequence, data_end: None, timed: true };
+        let mut moof =
+            Self { runs: Vec::new(), base: Base::Moof, sequence, data_end: None, timed: true, fields: Vec::new() };
+        let contents = end.saturating_sub(body.len() as u64);
         // The end of the data of the track before.
         let mut data = offset;
         let mut sound = true;
         for traf in Boxes::new(body).filter(|inner| inner.kind == FourCc::TRAF).take(TRAFS_MAX) {
-            let tfhd = Tfhd::parse(find(traf.body, *b"tfhd")?)?;
+            let head = Boxes::new(traf.body).find(|inner| inner.kind == FourCc::TFHD)?;
+            let tfhd = Tfhd::parse(head.body)?;
             match tfhd.base {
                 Some(base) => {
                     moof.base = Base::Stream;
+                    moof.fields.push(contents + (traf.at + head.at + BASE_AT) as u64);
                     data = base;
                 }
                 None if tfhd.moof_based => data = offset,
@@ -162,7 +170,7 @@ impl Tfhd {
         let mut at = 8;
         let base = if has(BASE_DATA_OFFSET) {
             at += 8;
-            Some(long(body, 8)?)
+            Some(long(body, BASE_AT)?)
         } else {
             None
         };

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::fragments::{Found, Fragment, Scanner};
+use super::found::{Found, Fragment};
 use super::movie::{Movie, TrackKind};
 
 /// Fragments of the main track that are looked at.
@@ -28,8 +28,6 @@ pub enum Remark {
 /// Looks at the first fragments of a stream.
 #[derive(Debug)]
 pub struct Reviewer {
-    /// `None` once there is nothing more to look for.
-    scanner: Option<Scanner>,
     part_size: u64,
     movie: Option<Arc<Movie>>,
     fragments: u32,
@@ -43,40 +41,30 @@ impl Reviewer {
     /// For a stream that goes into parts of this size in bytes.
     #[must_use]
     pub fn new(part_size: u64) -> Self {
-        Self {
-            scanner: Some(Scanner::new()),
-            part_size,
-            movie: None,
-            fragments: 0,
-            late_keys: 0,
-            said_large: false,
-            said_keys: false,
-        }
+        Self { part_size, movie: None, fragments: 0, late_keys: 0, said_large: false, said_keys: false }
     }
 
-    /// Takes the next bytes of the stream; gives what there is to say now.
-    pub fn feed(&mut self, data: &[u8]) -> Vec<Remark> {
-        let Some(scanner) = &mut self.scanner else { return Vec::new() };
-        let found = scanner.feed(data);
-        let done = scanner.is_off() || scanner.offset() > BYTES;
+    /// Looks at what was found in the stream; gives what there is to say now.
+    pub fn see(&mut self, found: &Found) -> Vec<Remark> {
         let mut remarks = Vec::new();
-        for found in found {
-            match found {
-                Found::Header(header) => {
-                    let alone = |kind| header.movie.tracks.iter().all(|track| track.kind == kind);
-                    if alone(TrackKind::Audio) {
-                        remarks.push(Remark::SoundAlone);
-                    }
-                    self.movie = Some(header.movie.clone());
+        match found {
+            Found::Header(header) => {
+                let alone = |kind| header.movie.tracks.iter().all(|track| track.kind == kind);
+                if alone(TrackKind::Audio) {
+                    remarks.push(Remark::SoundAlone);
                 }
-                Found::Begun(fragment) => self.review(&fragment, &mut remarks),
-                Found::Ended(_) | Found::Off(_) => {}
+                self.movie = Some(header.movie.clone());
             }
-        }
-        if done || self.fragments >= FRAGMENTS {
-            self.scanner = None;
+            Found::Begun(fragment) => self.review(fragment, &mut remarks),
+            Found::Ended(_) | Found::Bare | Found::Off(_) => {}
         }
         remarks
+    }
+
+    /// Whether there is nothing more to look for, so many bytes into the stream.
+    #[must_use]
+    pub fn is_done(&self, offset: u64) -> bool {
+        self.fragments >= FRAGMENTS || offset > BYTES
     }
 
     fn review(&mut self, fragment: &Fragment, remarks: &mut Vec<Remark>) {
@@ -118,15 +106,3 @@ impl Reviewer {
 /// What helps sound alone.
 pub const SOUND: &str = "ffmpeg's frag_keyframe goes by pictures alone, and without one it writes a single fragment at the very end; \
      use -movflags +empty_moov+default_base_moof -frag_duration 1000000 (microseconds) for sound alone";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_no_mp4_is_given_up_at_once() {
-        let mut reviewer = Reviewer::new(5_000_000);
-        assert_eq!(reviewer.feed(b"any text at all, and more of it"), []);
-        assert!(reviewer.scanner.is_none());
-    }
-}

@@ -2,14 +2,20 @@
 
 use bytes::Bytes;
 
-use super::cut::{Cutter, shift};
+use super::cut::shift;
+use super::found::Found;
+use super::fragments::Scanner;
 
 /// Makes one stream of what the objects hold: leaves out the header with which an object repeats what came before, and
 /// puts places in the whole stream back to what they were.
 #[derive(Debug, Default)]
 pub struct Stitch {
     /// Follows the output, for its header.
-    cutter: Cutter,
+    scanner: Scanner,
+    /// The newest header of the output.
+    newest: Bytes,
+    /// Whether it is not cut at fragments any more.
+    uncut: bool,
     /// What the object may begin with, and how much of it has come.
     header: Bytes,
     matched: usize,
@@ -52,11 +58,19 @@ impl Stitch {
         if bytes.is_empty() {
             return bytes;
         }
-        self.cutter.feed(&bytes);
-        let fields = self.cutter.fields();
+        let mut fields = Vec::new();
+        for found in self.scanner.feed(&bytes) {
+            match found {
+                Found::Header(header) => self.newest = header.bytes.clone(),
+                Found::Begun(fragment) if !self.uncut => fields.extend(fragment.fields),
+                // From here on it was cut between two parts, and nothing was put to another place.
+                Found::Bare => self.uncut = true,
+                Found::Begun(_) | Found::Ended(_) | Found::Off(_) => {}
+            }
+        }
         let begin = self.given;
         let all = (self.held.len() + bytes.len()) as u64;
-        let ready = self.cutter.settled().saturating_sub(begin).min(all);
+        let ready = self.scanner.settled().saturating_sub(begin).min(all);
         self.given += ready;
         let len = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         if self.held.is_empty() && ready == all && (fields.is_empty() || self.shift == 0) {
@@ -79,7 +93,7 @@ impl Stitch {
         let held = std::mem::take(&mut self.held);
         self.given += held.len() as u64;
         rest.extend_from_slice(&held);
-        self.header = self.cutter.header();
+        self.header = self.newest.clone();
         self.matched = 0;
         self.matching = !self.header.is_empty();
         self.shift = 0;

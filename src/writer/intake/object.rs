@@ -5,45 +5,45 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::outcome::{Complete, Unfinished};
 use crate::object::live::Upload;
 use crate::object::tap::End;
 use crate::protocol::part::PartNumber;
 use crate::tool::progress::Progress;
 use crate::writer::at_once::{settle, unless_at_once, until_the_end};
 use crate::writer::cause::Cause;
-use crate::writer::completion::{self, complete};
-use crate::writer::kept::Rest;
+use crate::writer::completion::{self, Fate, complete};
+use crate::writer::kept::{Kept, Rest};
 use crate::writer::ledger::Ledger;
 use crate::writer::outbox::Outbox;
 use crate::writer::plan::Plan;
 
 /// The object that is being written.
-pub(super) struct OpenObject {
-    pub(super) number: u32,
-    pub(super) outbox: Outbox,
-    pub(super) due: Option<PartNumber>,
+#[derive(Debug)]
+pub(crate) struct OpenObject {
+    pub(crate) number: u32,
+    pub(crate) outbox: Outbox,
+    pub(crate) due: Option<PartNumber>,
     /// Bytes of it, those in the buffer included.
-    pub(super) size: u64,
+    pub(crate) size: u64,
     /// When its first byte came.
-    pub(super) began: Option<Instant>,
+    pub(crate) began: Option<Instant>,
     /// Whether it has a fragment already, so that it may be cut before the next.
-    pub(super) begun: bool,
+    pub(crate) begun: bool,
     /// Offset in the whole stream minus offset in this object, for the bytes being written.
-    pub(super) shift: i64,
+    pub(crate) shift: i64,
 }
 
 impl OpenObject {
-    pub(super) fn new(number: u32, outbox: Outbox) -> Self {
+    pub(crate) fn new(number: u32, outbox: Outbox) -> Self {
         Self { number, outbox, due: Some(PartNumber::FIRST), size: 0, began: None, begun: false, shift: 0 }
     }
 
-    pub(super) fn age(&self) -> Duration {
+    pub(crate) fn age(&self) -> Duration {
         self.began.map_or(Duration::ZERO, |began| began.elapsed())
     }
 
     /// Waits for its parts and completes it.
-    pub(super) async fn close(self, plan: Plan, progress: Arc<Progress>) -> Result<Complete, Unfinished> {
+    pub(crate) async fn close(self, plan: Plan, progress: Arc<Progress>) -> Result<Complete, Unfinished> {
         let Self { number, mut outbox, due, .. } = self;
         let upload = outbox.upload().clone();
         let completed = Box::pin(complete(&plan, &mut outbox));
@@ -68,8 +68,39 @@ impl OpenObject {
     }
 }
 
+/// An object that is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complete {
+    pub(crate) number: u32,
+    /// Its key.
+    pub key: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its parts.
+    pub parts: usize,
+}
+
+/// An object that could not be completed; its upload is left open, unless it is over.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// Its name in messages.
+    pub object: String,
+    /// Its key.
+    pub key: String,
+    /// Its upload id.
+    pub upload_id: String,
+    /// The bytes that the store holds of it.
+    pub bytes: u64,
+    /// Why, unless that is the cause of all [`RollError`](crate::writer::rollover::RollError).
+    pub cause: Option<Cause>,
+    /// What became of the bytes of it that were taken and not stored, where there are any.
+    pub kept: Option<Kept>,
+    /// What became of it, where somebody else has ended it.
+    pub over: Option<Fate>,
+}
+
 /// What is left of an object that is not complete because of `cause`.
-pub(super) async fn left(
+pub(crate) async fn left(
     plan: &Plan,
     progress: &Progress,
     upload: &Upload,

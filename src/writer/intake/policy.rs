@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::human::sizes;
+use crate::protocol::limits;
 use crate::protocol::part::PartSize;
 
 /// When to go on in another object.
@@ -52,36 +53,85 @@ impl Rollover {
 
 /// When an object is full, and when it is time to go on in the next.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Policy {
+pub(crate) struct Policy {
     /// The most bytes in an object.
-    pub(super) limit: u64,
+    limit: u64,
     after: Option<Duration>,
     part_size: u64,
+    /// Whether there is a next object at all.
+    goes_on: bool,
 }
 
 impl Policy {
-    pub(super) fn new(rollover: Rollover, part_size: PartSize, max_parts: u32) -> Self {
+    /// All goes into one object.
+    pub(crate) fn never(part_size: PartSize) -> Self {
+        Self { limit: u64::MAX, after: None, part_size: part_size.get(), goes_on: false }
+    }
+
+    pub(crate) fn new(rollover: Rollover, part_size: PartSize, max_parts: u32) -> Self {
         let capacity = part_size.get() * u64::from(max_parts);
         let (limit, after) = match rollover {
             Rollover::Auto => (capacity, None),
             Rollover::Size(size) => (size.min(capacity), None),
             Rollover::Duration(duration) => (capacity, Some(duration)),
         };
-        Self { limit, after, part_size: part_size.get() }
+        Self { limit, after, part_size: part_size.get(), goes_on: true }
+    }
+
+    /// Whether there is a next object at all.
+    pub(super) fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
+    /// How many more bytes fit into an object that has `size`.
+    pub(super) fn left(&self, size: u64) -> u64 {
+        self.limit.saturating_sub(size)
+    }
+
+    /// How long one object is to last; `None` where it is full in its own time.
+    pub(super) fn lasts(&self) -> Option<Duration> {
+        if self.goes_on { self.after } else { Some(limits::LONG_ENOUGH) }
     }
 
     /// Between two parts of plain bytes, with `size` bytes in the object.
     pub(super) fn at_part(&self, size: u64, age: Duration) -> bool {
-        size.saturating_add(self.part_size) > self.limit || self.is_due(age)
+        self.goes_on && (size.saturating_add(self.part_size) > self.limit || self.is_due(age))
     }
 
     /// At a fragment that starts with a key frame, when the group of pictures to come may have `group` bytes.
     pub(super) fn at_fragment(&self, size: u64, group: u64, age: Duration) -> bool {
-        size.saturating_add(group) > self.limit || self.is_due(age)
+        self.goes_on && (size.saturating_add(group) > self.limit || self.is_due(age))
     }
 
     fn is_due(&self, age: Duration) -> bool {
         self.after.is_some_and(|after| age >= after)
+    }
+}
+
+/// About how large a group of pictures can be, from those so far: an object is to end before one that would not fit.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    /// Bytes of the current group.
+    current: Option<u64>,
+    /// From the largest so far.
+    usual: u64,
+}
+
+impl Groups {
+    /// So many bytes of the stream were taken.
+    pub(super) fn took(&mut self, bytes: u64) {
+        if let Some(current) = &mut self.current {
+            *current += bytes;
+        }
+    }
+
+    /// The next group begins; how large it may be.
+    pub(super) fn next(&mut self, policy: &Policy) -> u64 {
+        if let Some(group) = self.current.replace(0).filter(|group| *group <= policy.limit) {
+            // Falls slowly after a large group, so that one such group does not make all later objects small.
+            self.usual = group.max(self.usual / 8 * 7);
+        }
+        self.usual
     }
 }
 
@@ -120,10 +170,19 @@ mod tests {
         let size = policy(Rollover::Size(12_000_000));
         assert!(!size.at_part(5_000_000, none));
         assert!(size.at_part(10_000_000, none));
-        assert_eq!(policy(Rollover::Size(1 << 40)).limit, 15_000_000);
+        assert_eq!(policy(Rollover::Size(1 << 40)).left(4_000_000), 11_000_000);
         let hour = policy(Rollover::Duration(Duration::from_secs(3600)));
         assert!(!hour.at_part(5_000_000, Duration::from_secs(3599)));
         assert!(hour.at_part(5_000_000, Duration::from_secs(3600)));
         assert!(hour.at_part(15_000_000, none));
+        assert_eq!((auto.lasts(), hour.lasts()), (None, Some(Duration::from_secs(3600))));
+    }
+
+    #[test]
+    fn without_a_rollover_there_is_no_next_object() {
+        let policy = Policy::never(PartSize::new(5_000_000).expect("in range"));
+        let long = Duration::from_secs(1 << 30);
+        assert!(!policy.at_part(u64::MAX - 1, long) && !policy.at_fragment(u64::MAX - 1, 1 << 40, long));
+        assert!(policy.left(1 << 50) > 1 << 60);
     }
 }
