@@ -58,6 +58,8 @@ pub struct Cutter {
     flying: u64,
     /// Offset of the byte that comes next.
     end: u64,
+    /// What lies before is stored already.
+    from: u64,
     /// The last end of a fragment among what waits, and when it came.
     boundary: Option<(u64, Instant)>,
     /// What is left to the parts and not stored yet, in order.
@@ -80,6 +82,7 @@ impl Cutter {
             cuts: VecDeque::new(),
             flying: 0,
             end: from,
+            from,
             boundary: None,
             left: Vec::new(),
             leaving: when == When::PartIsFull,
@@ -93,7 +96,13 @@ impl Cutter {
     }
 
     /// Takes the next bytes of the input.
-    pub fn take(&mut self, offset: u64, mut bytes: &[u8], now: Instant) {
+    pub fn take(&mut self, offset: u64, bytes: &[u8], now: Instant) {
+        // A writer that goes on with a part may be given again what an earlier run has stored of it.
+        let known = usize::try_from(self.from.saturating_sub(offset)).unwrap_or(usize::MAX).min(bytes.len());
+        let (offset, mut bytes) = (offset + known as u64, bytes.get(known..).unwrap_or_default());
+        if bytes.is_empty() {
+            return;
+        }
         if offset != self.end {
             // What lies between is in the store already.
             self.cut_all();
@@ -182,6 +191,14 @@ impl Cutter {
     /// A live object that was on its way is stored, or never will be.
     pub fn landed(&mut self, bytes: u64) {
         self.flying = self.flying.saturating_sub(bytes);
+    }
+
+    /// The part that ends here waits for what belongs to it: what would have to wait longer than a moment need not.
+    pub fn part_waits(&mut self, end: u64) {
+        const MOMENT: Duration = Duration::from_secs(2);
+        if matches!(self.when, When::After(time) if time > MOMENT) && self.start() < end {
+            self.cut_all();
+        }
     }
 
     /// No more input comes: what waits need not become old.
@@ -346,6 +363,28 @@ mod tests {
         cutter.landed(1_000);
         take(&mut cutter, 5_000, now);
         assert_eq!((cutter.held(), cutter.due()), (0, None));
+    }
+
+    #[test]
+    fn what_an_earlier_run_has_stored_is_not_cut_again() {
+        let now = Instant::now();
+        let mut cutter = Cutter::new(PART, When::After(SECOND), 1_300);
+        for (offset, count) in [(1_000, 100), (1_100, 250), (1_350, 50)] {
+            cutter.take(offset, &bytes(offset, count), now);
+        }
+        assert_eq!(cutter.next(now + SECOND), cut(1_300, 100));
+    }
+
+    #[test]
+    fn a_part_does_not_wait_for_long() {
+        for (time, cuts) in [(SECOND, false), (SECOND * 3, true)] {
+            let (mut cutter, now) = cutter(When::After(time));
+            take(&mut cutter, 500, now);
+            cutter.part_waits(0);
+            assert_eq!(cutter.next(now), None);
+            cutter.part_waits(500);
+            assert_eq!(cutter.next(now).is_some(), cuts);
+        }
     }
 
     #[test]

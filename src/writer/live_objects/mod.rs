@@ -20,6 +20,7 @@ mod beat;
 mod cuts;
 mod cutter;
 mod ending;
+mod going_on;
 mod parts;
 mod shared;
 mod stale;
@@ -39,10 +40,12 @@ use crate::protocol::live_objects::{Head, Names, Pointer, RecordingId};
 use crate::store::StoreError;
 
 pub use cutter::{Cut, Cutter, When};
+pub use going_on::{find, go_on};
 pub use stale::{Found, Stale, clean, clean_all};
 pub use sweep::{Left, Sweep};
 
 use shared::Shared;
+use stored::Stored;
 
 /// How long live objects may fail while parts are stored.
 pub const GIVE_UP: Duration = Duration::from_secs(60);
@@ -72,8 +75,12 @@ impl LiveObjects {
     /// # Errors
     /// [`StoreError`] when the store does not take those two: the upload has to go on without live objects.
     pub async fn begin(upload: &Upload, names: Names, head: Head, when: When) -> Result<Self, StoreError> {
-        let from = head.edge();
-        let shared = Arc::new(Shared::new(upload, names, head, Cutter::new(upload.part_size().get(), when, from)));
+        Self::begin_with(upload, names, Stored::new(head), when).await
+    }
+
+    async fn begin_with(upload: &Upload, names: Names, stored: Stored, when: When) -> Result<Self, StoreError> {
+        let cutter = Cutter::new(upload.part_size().get(), when, stored.edge());
+        let shared = Arc::new(Shared::new(upload, names, stored, cutter));
         shared.write_head().await?;
         shared.write_pointer().await?;
         let (over, ends) = watch::channel(false);
@@ -97,6 +104,12 @@ impl LiveObjects {
     /// A fragment ends here in the input, and the next can begin a live object.
     pub fn fragment_ends(&self, offset: u64) {
         self.shared.state().cutter.fragment_ends(offset, Instant::now());
+        self.shared.tell();
+    }
+
+    /// No more bytes come: what waits need not become old.
+    pub fn input_ended(&self) {
+        self.shared.state().cutter.close();
         self.shared.tell();
     }
 

@@ -1,14 +1,17 @@
 //! Parts of the upload, where live objects are made of them: what the cutter left out is sent from the part's buffer, and
 //! where that is the whole part, the store makes the part out of the live object by itself.
+//!
+//! A part is stored only when all of it lies in live objects. So whoever goes on with the upload finds no part whose bytes
+//! readers cannot read, and no input is needed again that is gone.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::LiveObjects;
 use super::shared::may_pass;
+use super::{GIVE_UP, LiveObjects};
 use crate::object::live::Upload;
 use crate::protocol::part::PartNumber;
 use crate::store::{ETag, StoreError};
@@ -17,7 +20,7 @@ impl LiveObjects {
     /// Stores a part in one attempt, after what of it has to be a live object.
     ///
     /// While live objects fail and that may pass, this fails with them, and is to be tried again: most often parts would fail,
-    /// too. After [`GIVE_UP`](super::GIVE_UP) that is tried, and if parts can be stored, live reading is given up.
+    /// too. After [`GIVE_UP`] that is tried, and if parts can be stored, live reading is given up.
     ///
     /// # Errors
     /// [`StoreError`] for anything but success.
@@ -48,6 +51,7 @@ impl LiveObjects {
             shared.give_up(&error);
             return Ok(etag);
         }
+        self.has_in_live_objects(&part).await;
         // The last part is sent: some stores make none out of an object that is smaller than parts have to be.
         let whole = left == [part] && body.len() == upload.part_size().as_len();
         if whole && shared.state().copies.is_some() {
@@ -59,6 +63,29 @@ impl LiveObjects {
         let etag = upload.put(number, body, patience).await?;
         shared.state().trouble.part_is_stored(Instant::now());
         Ok(etag)
+    }
+
+    /// Waits until all of a part lies in live objects, or those are given up, but not for ever.
+    async fn has_in_live_objects(&self, part: &Range<u64>) {
+        let shared = &self.shared;
+        let mut news = shared.news();
+        shared.state().cutter.part_waits(part.end);
+        shared.tell();
+        let stored = async {
+            loop {
+                news.mark_unchanged();
+                {
+                    let state = shared.state();
+                    if state.trouble.given_up().is_some() || state.stored.covers(part) {
+                        return;
+                    }
+                }
+                if news.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        drop(timeout(GIVE_UP, stored).await);
     }
 
     async fn copied(

@@ -12,7 +12,7 @@ use super::stored::Stored;
 use super::{GIVE_UP, pointer};
 use crate::object::live::Upload;
 use crate::protocol::live_objects::{
-    CACHE_IMMUTABLE, CACHE_NONE, DOCUMENT_TYPE, END_METADATA, EndMark, Head, LENGTH_METADATA, MAX_DOCUMENT, Names,
+    CACHE_IMMUTABLE, CACHE_NONE, DOCUMENT_TYPE, END_METADATA, EndMark, LENGTH_METADATA, MAX_DOCUMENT, Names,
     RecordingId, State as HeadState,
 };
 use crate::store::{Kind, Labels, Patient, StoreError};
@@ -50,10 +50,11 @@ pub(super) struct State {
 }
 
 impl Shared {
-    pub(super) fn new(upload: &Upload, names: Names, head: Head, cutter: Cutter) -> Self {
+    pub(super) fn new(upload: &Upload, names: Names, stored: Stored, cutter: Cutter) -> Self {
+        let head = stored.head();
         let content_type = head.content_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned());
         let (recording, trouble) = (head.recording.clone(), Trouble::default());
-        let state = State { cutter, stored: Stored::new(head), trouble, copies: Some(0), versioned: false };
+        let state = State { cutter, stored, trouble, copies: Some(0), versioned: false };
         let (state, news, written) = (Mutex::new(state), watch::channel(()).0, tokio::sync::Mutex::new(None));
         Self { store: upload.store().clone(), names, recording, content_type, state, news, written }
     }

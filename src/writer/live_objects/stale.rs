@@ -82,7 +82,7 @@ pub async fn clean_all(store: &Patient, names: &Names, key: &str) -> Result<Vec<
 }
 
 /// The recordings of which something lies there.
-async fn recordings(store: &Patient, names: &Names) -> Result<BTreeSet<RecordingId>, StoreError> {
+pub(super) async fn recordings(store: &Patient, names: &Names) -> Result<BTreeSet<RecordingId>, StoreError> {
     let mut found = BTreeSet::new();
     let pointer = store.get_small(&names.pointer(), MAX_DOCUMENT).await?;
     found.extend(pointer.and_then(|small| Pointer::parse(&small.bytes).ok()).map(|pointer| pointer.recording));

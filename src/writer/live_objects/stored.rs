@@ -1,6 +1,7 @@
 //! Which live objects are stored, and up to where without a gap: what the head may tell. Pure.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::protocol::live_objects::{Head, Page};
 
@@ -36,6 +37,24 @@ impl Stored {
     #[must_use]
     pub(super) fn edge(&self) -> u64 {
         self.head.edge()
+    }
+
+    /// Whether all bytes of `range` are stored, behind a gap or not.
+    pub(super) fn covers(&self, range: &Range<u64>) -> bool {
+        let mut end = self.head.edge().max(range.start);
+        // One that begins before the range may reach into it.
+        let first = self.beyond.range(..=end).next_back().map_or(end, |(offset, _)| *offset);
+        for (offset, length) in self.beyond.range(first..) {
+            if end >= range.end || *offset > end {
+                break;
+            }
+            end = end.max(offset + length);
+        }
+        end >= range.end && (range.start <= self.head.edge() || self.has(range.start))
+    }
+
+    fn has(&self, at: u64) -> bool {
+        self.beyond.range(..=at).next_back().is_some_and(|(offset, length)| offset + length > at)
     }
 
     /// The head as it is now. It counts pages that may not be stored yet: see [`Self::unstored_pages`].
@@ -82,6 +101,23 @@ mod tests {
         stored.note(50, 1);
         assert_eq!(stored.beyond().collect::<Vec<_>>(), [50]);
         assert_eq!(stored.head().page.len(), 4);
+    }
+
+    #[test]
+    fn a_range_is_covered_when_each_byte_of_it_is_stored() {
+        let mut stored = Stored::new(Head::new(RecordingId::new(0, 0), "u".to_owned(), PartSize::DEFAULT));
+        for (offset, length) in [(0, 10), (20, 10), (30, 5), (50, 5)] {
+            stored.note(offset, length);
+        }
+        for (range, covered) in
+            [(0..10, true), (3..9, true), (5..11, false), (10..20, false), (20..35, true), (22..33, true)]
+        {
+            assert_eq!(stored.covers(&range), covered, "{range:?}");
+        }
+        for range in [15..25, 20..36, 35..36, 50..56, 60..61] {
+            assert!(!stored.covers(&range), "{range:?}");
+        }
+        assert!(stored.covers(&(50..55)) && stored.covers(&(54..55)));
     }
 
     #[test]

@@ -499,3 +499,63 @@ async fn live_objects_begin_where_fragments_do() {
     assert!(scene.read().await == (scene.input.clone(), true));
     assert!(scene.end().await.is_nothing());
 }
+
+/// Kills the writer after `steps` of input, and goes on with it from where its live objects end.
+async fn killed_and_gone_on_with(when: When, steps: usize, lose: usize) {
+    let mut scene = Scene::begin(when).await;
+    let (store, shelf) = (scene.store.clone(), scene.shelf.clone());
+    // Some of what is on its way when the writer dies is stored, and some is not.
+    shelf.script(move |asked, nth| match asked.op {
+        Op::Put if is_object(&asked.key) && nth % 5 == lose => Reply::Late(SECOND * 3),
+        _ => Reply::Honest,
+    });
+    scene.flow(300_000, steps, SECOND / 3).await;
+    let (upload, input, parts) = (scene.upload.clone(), scene.input.clone(), scene.parts.clone());
+    scene.live.over.send_replace(true);
+    for task in scene.live.tasks.lock().await.drain(..) {
+        task.abort();
+    }
+    drop(scene.live);
+    shelf.script(|_, _| Reply::Honest);
+    let head = find(&store, &names(), upload.id()).await.expect("it is seen").expect("it is there");
+    let live = go_on(&upload, names(), head, when, true).await.expect("answered").expect("it can be gone on with");
+    assert!(live.edge() >= parts.len() as u64 * PART, "a part is stored whose bytes cannot be read: {}", live.edge());
+    assert!(live.edge() <= input.len() as u64);
+    // The file is read again from the first part that is missing.
+    let mut scene = Scene { store, shelf, upload, live, input, parts };
+    let from = usize::try_from(scene.parts.len() as u64 * PART).expect("small");
+    for (index, bytes) in scene.input[from..].chunks(100_000).enumerate() {
+        scene.live.took((from + index * 100_000) as u64, bytes);
+    }
+    scene.flow(300_000, 20, SECOND / 3).await;
+    assert!(scene.finish().await);
+    let mut read = Vec::new();
+    let head = loop {
+        sleep(BEAT).await;
+        let head = scene.head().await;
+        if head.edge() == scene.input.len() as u64 {
+            break head;
+        }
+    };
+    assert_eq!(head.run().run, 1);
+    for entry in head.page.entries() {
+        let name = names().object(&recording(7), entry.run, entry.offset);
+        let small = scene.store.get_small(&name, PART).await.expect("answered").expect("what is told of is there");
+        assert_eq!(small.bytes.len() as u64, entry.length);
+        read.extend_from_slice(&small.bytes);
+    }
+    assert!(read == scene.input, "readers would read something else");
+    let shelf = scene.shelf.clone();
+    assert!(scene.end().await.is_nothing());
+    assert_eq!(shelf.keys(), [KEY]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_writer_is_gone_on_with_where_its_live_objects_end() {
+    for (steps, lose) in [(0, 0), (3, 1), (10, 0), (18, 1), (18, 2), (26, 4)] {
+        killed_and_gone_on_with(When::After(SECOND), steps, lose).await;
+    }
+    for steps in [4, 17, 18] {
+        killed_and_gone_on_with(When::PartIsFull, steps, 1).await;
+    }
+}

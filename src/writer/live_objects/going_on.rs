@@ -1,0 +1,65 @@
+//! Going on with the live objects of an upload that was left open (`--resume`).
+//!
+//! The head is up to some seconds old, so that more may be stored than it tells of: the names behind its edge are asked for,
+//! one after another, until one is missing. Where that is, the next run begins. What the dead writer has stored behind it, or
+//! what of its requests only lands now, is in the old run and counts no more.
+
+use tokio::time::Instant;
+
+use super::stale::recordings;
+use super::stored::Stored;
+use super::{LiveObjects, When};
+use crate::object::live::Upload;
+use crate::protocol::live_objects::{Head, MAX_DOCUMENT, Met, Names, State};
+use crate::store::{Fetched, Patient, Piece, StoreError};
+
+/// The head of the recording that belongs to an upload, if it has live objects.
+///
+/// # Errors
+/// [`StoreError`] when that cannot be found out.
+pub async fn find(store: &Patient, names: &Names, upload_id: &str) -> Result<Option<Head>, StoreError> {
+    for recording in recordings(store, names).await?.iter().rev() {
+        let small = store.get_small(&names.head(recording), MAX_DOCUMENT).await?;
+        let head = small.and_then(|small| Head::parse(&small.bytes).ok());
+        if let Some(head) = head.filter(|head| head.upload_id == upload_id && head.recording == *recording) {
+            return Ok(Some(head));
+        }
+    }
+    Ok(None)
+}
+
+/// Begins the next run of what `head` tells of, where its live objects end: see [`LiveObjects::edge`]. What is before that
+/// need not be told of again, and may be. `same_input`: what comes from there on is what the run before was given, too.
+/// None where it cannot be gone on with, because live reading was given up, or it has had as many runs as it can have.
+///
+/// # Errors
+/// [`StoreError`] when the store is away.
+pub async fn go_on(
+    upload: &Upload,
+    names: Names,
+    head: Head,
+    when: When,
+    same_input: bool,
+) -> Result<Option<LiveObjects>, StoreError> {
+    if head.state != State::Open {
+        return Ok(None);
+    }
+    let began = Instant::now();
+    let (store, recording, run) = (upload.store(), head.recording.clone(), head.run().run);
+    let mut stored = Stored::new(head);
+    loop {
+        let offset = stored.edge();
+        let name = names.object(&recording, run, offset);
+        let first = Piece::Range { first: 0, last: 0 };
+        let Fetched::Data(body) = store.fetch(&name, None, first, false).await? else { break };
+        let size = body.range.and_then(|range| range.total).or(body.length).unwrap_or_default();
+        let Met::Bytes(length) = body.marks.met(offset, size) else { break };
+        stored.note(offset, length);
+    }
+    let edge = stored.edge();
+    tracing::debug!(edge, took = ?began.elapsed(), "live objects are gone on with");
+    if stored.head_mut().go_on(same_input).is_err() {
+        return Ok(None);
+    }
+    LiveObjects::begin_with(upload, names, stored, when).await.map(Some)
+}
