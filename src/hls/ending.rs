@@ -88,7 +88,7 @@ impl Editor {
         if with_dvr {
             self.dvr.renew();
         }
-        let settled = self.last_tries(view, with_dvr, deadline).await;
+        let mut settled = self.last_tries(view, with_dvr, deadline).await;
         if ended {
             self.join(Some(master::now()));
         }
@@ -101,11 +101,15 @@ impl Editor {
             sleep_until(Instant::now() + wait).await;
             self.live.renew();
             view = View { kind: PlaylistKind::Vod, from: 0, ..view };
-            if !self.last_tries(view, false, Instant::now() + LAST_TRIES).await {
+            settled = self.last_tries(view, false, Instant::now() + LAST_TRIES).await;
+            if !settled {
                 self.give_up();
             }
         }
-        self.confirm(view, with_dvr).await;
+        // What could not be written has no place that another version could take.
+        if settled {
+            self.confirm(view, with_dvr).await;
+        }
         if let Some(joining) = self.joining.take() {
             match timeout_at(deadline, joining).await {
                 Ok(Ok(())) => {}
@@ -200,3 +204,7 @@ impl Editor {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "ending_tests.rs"]
+mod tests;

@@ -240,3 +240,7 @@ pub async fn holds(store: Store, key: String, text: &[u8]) -> Option<bool> {
 fn wait(failures: u32, most: u64) -> Duration {
     Duration::from_secs((1 << failures.min(5)).min(most)).mul_f64(0.5 + fastrand::f64() / 2.0)
 }
+
+#[cfg(test)]
+#[path = "publish_tests.rs"]
+mod tests;

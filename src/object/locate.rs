@@ -338,6 +338,10 @@ pub fn may_not_list(error: &StoreError) -> bool {
 }
 
 #[cfg(test)]
+#[path = "locate_tests.rs"]
+mod in_memory;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::retry::Retry;

@@ -17,3 +17,6 @@ pub mod seek;
 pub mod stretch;
 pub mod tap;
 pub(crate) mod window;
+
+#[cfg(test)]
+mod growing_tests;

@@ -419,3 +419,7 @@ fn span(fragment: &Fragment) -> u64 {
 fn after(fragment: &Fragment) -> u64 {
     fragment.data_end.unwrap_or(0).max(fragment.moof_end)
 }
+
+#[cfg(test)]
+#[path = "seek_tests.rs"]
+mod tests;

@@ -160,3 +160,7 @@ fn read_file(path: &Path, first: u64, length: u64) -> io::Result<Vec<u8>> {
     File::open(path)?.read_exact_at(&mut bytes, first)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+#[path = "held_tests.rs"]
+mod tests;

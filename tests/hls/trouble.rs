@@ -29,21 +29,6 @@ fn a_playlist_that_cannot_be_written_delays_nothing_and_is_made_good() {
 }
 
 #[test]
-fn an_early_version_that_lands_after_the_last_one_is_written_over() {
-    let lab = Lab::new();
-    lab.faults(&json!([{ "operation": "PutObject", "key": LIST, "land_ms": 8_000, "times": 1 }]));
-    let mut run = writer(&lab, &["--hls-time", "1"]);
-    // Enough for a first version, and nearly nothing after that, so that the end is near when it is given up.
-    run.write(&STREAM[..3 * PART + 1_000]);
-    run.wait_for("viewers can play");
-    run.end().code(0).does_not_say("--hls-rebuild");
-    let versions = versions(&lab, LIST);
-    let late = versions.iter().position(|version| !version.ended).expect("the late one");
-    assert!(versions[..late].iter().any(|version| version.ended), "it was not late");
-    assert!(list(&lab, LIST).expect("a playlist").ended);
-}
-
-#[test]
 fn two_recordings_do_not_write_over_each_others_playlist() {
     let lab = Lab::new();
     let mut first = writer(&lab, &["--hls-time", "1"]);

@@ -232,36 +232,6 @@ fn neighbours_whose_keys_begin_alike_are_other_objects() {
     late.wait().code(0).gave(&mine);
 }
 
-/// The race that loses a tail: nothing new, then the last part and the completion, then the look for the end.
-fn race(mode: &str, operation: &str) {
-    let lab = Lab::new();
-    let data = bytes(10, 2 * PART + 99);
-    for round in 0..5 {
-        let key = format!("race-{round}");
-        let id = lab.begin(&key);
-        let mut etags = vec![lab.part(&key, &id, 1, &data[..PART])];
-        let reader = lab.reader(&[&key, "--by", mode]);
-        reader.wait_output(PART);
-        lab.faults(&serde_json::json!([{ "operation": operation, "delay_ms": 150 }]));
-        lab.wait_for_edge();
-        etags.push(lab.part(&key, &id, 2, &data[PART..2 * PART]));
-        etags.push(lab.part(&key, &id, 3, &data[2 * PART..]));
-        lab.complete(&key, &id, &etags);
-        lab.faults(&serde_json::json!([]));
-        reader.wait().code(0).gave(&data);
-    }
-}
-
-#[test]
-fn what_comes_between_a_vain_look_and_the_end_is_not_lost_reading_by_range() {
-    race("range", "HeadObject");
-}
-
-#[test]
-fn what_comes_between_a_vain_look_and_the_end_is_not_lost_reading_by_part() {
-    race("part", "HeadObject");
-}
-
 #[test]
 fn an_end_at_any_moment_loses_nothing() {
     let lab = Lab::new();
@@ -278,27 +248,6 @@ fn an_end_at_any_moment_loses_nothing() {
         std::thread::sleep(Duration::from_millis(round as u64));
         let etag = lab.part(&key, &id, 1, &data);
         lab.complete(&key, &id, &[etag]);
-        reader.wait().code(0).gave(&data);
-    }
-}
-
-#[test]
-fn a_tail_part_that_is_replaced_by_longer_ones_is_read_once_and_to_its_end() {
-    let lab = Lab::new();
-    let data = bytes(11, PART + 3_000_000);
-    let id = lab.begin(KEY);
-    let mut etags = vec![lab.part(KEY, &id, 1, &data[..PART])];
-    let readers = [lab.reader(&[KEY]), lab.reader(&[KEY, "--by", "part"])];
-    let mut etag = String::new();
-    for end in [PART + 1, PART + 1_000_000, PART + 3_000_000] {
-        etag = lab.part(KEY, &id, 2, &data[PART..end]);
-        for reader in &readers {
-            reader.wait_output(end);
-        }
-    }
-    etags.push(etag);
-    lab.complete(KEY, &id, &etags);
-    for reader in readers {
         reader.wait().code(0).gave(&data);
     }
 }

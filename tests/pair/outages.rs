@@ -2,7 +2,6 @@
 //! beginning and one message says what happened.
 
 use std::io::Read;
-use std::time::{Duration, Instant};
 
 use crate::support::proxy::Weather;
 use crate::support::run::{Launch, Run, assert_same, await_that};
@@ -66,21 +65,6 @@ fn an_uplink_that_is_slower_than_expected_is_not_cut_for_ever() {
         writer.wait_for("no answer within");
         await_that("a part in the store", || scene.count(false, "UploadPart", "200") > 0);
     });
-}
-
-#[test]
-fn a_writer_that_was_refused_often_does_not_bear_silence_for_longer() {
-    let began = Instant::now();
-    writes_through(Weather::Refuse, &["--stall-timeout", "400ms"], |scene, writer| {
-        writer.wait_for("Trying again");
-        // Six refusals and more.
-        std::thread::sleep(Duration::from_secs(5));
-        let struck = scene.network.struck();
-        scene.network.set(Weather::Stall);
-        scene.network.wait_struck(struck + 1);
-    });
-    // A second for a part, at first; it would be half a minute after five failures.
-    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -43,37 +43,6 @@ fn waiting_it_does_not_take_an_object_that_was_finished_before() {
 }
 
 #[test]
-fn waiting_it_takes_what_begins_and_ends_between_two_looks() {
-    let lab = Lab::with_args(&["--user", "reads:reads-secret:read"]);
-    for (access, secret) in [("local", "local-secret"), ("reads", "reads-secret")] {
-        for older in [false, true] {
-            let key = format!("{access}-{older}");
-            if older {
-                lab.writer(&[&key]).end_with(b"older").code(0);
-            }
-            let reader = Launch::reader(&lab, &[&key, "--poll-interval", "700ms"]).key(access, secret).start();
-            reader.wait_for("waiting for an upload");
-            lab.writer(&[&key]).end_with(b"hi").code(0);
-            reader.wait().code(0).gave(b"hi");
-        }
-    }
-}
-
-#[test]
-fn an_upload_that_is_in_no_list_any_more_is_found_by_what_it_shows() {
-    let lab = Lab::new();
-    let data = bytes(23, 2000);
-    let reader = lab.reader(&[KEY]);
-    reader.wait_for("waiting for an upload");
-    lab.faults(&serde_json::json!([{ "operation": "ListMultipartUploads", "hide": true }]));
-    let id = lab.begin(KEY);
-    let etag = lab.part(KEY, &id, 1, &data);
-    reader.wait_output(data.len());
-    lab.complete(KEY, &id, &[etag]);
-    reader.wait().code(0).gave(&data);
-}
-
-#[test]
 fn an_upload_that_was_left_behind_hides_no_later_recording() {
     let lab = Lab::new();
     let dead = lab.ago(Duration::from_secs(3600), || lab.begin(KEY));
@@ -204,23 +173,6 @@ fn a_time_limit_ends_the_wait_for_more_and_keeps_what_came() {
     let reader = lab.reader(&[KEY, "copy", "--timeout", "400ms"]);
     reader.wait().failed_with_one_message(OBJECT).says("nothing new has come for 0.4 s").says(&id).gave(b"");
     assert_eq!(std::fs::read(lab.dir().join("copy")).expect("the copy"), data);
-}
-
-#[test]
-fn a_time_limit_counts_from_the_last_news() {
-    let lab = Lab::new();
-    let data = bytes(11, 4000);
-    let id = lab.begin(KEY);
-    let reader = lab.reader(&[KEY, "--timeout", "1500ms"]);
-    let began = Instant::now();
-    let mut etag = String::new();
-    for (end, at) in [(1000, 0), (2000, 700), (3000, 1400), (4000, 2100)] {
-        std::thread::sleep(Duration::from_millis(at).saturating_sub(began.elapsed()));
-        etag = lab.part(KEY, &id, 1, &data[..end]);
-        reader.wait_output(end);
-    }
-    lab.complete(KEY, &id, &[etag]);
-    reader.wait().code(0).gave(&data);
 }
 
 #[test]
@@ -433,29 +385,6 @@ fn anyone_reads_a_named_upload_of_a_public_bucket() {
     first.write(&data);
     first.end().code(0);
     reader.wait().code(0).gave(&data);
-}
-
-#[test]
-fn an_upload_of_whole_parts_in_a_steady_rhythm_is_read_to_its_end_soon_after_it() {
-    let lab = Lab::new();
-    let data = bytes(21, 8 * PART);
-    let id = lab.begin(KEY);
-    let reader = lab.reader(&[KEY, "--poll-interval", "100ms"]);
-    reader.wait_for("while it is written");
-    let mut etags = Vec::new();
-    for (part, number) in data.chunks(PART).zip(1..) {
-        etags.push(lab.part(KEY, &id, number, part));
-        std::thread::sleep(Duration::from_millis(350));
-    }
-    let began = Instant::now();
-    lab.complete(KEY, &id, &etags);
-    let reader = reader.wait().code(0).gave(&data);
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "it took {:?} to see the end: {}",
-        began.elapsed(),
-        reader.state()
-    );
 }
 
 #[test]

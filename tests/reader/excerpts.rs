@@ -3,9 +3,8 @@
 use serde_json::Value;
 
 use super::show::*;
-use crate::support::PART;
 use crate::support::lab::Lab;
-use crate::support::media::{AAC, FRAGMENTS, H264, extent, frames, make, packets, picture, sound};
+use crate::support::media::{AAC, FRAGMENTS, H264, extent, frames_and_packets, make, picture, sound};
 use crate::support::proxy::Proxy;
 
 /// A clip in a file.
@@ -30,8 +29,8 @@ fn case(name: &'static str, tracks: &[&str], more: &str) -> Case {
 }
 
 fn check_clips(cases: &[Case]) {
+    let lab = Lab::new();
     for Case { name, output, video, audio } in cases {
-        let lab = Lab::new();
         let inputs = [video.then(|| picture(6, 10)), audio.then(|| sound(6))];
         let source = make(&inputs.into_iter().flatten().collect::<Vec<_>>(), output);
         store(&lab, &source);
@@ -40,12 +39,14 @@ fn check_clips(cases: &[Case]) {
         assert!(clip.len() < source.len(), "{name}");
         let (start, duration) = extent(&clip);
         assert!(start.abs() < 0.15 && duration > 1.1 && duration < 3.9, "{name}: {start} {duration}");
+        let (all, all_sound) = frames_and_packets(&source, name, *video, *audio);
+        let (frames, sound) = frames_and_packets(&clip, name, *video, *audio);
         if *video {
-            covers(&frames(&source, name), &frames(&clip, name), 2.5, 3.7, (0.0, 2.1), name);
+            covers(&all, &frames, 2.5, 3.7, (0.0, 2.1), name);
         }
         if *audio {
             // One packet of sound may have begun before the first picture.
-            covers(&packets(&source, name), &packets(&clip, name), 2.5, 3.65, (0.05, 2.3), name);
+            covers(&all_sound, &sound, 2.5, 3.65, (0.05, 2.3), name);
         }
     }
 }
@@ -87,36 +88,6 @@ fn so_have_clips_of_other_codecs_and_of_one_track() {
             "-f mp4 -movflags empty_moov+default_base_moof -frag_duration 400000",
         ),
     ]);
-}
-
-#[test]
-fn the_number_of_requests_grows_with_the_logarithm_of_the_length() {
-    let lab = Lab::new();
-    for flags in ["frag_keyframe", "frag_every_frame"] {
-        let output = format!(
-            "-c:v libx264 -preset ultrafast -qp 24 -g 25 {AAC} -f mp4 -movflags empty_moov+default_base_moof+{flags}"
-        );
-        let source = make(&[picture(40, 40), sound(40)], &output);
-        assert!(source.len() > 4 * PART, "{} bytes are too few to show anything", source.len());
-        store(&lab, &source);
-        #[allow(clippy::cast_precision_loss)]
-        let most = 6 + 2 * (source.len() as f64 / 262_144.0).log2().ceil() as u32;
-        let mut counts = Vec::new();
-        for from in (0..38).step_by(3) {
-            let (from, to) = (from.to_string(), format!("{from}.5"));
-            let args = [KEY, "clip.mp4", "--debug", "--from", &from, "--to", &to, "--chunk-size", "1MiB"];
-            lab.clear_requests();
-            let outcome = lab.reader(&args).wait().code(0);
-            counts.push(requests(&outcome.err));
-            // Beside those: what finds the upload, and the download.
-            let live = lab.count(true, "GetObject", "206") + lab.count(false, "GetObject", "206");
-            assert!(live <= u64::from(requests(&outcome.err)) + 8, "{}", outcome.state());
-        }
-        println!("{flags}, {} bytes: requests to find a clip: {counts:?}", source.len());
-        assert!(counts.iter().all(|count| *count <= most), "more than {most}: {counts:?}");
-        let sum: u32 = counts.iter().sum();
-        assert!(sum / 13 <= 12, "{counts:?}");
-    }
 }
 
 /// Looks read what they need and to the end of it, so that they cost little, and a single connection where nothing is

@@ -116,9 +116,18 @@ pub struct Frame {
 
 fn hashes(bytes: &[u8], state: &str, after: &[&str]) -> Vec<Frame> {
     let output = run("ffmpeg", &["-copyts", "-i"], bytes, after);
+    complained(&output, state);
+    listed(&String::from_utf8(output.stdout).expect("text"))
+}
+
+#[track_caller]
+fn complained(output: &Output, state: &str) {
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && complaints.is_empty(), "ffmpeg on {state}: {complaints}");
-    let text = String::from_utf8(output.stdout).expect("text");
+}
+
+/// What ffmpeg's list of hashes tells.
+fn listed(text: &str) -> Vec<Frame> {
     let base = text.lines().find_map(|line| line.strip_prefix("#tb 0: ")).unwrap_or("1/1");
     let (over, under) = base.split_once('/').expect("a time base");
     let base: f64 = over.parse::<f64>().expect("a number") / under.parse::<f64>().expect("a number");
@@ -133,6 +142,19 @@ fn hashes(bytes: &[u8], state: &str, after: &[&str]) -> Vec<Frame> {
 pub fn frames(bytes: &[u8], state: &str) -> Vec<Frame> {
     let after = ["-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-f", "framemd5", "-"];
     hashes(bytes, state, &after)
+}
+
+/// Frames of the picture and packets of the sound, both decoded, by one ffmpeg; nothing may be complained of.
+pub fn frames_and_packets(bytes: &[u8], state: &str, video: bool, audio: bool) -> (Vec<Frame>, Vec<Frame>) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (pictures, sounds) = (path("pictures"), path("sounds"));
+    let picture = ["-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-f", "framemd5", &pictures];
+    let sound = ["-map", "0:a", "-f", "null", "-", "-map", "0:a", "-c", "copy", "-f", "framemd5", &sounds];
+    let after = [if video { &picture[..] } else { &[] }, if audio { &sound[..] } else { &[] }].concat();
+    complained(&run("ffmpeg", &["-copyts", "-i"], bytes, &after), state);
+    let read = |path: &str| std::fs::read_to_string(path).map(|text| listed(&text)).unwrap_or_default();
+    (read(&pictures), read(&sounds))
 }
 
 /// The packets of the sound, which are decoded as well; nothing may be complained of.

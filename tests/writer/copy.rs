@@ -239,7 +239,7 @@ fn a_store_that_is_not_there_is_tried_again_for_the_time_that_is_given() {
 fn an_error_in_the_middle_leaves_what_was_uploaded_and_says_how_to_go_on() {
     let lab = Lab::new();
     lab.faults(&serde_json::json!([{ "operation": "UploadPart", "parts": [2, 2], "status": 403 }]));
-    let mut writer = lab.writer(&[KEY, "-s", "5MB"]);
+    let mut writer = lab.writer(&[KEY, "-s", "5MB", "--retry-timeout", "300ms"]);
     let id = lab.wait_open(KEY);
     writer.feed(bytes(6, 2 * PART + 1));
     let writer = writer.end().failed_with_one_message(OBJECT).says("uploading part 2").says(&id).says("left open");

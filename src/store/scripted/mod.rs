@@ -157,6 +157,11 @@ pub(crate) fn store() -> (Store, Shelf) {
     (store, shelf)
 }
 
+/// The same store, of which silence is borne for so long.
+pub(crate) fn with_stall(store: &Store, stall: Duration) -> Store {
+    Store { patience: Patience::new(Some(stall)), ..store.clone() }
+}
+
 impl Shelf {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

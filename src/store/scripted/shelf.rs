@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat as Format};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use md5::{Digest, Md5};
 use tokio::time::Instant;
 
@@ -97,19 +97,37 @@ fn etag(bytes: &[u8]) -> String {
 }
 
 impl Version {
-    /// All bytes up to the first gap.
-    pub(super) fn bytes(&self) -> Bytes {
-        let mut all = BytesMut::new();
+    /// The parts up to the first gap.
+    fn readable(&self) -> Vec<Bytes> {
+        let mut all = Vec::new();
         for number in 1.. {
             let Some(part) = self.parts.get(&number) else { break };
-            all.extend_from_slice(part);
+            all.push(part.clone());
             // What follows a short part cannot be read before that is whole.
             if self.state == State::Open && self.part_size.is_some_and(|size| (part.len() as u64) < size) {
                 break;
             }
         }
-        all.freeze()
+        all
     }
+
+    /// All bytes up to the first gap.
+    pub(super) fn bytes(&self) -> Bytes {
+        between(&self.readable(), 0, usize::MAX)
+    }
+}
+
+/// Bytes `from` to `to`, exclusive, of these parts, as far as they are there; copied only where they lie in several.
+fn between(parts: &[Bytes], from: usize, to: usize) -> Bytes {
+    let (mut at, mut found) = (0, Vec::new());
+    for part in parts {
+        let (first, last) = (from.max(at) - at, to.min(at + part.len()).max(at) - at);
+        if first < last {
+            found.push(part.slice(first..last));
+        }
+        at += part.len();
+    }
+    if let [one] = &found[..] { one.clone() } else { found.concat().into() }
 }
 
 impl Shelves {
@@ -373,7 +391,8 @@ impl Shelves {
             let code = if asked.version.is_some() && !asked.live { "NoSuchVersion" } else { "NoSuchKey" };
             return refusal(404, code);
         };
-        let all = version.bytes();
+        let all = version.readable();
+        let length: usize = all.iter().map(Bytes::len).sum();
         let modified = DateTime::from_secs(version.started).fmt(Format::HttpDate).unwrap_or_default();
         let mut headers = vec![("date", date), ("last-modified", modified), ("x-amz-version-id", version.id.clone())];
         headers.extend(version.labels.iter().cloned());
@@ -391,14 +410,14 @@ impl Shelves {
             }
             None => asked.range,
         };
-        let Some((first, last)) = range else { return (200, headers, all) };
-        if first >= all.len() as u64 {
+        let Some((first, last)) = range else { return (200, headers, between(&all, 0, length)) };
+        if first >= length as u64 {
             return refusal(416, "InvalidRange");
         }
-        let last = last.min(all.len() as u64 - 1);
-        let total = if version.state == State::Complete { all.len().to_string() } else { "*".to_owned() };
+        let last = last.min(length as u64 - 1);
+        let total = if version.state == State::Complete { length.to_string() } else { "*".to_owned() };
         headers.push(("content-range", format!("bytes {first}-{last}/{total}")));
         let (from, to) = (usize::try_from(first).unwrap_or(0), usize::try_from(last).unwrap_or(0) + 1);
-        (206, headers, all.slice(from..to))
+        (206, headers, between(&all, from, to))
     }
 }

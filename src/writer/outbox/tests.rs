@@ -136,3 +136,80 @@ async fn sent_again(limit: u64) {
         drained.expect("all is stored");
     }
 }
+
+/// How long each attempt at one part was waited for, while the store fails by this script.
+async fn waits(stall: Duration, script: impl Fn(usize) -> Reply + Send + 'static, attempts: usize) -> Vec<Duration> {
+    let (store, shelf) = scripted::store();
+    let store = scripted::with_stall(&store, stall);
+    let id = shelf.begin("key", PART as u64);
+    let times = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (told, start) = (times.clone(), Instant::now());
+    shelf.script(move |asked, nth| {
+        if asked.op != Op::PutPart {
+            return Reply::Honest;
+        }
+        told.lock().expect("the log").push(start.elapsed());
+        script(nth)
+    });
+    let mut outbox = without_disk(&store, &id);
+    fill(&mut outbox, 1).await;
+    tokio::time::timeout(Duration::from_secs(3600), outbox.drain()).await.expect("it ends").expect("all is stored");
+    let times = times.lock().expect("the log").clone();
+    assert_eq!(times.len(), attempts, "{times:?}");
+    times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect()
+}
+
+/// An outbox that needs no thread of its own.
+fn without_disk(store: &Store, upload_id: &str) -> Outbox {
+    let retry = Retry { give_up_after: Duration::from_secs(3600) };
+    let part_size = PartSize::new(PART as u64).expect("in range");
+    let upload = Upload::known(&store.patient(retry), "key", upload_id, part_size);
+    Outbox::new(upload, 2, None, Arc::default())
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_alone_has_a_part_waited_for_longer() {
+    let stall = Duration::from_millis(400);
+    let silent = waits(stall, |nth| if nth < 4 { Reply::Silent } else { Reply::Honest }, 5).await;
+    // Each wait for an answer is twice the one before; the pause after it is short beside that.
+    assert!(silent.windows(2).all(|pair| pair[1] > pair[0] + pair[0] / 3), "{silent:?}");
+    assert!(silent[3] >= 8 * stall, "{silent:?}");
+    // Six refusals, and then one that says nothing: it is no slow line that was refused.
+    let refused = waits(
+        stall,
+        |nth| match nth {
+            0..6 => Reply::Unreachable,
+            6 => Reply::Silent,
+            _ => Reply::Honest,
+        },
+        8,
+    )
+    .await;
+    let first = silent[0].max(stall);
+    assert!(refused[6] <= first + Duration::from_secs(5), "{refused:?}, where a first silence lasts {first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_pass_is_sent_again_and_what_never_will_is_a_failure_at_once() {
+    for (reply, ends) in [
+        (Reply::Status(503, "SlowDown"), false),
+        (Reply::Status(500, "InternalError"), false),
+        (Reply::Unreachable, false),
+        (Reply::Lost, false),
+        (Reply::Status(403, "AccessDenied"), true),
+        (Reply::Status(404, "NoSuchUpload"), true),
+        (Reply::Status(400, "InvalidArgument"), true),
+    ] {
+        let (store, shelf) = scripted::store();
+        let id = shelf.begin("key", PART as u64);
+        let answer = reply.clone();
+        shelf.script(move |asked, nth| if asked.op == Op::PutPart && nth < 3 { answer.clone() } else { Reply::Honest });
+        let mut outbox = without_disk(&store, &id);
+        fill(&mut outbox, 1).await;
+        let began = Instant::now();
+        let drained = tokio::time::timeout(Duration::from_secs(60), outbox.drain()).await.expect("it ends");
+        assert_eq!(drained.is_err(), ends, "{reply:?}: {drained:?}");
+        assert_eq!(shelf.count(Op::PutPart), if ends { 1 } else { 4 }, "{reply:?}");
+        assert!(began.elapsed() < Duration::from_secs(20), "{reply:?}: {:?}", began.elapsed());
+    }
+}
