@@ -39,9 +39,10 @@ demo:
 
 test: test-rust test-recipes test-page
 
+# Most of what drives the tools waits for them, so more of it runs at once than there are processors.
 test-rust:
 	@./scripts/install-deps.sh build test
-	cargo test --release --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(getconf _NPROCESSORS_ONLN)))} cargo test --release --locked
 
 test-recipes:
 	@./scripts/install-deps.sh build test

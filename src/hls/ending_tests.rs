@@ -1,5 +1,8 @@
 //! A recording of a few seconds and the end of its playlist, while the store fails by script, on a paused clock.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
 use tokio::sync::watch;
 
 use super::*;
@@ -16,7 +19,23 @@ const PART: u64 = 5_000_000;
 /// How it ended: what the store holds, what was said, and how long the end took.
 struct Ended {
     shelf: Shelf,
+    said: String,
     took: Duration,
+}
+
+/// What is said to people.
+#[derive(Debug, Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("what is said").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Ended {
@@ -37,6 +56,10 @@ fn is_list(asked: &Asked) -> bool {
 /// Records twenty fragments of 120 ms, the playlist being written meanwhile, and ends. The script is told how many versions
 /// of the playlist came before.
 async fn recorded(mut reply: impl FnMut(usize) -> Reply + Send + 'static) -> Ended {
+    let said = Said::default();
+    let writer = said.clone();
+    let hears = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let _heard = tracing::subscriber::set_default(hears);
     let (store, shelf) = scripted::store();
     let mut versions = 0;
     shelf.script(move |asked, _| {
@@ -80,7 +103,8 @@ async fn recorded(mut reply: impl FnMut(usize) -> Reply + Send + 'static) -> End
     say(News::Completed(id.clone()));
     let began = Instant::now();
     ending.end().await;
-    Ended { shelf, took: began.elapsed() }
+    let said = String::from_utf8_lossy(&said.0.lock().expect("what is said")).into_owned();
+    Ended { shelf, said, took: began.elapsed() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,12 +116,14 @@ async fn where_nothing_fails_the_last_version_comes_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_to_the_end_is_tried_for_fifteen_seconds() {
+async fn what_is_refused_to_the_end_is_tried_for_fifteen_seconds_and_named_with_the_remedy() {
     for reply in [Reply::Status(403, "AccessDenied"), Reply::Status(503, "SlowDown"), Reply::Silent] {
         let answer = reply.clone();
         let ended = recorded(move |_| answer.clone()).await;
         assert!(ended.list().is_none());
         assert_eq!(ended.took, LAST_TRIES, "{reply:?}");
+        let remedy = "it could not be written in time. `writer live/match.mp4 --hls-rebuild` writes it later";
+        assert_eq!(ended.said.matches(remedy).count(), 1, "{reply:?}: {}", ended.said);
         assert!(ended.sent() >= 3, "{reply:?}: {} tries", ended.sent());
     }
 }

@@ -200,6 +200,10 @@ async fn renditions(store: &Patient, folder: &str, mine: &Rendition) -> Result<V
 }
 
 #[cfg(test)]
+#[path = "master_tests.rs"]
+mod several;
+
+#[cfg(test)]
 mod tests {
     use super::super::rendition::tests::rendition;
     use super::*;

@@ -99,20 +99,6 @@ fn what_is_read_of_playlists_and_renditions_is_whole_or_left_alone() {
 }
 
 #[test]
-fn a_playlist_that_is_refused_to_the_end_is_named_with_the_remedy() {
-    let lab = Lab::new();
-    lab.faults(&json!([{ "operation": "PutObject", "key": LIST, "status": 403, "code": "AccessDenied" }]));
-    let mut run = writer(&lab, &["--hls-time", "1"]);
-    run.feed(STREAM.clone());
-    run.wait_for("is complete");
-    run.end().code(0).says("`writer live/match.mp4 --hls-rebuild` writes it later");
-    assert!(list(&lab, LIST).is_none());
-    lab.clear_faults();
-    launch(&lab, &[KEY, "--hls-rebuild", "--hls-time", "1"]).end().code(0);
-    shows_all(&lab, &list(&lab, LIST).expect("a playlist"));
-}
-
-#[test]
 fn after_a_crash_and_resume_the_playlist_goes_on_without_a_gap() {
     for from_file in [false, true] {
         let lab = Lab::new();
