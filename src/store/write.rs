@@ -47,7 +47,8 @@ impl Store {
         self.id_of_upload(doing, key, answer.upload_id)
     }
 
-    /// Starts an upload of `key` that has live objects beside it, and not Live Read, and returns its id. `objects` is kept
+    /// Starts an upload of `key` that may have live objects beside it, and returns its id. `live_read` asks for Live Read in
+    /// parts of that size, too: where there is none, that is passed over. `objects` is kept
     /// with the object, so that whoever has read those knows it for the same recording; `recording` is as in
     /// [`Self::create_upload`].
     ///
@@ -56,6 +57,7 @@ impl Store {
     pub async fn create_upload_with_objects(
         &self,
         key: &str,
+        live_read: Option<PartSize>,
         content_type: Option<&str>,
         recording: Option<&str>,
         objects: &RecordingId,
@@ -65,6 +67,12 @@ impl Store {
         let metadata = recording.into_iter().chain([(OBJECTS_METADATA.to_owned(), objects.to_string())]).collect();
         let request = self.client().create_multipart_upload().bucket(&self.bucket).key(key);
         let request = request.set_content_type(content_type.map(str::to_owned)).set_metadata(Some(metadata));
+        let request = request.customize().mutate_request(move |request| {
+            if let Some(part_size) = live_read {
+                request.headers_mut().insert(ENABLED_HEADER, "true");
+                request.headers_mut().insert(PART_SIZE_HEADER, part_size.to_string());
+            }
+        });
         let answer = send!(self, other, doing, self.object(key), self.patience.answer, request.send())?;
         self.id_of_upload(doing, key, answer.upload_id)
     }

@@ -38,6 +38,9 @@ async fn drained_and_complete(plan: &Plan, outbox: &mut Outbox) -> Result<(u64, 
     outbox.drain().await?;
     let parts = outbox.ledger.close(plan.part_size)?;
     tracing::debug!(event = "completing", parts = parts.len(), bytes = outbox.ledger.bytes(), "completing the upload");
+    if let Some(live) = outbox.live() {
+        live.finish(outbox.ledger.bytes()).await;
+    }
     finish(outbox.upload(), &outbox.ledger, &parts).await?;
     let bytes = outbox.ledger.bytes();
     tracing::debug!(event = "completed", parts = parts.len(), bytes, "the upload is complete");

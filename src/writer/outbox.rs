@@ -34,6 +34,7 @@ use crate::store::{ETag, StoreError};
 use crate::tool::progress::Progress;
 use crate::writer::kept::Content;
 use crate::writer::ledger::Ledger;
+use crate::writer::live_objects::LiveObjects;
 use crate::writer::pool::{NoMemory, PartBuffer, PartPool};
 use crate::writer::spool::Spool;
 
@@ -120,6 +121,8 @@ pub struct Outbox {
     /// Bytes on disk as the progress knows them.
     told_on_disk: u64,
     readable: watch::Sender<u64>,
+    /// The live objects beside the upload, where there are any.
+    live: Option<LiveObjects>,
     /// What the store holds.
     pub ledger: Ledger,
 }
@@ -148,6 +151,7 @@ impl Outbox {
             progress,
             told_on_disk: 0,
             readable: watch::channel(0).0,
+            live: None,
             ledger: Ledger::default(),
         }
     }
@@ -157,6 +161,18 @@ impl Outbox {
     pub fn sharing(mut self, shared: Shared) -> Self {
         self.shared = shared;
         self
+    }
+
+    /// Has live objects made of the parts.
+    #[must_use]
+    pub(crate) fn with_live(mut self, live: Option<LiveObjects>) -> Self {
+        self.live = live;
+        self
+    }
+
+    /// The live objects beside its upload, where there are any.
+    pub(crate) fn live(&self) -> Option<&LiveObjects> {
+        self.live.as_ref()
     }
 
     /// What other outboxes can share.
@@ -336,6 +352,7 @@ impl Outbox {
                 upload: self.upload.clone(),
                 shared: self.shared.clone(),
                 spool: self.spool.clone(),
+                live: self.live.clone(),
                 over: self.over.subscribe(),
             };
             self.flying.insert(number, parcel.clone());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use crate::object::live::Upload;
@@ -9,11 +10,14 @@ use crate::object::tap::Taps;
 use crate::protocol::part::PartSize;
 use crate::store::{Patient, StoreError};
 use crate::tool::progress::Progress;
+use crate::writer::at_once::unless_at_once;
 use crate::writer::kept::{self, Kept, Label, Rest};
+use crate::writer::live_objects::Recorder;
 use crate::writer::outbox::Outbox;
 use crate::writer::source::{Source, StopSignal};
 use crate::writer::spool::{Spool, SpoolSettings};
 use crate::writer::tail::{TailSender, TailSettings};
+use crate::writer::upload::warn_without_live_read;
 
 /// What to write, and how.
 #[derive(Debug, Clone)]
@@ -34,6 +38,8 @@ pub struct Plan {
     pub taps: Taps,
     /// When to send the tail part before it is full.
     pub tail: Option<TailSettings>,
+    /// Who makes live objects, where the store may have no Live Read. It is one of the taps, too.
+    pub live: Option<Recorder>,
 }
 
 impl Plan {
@@ -44,7 +50,11 @@ impl Plan {
         key: &str,
         recording: Option<&str>,
     ) -> Result<Upload, StoreError> {
-        Upload::begin(store, key, self.part_size, self.content_type.as_deref(), recording).await
+        let content_type = self.content_type.as_deref();
+        match &self.live {
+            Some(live) => live.begin(store, key, self.part_size, content_type, recording).await,
+            None => Upload::begin(store, key, self.part_size, content_type, recording).await,
+        }
     }
 
     /// The sender of early tail parts; `None` if they are not asked for.
@@ -79,8 +89,29 @@ impl Plan {
         kept::keep(label, remainder, spool).instrument(upload.span().clone()).await
     }
 
+    /// Finds out whether Live Read is on, and says what follows. Where there are live objects, nothing does.
+    pub(crate) fn look(&self, upload: &Upload) -> JoinHandle<()> {
+        let (upload, has_live) =
+            (upload.clone(), self.live.as_ref().is_some_and(|live| live.of(upload.id()).is_some()));
+        let span = upload.span().clone();
+        let look = async move {
+            if !has_live {
+                warn_without_live_read(upload).await;
+            }
+        };
+        tokio::spawn(look.instrument(span))
+    }
+
+    /// Waits until no live object lies there any more that nobody needs.
+    pub(crate) async fn tidied(&self) {
+        if let Some(live) = &self.live {
+            unless_at_once(live.tidied(), &self.at_once).await;
+        }
+    }
+
     /// An outbox for an upload.
     pub(crate) fn outbox(&self, upload: Upload, spool: Option<Spool>, progress: &Arc<Progress>) -> Outbox {
-        Outbox::new(upload, self.concurrency, spool, progress.clone())
+        let live = self.live.as_ref().and_then(|live| live.of(upload.id()));
+        Outbox::new(upload, self.concurrency, spool, progress.clone()).with_live(live)
     }
 }

@@ -19,7 +19,6 @@ pub use crate::writer::intake::policy::Rollover;
 use crate::writer::intake::{Context, Intake, Policy};
 use crate::writer::plan::Plan;
 use crate::writer::source::Source;
-use crate::writer::upload::warn_without_live_read;
 
 /// How the input ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +65,7 @@ pub async fn write(
     });
     // The cell is empty: this is the only place that sets it.
     drop(progress.upload.set(id.to_owned()));
-    let look = tokio::spawn(warn_without_live_read(upload.clone()).instrument(upload.span().clone()));
+    let look = plan.look(&upload);
     tokio::spawn(abort::warn_of_others(upload.clone()));
 
     let spool = plan.spool_for(source);
@@ -114,6 +113,7 @@ async fn end(
             Err(error) => cause = cause.or(Some(Cause::Outbox(error.into()))),
         }
     }
+    plan.tidied().await;
     objects.sort_by_key(|complete| complete.number);
     if cause.is_none() && unfinished.is_empty() {
         Ok(Rolled { objects })

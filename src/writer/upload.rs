@@ -113,7 +113,10 @@ pub async fn write(
     };
     // So that a second request to stop can name the upload. Nobody else sets the cell, so this cannot fail.
     drop(progress.upload.set(upload.id().to_owned()));
-    let look = tokio::spawn(warn_without_live_read(upload.clone()).instrument(upload.span().clone()));
+    if let (Some(live), Some(held)) = (&plan.live, &held) {
+        live.go_on(&upload, held.ledger.readable(part_size), source.can_be_read_again()).await;
+    }
+    let look = plan.look(&upload);
 
     let context = Context { store, plan, spool: plan.spool_for(source), progress, recording: None };
     let mut intake = Intake::new(context, Policy::never(plan.part_size), &upload, held, look);
@@ -132,7 +135,7 @@ pub async fn write(
     if let Some(warning) = source.closing_warning() {
         tracing::warn!("{warning}");
     }
-    match result {
+    let result = match result {
         Ok(ended) => Ok(ended),
         Err(cause @ Cause::Full(_)) => {
             // All parts are used and stored. Complete them: an upload that is left open may be cleaned away.
@@ -147,7 +150,9 @@ pub async fn write(
             let again = source.can_be_read_again() && !cause.is_changed_input();
             Err(leave_open(intake, plan, cause, !again).await)
         }
-    }
+    };
+    plan.tidied().await;
+    result
 }
 
 /// All has been taken: completes the object, or aborts the upload if there was nothing.
@@ -181,7 +186,7 @@ async fn leave_open(mut intake: Intake<'_>, plan: &Plan, cause: Cause, keep: boo
 }
 
 /// Says in plain words when readers will see nothing of this upload before its end.
-pub(crate) async fn warn_without_live_read(upload: Upload) {
+pub(super) async fn warn_without_live_read(upload: Upload) {
     match upload.look().await {
         Ok(LiveRead::On) => tracing::debug!("Live Read is on"),
         Ok(LiveRead::Off) => tracing::warn!(

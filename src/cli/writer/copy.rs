@@ -118,6 +118,7 @@ fn plan(job: &CopyJob, store: &Patient, ready: &Ready, at_once: StopSignal) -> (
         at_once,
         taps: hls.into_iter().map(|hls| Arc::new(hls) as Arc<dyn Tap>).collect(),
         tail: job.tail,
+        live: None,
     };
     (plan, ending)
 }

@@ -442,6 +442,9 @@ impl<'a> Intake<'a> {
         drop((&mut self.look).await);
         let upload = self.object.outbox.upload();
         upload.abort().await?;
+        if let Some(live) = &self.context.plan.live {
+            live.aborted(upload.id());
+        }
         self.context.plan.taps.ended(upload.id(), End::Unfinished);
         Ok(())
     }

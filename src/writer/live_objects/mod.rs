@@ -22,6 +22,7 @@ mod cutter;
 mod ending;
 mod going_on;
 mod parts;
+mod recorder;
 mod shared;
 mod stale;
 mod stored;
@@ -41,6 +42,7 @@ use crate::store::StoreError;
 
 pub use cutter::{Cut, Cutter, When};
 pub use going_on::{find, go_on};
+pub use recorder::{Recorder, Settings};
 pub use stale::{Found, Stale, clean, clean_all};
 pub use sweep::{Left, Sweep};
 
@@ -131,5 +133,7 @@ fn pointer(recording: &RecordingId) -> Vec<u8> {
     Pointer::new(recording.clone()).to_bytes()
 }
 
+#[cfg(test)]
+mod ending_tests;
 #[cfg(test)]
 mod tests;

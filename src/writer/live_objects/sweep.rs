@@ -248,7 +248,8 @@ impl Sweep {
         match self.delete_one(first).await {
             Some(one) if !may_pass(&one.error) => failed(&one.error, what),
             left => {
-                let rest = stream::iter(rest).map(|one| self.delete_one(one)).buffer_unordered(AT_ONCE);
+                let rest =
+                    stream::iter(rest.to_vec()).map(async |one| self.delete_one(&one).await).buffer_unordered(AT_ONCE);
                 left.into_iter().chain(rest.filter_map(std::future::ready).collect::<Vec<_>>().await).collect()
             }
         }

@@ -15,6 +15,7 @@ use crate::protocol::part::PartNumber;
 use crate::store::retry::About;
 use crate::store::{ETag, Kind, StoreError};
 use crate::writer::kept::Content;
+use crate::writer::live_objects::LiveObjects;
 use crate::writer::pool::PartBuffer;
 use crate::writer::spool::{Spool, SpoolError};
 
@@ -88,6 +89,7 @@ pub(super) struct Way {
     pub(super) upload: Upload,
     pub(super) shared: Shared,
     pub(super) spool: Option<Spool>,
+    pub(super) live: Option<LiveObjects>,
     /// Turns true when no part is to be tried again.
     pub(super) over: watch::Receiver<bool>,
 }
@@ -101,7 +103,7 @@ pub(super) async fn put(
     turn: OwnedSemaphorePermit,
     buffer: Option<PartBuffer>,
 ) -> Result<Stored, OutboxError> {
-    let Way { upload, shared, spool, over } = way;
+    let Way { upload, shared, spool, live, over } = way;
     let (number, began, size) = (parcel.number, Instant::now(), parcel.len());
     let (mut failures, mut failing) = (upload.store().retry().start(), shared.failing());
     failures.about = upload.about(number, size);
@@ -121,7 +123,11 @@ pub(super) async fn put(
         let asked = Instant::now();
         tries = tries.saturating_add(1);
         tracing::debug!(event = "sending", part, offset, bytes, "try" = tries, "sending");
-        let error = match upload.put(number, body, patience).await {
+        let sent = match &live {
+            Some(live) => live.put_part(&upload, number, body, patience).await,
+            None => upload.put(number, body, patience).await,
+        };
+        let error = match sent {
             Ok(etag) => {
                 failures.passed();
                 if !uncertain || holds(&upload, number, &etag).await? {

@@ -1,0 +1,383 @@
+//! The live objects of all uploads of one run: of the first, of those that a rollover goes on in, and of one that is gone on
+//! with. It hears of the input as a [tap](crate::object::tap).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use super::stale::{Stale, clean};
+use super::{LiveObjects, When, find, go_on};
+use crate::media::fmp4::Found;
+use crate::object::live::Upload;
+use crate::object::tap::{End, Opening, Tap};
+use crate::protocol::live_objects::{Head, Names, Prefix, RecordingId, Run, State as HeadState};
+use crate::protocol::part::PartSize;
+use crate::store::live_check::LiveRead;
+use crate::store::{Patient, StoreError};
+
+/// What live objects are to be like.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What their names begin with.
+    pub prefix: Prefix,
+    /// When one is cut.
+    pub when: When,
+    /// Only where there is no Live Read; else always.
+    pub only_without_live_read: bool,
+}
+
+/// See the [module](self). Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    settings: Settings,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By upload id.
+    uploads: HashMap<String, LiveObjects>,
+    /// Those of the object that is being taken.
+    newest: Option<LiveObjects>,
+    /// What goes on behind the input: ends, and what earlier writers left.
+    behind: JoinSet<()>,
+}
+
+impl Recorder {
+    /// With these settings.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, state: Arc::default() }
+    }
+
+    /// Starts an upload of `key` with live objects beside it. It has none, and this is said, where the store or the key does
+    /// not allow it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there is no upload.
+    pub async fn begin(
+        &self,
+        store: &Patient,
+        key: &str,
+        part_size: PartSize,
+        content_type: Option<&str>,
+        recording: Option<&str>,
+    ) -> Result<Upload, StoreError> {
+        let names = match Names::new(&self.settings.prefix, key) {
+            Ok(names) => names,
+            Err(error) => {
+                tracing::warn!("{} cannot be read before it is complete: {error}", store.object(key));
+                return Upload::begin(store, key, part_size, content_type, recording).await;
+            }
+        };
+        let id = RecordingId::new(now(), fastrand::u32(..));
+        let live_read = self.settings.only_without_live_read.then_some(part_size);
+        let create = |_| store.once().create_upload_with_objects(key, live_read, content_type, recording, &id);
+        let upload = store.retry().run(create).await?;
+        let upload = Upload::known(store, key, &upload, part_size);
+        if live_read.is_some() && matches!(upload.look().await, Ok(LiveRead::On)) {
+            return Ok(upload);
+        }
+        let mut head = Head::new(id, upload.id().to_owned(), part_size);
+        head.content_type = content_type.map(str::to_owned);
+        if let When::After(time) | When::AtFragment(time) = self.settings.when {
+            head.max_latency = u64::try_from(time.as_millis()).ok();
+        }
+        let (store, recording) = (store.clone(), head.recording.clone());
+        match LiveObjects::begin(&upload, names.clone(), head, self.settings.when).await {
+            Ok(live) => drop(self.state().uploads.insert(upload.id().to_owned(), live)),
+            Err(error) => tracing::warn!(
+                "{} cannot be read before it is complete: live objects cannot be stored: {error}",
+                upload.object()
+            ),
+        }
+        let cleaning = clean_up(store, names, key.to_owned(), recording).instrument(upload.span().clone());
+        self.state().behind.spawn(cleaning);
+        Ok(upload)
+    }
+
+    /// Goes on with the live objects of an upload of which the store holds `stored` bytes in parts without a gap. Only if
+    /// the input from there on is the same as before, what lies in live objects behind that is of any use; else they are given
+    /// up, and their head says from where on they do not count.
+    pub async fn go_on(&self, upload: &Upload, stored: u64, same_input: bool) {
+        let Ok(names) = Names::new(&self.settings.prefix, upload.key()) else { return };
+        let gone_on = async {
+            let Some(head) = find(upload.store(), &names, upload.id()).await? else { return Ok(None) };
+            if same_input
+                && let Some(live) = go_on(upload, names.clone(), head.clone(), self.settings.when, true).await?
+            {
+                if live.edge() >= stored {
+                    return Ok(Some(live));
+                }
+                live.left_open().await;
+            }
+            let mut head = head;
+            let run = Run { run: head.run().run + 1, from: stored.min(head.edge()), same_input };
+            head.runs.push(run);
+            head.state = HeadState::GivenUp;
+            LiveObjects::begin(upload, names, head, When::PartIsFull).await?.left_open().await;
+            Ok::<_, StoreError>(None)
+        };
+        match gone_on.await {
+            Ok(Some(live)) => drop(self.state().uploads.insert(upload.id().to_owned(), live)),
+            Ok(None) => tracing::warn!("{} cannot be read any further before it is complete", upload.object()),
+            Err(error) => {
+                tracing::warn!("{} cannot be read any further before it is complete: {error}", upload.object());
+            }
+        }
+    }
+
+    /// The live objects of an upload, if it has any.
+    #[must_use]
+    pub fn of(&self, upload_id: &str) -> Option<LiveObjects> {
+        self.state().uploads.get(upload_id).cloned()
+    }
+
+    /// An upload was aborted.
+    pub(crate) fn aborted(&self, upload_id: &str) {
+        let mut state = self.state();
+        if let Some(live) = state.uploads.remove(upload_id) {
+            state.behind.spawn(async move { drop(live.aborted().await) });
+        }
+    }
+
+    /// Waits until nothing of what has ended lies there any more.
+    pub async fn tidied(&self) {
+        loop {
+            let mut behind = std::mem::take(&mut self.state().behind);
+            if behind.is_empty() {
+                return;
+            }
+            while behind.join_next().await.is_some() {}
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn newest(&self) -> Option<LiveObjects> {
+        self.state().newest.clone()
+    }
+}
+
+impl Tap for Recorder {
+    fn begin(&self, opening: &Opening<'_>) {
+        let next = self.of(opening.upload_id);
+        let before = std::mem::replace(&mut self.state().newest, next);
+        if let Some(before) = before {
+            before.input_ended();
+        }
+    }
+
+    fn took(&self, offset: u64, bytes: &[u8]) {
+        if let Some(live) = self.newest() {
+            live.took(offset, bytes);
+        }
+    }
+
+    fn looks(&self) -> bool {
+        matches!(self.settings.when, When::AtFragment(_))
+    }
+
+    fn saw(&self, found: &Found) {
+        if let (Found::Ended(fragment), Some(live)) = (found, self.newest())
+            && let Some(end) = fragment.end
+        {
+            live.fragment_ends(end);
+        }
+    }
+
+    fn input_ended(&self) {
+        if let Some(live) = self.newest() {
+            live.input_ended();
+        }
+    }
+
+    fn ended(&self, upload_id: &str, end: End) {
+        let mut state = self.state();
+        let Some(live) = state.uploads.remove(upload_id) else { return };
+        match end {
+            End::Completed { bytes } => {
+                state.behind.spawn(async move { drop(live.completed(bytes, Duration::ZERO).await) });
+            }
+            End::Unfinished => drop(state.behind.spawn(live.left_open())),
+        }
+    }
+}
+
+/// Takes away what earlier writers left of the key.
+async fn clean_up(store: Patient, names: Names, key: String, mine: RecordingId) {
+    match clean(&store, &names, &key, Some(&mine)).await {
+        Ok(found) => {
+            for one in found {
+                match one.stale {
+                    Stale::Swept(left) if left.is_nothing() => {
+                        tracing::info!("took away the live objects that the recording {} had left", one.recording);
+                    }
+                    Stale::Swept(_) | Stale::LeftAlone => {}
+                    // That the upload is open is said where all open uploads are.
+                    Stale::Open(upload) => tracing::debug!(upload, "its live objects stay"),
+                }
+            }
+        }
+        Err(error) => tracing::debug!("what earlier recordings left cannot be seen: {error}"),
+    }
+}
+
+/// Seconds since 1970, by this machine's clock.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::object::tap::Taps;
+    use crate::protocol::live_objects::MAX_DOCUMENT;
+    use crate::protocol::live_objects::Pointer;
+    use crate::store::retry::Retry;
+    use crate::store::scripted::{self, Op, Shelf};
+    use crate::tool::progress::Progress;
+    use crate::writer::plan::Plan;
+    use crate::writer::source::Source;
+    use crate::writer::spool::SpoolSettings;
+    use crate::writer::upload::{Ended, write};
+
+    fn input(bytes: usize) -> Vec<u8> {
+        (0..bytes).map(|at| u8::try_from((at / 5 + at / 997) % 251).expect("small")).collect()
+    }
+
+    fn plan(settings: Option<Settings>, part_size: u64) -> Plan {
+        let live = settings.map(Recorder::new);
+        Plan {
+            key: "a/live.mp4".to_owned(),
+            part_size: PartSize::new(part_size).expect("a part size"),
+            concurrency: 2,
+            content_type: Some("video/mp4".to_owned()),
+            spool: SpoolSettings { dir: std::env::temp_dir(), make_dir: false, limit: 0 },
+            at_once: tokio::sync::watch::channel(false).1,
+            taps: live.iter().map(|live| Arc::new(live.clone()) as Arc<dyn Tap>).collect::<Taps>(),
+            tail: None,
+            live,
+        }
+    }
+
+    fn settings(when: When) -> Settings {
+        Settings { prefix: Prefix::default(), when, only_without_live_read: true }
+    }
+
+    /// Uploads `input`.
+    async fn run(plan: &Plan, store: &Patient, input: &[u8]) -> Ended {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(input).expect("written");
+        let stop = tokio::sync::watch::channel(false).1;
+        let mut source = Source::file(file.path(), None, stop).await.expect("it opens");
+        let progress = Arc::new(Progress::default());
+        Box::pin(write(store, plan, None, &mut source, &progress)).await.expect("it completes")
+    }
+
+    fn store() -> (Patient, Shelf) {
+        let (store, shelf) = scripted::store();
+        (store.patient(Retry { give_up_after: Duration::from_secs(60) }), shelf)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_whole_upload_has_live_objects_and_leaves_none() {
+        for (when, input_size) in [
+            (When::PartIsFull, 12_000_000),
+            (When::After(Duration::from_millis(50)), 12_000_000),
+            (When::PartIsFull, 0),
+        ] {
+            let (store, shelf) = store();
+            shelf.without_live_read();
+            let (plan, input) = (plan(Some(settings(when)), 5_000_000), input(input_size));
+            let ended = run(&plan, &store, &input).await;
+            assert_eq!(ended == Ended::Empty, input.is_empty());
+            if input.is_empty() {
+                assert!(shelf.keys().is_empty() && shelf.open("a/live.mp4").is_empty(), "{:?}", shelf.keys());
+                continue;
+            }
+            assert!(shelf.object("a/live.mp4").expect("an object") == input);
+            assert_eq!(shelf.keys(), ["a/live.mp4"]);
+            let copies = shelf.count(Op::CopyPart);
+            assert_eq!(copies, if when == When::PartIsFull { 2 } else { 0 });
+            let marked =
+                |asked: &scripted::Asked| asked.headers.iter().any(|(name, _)| name.ends_with("live-read-end"));
+            let asked = shelf.asked();
+            let mark = asked.iter().position(marked).expect("the end is marked");
+            let complete = asked.iter().position(|asked| asked.op == Op::Complete).expect("it is completed");
+            assert!(mark < complete && !asked[..complete].iter().any(|asked| asked.op == Op::DeleteMany));
+            let put_part = asked.iter().rposition(|asked| asked.op == Op::PutPart).expect("the last part");
+            assert!(put_part < mark, "readers look at the key before all parts are stored");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn where_there_is_live_read_there_are_no_live_objects_unless_they_are_wanted() {
+        for only_without_live_read in [true, false] {
+            let (store, shelf) = store();
+            let wanted = Settings { only_without_live_read, ..settings(When::PartIsFull) };
+            let input = input(6_000_000);
+            run(&plan(Some(wanted), 5_000_000), &store, &input).await;
+            assert_eq!(shelf.keys(), ["a/live.mp4"]);
+            let puts = shelf.asked().iter().filter(|asked| asked.op == Op::Put).count();
+            assert_eq!(puts == 0, only_without_live_read);
+            assert_eq!(shelf.count(Op::PutPart), if only_without_live_read { 2 } else { 1 });
+        }
+        let (store, shelf) = store();
+        run(&plan(None, 5_000_000), &store, &input(6_000_000)).await;
+        assert_eq!((shelf.count(Op::Put), shelf.count(Op::Objects)), (0, 0));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_key_that_is_too_long_is_uploaded_without() {
+        let (store, shelf) = store();
+        shelf.without_live_read();
+        let key = "k".repeat(1_000);
+        let plan = Plan { key: key.clone(), ..plan(Some(settings(When::PartIsFull)), 5_000_000) };
+        run(&plan, &store, &input(100)).await;
+        assert_eq!((shelf.keys(), shelf.count(Op::Put)), (vec![key], 0));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_stream_that_is_gone_on_with_tells_readers_from_where_on_they_have_other_bytes() {
+        let (store, shelf) = store();
+        shelf.without_live_read();
+        let (plan, input) = (plan(Some(settings(When::PartIsFull)), 5_000_000), input(5_000_000));
+        let live = plan.live.as_ref().expect("live");
+        let upload = live.begin(&store, "a/live.mp4", plan.part_size, None, None).await.expect("it begins");
+        let first = live.of(upload.id()).expect("live objects");
+        first.took(0, &input);
+        let patience = Duration::from_secs(9);
+        let part = first.put_part(&upload, crate::protocol::part::PartNumber::FIRST, input.clone().into(), patience);
+        part.await.expect("it is stored");
+        // More is read by readers than the part that is kept.
+        first.took(5_000_000, &input[..1_000]);
+        first.shared.post(5_000_000, bytes::Bytes::copy_from_slice(&input[..1_000]), patience).await.expect("stored");
+        live.ended(upload.id(), End::Unfinished);
+        live.tidied().await;
+        live.go_on(&upload, 5_000_000, false).await;
+        assert!(live.of(upload.id()).is_none());
+        let names = Names::new(&Prefix::default(), "a/live.mp4").expect("short");
+        let pointer = store.get_small(&names.pointer(), MAX_DOCUMENT).await.expect("answered").expect("a pointer");
+        let recording = Pointer::parse(&pointer.bytes).expect("a pointer").recording;
+        let head = store.get_small(&names.head(&recording), MAX_DOCUMENT).await.expect("answered").expect("a head");
+        let head = Head::parse(&head.bytes).expect("a head");
+        assert_eq!((head.state, head.edge()), (HeadState::GivenUp, 5_001_000));
+        assert_eq!(head.run(), Run { run: 1, from: 5_000_000, same_input: false });
+        // Of a file they go on.
+        let mut open = head;
+        open.state = HeadState::Open;
+        open.runs.pop();
+        LiveObjects::begin(&upload, names, open, When::PartIsFull).await.expect("written").left_open().await;
+        live.go_on(&upload, 5_000_000, true).await;
+        assert_eq!(live.of(upload.id()).map(|live| live.edge()), Some(5_001_000));
+    }
+}
