@@ -130,6 +130,9 @@ impl Body for Watched {
                 continue;
             }
             let room = usize::try_from(self.limit.saturating_sub(self.ends.length)).unwrap_or(usize::MAX);
+            if self.document {
+                bytes = renamed(bytes);
+            }
             self.ends.see(&bytes);
             if bytes.len() > room {
                 self.body = Box::pin(SdkBody::empty());
@@ -146,6 +149,24 @@ impl Body for Watched {
     fn size_hint(&self) -> SizeHint {
         SizeHint::default()
     }
+}
+
+/// moto gives the list of parts another root than S3, and the SDK looks for that of S3.
+fn renamed(bytes: Bytes) -> Bytes {
+    let (theirs, right) = (&b"ListPartsResponse"[..], &b"ListPartsResult"[..]);
+    let mut renamed = Vec::new();
+    let mut rest = &bytes[..];
+    while let Some(at) = rest.windows(theirs.len()).position(|window| window == theirs) {
+        let (before, after) = rest.split_at(at);
+        renamed.extend_from_slice(before);
+        renamed.extend_from_slice(right);
+        rest = after.get(theirs.len()..).unwrap_or_default();
+    }
+    if renamed.is_empty() {
+        return bytes;
+    }
+    renamed.extend_from_slice(rest);
+    renamed.into()
 }
 
 /// The beginning and the end of a document.
@@ -248,6 +269,15 @@ mod tests {
         let mut ends = Ends::default();
         text.as_bytes().chunks(7).for_each(|bytes| ends.see(bytes));
         ends.fault()
+    }
+
+    #[test]
+    fn the_root_of_a_list_of_parts_is_that_of_s3_whoever_sends_it() {
+        let list = |root: &str| format!("<?xml version=\"1.0\"?><{root}><Key>k</Key></{root}>");
+        for root in ["ListPartsResponse", "ListPartsResult"] {
+            assert_eq!(renamed(list(root).into()), list("ListPartsResult"), "{root}");
+        }
+        assert_eq!(renamed(list("ListBucketResult").into()), list("ListBucketResult"));
     }
 
     #[test]

@@ -114,6 +114,10 @@ pub async fn check(
             let found = "the key may not list open uploads; reader then goes by live reads alone".to_owned();
             say(Verdict::Note, "list", found);
         }
+        Err(error) if error.kind == Kind::Refused && matches!(error.status, Some(405 | 501)) => {
+            let found = "the store has no list of open uploads: --resume and --abort need --upload-id";
+            say(Verdict::Note, "list", found.to_owned());
+        }
         Err(_) => return false,
     }
     live_read(store, object, trials, &mut say).await;

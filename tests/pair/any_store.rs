@@ -9,6 +9,9 @@ use crate::support::{BUCKET, PART, bytes};
 
 const KEY: &str = "live/stream.mp4";
 
+/// The smallest part of most stores.
+const FULL_PART: usize = 5 << 20;
+
 /// The end of an upload is to be seen within two seconds; this is what a slow machine may take, and far from the half minute
 /// between two lists.
 const SOON: Duration = Duration::from_secs(8);
@@ -70,10 +73,37 @@ fn copies(store: &Independent) {
     assert_same(&object.expect("its bytes").to_vec(), &data, "the object");
 }
 
+/// An upload with one part that was left open; its id.
+fn left_open(store: &Independent, key: &str, part: &[u8]) -> String {
+    let client = store.client();
+    store.runtime().block_on(async {
+        let begun = client.create_multipart_upload().bucket(BUCKET).key(key).send().await.expect("an upload");
+        let id = begun.upload_id().expect("its id").to_owned();
+        let put = client.upload_part().bucket(BUCKET).key(key).upload_id(&id).part_number(1);
+        put.body(part.to_vec().into()).send().await.expect("a part");
+        id
+    })
+}
+
+/// An upload that was left open is gone on with, and one is cancelled.
+fn goes_on(store: &Independent) {
+    let data = bytes(3, 2 * FULL_PART + 77);
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), &data).expect("its bytes");
+    left_open(store, "resumed", &data[..FULL_PART]);
+    let path = file.path().display().to_string();
+    let run = store.writer(&["resumed", &path, "--no-follow", "--resume"]).start().wait().code(0);
+    run.says("it keeps 1 part");
+    store.reader(&["resumed", "--no-wait"]).start().wait().code(0).gave(&data);
+    let id = left_open(store, "cancelled", b"data");
+    store.writer(&["cancelled", "--abort", "--yes"]).start().wait().code(0).says(&format!("cancelled the upload {id}"));
+}
+
 #[test]
 fn on_moto() {
     if let Some(store) = Independent::moto() {
         copies(&store);
+        goes_on(&store);
     }
 }
 
@@ -81,6 +111,13 @@ fn on_moto() {
 fn on_s3rver() {
     if let Some(store) = Independent::s3rver() {
         copies(&store);
+        // It lists no uploads and cancels none.
+        for errand in [&["--resume"][..], &["--abort", "--yes"]] {
+            let run = store.writer(&[&[KEY], errand].concat()).start().end();
+            run.failed_with_one_message("s3://bucket/live/stream.mp4").says("501 NotImplemented");
+        }
+        let check = store.writer(&["--check"]).start().wait().code(1);
+        check.says("the store has no list of open uploads").says("BAD  Live Read    off");
     }
 }
 
@@ -88,5 +125,6 @@ fn on_s3rver() {
 fn on_ceph() {
     if let Some(store) = Independent::ceph() {
         copies(&store);
+        goes_on(&store);
     }
 }
