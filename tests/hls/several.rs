@@ -40,7 +40,9 @@ fn the_playlist_goes_on_in_the_next_object_while_the_one_before_cannot_be_comple
         let mut rule = json!({ "operation": "CompleteMultipartUpload", "key": KEY });
         rule.as_object_mut().expect("a rule").extend(fault.as_object().expect("an effect").clone());
         lab.faults(&json!([rule]));
-        let mut run = writer(&lab, &["--hls-time", "1", "--rollover", "12MB"]);
+        // A key that was allowed the same before is tried again for half a minute.
+        let patience = if refused { "1s" } else { "1h" };
+        let mut run = writer(&lab, &["--hls-time", "1", "--rollover", "12MB", "--retry-timeout", patience]);
         run.write(&STREAM[..STREAM.len() / 4 * 3]);
         // All of this can be read, that of the object that cannot be completed too.
         await_that("segments of later objects", || {
