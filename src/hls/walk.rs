@@ -11,7 +11,7 @@ use super::news::News;
 use super::playlist::{PlaylistKind, Written};
 use crate::media::fmp4::{Found, Header, Movie, Scanner};
 use crate::message::fields;
-use crate::object::stretch::{Target, collect};
+use crate::object::stretch::{Hold, Target, collect};
 use crate::store::retry::Retry;
 use crate::store::{Patient, Store, StoreError};
 
@@ -54,7 +54,7 @@ impl Walk {
     /// From the first byte of `key` on.
     #[must_use]
     pub fn new(store: &Store, key: String, version: Option<String>) -> Self {
-        let target = Target { key, version, etag: None, live: true };
+        let target = Target { key, version, etag: None, live: true, hold: Hold::Object };
         let store = store.patient(RETRY);
         Self { store, target, scanner: Scanner::new(), window: LEAST, requests: 0 }
     }

@@ -13,6 +13,11 @@ use crate::object::reading::{FollowError, News};
 pub(crate) fn reading(object: &str, located: &Located) {
     const FOUND: &str = "found";
     let bytes = located.finished;
+    if let Some(recording) = &located.recording {
+        let id = &recording.id;
+        tracing::info!(event = FOUND, "reading {object} while it is written, by its live objects, recording {id}");
+        return;
+    }
     match (&located.version, located.is_open()) {
         (Some(id), true) => tracing::info!(event = FOUND, "reading {object} while it is written, upload id {id}"),
         (None, true) => tracing::info!(event = FOUND, "reading {object} while it is written"),

@@ -14,6 +14,7 @@
 //!                                                         nor finished, and was never to be read live
 //! ```
 
+use crate::object::live_objects::locate::{Finder, Found};
 use crate::store::{Head, OpenUpload};
 
 /// What a live read at the edge was answered.
@@ -60,6 +61,8 @@ pub(crate) struct Case {
     pub(crate) list: Option<List>,
     /// HEAD of the key, which stands for its newest finished object.
     pub(crate) current: Option<Option<Head>>,
+    /// Looks for live objects, should it not be possible to read it live.
+    pub(crate) finder: Option<Finder>,
 }
 
 /// What to ask next.
@@ -100,6 +103,8 @@ pub(crate) enum Verdict {
     Gone,
     /// There is a newer one to go over to.
     Newer(Newer),
+    /// It cannot be read live, but there are live objects.
+    Recording(Found),
     /// Not known yet.
     Ask(Ask),
 }
@@ -231,6 +236,7 @@ mod tests {
             head: Some(None),
             list: None,
             current: None,
+            finder: None,
         }
     }
 

@@ -18,16 +18,17 @@
 use std::future::pending;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use crate::object::announce;
 use crate::object::ending::{Ask, Case, List, Look, Newer, Verdict};
 use crate::object::inquiry::{self, Question};
-use crate::object::locate::{Located, Wanted};
+use crate::object::live_objects::locate::{Finder, Found};
+use crate::object::locate::{Live, Located, Wanted};
 use crate::object::prefetch::{End, Event, Facts, Fetch, Target};
-use crate::object::presence::Presence;
-use crate::object::reading::{FollowError, News, Reading};
+use crate::object::presence::{LAST_LOOKS, Presence, UNREADABLE_LOOK};
+use crate::object::reading::{FollowError, News, Reading, at};
 use crate::object::rhythm::Rhythm;
 use crate::object::window::Window;
 use crate::store::{Patient, StoreError};
@@ -37,12 +38,6 @@ const LONG_SILENCE: Duration = Duration::from_secs(30);
 
 /// The same for an upload that has not shown a byte: it may have been left behind at its very start.
 const EMPTY_SILENCE: Duration = Duration::from_secs(5);
-
-/// Between two questions after the end of an upload that cannot be read live, where no other interval is asked for.
-const UNREADABLE_LOOK: Duration = Duration::from_millis(1500);
-
-/// A finished upload that does not show its last bytes is asked for them this often.
-const LAST_LOOKS: u32 = 20;
 
 /// A look that has been without an answer for so long says nothing of the upload any more.
 const UNANSWERED: Duration = Duration::from_secs(1);
@@ -85,6 +80,8 @@ pub(crate) struct Follower {
     presence: Presence,
     /// What has been said to people.
     said: announce::Said,
+    /// Live objects that were found beside what cannot be read live.
+    recording: Option<Found>,
 }
 
 /// What a follower waits for.
@@ -102,9 +99,10 @@ impl Follower {
         let target = Target {
             key: wanted.key.clone(),
             version: located.version.clone(),
-            etag,
+            etag: etag.or_else(|| located.etag.clone()),
             // Of a finished object too: only an answer to this header names the part size.
             live: located.is_open() || reading.by_part,
+            hold: located.hold.clone(),
         };
         let said = announce::Said::nothing_of(&wanted.key, located.version.as_deref());
         let now = Instant::now();
@@ -130,6 +128,7 @@ impl Follower {
             looked_for_newer: false,
             presence: Presence::default(),
             said,
+            recording: None,
         }
     }
 
@@ -146,6 +145,11 @@ impl Follower {
     /// What messages about the upload happen in.
     pub(crate) fn span(&self) -> &Span {
         self.said.span()
+    }
+
+    /// The recording with live objects to go over to, once it has been found.
+    pub(crate) fn take_recording(&mut self) -> Option<Found> {
+        self.recording.take()
     }
 
     /// The version that is being read, as far as it is known.
@@ -360,6 +364,7 @@ impl Follower {
             head: None,
             list: (!may_list).then_some(List::Unknown),
             current: None,
+            finder: Finder::new(&self.wanted).filter(|_| self.wanted.live == Live::Auto && self.cursor() == 0),
         };
         self.asked = Instant::now();
         self.question = Some(inquiry::begin(&self.store, &self.target, case));
@@ -412,10 +417,14 @@ impl Follower {
                 // The last look follows at once.
                 self.look_at = None;
             }
+            Verdict::Recording(found) if self.cursor() == 0 => {
+                self.recording = Some(found);
+                return Ok(Some(News::Edge));
+            }
             Verdict::Gone if self.presence.absent => return Err(self.aborted()),
             Verdict::Newer(newer) if self.is_free() => return Ok(Some(self.move_to(newer))),
             // It has been seen, or read, since.
-            Verdict::Gone | Verdict::Newer(_) => {}
+            Verdict::Gone | Verdict::Newer(_) | Verdict::Recording(_) => {}
             Verdict::Ask(_) => self.doubt(),
         }
         Ok(None)
@@ -484,14 +493,6 @@ impl Follower {
 
     fn upload(&self) -> String {
         self.target.version.clone().unwrap_or_else(|| "(id unknown)".to_owned())
-    }
-}
-
-/// Waits until a moment; for ever without one.
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => pending().await,
     }
 }
 

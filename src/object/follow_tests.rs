@@ -6,7 +6,8 @@ use bytes::Bytes;
 use tracing::instrument::WithSubscriber;
 
 use super::*;
-use crate::object::locate::{Located, Wanted};
+use crate::object::locate::{Live, Located, Wanted};
+use crate::protocol::live_objects::Prefix;
 use crate::store::retry::Retry;
 use crate::store::scripted::{self, Asked, Op, Reply};
 
@@ -23,7 +24,15 @@ fn seconds(seconds: u64) -> Duration {
 
 fn reading(timeout: Option<Duration>) -> Reading {
     Reading {
-        wanted: Wanted { key: KEY.to_owned(), upload_id: None, wait: true, poll_interval: seconds(1), timeout },
+        wanted: Wanted {
+            key: KEY.to_owned(),
+            upload_id: None,
+            wait: true,
+            poll_interval: seconds(1),
+            timeout,
+            live: Live::B2,
+            prefix: Prefix::default(),
+        },
         by_part: false,
         chunk_size: 1000,
         queue_size: 4,
@@ -132,7 +141,7 @@ async fn read_as(
         heard.lock().unwrap_or_else(PoisonError::into_inner).push(asked.clone());
         script(&asked)
     });
-    let located = Located { version: Some(PIN.to_owned()), finished: None, may_list: true, before: None };
+    let located = Located { version: Some(PIN.to_owned()), may_list: true, ..Located::default() };
     let store = store.patient(Retry { give_up_after: seconds(36_000) });
     let mut reading = reading(timeout);
     reading.wanted.upload_id = wanted.map(str::to_owned);

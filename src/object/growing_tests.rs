@@ -26,7 +26,15 @@ fn patient(store: &Store) -> Patient {
 
 fn reading(by_part: bool, timeout: Option<Duration>) -> Reading {
     Reading {
-        wanted: Wanted { key: KEY.to_owned(), upload_id: None, wait: true, poll_interval: millis(1000), timeout },
+        wanted: Wanted {
+            key: KEY.to_owned(),
+            upload_id: None,
+            wait: true,
+            poll_interval: millis(1000),
+            timeout,
+            live: crate::object::locate::Live::B2,
+            prefix: crate::protocol::live_objects::Prefix::default(),
+        },
         by_part,
         chunk_size: 1 << 20,
         queue_size: 4,
@@ -37,7 +45,7 @@ fn reading(by_part: bool, timeout: Option<Duration>) -> Reading {
 
 fn located(id: &str, finished: Option<usize>) -> Located {
     let finished = finished.map(|size| size as u64);
-    Located { version: Some(id.to_owned()), finished, may_list: true, before: None }
+    Located { version: Some(id.to_owned()), finished, may_list: true, ..Located::default() }
 }
 
 /// Bytes that are the same each time, and differ from place to place.

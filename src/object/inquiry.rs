@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use crate::object::ending::{Ask, Case, List, Verdict};
+use crate::object::ending::{Ask, Case, List, Look, Verdict};
 use crate::object::locate::may_not_list;
 use crate::object::prefetch::Target;
 use crate::store::{Patient, StoreError};
@@ -30,6 +30,13 @@ async fn ask(store: Patient, target: Target, mut case: Case) -> Result<(Case, Ve
                     Err(error) if may_not_list(&error) => List::Unknown,
                     Err(error) => return Err(error),
                 });
+            }
+            verdict @ Verdict::Growing(_) if case.look == Look::Absent => {
+                let found = match &mut case.finder {
+                    Some(finder) => finder.look(&store).await?,
+                    None => None,
+                };
+                return Ok((case, found.map_or(verdict, Verdict::Recording)));
             }
             verdict => return Ok((case, verdict)),
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tracing::{Instrument, Span};
 
 use crate::message::fields;
-use crate::object::stretch::Target;
+use crate::object::stretch::{Hold, Target};
 use crate::protocol::part::{PartNumber, PartSize};
 use crate::store::live_check::{self, LiveRead};
 use crate::store::retry::About;
@@ -90,7 +90,7 @@ impl Upload {
     /// What a reader of it asks for; `live`: with the Live Read header.
     #[must_use]
     pub fn target(&self, live: bool) -> Target {
-        Target { key: self.key.clone(), version: Some(self.id.clone()), etag: None, live }
+        Target { key: self.key.clone(), version: Some(self.id.clone()), etag: None, live, hold: Hold::Object }
     }
 
     /// Stores a part in one attempt, and waits at most `patience` for the answer.

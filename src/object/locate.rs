@@ -12,6 +12,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::object::ending::is_newer;
+use crate::object::live_objects::Recording;
+use crate::object::live_objects::locate::{self as objects, Finder, Found};
+use crate::object::stretch::Hold;
+use crate::protocol::live_objects::{Prefix, RecordingId};
 use crate::store::{Fetched, Head, Kind, OpenUpload, Patient, Piece, StoreError};
 
 /// Between two lists while no upload is open. A list also finds what a live read does not show: an upload on an account
@@ -34,10 +38,26 @@ pub struct Wanted {
     pub poll_interval: Duration,
     /// How long it may take to find what to read, at most.
     pub timeout: Option<Duration>,
+    /// How it may be read while it grows.
+    pub live: Live,
+    /// What the names of live objects begin with.
+    pub prefix: Prefix,
+}
+
+/// How an object may be read while it grows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Live {
+    /// By Live Read, and by live objects where that shows nothing.
+    #[default]
+    Auto,
+    /// By Live Read alone.
+    B2,
+    /// By live objects alone; nothing is listed.
+    Objects,
 }
 
 /// What was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Located {
     /// The upload id or version to pin; `None` where nobody has told it yet.
     pub version: Option<String>,
@@ -47,6 +67,12 @@ pub struct Located {
     pub may_list: bool,
     /// The finished object of this key that was there before; an end that looks like it is not the end of this upload.
     pub before: Option<Head>,
+    /// The recording to be read by its live objects, on a store without Live Read.
+    pub recording: Option<Box<Recording>>,
+    /// The `ETag` of a finished object, where that is known.
+    pub etag: Option<String>,
+    /// What else its answers are held to.
+    pub hold: Hold,
 }
 
 impl Located {
@@ -81,6 +107,14 @@ pub enum LocateError {
         /// The upload id.
         id: String,
     },
+    /// The key can have no live objects.
+    #[error("{object} cannot be read by live objects: {why}")]
+    NoNames {
+        /// The object.
+        object: String,
+        /// Why not.
+        why: String,
+    },
     /// There was nothing to read in time.
     #[error("{object}: {} within {} s (--timeout)", if *waited { "no upload has begun" } else { "the store has not shown what there is to read" }, after.as_secs_f64())]
     TimedOut {
@@ -107,6 +141,10 @@ impl LocateError {
 /// [`LocateError`]; a missing bucket and refused credentials end the wait at once.
 pub async fn locate(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError> {
     match &wanted.upload_id {
+        _ if wanted.live == Live::Objects => objects::locate(store, wanted).await,
+        Some(id) if wanted.live == Live::Auto && RecordingId::parse(id).is_some() => {
+            objects::locate(store, wanted).await
+        }
         Some(id) => named(store, wanted, id).await,
         None => newest(store, wanted).await,
     }
@@ -115,7 +153,7 @@ pub async fn locate(store: &Patient, wanted: &Wanted) -> Result<Located, LocateE
 /// The upload with a certain id, open or completed.
 async fn named(store: &Patient, wanted: &Wanted, id: &str) -> Result<Located, LocateError> {
     let key = &wanted.key;
-    let found = |finished| Located { version: Some(id.to_owned()), finished, may_list: true, before: None };
+    let found = |finished| Located { version: Some(id.to_owned()), finished, may_list: true, ..Located::default() };
     if let Some(head) = store.head(key, Some(id)).await? {
         return Ok(found(Some(head.size)));
     }
@@ -138,8 +176,16 @@ async fn named(store: &Patient, wanted: &Wanted, id: &str) -> Result<Located, Lo
 async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError> {
     let key = &wanted.key;
     let began = Instant::now();
+    let mut finder = Finder::new(wanted).filter(|_| wanted.live == Live::Auto);
     // What is there when the wait begins; only what differs from it has come since.
-    let (mut finished, now) = store.dated_head(key).await?;
+    let (mut finished, now) = match store.dated_head(key).await {
+        // A key that may not list is told so of what is not there.
+        Err(error) if may_not_list(&error) => match look(store, &mut finder).await? {
+            Some(found) => return Ok(found.located(false)),
+            None => return Err(error.into()),
+        },
+        answer => answer?,
+    };
     let is_new = |head: &Head| head.modified.zip(now).is_some_and(|(at, now)| began_since(at, now, began.elapsed()));
     let before = finished.clone().filter(|head| !wanted.wait || !is_new(head));
     let mut may_list = true;
@@ -148,6 +194,7 @@ async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError
     // Looks in a row that showed something which no other answer knows of.
     let mut strange = 0;
     let mut said_left_behind = false;
+    let mut polls: u32 = 0;
     loop {
         let unknown = seen.as_ref().is_some_and(|seen| !seen.is(before.as_ref()));
         let first = listed.is_none();
@@ -164,7 +211,14 @@ async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError
             // An upload that is not listed: these credentials may not list, or it is being completed.
             let open = seen.as_ref().filter(|seen| seen.is_open_beside(finished.as_ref()));
             if let Some(open) = open.filter(|_| !may_list) {
-                return Ok(Located { version: open.version.clone(), finished: None, may_list, before: finished });
+                return Ok(growing(open.version.clone(), may_list, finished));
+            }
+            // Uploads that cannot be listed may have live objects all the same.
+            if !may_list
+                && (first || !wanted.wait)
+                && let Some(found @ Found::Live(_)) = look(store, &mut finder).await?
+            {
+                return Ok(found.located(may_list));
             }
             let since = finished.as_ref().filter(|head| !wanted.wait || before.as_ref() != Some(head));
             let empty = match (uploads.last(), since) {
@@ -175,16 +229,11 @@ async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError
             };
             match choose(uploads.last().filter(|_| !empty), finished.as_ref(), since) {
                 Choice::Open(upload) => {
-                    return Ok(Located {
-                        version: Some(upload.id.clone()),
-                        finished: None,
-                        may_list,
-                        before: finished,
-                    });
+                    return Ok(growing(Some(upload.id.clone()), may_list, finished));
                 }
                 Choice::Finished(head) => {
                     let (version, finished) = (head.version.clone(), Some(head.size));
-                    return Ok(Located { version, finished, may_list, before: None });
+                    return Ok(Located { version, finished, may_list, ..Located::default() });
                 }
                 Choice::LeftBehind(upload) if !std::mem::replace(&mut said_left_behind, true) => {
                     tracing::warn!(
@@ -203,7 +252,7 @@ async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError
             let open = seen.as_ref().filter(|seen| seen.is_open_beside(finished.as_ref()));
             strange = if open.is_some() { strange + 1 } else { 0 };
             if let Some(open) = open.filter(|_| !wanted.wait || strange > 1) {
-                return Ok(Located { version: open.version.clone(), finished: None, may_list, before: finished });
+                return Ok(growing(open.version.clone(), may_list, finished));
             }
             if !wanted.wait {
                 return Err(LocateError::Nothing(store.object(key)));
@@ -213,15 +262,37 @@ async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError
             tracing::info!(event = "waiting", "waiting for an upload of {} to begin", store.object(key));
         }
         sleep(wanted.poll_interval).await;
-        let look = glance(store, key).await?;
-        if look.is(before.as_ref()) {
+        polls += 1;
+        // Each second time, so that a reader that waits for long costs half as much again, and no more.
+        if polls % 2 == 1 {
+            match look(store, &mut finder).await? {
+                Some(Found::Finished(_, head)) if before.as_ref() == Some(&head) => {}
+                Some(found) => return Ok(found.located(may_list)),
+                None => {}
+            }
+        }
+        let glance = glance(store, key).await?;
+        if glance.is(before.as_ref()) {
             strange = 0;
         }
-        seen = Some(look);
+        seen = Some(glance);
     }
 }
 
-/// The open uploads, unless these credentials may not list them.
+/// An upload that may still grow.
+fn growing(version: Option<String>, may_list: bool, before: Option<Head>) -> Located {
+    Located { version, may_list, before, ..Located::default() }
+}
+
+/// A look for a recording with live objects, where those may be read.
+async fn look(store: &Patient, finder: &mut Option<Finder>) -> Result<Option<Found>, LocateError> {
+    match finder {
+        Some(finder) => Ok(finder.look(store).await?),
+        None => Ok(None),
+    }
+}
+
+/// The open uploads, unless these credentials may not list them, or the store knows no such list.
 async fn list(store: &Patient, wanted: &Wanted, may_list: &mut bool) -> Result<Vec<OpenUpload>, LocateError> {
     match store.open_uploads(&wanted.key).await {
         Ok(uploads) => Ok(uploads),
@@ -342,125 +413,5 @@ pub fn may_not_list(error: &StoreError) -> bool {
 mod in_memory;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::retry::Retry;
-    use crate::store::scripted;
-
-    const PART: u64 = 5_000_000;
-
-    fn head(version: Option<&str>, size: u64, modified: i64) -> Head {
-        let version = version.map(str::to_owned);
-        Head { size, version, etag: Some("tag".to_owned()), modified: Some(modified), recording: None, objects: None }
-    }
-
-    #[test]
-    fn the_newer_of_an_open_upload_and_a_finished_object_is_read() {
-        let upload = OpenUpload { id: "u".to_owned(), started: Some(10) };
-        let (older, same, newer) = (head(Some("a"), 1, 9), head(Some("b"), 1, 10), head(Some("c"), 1, 11));
-        let open = Some(&upload);
-        for (open, finished, may_be_read, expected) in [
-            (open, None, false, Choice::Open(&upload)),
-            (open, Some(&older), true, Choice::Open(&upload)),
-            (open, Some(&same), true, Choice::Open(&upload)),
-            (open, Some(&newer), true, Choice::Finished(&newer)),
-            (open, Some(&newer), false, Choice::LeftBehind(&upload)),
-            (None, Some(&newer), true, Choice::Finished(&newer)),
-            (None, Some(&newer), false, Choice::Nothing),
-            (None, None, false, Choice::Nothing),
-        ] {
-            assert_eq!(choose(open, finished, finished.filter(|_| may_be_read)), expected);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_empty_upload_of_the_same_second_hides_no_finished_object() {
-        let (store, shelf) = scripted::store();
-        let (store, key) = (store.patient(Retry { give_up_after: Duration::from_secs(60) }), "key".to_owned());
-        let wanted = Wanted {
-            key: key.clone(),
-            upload_id: None,
-            wait: false,
-            poll_interval: Duration::from_secs(1),
-            timeout: None,
-        };
-        let (left_behind, real) = (shelf.begin(&key, PART), shelf.begin(&key, PART));
-        shelf.put(&real, 1, &b"data"[..]);
-        shelf.complete(&real);
-        let located = locate(&store, &wanted).await.expect("the open upload");
-        assert_eq!((located.version.as_ref(), located.finished), (Some(&left_behind), None), "it has just begun");
-        sleep(Duration::from_secs(6)).await;
-        let located = locate(&store, &wanted).await.expect("the finished object");
-        assert_eq!((located.version, located.finished), (Some(real), Some(4)));
-        // One that has a byte is no start that was lost, but the next recording.
-        shelf.put(&left_behind, 1, &b"next"[..]);
-        let located = locate(&store, &wanted).await.expect("the open upload");
-        assert_eq!((located.version, located.finished), (Some(left_behind), None));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn without_lists_the_end_of_an_upload_that_cannot_be_read_live_is_seen_within_two_seconds() {
-        for (status, code) in [(501, "NotImplemented"), (405, "MethodNotAllowed"), (403, "AccessDenied")] {
-            for end in [700, 29_900, 601_300].map(Duration::from_millis) {
-                let (store, shelf) = scripted::store();
-                shelf.without_live_read();
-                shelf.script(move |asked, _| match asked.op {
-                    scripted::Op::Uploads => scripted::Reply::Status(status, code),
-                    _ => scripted::Reply::Honest,
-                });
-                let id = shelf.begin("k", PART);
-                shelf.put(&id, 1, &b"data"[..]);
-                let (completes, upload) = (shelf.clone(), id.clone());
-                tokio::spawn(async move {
-                    sleep(end).await;
-                    completes.complete(&upload);
-                });
-                let poll_interval = Duration::from_secs(1);
-                let wanted = Wanted { key: "k".to_owned(), upload_id: None, wait: true, poll_interval, timeout: None };
-                let began = Instant::now();
-                let store = store.patient(Retry { give_up_after: Duration::from_secs(60) });
-                let located = locate(&store, &wanted).await.expect("the finished object");
-                assert_eq!((located.version, located.finished), (Some(id), Some(4)), "{status}");
-                assert!(began.elapsed() < end + Duration::from_secs(2), "{status}: {:?}", began.elapsed());
-                assert!(shelf.asked().len() as u64 <= end.as_secs() + 8, "{status}: {} requests", shelf.asked().len());
-            }
-        }
-    }
-
-    #[test]
-    fn what_began_in_the_second_in_which_the_wait_began_was_there_before() {
-        let (second, minute) = (Duration::from_millis(999), Duration::from_secs(60));
-        for (at, now, waited, since) in [
-            (100, 100, second, false),
-            (101, 100, second, true),
-            (40, 100, minute, false),
-            (41, 100, minute, true),
-            (99, 100, minute, true),
-        ] {
-            assert_eq!(began_since(at, now, waited), since, "{at} {now} {waited:?}");
-        }
-    }
-
-    #[test]
-    fn a_look_knows_the_object_that_was_there_before() {
-        let seen = |data: bool, version: Option<&str>, modified: i64| Seen {
-            present: true,
-            data,
-            version: version.map(str::to_owned),
-            etag: Some("tag".to_owned()),
-            modified: data.then_some(modified),
-        };
-        let absent = Seen::default();
-        assert!(absent.is(None) && absent.is(Some(&head(Some("a"), 1, 9))));
-        assert!(!seen(false, None, 0).is(None), "an upload without a byte");
-        assert!(!seen(false, None, 0).is(Some(&head(Some("a"), 1, 9))), "the same");
-        assert!(seen(false, None, 0).is(Some(&head(Some("a"), 0, 9))), "an empty object");
-        assert!(seen(true, Some("a"), 9).is(Some(&head(Some("a"), 1, 9))));
-        assert!(!seen(true, Some("b"), 9).is(Some(&head(Some("a"), 1, 9))));
-        assert!(!seen(true, Some("b"), 9).is(None));
-        assert!(seen(true, None, 9).is(Some(&head(None, 1, 9))), "a bucket without versions");
-        assert!(!seen(true, None, 10).is(Some(&head(None, 1, 9))), "the same, written over");
-        let other = Seen { etag: Some("other".to_owned()), ..seen(true, None, 9) };
-        assert!(!other.is(Some(&head(None, 1, 9))), "the same, within a second");
-    }
-}
+#[path = "locate_table_tests.rs"]
+mod tests;

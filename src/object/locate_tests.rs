@@ -17,7 +17,15 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn wanted(wait: bool) -> Wanted {
-    Wanted { key: KEY.to_owned(), upload_id: None, wait, poll_interval: seconds(1), timeout: None }
+    Wanted {
+        key: KEY.to_owned(),
+        upload_id: None,
+        wait,
+        poll_interval: seconds(1),
+        timeout: None,
+        live: Live::B2,
+        prefix: Prefix::default(),
+    }
 }
 
 /// An open upload with a byte.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::object::stretch::{Door, Reading};
-pub use crate::object::stretch::{End, Event, Facts, Stretch, Target};
+pub use crate::object::stretch::{End, Event, Facts, Hold, Stretch, Target};
 use crate::store::{Kind, StoreError};
 
 /// Bytes that wait for their turn lie in blocks of this size.

@@ -8,6 +8,12 @@ use tokio::time::Instant;
 /// often.
 const LIVE_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// Between two questions after the end of an upload that cannot be read live, where no other interval is asked for.
+pub(crate) const UNREADABLE_LOOK: Duration = Duration::from_millis(1500);
+
+/// A finished upload that does not show its last bytes is asked for them this often.
+pub(crate) const LAST_LOOKS: u32 = 20;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Presence {

@@ -1,6 +1,9 @@
 //! What is read of an object that may still be growing, and how; what comes of it, and why it could not be read to its end.
 
+use std::future::pending;
 use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
 
 use bytes::Bytes;
 
@@ -69,6 +72,48 @@ pub enum FollowError {
         /// What the store said last.
         why: &'static str,
     },
+    /// Another object took its place under the key.
+    #[error(
+        "{object}: the recording {recording} is over, and another object has taken its place before the rest of it was read, \
+         after {bytes} bytes; they have been written"
+    )]
+    Replaced {
+        /// The object.
+        object: String,
+        /// The recording.
+        recording: String,
+        /// Bytes written.
+        bytes: u64,
+    },
+    /// What the object has at the place of the newest bytes that were read is something else.
+    #[error(
+        "{object}: the recording {recording} is complete, but the {bytes} bytes read of it meanwhile are not its beginning: its \
+         writer was lost, and another went on with another input. Start another reader"
+    )]
+    Mixed {
+        /// The object.
+        object: String,
+        /// The recording.
+        recording: String,
+        /// Bytes written.
+        bytes: u64,
+    },
+    /// Its writer went on from a place before what was read, with another input.
+    #[error(
+        "{object}: the writer of the recording {recording} was lost, and another goes on from byte {from}, with an input that \
+         cannot be had again, after {bytes} bytes of the first had been read. The object will not have all of them: start \
+         another reader"
+    )]
+    Lost {
+        /// The object.
+        object: String,
+        /// The recording.
+        recording: String,
+        /// Where the other goes on.
+        from: u64,
+        /// Bytes written.
+        bytes: u64,
+    },
     /// The store says that the object has more bytes, or fewer, than can be read.
     #[error("{object}: it is complete with {size} bytes, but {bytes} could be read")]
     Size {
@@ -79,4 +124,12 @@ pub enum FollowError {
         /// Bytes written.
         bytes: u64,
     },
+}
+
+/// Waits until a moment; for ever without one.
+pub(crate) async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
 }

@@ -38,7 +38,13 @@ fn store(bytes: &[u8], is_finished: bool) -> (Patient, Shelf, Target) {
     if is_finished {
         shelf.complete(&id);
     }
-    let target = Target { key: KEY.to_owned(), version: Some(id), etag: None, live: true };
+    let target = Target {
+        key: KEY.to_owned(),
+        version: Some(id),
+        etag: None,
+        live: true,
+        hold: crate::object::stretch::Hold::Object,
+    };
     (store.patient(Retry { give_up_after: Duration::from_secs(60) }), shelf, target)
 }
 

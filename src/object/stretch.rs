@@ -11,9 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{sleep, timeout};
 
+use crate::protocol::live_objects::RecordingId;
 use crate::protocol::part::{PartNumber, PartSize};
 use crate::store::retry::{Failures, Retry};
-use crate::store::{Body, Fetched, Kind, Patient, Piece, StoreError};
+use crate::store::{Body, Fetched, Kind, Marks, Patient, Piece, StoreError};
 
 /// How long to wait for the end of an answer whose last byte has come.
 const END: Duration = Duration::from_secs(1);
@@ -29,6 +30,20 @@ pub struct Target {
     pub etag: Option<String>,
     /// Whether to ask with the Live Read header.
     pub live: bool,
+    /// What else an answer is held to.
+    pub hold: Hold,
+}
+
+/// What the answers for one key are held to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// That all come from one object: its version, else its `ETag`.
+    #[default]
+    Object,
+    /// That all come from one object, and it is the one that this recording became.
+    Recording(RecordingId),
+    /// Nothing: the name never stands for other bytes.
+    Name,
 }
 
 impl Target {
@@ -37,6 +52,16 @@ impl Target {
     /// # Errors
     /// What is wrong, when it comes from another upload or object.
     fn hold(&mut self, body: &Body) -> Result<(), String> {
+        match &self.hold {
+            Hold::Object => {}
+            Hold::Name => return Ok(()),
+            Hold::Recording(mine) if body.marks.objects.as_ref() == Some(mine) => {}
+            Hold::Recording(mine) => {
+                return Err(format!(
+                    "the answer is not of the recording {mine}: another object took its place, so that the rest of it is gone"
+                ));
+            }
+        }
         if let (Some(mine), Some(theirs)) = (&self.version, &body.version)
             && mine != theirs
         {
@@ -101,6 +126,8 @@ pub struct Facts {
     pub modified: Option<i64>,
     /// The size of the whole object, where the answer states it.
     pub total: Option<u64>,
+    /// What it says of itself as a live object, or of its live objects.
+    pub marks: Marks,
 }
 
 /// What comes out of a stretch, in order: at most one `Facts` for each answer, then bytes, and one end.
@@ -266,6 +293,7 @@ impl<D: Door> Reading<D> {
             part_size: body.part_size.filter(|size| PartSize::new(*size).is_ok()),
             modified: body.modified,
             total: body.range.map_or(body.length, |range| range.total),
+            marks: body.marks.clone(),
         };
         self.answer = Some((body, last));
         Ok(Event::Facts(facts))
@@ -335,6 +363,7 @@ pub async fn collect<D: Door>(door: &D, target: &Target, range: Range<u64>) -> R
                     known.part_size = known.part_size.or(facts.part_size);
                     known.modified = known.modified.or(facts.modified);
                     known.total = facts.total.or(known.total);
+                    known.marks = facts.marks;
                 }
                 Event::Bytes(bytes) => collected.bytes.extend_from_slice(&bytes),
                 Event::End(end) => break end,

@@ -134,7 +134,7 @@ impl Door for Script {
 }
 
 fn target() -> Target {
-    Target { key: "k".to_owned(), version: None, etag: None, live: true }
+    Target { key: "k".to_owned(), version: None, etag: None, live: true, hold: Hold::Object }
 }
 
 /// Reads bytes 100 to 199; gives what came and how it ended.

@@ -209,13 +209,13 @@ async fn find(
         if let Some(upload) = open
             && finished.as_ref().is_none_or(|(_, head)| head.modified <= upload.started)
         {
-            let located = Located { version: Some(upload.id), finished: None, may_list: true, before: head };
+            let located = Located { version: Some(upload.id), may_list: true, before: head, ..Located::default() };
             return Ok(Some(Next { began: upload.started, located }));
         }
         if let Some((_, head)) = finished {
             let began = head.modified;
-            let located =
-                Located { version: head.version, finished: Some(head.size), may_list: *may_list, before: None };
+            let (version, finished) = (head.version, Some(head.size));
+            let located = Located { version, finished, may_list: *may_list, ..Located::default() };
             return Ok(Some(Next { began, located }));
         }
         if !*may_list && let Some(next) = glance(store, reading, head, read).await? {
@@ -271,7 +271,7 @@ async fn glance(
         Fetched::NotYet => (None, None),
         Fetched::Data(_) | Fetched::Absent => return Ok(None),
     };
-    let located = Located { version, finished: None, may_list: false, before };
+    let located = Located { version, before, ..Located::default() };
     Ok(Some(Next { began, located }))
 }
 

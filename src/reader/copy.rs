@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::media::fmp4::Mover;
 use crate::media::fmp4::stitch::Stitch;
 use crate::object::announce;
-use crate::object::follow::Follower;
+use crate::object::follower::Follower;
 use crate::object::locate::{LocateError, Located, Wanted, locate};
 use crate::object::reading::{News, Reading};
 use crate::reader::error::ReadError;
@@ -34,7 +34,7 @@ pub async fn read(
     let mut follower = follow(store, reading, &located, etag, progress);
     if let Some(held) = held {
         tracing::info!("{} holds the first {} bytes of it; going on from there", held.path.display(), held.bytes);
-        follower.window().go_on_at(held.bytes, part_size);
+        follower.go_on_at(held.bytes, part_size);
     }
     let result = pass_on(&mut follower, &mut Fit::AsItIs, sink, progress).await;
     // Whatever ended the reading, what was fetched in order belongs to the output.
@@ -90,9 +90,9 @@ pub(crate) async fn from(
 ) -> Result<(), ReadError> {
     let mut follower = follow(store, reading, &located, begin.etag, progress);
     if begin.at > 0 {
-        follower.window().go_on_at(begin.at, begin.part_size);
+        follower.go_on_at(begin.at, begin.part_size);
     }
-    follower.window().be_sure_until(begin.sure);
+    follower.be_sure_until(begin.sure);
     let mut fit = begin.mover.map_or(Fit::AsItIs, |mover| Fit::Move(Box::new(mover)));
     pass_on(&mut follower, &mut fit, sink, progress).await
 }
@@ -156,9 +156,9 @@ fn follow(
     etag: Option<String>,
     progress: &Progress,
 ) -> Follower {
-    if let Some(id) = &located.version {
+    if let Some(id) = located.recording.as_ref().map(|recording| recording.id.as_str()).or(located.version.as_deref()) {
         // The cell is empty for the first object, and stays as it is after that.
-        drop(progress.upload.set(id.clone()));
+        drop(progress.upload.set(id.to_owned()));
     }
     let follower = Follower::new(store, reading, located.clone(), etag);
     follower.span().in_scope(|| announce::reading(&store.object(&reading.wanted.key), located));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::object::locate::{LocateError, Located, Wanted, locate};
-use crate::object::stretch::{Target, collect};
+use crate::object::stretch::{Hold, Target, collect};
 use crate::store::{Patient, StoreError};
 
 /// Bytes that are compared at either end.
@@ -99,7 +99,8 @@ pub async fn find(store: &Patient, wanted: &Wanted, held: &Held) -> Result<Resul
     let before = located.before.clone().filter(|_| located.is_open());
     let first = compare(store, wanted, held, located).await;
     let Some(older) = before.filter(|_| matches!(first, Err(HeldError::Other { .. }))) else { return Ok(first) };
-    let finished = Located { version: older.version, finished: Some(older.size), may_list: true, before: None };
+    let size = Some(older.size);
+    let finished = Located { version: older.version, finished: size, may_list: true, ..Located::default() };
     match compare(store, wanted, held, finished).await {
         Err(HeldError::Other { .. }) => Ok(first),
         second => Ok(second),
@@ -125,6 +126,7 @@ async fn compare(store: &Patient, wanted: &Wanted, held: &Held, mut located: Loc
         etag: None,
         // Even of a finished object: only an answer to this header names the part size.
         live: true,
+        hold: Hold::Object,
     };
     let end = held.bytes - held.bytes.min(COMPARED)..held.bytes;
     // A range that both ends share is asked for once.

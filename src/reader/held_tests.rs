@@ -30,6 +30,8 @@ async fn found(store: &Patient, upload_id: Option<&str>, bytes: &[u8]) -> Result
         wait: true,
         poll_interval: Duration::from_secs(1),
         timeout: None,
+        live: crate::object::locate::Live::B2,
+        prefix: crate::protocol::live_objects::Prefix::default(),
     };
     find(store, &wanted, &held).await.expect("the store answers")
 }

@@ -17,7 +17,7 @@ use crate::object::place::{Place, When};
 use crate::object::ranges::{Answer, Ranges};
 use crate::object::reading::Reading;
 use crate::object::seek::{self, Opened, SeekError, Seeker};
-use crate::object::stretch::Target;
+use crate::object::stretch::{Hold, Target};
 use crate::reader::copy::{self, Begin};
 use crate::reader::error::ReadError;
 use crate::reader::sink::Sink;
@@ -106,6 +106,7 @@ pub(crate) async fn open<'a>(
         etag: None,
         // Even of a finished object: only an answer to this header names the part size.
         live: true,
+        hold: Hold::Object,
     };
     let opened = seek::open(store, target, located.finished).await;
     if let Ok(Opened::Fragments(seeker)) = &opened {

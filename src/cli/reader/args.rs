@@ -9,7 +9,9 @@ use crate::cli::common::{CommonArgs, key};
 use crate::cli::run::Arguments;
 use crate::cli::times;
 use crate::human::sizes;
+use crate::object::locate::Live;
 use crate::object::place::{Place, When};
+use crate::protocol::live_objects::Prefix;
 use crate::reader::join::Excerpt;
 use crate::store::Access;
 
@@ -49,9 +51,18 @@ pub struct ReaderArgs {
     #[arg(long)]
     pub no_wait: bool,
 
-    /// Read this upload instead of the newest
+    /// Read this upload, or this recording of live objects, instead of the newest
     #[arg(long, value_name = "ID")]
     pub upload_id: Option<String>,
+
+    /// How to read what is still being written: by Live Read (`b2`), by the live objects of `writer --live objects`
+    /// (`objects`, which lists nothing), or by whichever there is
+    #[arg(long, value_enum, value_name = "MODE", default_value = "auto")]
+    pub live: LiveMode,
+
+    /// What the names of live objects begin with
+    #[arg(long, value_name = "PREFIX", default_value = "_live/", value_parser = Prefix::new)]
+    pub live_prefix: Prefix,
 
     /// Go on after the bytes that FILE holds, once they are seen to be of the same upload
     #[arg(long)]
@@ -107,6 +118,27 @@ pub enum By {
     Range,
     /// Part numbers.
     Part,
+}
+
+/// How what is still being written is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LiveMode {
+    /// By Live Read, else by live objects.
+    Auto,
+    /// By Live Read.
+    B2,
+    /// By live objects.
+    Objects,
+}
+
+impl From<LiveMode> for Live {
+    fn from(mode: LiveMode) -> Self {
+        match mode {
+            LiveMode::Auto => Self::Auto,
+            LiveMode::B2 => Self::B2,
+            LiveMode::Objects => Self::Objects,
+        }
+    }
 }
 
 impl Arguments for ReaderArgs {

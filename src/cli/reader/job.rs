@@ -63,6 +63,8 @@ impl Job {
             wait: !args.no_wait,
             poll_interval: args.poll_interval.unwrap_or(POLL_INTERVAL),
             timeout: args.timeout,
+            live: args.live.into(),
+            prefix: args.live_prefix,
         };
         if args.probe {
             return Self::Probe { wanted, json: args.json };

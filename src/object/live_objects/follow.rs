@@ -1,0 +1,425 @@
+//! Follows a recording by its live objects: fetches ahead where it is known what lies there, looks for the next one else,
+//! and hands over to KEY once that is complete.
+//!
+//! ```text
+//! index: objects that are known of -> up to four at a time -> (in order) -> next()
+//! beyond it: one look at a time at the name of the cursor, when the next is due
+//!                  beside it, in silence or behind the end mark: KEY, then the head -> [ending] -> go on, wait, KEY, give up
+//! ```
+
+mod rule;
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use tracing::{Instrument, Span};
+
+use crate::object::announce;
+use crate::object::live_objects::Recording;
+use crate::object::live_objects::ask::{self, Objects, Seen};
+use crate::object::live_objects::ending::{Case, Verdict};
+use crate::object::live_objects::index::{Index, Place};
+use crate::object::live_objects::pace::Pace;
+use crate::object::live_objects::piece::{Came as PieceCame, Piece};
+use crate::object::reading::{FollowError, News, Reading, at};
+use crate::protocol::live_objects::{Head, Names, Page, RecordingId};
+use crate::store::{self, Patient, StoreError};
+
+/// The head is written about so often; it is not asked for more often while something comes.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// Between two looks at KEY, once it is due: the first, and the longest.
+const KEY_LOOKS: (Duration, Duration) = (Duration::from_millis(80), Duration::from_secs(1));
+
+/// What is kept of the newest bytes, to be compared with KEY.
+const KEPT: usize = 4 << 10;
+
+/// What comes next.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// This.
+    News(News),
+    /// KEY is complete: the rest is there.
+    Complete(Rest),
+}
+
+/// Where to go on in KEY.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    /// What stands under KEY.
+    pub(crate) head: store::Head,
+    /// The next byte that is wanted.
+    pub(crate) cursor: u64,
+    /// The bytes before it, as they were given.
+    pub(crate) given: Bytes,
+}
+
+/// What was asked beside the looks.
+enum Answer {
+    Case(Case, Verdict, Option<store::Head>, Option<Duration>),
+    Head(Seen<Head>),
+}
+
+type Asking<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
+
+/// What it waits for.
+enum Came {
+    Piece(PieceCame),
+    Answer(Result<Answer, StoreError>),
+    Page(Result<Option<(u32, Page)>, StoreError>),
+    Due,
+    Silence,
+}
+
+/// A recording that is being read.
+pub(crate) struct Follower {
+    store: Objects,
+    key: String,
+    names: Names,
+    id: RecordingId,
+    timeout: Option<Duration>,
+    chunk_size: u64,
+    queue_size: usize,
+    index: Index,
+    /// When the head was last seen.
+    head_seen: Instant,
+    /// The next byte that is wanted.
+    cursor: u64,
+    /// Up to where all will be wanted, where that is less than everything.
+    sure: Option<u64>,
+    /// The run of the newest byte.
+    run: Option<u32>,
+    /// A run, and the offset at which one of its objects begins, or will.
+    chain: Option<(u32, u64)>,
+    /// Objects under way, in order; the first has the cursor, or leads to it.
+    pieces: VecDeque<Piece>,
+    pace: Pace,
+    /// When to look again, while it waits for that.
+    look_at: Option<Instant>,
+    /// A page is being looked for; and whether it is over is being asked.
+    searching: Option<Asking<Option<(u32, Page)>>>,
+    asking: Option<Asking<Answer>>,
+    /// All bytes there are, as the end mark said.
+    ended: Option<u64>,
+    /// No live object is looked for any more; how long until the next look at KEY.
+    key_only: Option<Duration>,
+    /// Since when it looks over, and KEY is not it, or not whole.
+    doubted: Option<Instant>,
+    at_edge: bool,
+    /// When something new last came, and whether bytes were given since.
+    heard: Instant,
+    gave: bool,
+    given: VecDeque<u8>,
+    warned: bool,
+    said: announce::Said,
+}
+
+impl Follower {
+    pub(crate) fn new(store: &Patient, reading: &Reading, recording: Recording) -> Self {
+        let Recording { names, id, head } = recording;
+        let said = announce::Said::nothing_of(&reading.wanted.key, Some(id.as_str()));
+        let now = Instant::now();
+        Self {
+            store: Objects(store.clone()),
+            key: reading.wanted.key.clone(),
+            names,
+            id,
+            timeout: reading.timeout,
+            chunk_size: reading.chunk_size,
+            queue_size: reading.queue_size,
+            index: Index::new(head),
+            head_seen: now,
+            cursor: 0,
+            sure: None,
+            run: None,
+            chain: None,
+            pieces: VecDeque::new(),
+            pace: Pace::new(reading.wanted.poll_interval, reading.strict_poll),
+            look_at: None,
+            searching: None,
+            asking: None,
+            ended: None,
+            key_only: None,
+            doubted: None,
+            at_edge: false,
+            heard: now,
+            gave: false,
+            given: VecDeque::new(),
+            warned: false,
+            said,
+        }
+    }
+
+    /// The recording that is read.
+    pub(crate) fn id(&self) -> &RecordingId {
+        &self.id
+    }
+
+    /// What messages about the recording happen in.
+    pub(crate) fn span(&self) -> &Span {
+        self.said.span()
+    }
+
+    /// The offset after the last byte given.
+    pub(crate) fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// Begins at a byte instead of the first.
+    pub(crate) fn go_on_at(&mut self, cursor: u64) {
+        self.cursor = cursor;
+        // What was read before is of the newest run that there was.
+        self.run = (cursor > 0).then(|| self.index.head().run().run);
+    }
+
+    /// Up to `sure` all will be wanted; behind that, one object at a time is fetched.
+    pub(crate) fn be_sure_until(&mut self, sure: Option<u64>) {
+        self.sure = sure;
+    }
+
+    /// What comes next. After [`Step::Complete`] there is nothing more.
+    ///
+    /// # Errors
+    /// [`FollowError`]; what was given before is a clean prefix of the recording.
+    pub(crate) async fn next(&mut self) -> Result<Step, FollowError> {
+        let span = self.span().clone();
+        match self.next_step().instrument(span).await {
+            Ok(Step::News(news)) => {
+                let news = Ok(news);
+                self.said.came(&news, self.cursor);
+                news.map(Step::News)
+            }
+            other => other,
+        }
+    }
+
+    async fn next_step(&mut self) -> Result<Step, FollowError> {
+        if std::mem::take(&mut self.gave) {
+            // Whoever takes the bytes may take his time.
+            self.heard = Instant::now();
+        }
+        loop {
+            if self.look_at.is_none() && self.key_only.is_none() {
+                self.widen();
+            }
+            let step = match self.what_comes().await {
+                Came::Piece(came) => self.take(came)?.map(Step::News),
+                Came::Page(page) => self.turn_to(page?),
+                Came::Answer(answer) => self.judge(answer?)?,
+                Came::Due => {
+                    self.due();
+                    None
+                }
+                Came::Silence => return Err(self.timed_out()),
+            };
+            if let Some(step) = step {
+                return Ok(step);
+            }
+        }
+    }
+
+    async fn what_comes(&mut self) -> Came {
+        let (look_at, silence) = (self.look_at, self.timeout.map(|limit| self.heard + limit));
+        let piece = async {
+            match self.pieces.front_mut() {
+                Some(piece) => piece.next().await,
+                None => pending().await,
+            }
+        };
+        let page = async {
+            match &mut self.searching {
+                Some(searching) => searching.await,
+                None => pending().await,
+            }
+        };
+        let answer = async {
+            match &mut self.asking {
+                Some(asking) => asking.await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            piece = piece => Came::Piece(piece),
+            page = page => Came::Page(page),
+            answer = answer => Came::Answer(answer),
+            () = at(look_at) => Came::Due,
+            () = at(silence) => Came::Silence,
+        }
+    }
+
+    /// Fetches what is known to be there, several at a time, or looks for what comes next.
+    fn widen(&mut self) {
+        let width = if self.sure.is_some_and(|sure| self.cursor >= sure) { 1 } else { self.queue_size };
+        while self.pieces.len() < width {
+            let frontier = self.pieces.back().map_or(Some(self.cursor), Piece::end);
+            let Some(frontier) = frontier else { return };
+            let (store, names, id) = (&self.store, &self.names, &self.id);
+            let piece = match self.index.place(frontier) {
+                Place::In(entry) => Piece::known(store, names, id, entry, frontier, self.chunk_size),
+                Place::InPage => {
+                    if self.searching.is_none() {
+                        self.searching = Some(self.search(frontier));
+                    }
+                    return;
+                }
+                Place::Beyond if self.pieces.is_empty() => {
+                    let head = self.index.head();
+                    let run = head.run().run;
+                    let chain = self.chain.filter(|(of, offset)| *of == run && *offset <= self.cursor);
+                    let name = chain.unwrap_or((run, head.edge().min(self.cursor)));
+                    Piece::look(store, names, id, name, self.cursor, head.part_size, self.chunk_size)
+                }
+                Place::Beyond => return,
+            };
+            self.pieces.push_back(piece);
+        }
+    }
+
+    fn search(&self, offset: u64) -> Asking<Option<(u32, Page)>> {
+        let (store, names, id) = (self.store.0.clone(), self.names.clone(), self.id.clone());
+        let search = self.index.search(offset);
+        Box::pin(async move { search.run(&store, &names, &id).await })
+    }
+
+    /// Takes the page that was looked for. Where there is none any more, KEY is complete: pages are deleted after that.
+    fn turn_to(&mut self, page: Option<(u32, Page)>) -> Option<Step> {
+        self.searching = None;
+        if let Some((number, page)) = page {
+            self.index.learn(number, page);
+        } else {
+            self.look_at = Some(Instant::now() + KEY_LOOKS.1);
+            self.ask_whether_over(false);
+        }
+        None
+    }
+
+    /// Takes what came of the first piece.
+    fn take(&mut self, came: PieceCame) -> Result<Option<News>, FollowError> {
+        match came {
+            PieceCame::Bytes(bytes) => {
+                if let Some(piece) = self.pieces.front() {
+                    (self.run, self.chain) = (Some(piece.run), Some((piece.run, piece.offset)));
+                }
+                self.cursor += bytes.len() as u64;
+                (self.heard, self.gave, self.warned) = (Instant::now(), true, false);
+                (self.doubted, self.ended) = (None, None);
+                self.keep(&bytes);
+                Ok(Some(News::Bytes(bytes)))
+            }
+            PieceCame::Whole => Ok(self.advance()),
+            PieceCame::End => {
+                self.pieces.clear();
+                self.ended = Some(self.cursor);
+                tracing::debug!(at = self.cursor, "the end mark: waiting for the object to be complete");
+                self.look_at_key(true);
+                Ok(self.at_edge_now())
+            }
+            PieceCame::NotYet => Ok(self.missed()),
+            PieceCame::Failed(error) => Err(error.into()),
+        }
+    }
+
+    /// The first piece was read to its end.
+    fn advance(&mut self) -> Option<News> {
+        let piece = self.pieces.pop_front()?;
+        self.chain = piece.end().map(|end| (piece.run, end));
+        if piece.known {
+            if self.pieces.is_empty() && self.head_seen.elapsed() >= BEAT {
+                // While this was read, more has come.
+                self.ask_head();
+            }
+            self.pace.caught_up();
+            return std::mem::take(&mut self.at_edge).then_some(News::Behind);
+        }
+        let answered = piece.answered.unwrap_or_else(Instant::now);
+        let whole_parts = self.index.head().max_latency.is_none();
+        let length = piece.end().map_or(0, |end| end - piece.offset);
+        let last = whole_parts && length < self.index.head().part_size;
+        match self.pace.came(piece.sent(), answered, last) {
+            Some(wait) => {
+                self.look_at = Some(Instant::now() + wait);
+                self.at_edge_now()
+            }
+            None if self.pace.at_once() < 2 => None,
+            None => {
+                if self.head_seen.elapsed() >= BEAT {
+                    self.ask_head();
+                }
+                std::mem::take(&mut self.at_edge).then_some(News::Behind)
+            }
+        }
+    }
+
+    /// What should be there, or might, is not, or not whole.
+    fn missed(&mut self) -> Option<News> {
+        let piece = self.pieces.front()?;
+        let (known, sent) = (piece.known, piece.sent());
+        self.pieces.clear();
+        let now = Instant::now();
+        let wait = self.pace.missed(sent);
+        self.said.waits(self.cursor, wait);
+        self.look_at = Some(now + wait);
+        if known || self.pace.suspects_end(now) {
+            self.pace.asked(now);
+            self.ask_whether_over(false);
+        }
+        self.at_edge_now()
+    }
+
+    fn at_edge_now(&mut self) -> Option<News> {
+        (!std::mem::replace(&mut self.at_edge, true)).then_some(News::Edge)
+    }
+
+    /// The wait is over.
+    fn due(&mut self) {
+        self.look_at = None;
+        if self.key_only.is_some() {
+            self.look_at_key(self.doubted.is_none() && self.head_seen.elapsed() < BEAT);
+        } else if self.pace.is_quiet(Instant::now()) && self.asking.is_none() {
+            self.ask_head();
+            self.look_at = Some(Instant::now() + self.pace.after_quiet());
+        }
+    }
+
+    /// Looks at KEY, and soon again.
+    fn look_at_key(&mut self, brief: bool) {
+        let wait = self.key_only.unwrap_or(KEY_LOOKS.0);
+        self.key_only = Some((wait * 2).min(KEY_LOOKS.1));
+        self.look_at = Some(Instant::now() + wait);
+        self.ask_whether_over(brief);
+    }
+
+    fn ask_head(&mut self) {
+        if self.asking.is_none() {
+            let (store, names, id) = (self.store.0.clone(), self.names.clone(), self.id.clone());
+            self.head_seen = Instant::now();
+            self.asking = Some(Box::pin(async move { Ok(Answer::Head(ask::head(&store, &names, &id).await?)) }));
+        }
+    }
+
+    fn ask_whether_over(&mut self, brief: bool) {
+        if self.asking.is_some() {
+            return;
+        }
+        let case =
+            Case { cursor: self.cursor, run: self.run, ended: self.ended, brief, key: None, head: None, after: None };
+        let (store, key) = (self.store.0.clone(), self.key.clone());
+        let (names, id) = (self.names.clone(), self.id.clone());
+        self.asking = Some(Box::pin(async move { rule::answer(&store, &key, &names, &id, case).await }));
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let bytes = bytes.get(bytes.len().saturating_sub(KEPT)..).unwrap_or_default();
+        let surplus = (self.given.len() + bytes.len()).saturating_sub(KEPT);
+        self.given.drain(..surplus);
+        self.given.extend(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! What a follower of live objects does about what KEY and the head say.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{Answer, Follower, KEY_LOOKS, Rest, Step};
+use crate::object::live_objects::ask::{self, Seen};
+use crate::object::live_objects::ending::{Ask, Case, Key, Told, Verdict, lost};
+use crate::object::reading::FollowError;
+use crate::protocol::live_objects::{Head, Names, RecordingId, State};
+use crate::store::{self, Patient, StoreError};
+
+/// A head so old is that of a writer which has stopped.
+const UNHEARD: Duration = Duration::from_secs(40);
+
+/// How long what is over may not be under KEY, or not whole there: some stores show a completion late.
+const DOUBT: Duration = Duration::from_secs(8);
+
+impl Follower {
+    /// Acts on an answer. Much may have come since it was asked for.
+    pub(super) fn judge(&mut self, answer: Answer) -> Result<Option<Step>, FollowError> {
+        self.asking = None;
+        match answer {
+            Answer::Head(Seen::There(head, _)) => match head.state {
+                State::Open | State::Unknown => self.renew(head)?,
+                State::Complete | State::Aborted | State::GivenUp => self.ask_whether_over(false),
+            },
+            Answer::Head(Seen::Missing | Seen::Hidden(_)) => self.ask_whether_over(false),
+            Answer::Case(case, verdict, found, age) => return self.rule(case, &verdict, found, age),
+        }
+        Ok(None)
+    }
+
+    /// Acts on what KEY and the head say.
+    fn rule(
+        &mut self,
+        case: Case,
+        verdict: &Verdict,
+        found: Option<store::Head>,
+        age: Option<Duration>,
+    ) -> Result<Option<Step>, FollowError> {
+        let thorough = case.head.is_some();
+        if let Some(Told::There(head)) = case.head {
+            self.head_seen = Instant::now();
+            self.renew(*head)?;
+            self.mind(age);
+        }
+        match *verdict {
+            Verdict::Ask(_) => {}
+            Verdict::Growing => {
+                self.doubted = None;
+                if self.key_only.take().is_some() {
+                    self.look_at = Some(Instant::now() + KEY_LOOKS.1);
+                }
+            }
+            Verdict::KeyOnly => {
+                self.doubted = None;
+                if self.key_only.is_none() && !thorough {
+                    return Ok(None);
+                }
+                self.pieces.clear();
+                self.key_only.get_or_insert(KEY_LOOKS.1);
+                self.look_at.get_or_insert_with(|| Instant::now() + KEY_LOOKS.1);
+            }
+            Verdict::Complete => {
+                if let Some(head) = found {
+                    self.pieces.clear();
+                    let given = Bytes::from(Vec::from(std::mem::take(&mut self.given)));
+                    return Ok(Some(Step::Complete(Rest { head, cursor: self.cursor, given })));
+                }
+            }
+            // While pieces come there is no doubt.
+            _ if self.pieces.front().is_some_and(|piece| piece.answered.is_some()) => {}
+            Verdict::Short(size) if self.has_doubted_long() => {
+                return Err(FollowError::Size { object: self.object(), size, bytes: self.cursor });
+            }
+            Verdict::Doubt { replaced: true } if self.has_doubted_long() => {
+                return Err(FollowError::Replaced {
+                    object: self.object(),
+                    recording: self.id.to_string(),
+                    bytes: self.cursor,
+                });
+            }
+            Verdict::Doubt { replaced: false } if self.has_doubted_long() => return Err(self.aborted()),
+            Verdict::Short(_) | Verdict::Doubt { .. } => {
+                self.pieces.clear();
+                self.key_only.get_or_insert(KEY_LOOKS.0);
+                self.look_at.get_or_insert_with(|| Instant::now() + KEY_LOOKS.1);
+            }
+            Verdict::Aborted => return Err(self.aborted()),
+            Verdict::Lost(from) => return Err(self.lost(from)),
+        }
+        Ok(None)
+    }
+
+    /// Since when it is in doubt; whether that is long.
+    fn has_doubted_long(&mut self) -> bool {
+        self.doubted.get_or_insert_with(Instant::now).elapsed() >= DOUBT
+    }
+
+    /// Takes a newer head: there may be more to read than was known, or another run.
+    fn renew(&mut self, head: Head) -> Result<(), FollowError> {
+        if let Some(from) = lost(&head, self.run, self.cursor) {
+            return Err(self.lost(from));
+        }
+        let before = (self.index.head().run(), self.index.head().edge());
+        let (run, edge) = (head.run(), head.edge());
+        self.index.renew(head);
+        let is_new = run.run != before.0.run || (edge > before.1 && edge > self.cursor);
+        let comes = self.pieces.front().is_some_and(|piece| piece.answered.is_some());
+        if comes {
+            self.pieces.truncate(if run.run == before.0.run { usize::MAX } else { 1 });
+        } else if is_new {
+            if run.run != before.0.run {
+                tracing::info!(
+                    "{}: its writer goes on with it, in run {} from byte {}",
+                    self.object(),
+                    run.run,
+                    run.from
+                );
+                self.ended = None;
+            }
+            self.pieces.clear();
+            (self.key_only, self.look_at) = (None, None);
+        }
+        Ok(())
+    }
+
+    /// Says once that nothing is heard of the writer.
+    fn mind(&mut self, age: Option<Duration>) {
+        if let Some(age) = age.filter(|age| *age >= UNHEARD && !self.warned) {
+            self.warned = true;
+            tracing::warn!(
+                "the writer of {} has not been heard of for {} s, by the store's clock; waiting for it to go on",
+                self.object(),
+                age.as_secs()
+            );
+        }
+    }
+
+    pub(super) fn object(&self) -> String {
+        self.store.0.object(&self.key)
+    }
+
+    fn aborted(&self) -> FollowError {
+        FollowError::Aborted { object: self.object(), upload: self.id.to_string(), bytes: self.cursor }
+    }
+
+    fn lost(&self, from: u64) -> FollowError {
+        FollowError::Lost { object: self.object(), recording: self.id.to_string(), from, bytes: self.cursor }
+    }
+
+    pub(super) fn timed_out(&self) -> FollowError {
+        let why = match (self.ended, self.warned) {
+            (Some(_), _) => "its input has ended, but it is not complete",
+            (None, true) => "it is still open, but its writer has not been heard of for long",
+            (None, false) => "it is still open, and nothing comes from its writer",
+        };
+        let (object, upload, bytes) = (self.object(), self.id.to_string(), self.cursor);
+        FollowError::TimedOut { object, upload, bytes, after: self.timeout.unwrap_or_default(), why }
+    }
+}
+
+/// Asks what a case needs until its answers mean something.
+pub(super) async fn answer(
+    store: &Patient,
+    key: &str,
+    names: &Names,
+    id: &RecordingId,
+    mut case: Case,
+) -> Result<Answer, StoreError> {
+    let (mut found, mut age) = (None, None);
+    loop {
+        match case.verdict() {
+            Verdict::Ask(Ask::Key) => {
+                let head = ask::key(store, key).await?.there();
+                let said = match &head {
+                    None => Key::None,
+                    Some(head) if head.objects.as_ref() == Some(id) => Key::Ours(head.size),
+                    Some(_) => Key::Other,
+                };
+                found = head;
+                *(if case.key.is_none() { &mut case.key } else { &mut case.after }) = Some(said);
+            }
+            Verdict::Ask(Ask::Head) => {
+                case.head = Some(match ask::head(store, names, id).await? {
+                    Seen::There(head, old) => {
+                        age = old;
+                        Told::There(Box::new(head))
+                    }
+                    Seen::Missing | Seen::Hidden(_) => Told::Gone,
+                });
+            }
+            verdict => return Ok(Answer::Case(case, verdict, found, age)),
+        }
+    }
+}

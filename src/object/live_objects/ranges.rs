@@ -1,0 +1,1 @@
+//! Looks into a recording by its live objects.
