@@ -78,7 +78,6 @@ pub(crate) struct Follower {
     looked_for_newer: bool,
     /// What the live reads say of the upload.
     presence: Presence,
-    /// What has been said to people.
     said: announce::Said,
     /// Live objects that were found beside what cannot be read live.
     recording: Option<Found>,

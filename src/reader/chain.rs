@@ -13,11 +13,12 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::media::fmp4::stitch::Stitch;
-use crate::object::locate::{LocateError, Located, locate, may_not_list};
+use crate::object::locate::{Live, LocateError, Located, locate, may_not_list};
 use crate::object::reading::Reading;
 use crate::protocol::key::numbered;
 use crate::reader::copy;
 use crate::reader::error::ReadError;
+use crate::reader::join::not_by_objects;
 use crate::reader::sink::Sink;
 use crate::store::{Body, Fetched, Head, OpenUpload, Patient, Piece};
 use crate::tool::progress::Progress;
@@ -63,6 +64,9 @@ async fn walk(
 ) -> Result<Walked, ReadError> {
     let first = async { Ok(locate(store, &reading.wanted).await?) };
     let located = copy::prepare(store, &reading.wanted, sink, progress, Box::pin(first)).await?;
+    if located.recording.is_some() || reading.wanted.live == Live::Objects {
+        return Err(not_by_objects(store, &reading.wanted, "--follow-rollover"));
+    }
     let mut may_list = located.may_list;
     let mut next = Next { began: None, located };
     let mut reading = reading.clone();

@@ -42,6 +42,17 @@ pub enum HeldError {
         /// The object.
         object: String,
     },
+    /// It can be read by live objects only.
+    #[error(
+        "{}: {object} can be read only by its live objects until it is complete, and --resume cannot go by those. The file is as it \
+         was; wait for its end", path.display()
+    )]
+    ByObjects {
+        /// The file.
+        path: PathBuf,
+        /// The object.
+        object: String,
+    },
     /// Other bytes, or more.
     #[error(
         "{}: its {bytes} bytes are not the beginning of {object}{}: {why}. The file is as it was. Name the upload that it came \
@@ -95,6 +106,10 @@ pub async fn find(store: &Patient, wanted: &Wanted, held: &Held) -> Result<Resul
         Err(LocateError::Nothing(object)) => return Ok(Err(HeldError::Nothing { path: held.path.clone(), object })),
         other => other?,
     };
+    if located.recording.is_some() {
+        let path = held.path.clone();
+        return Ok(Err(HeldError::ByObjects { path, object: store.object(&wanted.key) }));
+    }
     // The upload may have been completed since, and another begun.
     let before = located.before.clone().filter(|_| located.is_open());
     let first = compare(store, wanted, held, located).await;

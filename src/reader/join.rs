@@ -100,6 +100,9 @@ pub(crate) async fn open<'a>(
     wanted: &Wanted,
 ) -> Result<(Located, Result<Opened<'a>, SeekError>), ReadError> {
     let mut located = locate(store, &Wanted { wait: false, ..wanted.clone() }).await?;
+    if located.recording.is_some() {
+        return Err(not_by_objects(store, wanted, "an excerpt or --probe"));
+    }
     let target = Target {
         key: wanted.key.clone(),
         version: located.version.clone(),
@@ -115,6 +118,11 @@ pub(crate) async fn open<'a>(
         located.version = located.version.or(ranges.target.version.clone());
     }
     Ok((located, opened))
+}
+
+/// Says that something cannot be done by live objects.
+pub(crate) fn not_by_objects(store: &Patient, wanted: &Wanted, what: &'static str) -> ReadError {
+    ReadError::NotByObjects { object: store.object(&wanted.key), what }
 }
 
 /// Finds the places.
