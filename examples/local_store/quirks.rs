@@ -55,6 +55,10 @@ pub enum Quirk {
     CopyEtagUnquoted,
     /// x-amz-write-offset-bytes is ignored: the object is replaced by what was to be appended (else it is answered 501)
     AppendIgnored,
+    /// All parts but the last have at least 5 MiB; shorter ones are refused when the upload is completed
+    #[value(name = "parts-of-5-mib")]
+    #[serde(rename = "parts-of-5-mib")]
+    PartsOf5Mib,
     /// Buckets without versions: no version ids in answers, what is written over or deleted is gone, and a version id in a
     /// request is answered 400
     Unversioned,

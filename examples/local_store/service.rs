@@ -289,7 +289,8 @@ impl S3 for Service {
             .map(|part| Ok((part_number(part.part_number.unwrap_or(0))?, part.e_tag.map(ETag::into_value))))
             .collect::<S3Result<Vec<_>>>()?;
         let place = Place { bucket: &input.bucket, key: &input.key };
-        let manifest = uploads::complete(&self.catalog, place, &input.upload_id, &list, &conditions)?;
+        let smallest = if self.quirks.has(Quirk::PartsOf5Mib) { 5 << 20 } else { uploads::MIN_PART };
+        let manifest = uploads::complete(&self.catalog, place, &input.upload_id, &list, &conditions, smallest)?;
         self.quirks.stored(Quirk::TornComplete, &input.upload_id);
         self.takes_the_place(&input.bucket, &input.key, &input.upload_id)?;
         Ok(S3Response::new(CompleteMultipartUploadOutput {

@@ -14,7 +14,7 @@ use crate::model::{ContentHeaders, Manifest, State, Upload, Version};
 use crate::receive::Received;
 
 /// All but the last part of an ordinary multipart upload.
-const MIN_PART: u64 = 5_000_000;
+pub const MIN_PART: u64 = 5_000_000;
 
 /// `If-Match` and `If-None-Match` of a request that writes.
 #[derive(Debug, Default)]
@@ -174,17 +174,19 @@ pub fn add_part(
     Ok(part)
 }
 
-/// Makes the object out of the listed parts (number and, if given, ETag) and forgets the others.
+/// Makes the object out of the listed parts (number and, if given, ETag) and forgets the others. `smallest`: what all but the
+/// last hold at least, unless it is a Live Read upload.
 pub fn complete(
     catalog: &Catalog,
     place: Place<'_>,
     id: &str,
     list: &[(u32, Option<String>)],
     conditions: &WriteConditions,
+    smallest: u64,
 ) -> S3Result<Arc<Manifest>> {
     let mut buckets = catalog.write();
     let (_, upload) = find(&buckets, place, id)?;
-    let manifest = Arc::new(assemble(upload, list)?);
+    let manifest = Arc::new(assemble(upload, list, smallest)?);
     conditions.check(&buckets, place.bucket, place.key)?;
     let version = find_mut(&mut buckets, place, id)?;
     let open = std::mem::replace(&mut version.state, State::Object(Arc::clone(&manifest)));
@@ -199,7 +201,7 @@ pub fn complete(
     Ok(manifest)
 }
 
-fn assemble(upload: &Upload, list: &[(u32, Option<String>)]) -> S3Result<Manifest> {
+fn assemble(upload: &Upload, list: &[(u32, Option<String>)], smallest: u64) -> S3Result<Manifest> {
     if list.is_empty() {
         return Err(S3ErrorCode::MalformedXML.into());
     }
@@ -221,7 +223,7 @@ fn assemble(upload: &Upload, list: &[(u32, Option<String>)]) -> S3Result<Manifes
         Some(size) if but_last.iter().any(|part| part.size != size) => {
             return Err(live::wrong_part_size(size));
         }
-        None if but_last.iter().any(|part| part.size < MIN_PART) => {
+        None if but_last.iter().any(|part| part.size < smallest) => {
             return Err(S3ErrorCode::EntityTooSmall.into());
         }
         _ => {}

@@ -299,6 +299,19 @@ async fn a_bucket_without_versions_keeps_none_and_tells_of_none() {
 }
 
 #[tokio::test]
+async fn parts_shorter_than_5_mib_are_refused_at_the_end() {
+    let (store, client) = store_with("parts-of-5-mib");
+    let id = plain(&client, "k").await;
+    let first = part(&client, "k", &id, 1, &bytes(1, 5_000_000)).await.expect("a part");
+    let last = part(&client, "k", &id, 2, b"x").await.expect("a part");
+    let parts = [(1, first.as_str()), (2, last.as_str())];
+    let refused = complete(&client, "k", &id, &parts).await.expect_err("too short");
+    assert_eq!((refused.0, refused.1.as_str()), (400, "EntityTooSmall"));
+    store.quirks(&[]);
+    complete(&client, "k", &id, &parts).await.expect("as on B2");
+}
+
+#[tokio::test]
 async fn an_unknown_quirk_is_refused() {
     let store = Store::start();
     let (status, answer) = crate::support::http(store.control(), "PUT", "/quirks", &[], b"[\"no-such-thing\"]");
