@@ -55,6 +55,7 @@ mod reader {
 mod store {
     mod credentials;
     mod door;
+    mod live_objects;
     mod proxies;
     mod tls;
     mod wrong_answers;
