@@ -21,6 +21,7 @@ mod cuts;
 mod cutter;
 mod ending;
 mod going_on;
+mod mode;
 mod parts;
 mod recorder;
 mod shared;
@@ -42,6 +43,7 @@ use crate::store::StoreError;
 
 pub use cutter::{Cut, Cutter, When};
 pub use going_on::{find, go_on};
+pub use mode::{Chosen, Hourly, LiveMode, costs, hourly};
 pub use recorder::{Recorder, Settings};
 pub use stale::{Found, Stale, clean, clean_all};
 pub use sweep::{Left, Sweep};

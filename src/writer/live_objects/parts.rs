@@ -51,6 +51,10 @@ impl LiveObjects {
             shared.give_up(&error);
             return Ok(etag);
         }
+        if body.len() < upload.part_size().as_len() {
+            // Only the last part is short: nothing comes that its last bytes could wait for.
+            self.input_ended();
+        }
         self.has_in_live_objects(&part).await;
         // The last part is sent: some stores make none out of an object that is smaller than parts have to be.
         let whole = left == [part] && body.len() == upload.part_size().as_len();

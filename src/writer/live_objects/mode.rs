@@ -1,0 +1,136 @@
+//! Which way a recording is live, what that costs, and the words for both. Pure.
+
+use std::time::Duration;
+
+use super::When;
+use crate::protocol::part::PartSize;
+
+/// How a recording is to be live, as people ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LiveMode {
+    /// By Live Read where the store has it, else by live objects, unless that would do harm.
+    #[default]
+    Auto,
+    /// By Live Read alone.
+    LiveRead,
+    /// By live objects, also where there is Live Read.
+    Objects,
+    /// Not at all.
+    Off,
+}
+
+/// What follows for live objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chosen {
+    /// There are none.
+    None,
+    /// There are none although they might have been wanted, for this reason.
+    Refrained(&'static str),
+    /// There are some where there is no Live Read.
+    WithoutLiveRead,
+    /// There are some.
+    Always,
+}
+
+impl LiveMode {
+    /// What follows for the store at `host`.
+    #[must_use]
+    pub fn choose(self, host: &str) -> Chosen {
+        let host = host.to_ascii_lowercase();
+        let is_wasabi = host == "wasabisys.com" || host.ends_with(".wasabisys.com");
+        match self {
+            Self::Auto if is_wasabi => Chosen::Refrained(
+                "Wasabi bills each deleted object for 90 days, and live objects are deleted at the end: --live objects makes \
+                 them all the same",
+            ),
+            Self::Auto => Chosen::WithoutLiveRead,
+            Self::Objects => Chosen::Always,
+            Self::LiveRead | Self::Off => Chosen::None,
+        }
+    }
+}
+
+/// Bits a second of a usual stream in high definition.
+const USUAL: u64 = 6_000_000;
+
+/// What the requests of an hour cost, in dollars: of writes and of reads, by the million. Prices of November 2026.
+const PRICES: [(&str, f64, f64); 2] = [("Amazon S3", 5.0, 0.4), ("Cloudflare R2", 4.5, 0.36)];
+
+/// Requests of a writer in an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hourly {
+    /// PUT and copies.
+    pub writes: u64,
+    /// GET.
+    pub reads: u64,
+    /// Bytes sent for each byte of the input, in hundredths.
+    pub sent: u64,
+}
+
+/// What live objects ask of the store in an hour of a stream with so many bits a second.
+#[must_use]
+pub fn hourly(when: When, part_size: PartSize, bits: u64, copies: bool) -> Hourly {
+    const HOUR: u64 = 3_600;
+    let parts = bits / 8 * HOUR / part_size.get();
+    let (objects, sent) = match when {
+        When::PartIsFull => (parts, if copies { 100 } else { 200 }),
+        When::After(time) | When::AtFragment(time) => {
+            let millis = u64::try_from(time.max(Duration::from_millis(1)).as_millis()).unwrap_or(u64::MAX);
+            ((HOUR * 1_000 / millis).max(parts), 200)
+        }
+    };
+    let heads = HOUR / super::BEAT.as_secs();
+    Hourly { writes: objects + parts + heads + objects / 256, reads: HOUR / 30, sent }
+}
+
+/// One line about what live objects cost.
+#[must_use]
+pub fn costs(when: When, part_size: PartSize) -> String {
+    let hour = hourly(when, part_size, USUAL, true);
+    #[allow(clippy::cast_precision_loss, reason = "requests of an hour are few")]
+    let dollars = |(name, writes, reads): (&str, f64, f64)| {
+        let dollars = (hour.writes as f64).mul_add(writes, hour.reads as f64 * reads) / 1e6;
+        format!("${dollars:.3} on {name}")
+    };
+    let sent = if hour.sent == 100 { "each byte is sent once" } else { "each byte is sent twice" };
+    format!("an hour at 6 Mbit/s costs {} in requests, and {sent}", PRICES.map(dollars).join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_where_it_would_do_harm_auto_refrains() {
+        for (mode, host, chosen) in [
+            (LiveMode::Auto, "s3.amazonaws.com", Some(Chosen::WithoutLiveRead)),
+            (LiveMode::Auto, "s3.eu-central-1.WasabiSys.com", None),
+            (LiveMode::Auto, "notwasabisys.com", Some(Chosen::WithoutLiveRead)),
+            (LiveMode::Objects, "s3.wasabisys.com", Some(Chosen::Always)),
+            (LiveMode::LiveRead, "s3.amazonaws.com", Some(Chosen::None)),
+            (LiveMode::Off, "s3.wasabisys.com", Some(Chosen::None)),
+        ] {
+            let have = mode.choose(host);
+            assert_eq!(
+                Some(&have).filter(|have| !matches!(have, Chosen::Refrained(_))),
+                chosen.as_ref(),
+                "{mode:?} {host}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_hour_costs_what_the_table_says() {
+        let second = When::After(Duration::from_secs(1));
+        assert_eq!(hourly(second, PartSize::DEFAULT, USUAL, true).writes, 3_600 + 514 + 720 + 14);
+        assert_eq!(hourly(When::PartIsFull, PartSize::DEFAULT, USUAL, true).writes, 514 + 514 + 720 + 2);
+        let said = costs(When::PartIsFull, PartSize::DEFAULT);
+        assert!(said.contains("$0.009 on Amazon S3") && said.contains("sent once"), "{said}");
+        let said = costs(second, PartSize::DEFAULT);
+        assert!(said.contains("$0.024 on Amazon S3") && said.contains("$0.022 on Cloudflare R2"), "{said}");
+        assert!(said.contains("sent twice"), "{said}");
+        // Parts that are full sooner than the time is up are cut, too.
+        assert_eq!(hourly(second, PartSize::DEFAULT, 800_000_000, true).sent, 200);
+        assert!(hourly(second, PartSize::DEFAULT, 800_000_000, true).writes > 2 * 68_000);
+    }
+}
