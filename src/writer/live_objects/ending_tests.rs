@@ -218,3 +218,22 @@ async fn a_killed_writer_is_gone_on_with_where_its_live_objects_end() {
         killed_and_gone_on_with(When::PartIsFull, steps, 1).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_has_completed_takes_its_own_things_away() {
+    let mut scene = Scene::begin(When::After(SECOND)).await;
+    let (store, shelf) = (scene.store.clone(), scene.shelf.clone());
+    scene.flow(10_000, 20, SECOND).await;
+    scene.finish().await;
+    scene.complete().await;
+    // The upload is over, but its head is written still, or was a moment ago.
+    let left_alone = |found: &[Found]| matches!(found, [Found { stale: Stale::LeftAlone, .. }]);
+    assert!(left_alone(&clean_all_but(&store, 8).await));
+    let size = scene.input.len() as u64;
+    let ending = tokio::spawn(scene.live.clone().completed(size, SECOND * 60));
+    sleep(SECOND * 50).await;
+    assert!(left_alone(&clean_all_but(&store, 8).await), "players of the playlist still need them");
+    assert!(ending.await.expect("it ends").is_nothing());
+    assert!(clean_all_but(&store, 8).await.is_empty());
+    assert_eq!(shelf.keys(), [KEY]);
+}
