@@ -108,10 +108,10 @@ fn finding_a_clip_costs_no_more_than_the_clip_and_a_megabyte_on_one_connection()
     println!("clip, bytes, connections, looks: {counts:?}");
     for (clip, bytes, connections, _) in &counts {
         assert!(*bytes <= 2 * *clip as u64 + 1_000_000, "{counts:?}");
-        // A request that follows at once may find the connection not back yet.
-        assert!(*connections <= if *clip > 5_000_000 { 3 } else { 2 }, "{counts:?}");
+        // A request that follows at once may find the connection not back yet, on a busy machine more often.
+        assert!(*connections <= 3, "{counts:?}");
     }
-    assert!(counts.iter().any(|(_, _, connections, _)| *connections == 1), "{counts:?}");
+    assert!(counts.iter().filter(|(_, _, connections, _)| *connections == 1).count() >= 3, "{counts:?}");
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub async fn go_on(
         stored.note(offset, length);
     }
     let edge = stored.edge();
-    tracing::debug!(edge, took = ?began.elapsed(), "live objects are gone on with");
+    tracing::debug!(edge, "live objects are gone on with after {:.3} s", began.elapsed().as_secs_f64());
     if stored.head_mut().go_on(same_input).is_err() {
         return Ok(None);
     }
