@@ -47,6 +47,7 @@ mod reader {
     mod damage;
     mod excerpts;
     mod join;
+    mod live_objects;
     mod probe;
     mod resume;
     mod show;

@@ -279,6 +279,15 @@ async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError
     }
 }
 
+/// The recording with live objects beside an upload that cannot be read live, where those may be read.
+///
+/// # Errors
+/// [`LocateError`] when the store refuses.
+pub async fn beside(store: &Patient, wanted: &Wanted) -> Result<Option<Located>, LocateError> {
+    let mut finder = Finder::new(wanted).filter(|_| wanted.live == Live::Auto);
+    Ok(look(store, &mut finder).await?.map(|found| found.located(true)))
+}
+
 /// An upload that may still grow.
 fn growing(version: Option<String>, may_list: bool, before: Option<Head>) -> Located {
     Located { version, may_list, before, ..Located::default() }

@@ -3,7 +3,9 @@
 //! One request at a time, and each counts: this is for looks, not for copying. A range is asked for no longer than it is
 //! wanted and read to its end, so that the next look finds the connection open.
 
-use crate::object::stretch::{Collected, End, Event, Reading, Stretch, Target, collect};
+use crate::object::live_objects::Recording;
+use crate::object::live_objects::ranges::Looks;
+use crate::object::stretch::{Collected, End, Event, Hold, Reading, Stretch, Target, collect};
 use crate::protocol::live_read::{MAX_PART_SIZE, MAX_PARTS};
 use crate::protocol::part::PartSize;
 use crate::store::{Patient, Peeked, StoreError};
@@ -32,6 +34,8 @@ pub struct Ranges<'a> {
     /// Whether the store may tell by HEAD what can be read; and whether it has.
     peeks: bool,
     has_peeked: bool,
+    /// The live objects that it is read by, on a store without Live Read.
+    looks: Option<Box<Looks>>,
 }
 
 /// What came of a range.
@@ -49,7 +53,18 @@ impl<'a> Ranges<'a> {
     /// Begins to look into an object.
     #[must_use]
     pub fn new(store: &'a Patient, target: Target) -> Self {
-        Self { store, target, part_size: None, started: None, requests: 0, bytes: 0, peeks: true, has_peeked: false }
+        let (part_size, started, looks) = (None, None, None);
+        Self { store, target, part_size, started, requests: 0, bytes: 0, peeks: true, has_peeked: false, looks }
+    }
+
+    /// Begins to look into a recording by its live objects.
+    #[must_use]
+    pub fn of_objects(store: &'a Patient, key: &str, recording: Recording) -> Self {
+        let (version, etag) = (None, None);
+        let target = Target { key: key.to_owned(), version, etag, live: false, hold: Hold::Object };
+        let looks = Looks::new(store, key, recording);
+        let (part_size, started) = (Some(looks.part_size()), Some(looks.started()));
+        Self { part_size, started, looks: Some(Box::new(looks)), ..Self::new(store, target) }
     }
 
     /// The object's name for messages.
@@ -65,6 +80,16 @@ impl<'a> Ranges<'a> {
     pub async fn read(&mut self, first: u64, end: u64) -> Result<Answer, StoreError> {
         let end = end.min(LAST).max(first.saturating_add(1));
         tracing::debug!(offset = first, bytes = end - first, "looking");
+        if let Some(looks) = &mut self.looks {
+            let bytes = looks.read(first, end).await?;
+            self.requests = looks.requests;
+            self.bytes = self.bytes.saturating_add(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64));
+            return Ok(match bytes {
+                Some(bytes) if bytes.is_empty() => Answer::Nothing,
+                Some(bytes) => Answer::Data(bytes),
+                None => Answer::Absent,
+            });
+        }
         let Collected { bytes, target, facts, absent, requests } =
             collect(self.store, &self.target, first..end).await?;
         self.target = target;
@@ -87,6 +112,11 @@ impl<'a> Ranges<'a> {
     /// # Errors
     /// When the store refuses, or cannot be reached for too long.
     pub async fn edge(&mut self, known: u64) -> Result<u64, StoreError> {
+        if let Some(looks) = &mut self.looks {
+            let edge = looks.edge().await?;
+            self.requests = looks.requests;
+            return Ok(edge.max(known));
+        }
         let mut search = EdgeSearch::new(known, self.part_size);
         for _ in 0..EDGE_LOOKS {
             let Some(at) = search.next() else { break };

@@ -82,7 +82,14 @@ pub struct Seeker<'a> {
 /// # Errors
 /// [`SeekError`]; above all when it is neither a fragmented MP4 nor a transport stream.
 pub async fn open(store: &Patient, target: Target, finished: Option<u64>) -> Result<Opened<'_>, SeekError> {
-    let mut ranges = Ranges::new(store, target);
+    open_in(Ranges::new(store, target), finished).await
+}
+
+/// The same, by looks that have been begun.
+///
+/// # Errors
+/// As for [`open`].
+pub async fn open_in(mut ranges: Ranges<'_>, finished: Option<u64>) -> Result<Opened<'_>, SeekError> {
     let mut scanner = Scanner::new();
     let mut beginning = Vec::new();
     let mut header: Option<Arc<Header>> = None;

@@ -18,7 +18,6 @@ use crate::object::reading::Reading;
 use crate::protocol::key::numbered;
 use crate::reader::copy;
 use crate::reader::error::ReadError;
-use crate::reader::join::not_by_objects;
 use crate::reader::sink::Sink;
 use crate::store::{Body, Fetched, Head, OpenUpload, Patient, Piece};
 use crate::tool::progress::Progress;
@@ -65,7 +64,8 @@ async fn walk(
     let first = async { Ok(locate(store, &reading.wanted).await?) };
     let located = copy::prepare(store, &reading.wanted, sink, progress, Box::pin(first)).await?;
     if located.recording.is_some() || reading.wanted.live == Live::Objects {
-        return Err(not_by_objects(store, &reading.wanted, "--follow-rollover"));
+        let object = store.object(&reading.wanted.key);
+        return Err(ReadError::NotByObjects { object, what: "--follow-rollover" });
     }
     let mut may_list = located.may_list;
     let mut next = Next { began: None, located };

@@ -9,8 +9,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::object::locate::{LocateError, Located, Wanted, locate};
-use crate::object::stretch::{Hold, Target, collect};
+use crate::object::locate::{LocateError, Located, Wanted, beside, locate};
+use crate::object::ranges::{Answer, Ranges};
+use crate::object::stretch::Target;
 use crate::store::{Patient, StoreError};
 
 /// Bytes that are compared at either end.
@@ -37,17 +38,6 @@ pub enum HeldError {
          to wait for an upload to begin and write the file anew", path.display()
     )]
     Nothing {
-        /// The file.
-        path: PathBuf,
-        /// The object.
-        object: String,
-    },
-    /// It can be read by live objects only.
-    #[error(
-        "{}: {object} can be read only by its live objects until it is complete, and --resume cannot go by those. The file is as it \
-         was; wait for its end", path.display()
-    )]
-    ByObjects {
         /// The file.
         path: PathBuf,
         /// The object.
@@ -106,13 +96,17 @@ pub async fn find(store: &Patient, wanted: &Wanted, held: &Held) -> Result<Resul
         Err(LocateError::Nothing(object)) => return Ok(Err(HeldError::Nothing { path: held.path.clone(), object })),
         other => other?,
     };
-    if located.recording.is_some() {
-        let path = held.path.clone();
-        return Ok(Err(HeldError::ByObjects { path, object: store.object(&wanted.key) }));
-    }
     // The upload may have been completed since, and another begun.
     let before = located.before.clone().filter(|_| located.is_open());
+    let is_open = located.is_open() && located.recording.is_none();
     let first = compare(store, wanted, held, located).await;
+    // What cannot be read live may have live objects beside it.
+    if is_open
+        && matches!(first, Err(HeldError::Other { .. }))
+        && let Some(found) = beside(store, wanted).await?
+    {
+        return Ok(compare(store, wanted, held, found).await);
+    }
     let Some(older) = before.filter(|_| matches!(first, Err(HeldError::Other { .. }))) else { return Ok(first) };
     let size = Some(older.size);
     let finished = Located { version: older.version, finished: size, may_list: true, ..Located::default() };
@@ -134,41 +128,49 @@ async fn compare(store: &Patient, wanted: &Wanted, held: &Held, mut located: Loc
     if let Some(size) = located.finished.filter(|size| *size < held.bytes) {
         return Err(other(&located.version, format!("that has {size} bytes in all")));
     }
-    let mut part_size = None;
-    let mut target = Target {
+    let target = Target {
         key: wanted.key.clone(),
         version: located.version.clone(),
         etag: None,
         // Even of a finished object: only an answer to this header names the part size.
         live: true,
-        hold: Hold::Object,
+        hold: located.hold.clone(),
     };
+    let mut ranges = match located.recording.clone() {
+        Some(recording) => Ranges::of_objects(store, &wanted.key, *recording),
+        None => Ranges::new(store, target),
+    };
+    if located.recording.is_some() {
+        // The newest live objects are known by looking for them alone.
+        ranges.edge(0).await?;
+    }
     let end = held.bytes - held.bytes.min(COMPARED)..held.bytes;
     // A range that both ends share is asked for once.
     let beginning = 0..end.start.min(COMPARED);
     for range in [end, beginning].into_iter().filter(|range| !range.is_empty()) {
         let mine = read_file(&held.path, range.start, range.end - range.start)
             .map_err(|cause| HeldError::Read { path: held.path.clone(), cause: Arc::new(cause) })?;
-        let theirs = collect(store, &target, range.clone()).await?;
         // All that follows must come from the upload that has just answered.
-        target = theirs.target;
-        located.version.clone_from(&target.version);
-        part_size = part_size.or(theirs.facts.part_size);
-        if theirs.bytes.len() < mine.len() {
-            let readable = range.start + theirs.bytes.len() as u64;
-            let why = if theirs.bytes.is_empty() {
+        let theirs = match ranges.read(range.start, range.end).await? {
+            Answer::Data(bytes) => bytes,
+            Answer::Nothing | Answer::Absent => Vec::new(),
+        };
+        located.version.clone_from(&ranges.target.version);
+        if theirs.len() < mine.len() {
+            let readable = range.start + theirs.len() as u64;
+            let why = if theirs.is_empty() {
                 "nothing can be read there of its last bytes".to_owned()
             } else {
                 format!("only {readable} bytes can be read there")
             };
             return Err(other(&located.version, why));
         }
-        if theirs.bytes != mine {
-            let at = mine.iter().zip(&theirs.bytes).take_while(|(a, b)| a == b).count() as u64 + range.start;
+        if theirs != mine {
+            let at = mine.iter().zip(&theirs).take_while(|(a, b)| a == b).count() as u64 + range.start;
             return Err(other(&located.version, format!("byte {at} (counted from 0) is another")));
         }
     }
-    Ok(Match { located, part_size, etag: target.etag })
+    Ok(Match { located, part_size: ranges.part_size, etag: ranges.target.etag })
 }
 
 fn read_file(path: &Path, first: u64, length: u64) -> io::Result<Vec<u8>> {

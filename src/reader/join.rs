@@ -12,12 +12,12 @@ use tokio::time::sleep;
 use crate::human::times::{show, show_of_day};
 use crate::media::fmp4::{Fragment, Mover};
 use crate::media::mpeg_ts;
-use crate::object::locate::{Located, Wanted, locate};
+use crate::object::locate::{Located, Wanted, beside, locate};
 use crate::object::place::{Place, When};
 use crate::object::ranges::{Answer, Ranges};
 use crate::object::reading::Reading;
 use crate::object::seek::{self, Opened, SeekError, Seeker};
-use crate::object::stretch::{Hold, Target};
+use crate::object::stretch::Target;
 use crate::reader::copy::{self, Begin};
 use crate::reader::error::ReadError;
 use crate::reader::sink::Sink;
@@ -100,8 +100,9 @@ pub(crate) async fn open<'a>(
     wanted: &Wanted,
 ) -> Result<(Located, Result<Opened<'a>, SeekError>), ReadError> {
     let mut located = locate(store, &Wanted { wait: false, ..wanted.clone() }).await?;
-    if located.recording.is_some() {
-        return Err(not_by_objects(store, wanted, "an excerpt or --probe"));
+    if let Some(recording) = located.recording.clone() {
+        let opened = seek::open_in(Ranges::of_objects(store, &wanted.key, *recording), None).await;
+        return Ok((located, opened));
     }
     let target = Target {
         key: wanted.key.clone(),
@@ -109,20 +110,23 @@ pub(crate) async fn open<'a>(
         etag: None,
         // Even of a finished object: only an answer to this header names the part size.
         live: true,
-        hold: Hold::Object,
+        hold: located.hold.clone(),
     };
     let opened = seek::open(store, target, located.finished).await;
+    if let Err(SeekError::Absent(_)) = &opened
+        && located.is_open()
+        && let Some(beside) = beside(store, wanted).await?
+        && let Some(recording) = beside.recording.clone()
+    {
+        let opened = seek::open_in(Ranges::of_objects(store, &wanted.key, *recording), None).await;
+        return Ok((beside, opened));
+    }
     if let Ok(Opened::Fragments(seeker)) = &opened {
         located.version = located.version.or(seeker.ranges.target.version.clone());
     } else if let Ok(Opened::TransportStream { ranges, .. }) = &opened {
         located.version = located.version.or(ranges.target.version.clone());
     }
     Ok((located, opened))
-}
-
-/// Says that something cannot be done by live objects.
-pub(crate) fn not_by_objects(store: &Patient, wanted: &Wanted, what: &'static str) -> ReadError {
-    ReadError::NotByObjects { object: store.object(&wanted.key), what }
 }
 
 /// Finds the places.
