@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::protocol::part::PartSize;
 use crate::store::Patient;
 use crate::writer::kept::{KeptError, KeptFile};
-use crate::writer::resume::{self, Held, Input, ResumeError, Wanted};
+use crate::writer::resume::{self, Input, LeftOpen, ResumeError, Sought};
 use crate::writer::source::{Source, SourceError, StopSignal};
 
 /// What the input is, and whether it goes on with an upload.
@@ -84,9 +84,9 @@ impl InputSettings {
         key: &str,
         asked: Option<PartSize>,
         source: &Source,
-    ) -> Result<Option<Held>, ResumeError> {
+    ) -> Result<Option<LeftOpen>, ResumeError> {
         let Some(Resume { upload_id }) = &self.resume else { return Ok(None) };
-        let wanted = Wanted { key, upload_id: upload_id.as_deref(), part_size: asked };
+        let wanted = Sought { key, upload_id: upload_id.as_deref(), part_size: asked };
         let (wanted, input) = match (source.kept(), source.whole_file()) {
             (Some(kept), _) => (of_kept(&wanted, kept, store)?, Input::Kept(kept)),
             (None, Some(file)) => (wanted, Input::File(file, self.path())),
@@ -109,8 +109,8 @@ impl InputSettings {
 }
 
 /// What was kept belongs to one upload, and has its part size.
-fn of_kept<'a>(wanted: &Wanted<'a>, kept: &'a KeptFile, store: &Patient) -> Result<Wanted<'a>, ResumeError> {
-    let Wanted { key, upload_id, part_size } = *wanted;
+fn of_kept<'a>(wanted: &Sought<'a>, kept: &'a KeptFile, store: &Patient) -> Result<Sought<'a>, ResumeError> {
+    let Sought { key, upload_id, part_size } = *wanted;
     let label = &kept.label;
     kept.goes_with(key, upload_id).map_err(|why| ResumeError::NotOfIt {
         path: kept.path.clone(),
@@ -118,5 +118,5 @@ fn of_kept<'a>(wanted: &Wanted<'a>, kept: &'a KeptFile, store: &Patient) -> Resu
         id: upload_id.unwrap_or(&label.upload_id).to_owned(),
         why,
     })?;
-    Ok(Wanted { key, upload_id: Some(&label.upload_id), part_size: part_size.or(Some(label.part_size)) })
+    Ok(Sought { key, upload_id: Some(&label.upload_id), part_size: part_size.or(Some(label.part_size)) })
 }

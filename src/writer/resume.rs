@@ -14,7 +14,7 @@ use std::path::Path;
 
 use self::compare::compare;
 pub use self::error::ResumeError;
-pub use self::find::Wanted;
+pub use self::find::Sought;
 use self::find::{newest, part_size};
 pub use self::read_back::read_back;
 use crate::object::live::Upload;
@@ -28,7 +28,7 @@ const READ: usize = 1 << 20;
 
 /// An upload to go on with.
 #[derive(Debug, Clone)]
-pub struct Held {
+pub struct LeftOpen {
     /// The upload.
     pub upload: Upload,
     /// The parts that stay as they are.
@@ -69,10 +69,10 @@ pub enum Input<'a> {
 /// [`ResumeError`]; nothing has been changed.
 pub async fn take_up(
     store: &Patient,
-    wanted: &Wanted<'_>,
+    wanted: &Sought<'_>,
     default: PartSize,
     input: Input<'_>,
-) -> Result<Option<Held>, ResumeError> {
+) -> Result<Option<LeftOpen>, ResumeError> {
     let object = store.object(wanted.key);
     let id = match wanted.upload_id {
         Some(id) => id.to_owned(),
@@ -105,7 +105,7 @@ pub async fn take_up(
 }
 
 /// Where a stream goes on.
-fn stream(upload: Upload, parts: &[StoredPart]) -> Held {
+fn stream(upload: Upload, parts: &[StoredPart]) -> LeftOpen {
     let part_size = upload.part_size();
     let mut ledger = Ledger::default();
     let mut tail = None;
@@ -123,7 +123,7 @@ fn stream(upload: Upload, parts: &[StoredPart]) -> Held {
     }
     let highest = parts.last().map(|part| part.number);
     let stale = highest.filter(|number| ledger.size_of(*number).is_none());
-    Held { upload, ledger, tail, highest, stale }
+    LeftOpen { upload, ledger, tail, highest, stale }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::store::{Fetched, Kind, Patient, Piece, StoreError, StoredPart};
 
 /// What to go on with.
 #[derive(Debug, Clone)]
-pub struct Wanted<'a> {
+pub struct Sought<'a> {
     /// The object's key.
     pub key: &'a str,
     /// One certain upload, instead of the newest.
@@ -17,7 +17,7 @@ pub struct Wanted<'a> {
 }
 
 /// The newest open upload.
-pub(super) async fn newest(store: &Patient, wanted: &Wanted<'_>, object: &str) -> Result<Option<String>, ResumeError> {
+pub(super) async fn newest(store: &Patient, wanted: &Sought<'_>, object: &str) -> Result<Option<String>, ResumeError> {
     let uploads = store
         .open_uploads(wanted.key)
         .await
@@ -38,7 +38,7 @@ pub(super) async fn newest(store: &Patient, wanted: &Wanted<'_>, object: &str) -
 /// The part size of an upload: as the store tells it, else as its parts show it, else as asked for.
 pub(super) async fn part_size(
     store: &Patient,
-    wanted: &Wanted<'_>,
+    wanted: &Sought<'_>,
     default: PartSize,
     id: &str,
     parts: &[StoredPart],
@@ -67,7 +67,7 @@ pub(super) async fn part_size(
 /// The part size as the store names it in its answer to a live read; `None` if it names none or the key may not read.
 async fn told_part_size(
     store: &Patient,
-    wanted: &Wanted<'_>,
+    wanted: &Sought<'_>,
     id: &str,
     parts: &[StoredPart],
 ) -> Result<Option<u64>, StoreError> {
