@@ -13,6 +13,7 @@ use crate::object::live_objects::locate::Found;
 use crate::object::locate::Located;
 use crate::object::reading::{FollowError, News, Reading};
 use crate::object::stretch::Hold;
+use crate::protocol::live_objects::RecordingId;
 use crate::store::Patient;
 
 /// See the module.
@@ -23,7 +24,7 @@ pub(crate) struct Follower {
     /// What comes next has to be the same as these bytes, which were given before.
     check: Bytes,
     /// The recording whose live objects were read.
-    recording: Option<String>,
+    recording: Option<RecordingId>,
 }
 
 enum Stage {
@@ -36,12 +37,12 @@ enum Stage {
 impl Follower {
     /// Held to the `ETag`, where no version is known.
     pub(crate) fn new(store: &Patient, reading: &Reading, located: Located, etag: Option<String>) -> Self {
-        let (stage, recording) = match located.recording {
-            Some(recording) => {
-                let id = recording.id.to_string();
-                (Stage::Objects(Box::new(objects::Follower::new(store, reading, *recording))), Some(id))
-            }
-            None => (Stage::Upload(Box::new(follow::Follower::new(store, reading, located, etag))), None),
+        let mut recording = if let Hold::Recording(id) = &located.hold { Some(id.clone()) } else { None };
+        let stage = if let Some(found) = located.recording {
+            recording = Some(found.id.clone());
+            Stage::Objects(Box::new(objects::Follower::new(store, reading, *found)))
+        } else {
+            Stage::Upload(Box::new(follow::Follower::new(store, reading, located, etag)))
         };
         Self { store: store.clone(), reading: reading.clone(), stage, check: Bytes::new(), recording }
     }
@@ -84,6 +85,11 @@ impl Follower {
             Stage::Upload(follower) => follower.version(),
             Stage::Objects(_) => None,
         }
+    }
+
+    /// The recording whose live objects it has, or had.
+    pub(crate) fn recording(&self) -> Option<&RecordingId> {
+        self.recording.as_ref()
     }
 
     /// What comes next. After the end there is nothing more.
@@ -148,7 +154,7 @@ impl Follower {
             let cursor = self.cursor();
             return Err(FollowError::Mixed {
                 object: self.store.object(&self.reading.wanted.key),
-                recording: self.recording.clone().unwrap_or_default(),
+                recording: self.recording.as_ref().map(ToString::to_string).unwrap_or_default(),
                 bytes: cursor.saturating_sub(bytes.len() as u64).saturating_add(self.check.len() as u64),
             });
         }

@@ -7,6 +7,8 @@
 //! The objects of a fragmented MP4 begin with the header of the whole stream again; it is left out, so that the output is
 //! the stream that the writer was given.
 
+mod objects;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,10 +65,6 @@ async fn walk(
 ) -> Result<Walked, ReadError> {
     let first = async { Ok(locate(store, &reading.wanted).await?) };
     let located = copy::prepare(store, &reading.wanted, sink, progress, Box::pin(first)).await?;
-    if located.recording.is_some() || reading.wanted.live == Live::Objects {
-        let object = store.object(&reading.wanted.key);
-        return Err(ReadError::NotByObjects { object, what: "--follow-rollover" });
-    }
     let mut may_list = located.may_list;
     let mut next = Next { began: None, located };
     let mut reading = reading.clone();
@@ -76,11 +74,12 @@ async fn walk(
     loop {
         // The list knows when an open upload began, whatever the store says of it once it is complete.
         let id = next.located.version.clone().filter(|_| next.located.is_open() && next.began.is_none());
+        let id = id.filter(|_| reading.wanted.live != Live::Objects);
         if let Some(id) = id {
             let uploads = open_uploads(store, &reading, &mut may_list).await?;
             next.began = uploads.iter().find(|upload| upload.id == id).and_then(|upload| upload.started);
         }
-        let version = copy::object(store, &reading, next.located, &mut stitch, sink, progress).await?;
+        let (version, id) = copy::object(store, &reading, next.located, &mut stitch, sink, progress).await?;
         let rest = stitch.end_object();
         if !rest.is_empty() {
             sink.write(rest).await?;
@@ -88,7 +87,15 @@ async fn walk(
         let read = origin(store, &reading, version.as_deref(), next.began).await?;
         number += 1;
         reading.wanted.key = numbered(&base, number);
-        let found = Box::pin(find(store, &reading, &read, &mut may_list));
+        let found = async {
+            if id.is_none() && reading.wanted.live != Live::Objects {
+                return Box::pin(find(store, &reading, &read, &mut may_list)).await;
+            }
+            let name = if let Recording::Named(name) = &read.recording { Some(name.clone()) } else { None };
+            let found = objects::find(store, &reading, &objects::Read { id, name }).await?;
+            Ok(found.map(|located| Next { began: None, located }))
+        };
+        let found = Box::pin(found);
         match copy::prepare(store, &reading.wanted, sink, progress, found).await? {
             Some(found) => next = found,
             None => return Ok(Walked { bytes: stitch.given, objects: number - 1 }),

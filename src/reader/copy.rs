@@ -12,6 +12,7 @@ use crate::object::announce;
 use crate::object::follower::Follower;
 use crate::object::locate::{LocateError, Located, Wanted, locate};
 use crate::object::reading::{News, Reading};
+use crate::protocol::live_objects::RecordingId;
 use crate::reader::error::ReadError;
 use crate::reader::held::{self, Held, Match};
 use crate::reader::sink::{Sink, SinkError};
@@ -44,7 +45,8 @@ pub async fn read(
     Ok(follower.cursor())
 }
 
-/// Copies one object out of several, which has been found already, and leaves `sink` open; returns its version.
+/// Copies one object out of several, which has been found already, and leaves `sink` open; returns its version, and the
+/// recording whose live objects it had.
 ///
 /// # Errors
 /// As for [`read`].
@@ -55,10 +57,10 @@ pub(crate) async fn object(
     stitch: &mut Stitch,
     sink: &mut Sink,
     progress: &Arc<Progress>,
-) -> Result<Option<String>, ReadError> {
+) -> Result<(Option<String>, Option<RecordingId>), ReadError> {
     let mut follower = follow(store, reading, &located, None, progress);
     pass_on(&mut follower, &mut Fit::Stitch(stitch), sink, progress).await?;
-    Ok(follower.version().cloned())
+    Ok((follower.version().cloned(), follower.recording().cloned()))
 }
 
 /// Where to begin in the middle of an object.

@@ -25,17 +25,6 @@ pub enum ReadError {
     /// It could not be followed to its end.
     #[error(transparent)]
     Follow(#[from] FollowError),
-    /// What was asked for cannot be done by live objects.
-    #[error(
-        "{object}: on this store it can be read only by its live objects until it is complete, and {what} cannot go by those. \
-         Wait for its end, or leave {what} out"
-    )]
-    NotByObjects {
-        /// The object.
-        object: String,
-        /// The option.
-        what: &'static str,
-    },
     /// The output cannot be written.
     #[error(transparent)]
     Sink(#[from] SinkError),

@@ -196,12 +196,40 @@ fn it_joins_live_by_a_few_requests_and_goes_on_over_the_end() {
 }
 
 #[test]
-fn what_cannot_go_by_live_objects_says_so() {
+fn it_goes_over_into_the_next_object_of_a_rollover() {
+    for mode in ["objects", "auto"] {
+        let lab = Lab::with_args(&["--no-live-read"]);
+        let mut first = Maker::begin(&lab, KEY);
+        let reader = lab.reader(&[KEY, "--follow-rollover", "--live", mode]);
+        first.object(b"one ");
+        reader.wait_output(4);
+        let second_key = live_read::protocol::key::numbered(KEY, 2);
+        let mut second = Maker::begin(&lab, &second_key);
+        second.id = RecordingId::new(second.id.started() + 5, 9);
+        second.head = Head::new(second.id.clone(), second.upload.clone(), PartSize::DEFAULT);
+        second.beat();
+        second.put(&second.names.pointer(), &Pointer::new(second.id.clone()).to_bytes(), None);
+        second.object(b"two ");
+        first.complete();
+        first.clean();
+        reader.wait_output(8);
+        second.object(b"three");
+        reader.wait_output(13);
+        // KEY names the recording that its upload was started with.
+        let client = lab.client();
+        let key = &second_key;
+        let put = client.put_object().bucket(BUCKET).key(key).metadata(OBJECTS_METADATA, second.id.as_str());
+        lab.run(put.body(ByteStream::from_static(b"two three")).send()).expect("it is complete");
+        second.clean();
+        reader.wait().code(0).gave(b"one two three").says("in 2 objects");
+    }
+}
+
+#[test]
+fn a_writer_that_falls_silent_is_waited_for_as_long_as_was_asked() {
     let lab = Lab::with_args(&["--no-live-read"]);
     let mut maker = Maker::begin(&lab, KEY);
     maker.object(b"bytes");
-    let refused = lab.reader(&[KEY, "--follow-rollover", "--live", "objects"]).wait();
-    refused.code(1).says("--follow-rollover cannot go by those").gave(b"");
     let late = lab.reader(&[KEY, "--live", "objects", "--timeout", "2"]).wait();
     late.code(1).says("nothing new has come for 2 s").gave(b"bytes");
 }
