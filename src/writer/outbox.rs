@@ -11,7 +11,9 @@
 //! the next version, the full one included, only when the store has answered to the one before, so that none can land in
 //! the wrong order. Where an answer was lost, the longer version is looked at after it was stored.
 
+mod disk;
 mod early;
+mod flight;
 mod put;
 mod shared;
 
@@ -22,11 +24,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep};
+use tokio::task::JoinError;
+use tokio::time::sleep;
 use tracing::Instrument;
 
-use crate::human::sizes::show_bytes;
 use crate::object::live::Upload;
 use crate::protocol::part::PartNumber;
 use crate::store::retry::About;
@@ -38,26 +39,16 @@ use crate::writer::live_objects::LiveObjects;
 use crate::writer::pool::{NoMemory, PartBuffer, PartPool};
 use crate::writer::spool::Spool;
 
-use early::{Early, Tail, answered};
+use disk::Disk;
+use early::EarlyTail;
+use flight::Flight;
 use put::{Parcel, Way, put};
 
 pub use early::Taken;
 pub use shared::Shared;
 
-/// The store counts as away when no part has been stored for this long, even if no request has failed yet ...
-const AWAY: Duration = Duration::from_secs(5);
-
-/// ... and for this many times as long as parts take: a slow store is not away, it slows the input down.
-const AWAY_TIMES: u32 = 3;
-
-/// How long parts take before any has been stored.
-const UNKNOWN: Duration = Duration::from_secs(10);
-
 /// How soon a failing part is noticed while the input waits.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
-
-/// Between two warnings about the spool.
-const WARN_AGAIN: Duration = Duration::from_secs(60);
 
 /// Why a part did not reach the store.
 #[derive(Debug, thiserror::Error)]
@@ -98,28 +89,10 @@ pub struct Outbox {
     upload: Upload,
     shared: Shared,
     waiting: VecDeque<Parcel>,
-    in_flight: JoinSet<Result<Stored, OutboxError>>,
-    /// What is in flight, and what was and failed.
-    flying: BTreeMap<PartNumber, Parcel>,
-    tail: Option<Tail>,
-    early: Option<Early>,
-    /// The highest part that was sent.
-    highest: Option<PartNumber>,
-    /// Whether the store has refused a tail.
-    tail_refused: bool,
-    spool: Option<Spool>,
-    /// Turns true when no part is to be tried again.
-    over: watch::Sender<bool>,
-    /// How long parts take, the slow ones.
-    usual: Option<Duration>,
-    /// When it was last said that parts wait on disk, and that no more can.
-    warned: Option<Instant>,
-    warned_full: Option<Instant>,
-    /// Whether parts wait on disk.
-    spooling: bool,
+    flight: Flight,
+    early: EarlyTail,
+    disk: Disk,
     progress: Arc<Progress>,
-    /// Bytes on disk as the progress knows them.
-    told_on_disk: u64,
     readable: watch::Sender<u64>,
     /// The live objects beside the upload, where there are any.
     live: Option<LiveObjects>,
@@ -136,20 +109,10 @@ impl Outbox {
             upload,
             shared: Shared::new(pool, concurrency, spool.is_some()),
             waiting: VecDeque::new(),
-            in_flight: JoinSet::new(),
-            flying: BTreeMap::new(),
-            tail: None,
-            early: None,
-            highest: None,
-            tail_refused: false,
-            spool,
-            over: watch::channel(false).0,
-            usual: None,
-            warned: None,
-            warned_full: None,
-            spooling: false,
+            flight: Flight::new(),
+            early: EarlyTail::default(),
+            disk: Disk::new(spool),
             progress,
-            told_on_disk: 0,
             readable: watch::channel(0).0,
             live: None,
             ledger: Ledger::default(),
@@ -190,7 +153,7 @@ impl Outbox {
     /// Where parts of it wait on disk.
     #[must_use]
     pub fn spool(&self) -> Option<&Spool> {
-        self.spool.as_ref()
+        self.disk.spool()
     }
 
     /// How many bytes the store holds without a gap, and each change of that.
@@ -219,7 +182,7 @@ impl Outbox {
             if in_memory > 1 && self.is_away() && self.spill() {
                 continue;
             }
-            let (pool, spools) = (self.shared.pool.clone(), self.spool.is_some() && in_memory > 0);
+            let (pool, spools) = (self.shared.pool.clone(), self.disk.spool().is_some() && in_memory > 0);
             tokio::select! {
                 buffer = pool.acquire_at_need(), if in_memory <= 1 => return Ok(buffer?),
                 stored = self.stored() => stored?,
@@ -244,11 +207,11 @@ impl Outbox {
         let from_disk = next.and_then(|at| self.waiting.get(at)).map(Parcel::is_on_disk);
         let shared = self.shared.clone();
         let ready = tokio::select! {
-            Some(joined) = self.in_flight.join_next() => {
+            Some(joined) = self.flight.next() => {
                 self.note(joined)?;
                 None
             }
-            answer = answered(&mut self.tail) => {
+            answer = self.early.answered() => {
                 self.note_tail(answer);
                 None
             }
@@ -265,10 +228,10 @@ impl Outbox {
     pub async fn drain(&mut self) -> Result<(), OutboxError> {
         loop {
             self.launch(None);
-            if self.waiting.is_empty() && self.in_flight.is_empty() && self.tail.is_none() {
+            if self.waiting.is_empty() && self.flight.is_empty() && !self.early.is_under_way() {
                 return Ok(());
             }
-            let spills = self.spool.is_some() && self.in_memory() > 0;
+            let spills = self.disk.spool().is_some() && self.in_memory() > 0;
             tokio::select! {
                 stored = self.stored() => stored?,
                 () = sleep(LOOK_AGAIN), if spills => {
@@ -282,12 +245,12 @@ impl Outbox {
 
     /// After a failure: lets what is in flight end by itself, whatever the results. What fails is not tried again.
     pub async fn settle(&mut self) {
-        self.over.send_replace(true);
-        if self.tail.is_some() {
-            let answer = answered(&mut self.tail).await;
+        self.flight.end();
+        if self.early.is_under_way() {
+            let answer = self.early.answered().await;
             self.note_tail(answer);
         }
-        while let Some(joined) = self.in_flight.join_next().await {
+        while let Some(joined) = self.flight.next().await {
             if let Err(error) = self.note(joined) {
                 tracing::debug!("{error}");
             }
@@ -296,23 +259,20 @@ impl Outbox {
 
     /// Ends what is in flight at once.
     pub fn stop(&mut self) {
-        self.over.send_replace(true);
-        self.in_flight.abort_all();
-        if let Some(tail) = self.tail.take() {
-            tail.task.abort();
-        }
+        self.flight.stop();
+        self.early.stop();
     }
 
     /// The parts that were sent and are not known to be stored, by rising number. After [`settle`](Self::settle) or
     /// [`stop`](Self::stop).
     #[must_use]
     pub fn remainder(&self) -> BTreeMap<PartNumber, Content> {
-        self.flying.values().chain(&self.waiting).map(|parcel| (parcel.number, parcel.content())).collect()
+        self.flight.parcels().chain(&self.waiting).map(|parcel| (parcel.number, parcel.content())).collect()
     }
 
     /// Whether as many parts are in flight as may be.
     fn is_full(&self) -> bool {
-        self.in_flight.len() + usize::from(self.tail.is_some()) >= self.shared.concurrency
+        self.flight.len() + usize::from(self.early.is_under_way()) >= self.shared.concurrency
     }
 
     /// How many parts wait in memory for their turn.
@@ -322,15 +282,13 @@ impl Outbox {
 
     /// Whether the store does not answer, as far as can be told.
     fn is_away(&self) -> bool {
-        let still = AWAY.max(self.usual.unwrap_or(UNKNOWN) * AWAY_TIMES);
-        self.shared.failing.load(Relaxed) > 0 || self.shared.still_for() >= still
+        self.shared.failing.load(Relaxed) > 0 || self.shared.still_for() >= self.flight.away_after()
     }
 
     /// Starts to send waiting parts, the oldest first; the first of them with the turn that was waited for.
     fn launch(&mut self, mut ready: Option<Ready>) {
         let turns = &self.shared.turns;
-        if self.in_flight.is_empty()
-            && turns.available_permits() + usize::from(ready.is_some()) == self.shared.concurrency
+        if self.flight.is_empty() && turns.available_permits() + usize::from(ready.is_some()) == self.shared.concurrency
         {
             self.shared.moves();
         }
@@ -339,25 +297,21 @@ impl Outbox {
         {
             if self.has_as_it_is(at) {
                 self.waiting.remove(at);
-                self.early = None;
+                self.early.forget();
                 continue;
             }
             let Some((at, Ready { turn, buffer })) = self.way_for(at, ready.take()) else { break };
             let Some(parcel) = self.waiting.remove(at) else { break };
-            let number = parcel.number;
-            let early = self.early.take_if(|early| early.number == number);
-            let uncertain = early.is_some_and(|early| early.uncertain);
-            self.highest = self.highest.max(Some(number));
+            let uncertain = self.early.leaves_uncertain(parcel.number);
             let way = Way {
                 upload: self.upload.clone(),
                 shared: self.shared.clone(),
-                spool: self.spool.clone(),
+                spool: self.disk.spool().cloned(),
                 live: self.live.clone(),
-                over: self.over.subscribe(),
+                over: self.flight.over(),
             };
-            self.flying.insert(number, parcel.clone());
-            let sent = put(way, parcel, uncertain, turn, buffer).instrument(self.upload.span().clone());
-            self.in_flight.spawn(sent);
+            let sent = put(way, parcel.clone(), uncertain, turn, buffer).instrument(self.upload.span().clone());
+            self.flight.start(parcel, sent);
         }
         self.tell_on_disk();
     }
@@ -381,28 +335,19 @@ impl Outbox {
 
     /// The oldest part that waits and is not kept by an early version of itself that is still on its way.
     fn next_waiting(&self, in_memory: bool) -> Option<usize> {
-        let held = self.tail.as_ref().map(|tail| tail.number);
+        let held = self.early.under_way();
         self.waiting.iter().position(|parcel| Some(parcel.number) != held && !(in_memory && parcel.is_on_disk()))
     }
 
     /// Whether the store has the part at this place already, as an early version of the same length.
     fn has_as_it_is(&self, at: usize) -> bool {
-        let early = self.early.filter(|early| !early.uncertain);
-        let parcel = self.waiting.get(at);
-        early.zip(parcel).is_some_and(|(early, parcel)| early.number == parcel.number && early.stored == parcel.len())
+        self.waiting.get(at).is_some_and(|parcel| self.early.is_all_of(parcel.number, parcel.len()))
     }
 
-    /// Tells the progress how much waits on disk, and the person when nothing does any more.
+    /// Tells how much waits on disk.
     fn tell_on_disk(&mut self) {
-        let on_disk = self.on_disk();
-        // There can be another outbox beside this one.
-        let before = std::mem::replace(&mut self.told_on_disk, on_disk);
-        self.progress.spooled.fetch_add(on_disk.saturating_sub(before), Relaxed);
-        self.progress.spooled.fetch_sub(before.saturating_sub(on_disk), Relaxed);
-        if self.spooling && on_disk == 0 {
-            self.spooling = false;
-            tracing::info!("all parts have left the disk");
-        }
+        let bytes = self.on_disk();
+        self.disk.tell(bytes, &self.progress);
     }
 
     /// Bytes that wait on disk for their turn.
@@ -412,34 +357,14 @@ impl Outbox {
 
     /// Moves the newest part that waits in memory to disk; false when that is not possible.
     fn spill(&mut self) -> bool {
+        let beside = self.on_disk();
         let newest = self.waiting.iter().rev().find(|parcel| !parcel.is_on_disk());
-        let (Some(spool), Some(parcel)) = (&self.spool, newest) else { return false };
-        let due = |warned: Option<Instant>| warned.is_none_or(|at| at.elapsed() >= WARN_AGAIN);
-        let spilled = parcel.spill(spool);
-        self.shared.has_room(spilled.is_ok());
-        match spilled {
-            Ok(()) => {
-                self.spooling = true;
-                if due(self.warned) {
-                    self.warned = Some(Instant::now());
-                    let shown = show_bytes(self.on_disk());
-                    tracing::warn!(
-                        "the store does not keep up; input goes on to be read and waits on disk ({shown} so far)"
-                    );
-                }
-                self.tell_on_disk();
-                true
-            }
-            Err(error) => {
-                if due(self.warned_full) {
-                    self.warned_full = Some(Instant::now());
-                    tracing::warn!(
-                        "the store does not keep up, and no more input can wait on disk: {error}. The input waits; nothing is lost as long as it can"
-                    );
-                }
-                false
-            }
+        let Some(moved) = newest.and_then(|parcel| self.disk.take(parcel, beside)) else { return false };
+        self.shared.has_room(moved);
+        if moved {
+            self.tell_on_disk();
         }
+        moved
     }
 
     fn note(&mut self, joined: Result<Result<Stored, OutboxError>, JoinError>) -> Result<(), OutboxError> {
@@ -448,8 +373,7 @@ impl Outbox {
         self.upload
             .span()
             .in_scope(|| tracing::debug!(event = "stored", part, offset, bytes, "try" = stored.tries, "stored"));
-        self.flying.remove(&stored.number);
-        self.usual = Some(self.usual.map_or(stored.took, |usual| stored.took.max(usual * 7 / 8)));
+        self.flight.landed(&stored);
         self.enter(stored);
         Ok(())
     }

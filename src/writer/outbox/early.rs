@@ -23,32 +23,78 @@ pub enum Taken {
 
 /// What is known of the early versions of a part.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Early {
-    pub(super) number: PartNumber,
+struct Early {
+    number: PartNumber,
     /// The size of the longest one that the store has.
-    pub(super) stored: u64,
+    stored: u64,
     /// Whether the answer to one was lost, so that it may still land.
-    pub(super) uncertain: bool,
+    uncertain: bool,
 }
 
-/// The tail part on its way.
-#[derive(Debug)]
-pub(super) struct Tail {
-    pub(super) number: PartNumber,
-    pub(super) task: JoinHandle<Result<Stored, StoreError>>,
+type Sent = Result<Result<Stored, StoreError>, JoinError>;
+
+/// The tail part of an upload: the version on its way, and what the store has of those before.
+#[derive(Debug, Default)]
+pub(super) struct EarlyTail {
+    under_way: Option<(PartNumber, JoinHandle<Result<Stored, StoreError>>)>,
+    early: Option<Early>,
+    /// Whether the store has refused a tail.
+    refused: bool,
+}
+
+impl EarlyTail {
+    /// The part of which a version is on its way.
+    pub(super) fn under_way(&self) -> Option<PartNumber> {
+        self.under_way.as_ref().map(|(number, _)| *number)
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Waits for the answer to the version on its way; for ever if there is none. Dropping the future loses nothing.
+    pub(super) async fn answered(&mut self) -> Sent {
+        let Some((_, task)) = &mut self.under_way else { return std::future::pending().await };
+        let answer = task.await;
+        self.under_way = None;
+        answer
+    }
+
+    /// Ends what is on its way.
+    pub(super) fn stop(&mut self) {
+        if let Some((_, task)) = self.under_way.take() {
+            task.abort();
+        }
+    }
+
+    /// Whether the store has this part of this size already, for certain.
+    pub(super) fn is_all_of(&self, number: PartNumber, size: u64) -> bool {
+        self.early.is_some_and(|early| !early.uncertain && early.number == number && early.stored == size)
+    }
+
+    /// The full part has been stored, or is.
+    pub(super) fn forget(&mut self) {
+        self.early = None;
+    }
+
+    /// The full part is sent: whether an early version of it may still land.
+    pub(super) fn leaves_uncertain(&mut self, number: PartNumber) -> bool {
+        self.early.take_if(|early| early.number == number).is_some_and(|early| early.uncertain)
+    }
 }
 
 impl Outbox {
     /// Sends the first bytes of the part that is being filled, in a buffer of their own if one is free.
     pub fn send_tail(&mut self, number: PartNumber, filled: &[u8]) -> Taken {
-        if self.tail_refused {
+        if self.early.refused {
             return Taken::Never;
         }
         // A part that waits for its turn must find what is known of its own early versions.
-        let busy = self.tail.is_some() || self.early.is_some_and(|early| early.number != number || early.uncertain);
+        let before = self.early.early;
+        let busy = self.early.is_under_way() || before.is_some_and(|early| early.number != number || early.uncertain);
         // Nor in place of a longer one that an earlier run has left.
         let shorter = self.ledger.size_of(number).is_some_and(|held| held >= filled.len() as u64);
-        if busy || shorter || !self.waiting.is_empty() || self.in_flight.len() >= self.shared.concurrency {
+        if busy || shorter || !self.waiting.is_empty() || self.flight.len() >= self.shared.concurrency {
             return Taken::NotNow;
         }
         let Some(mut buffer) = self.shared.pool.try_acquire() else { return Taken::NotNow };
@@ -65,22 +111,22 @@ impl Outbox {
         let About { part, offset, bytes } = self.upload.about(number, filled.len() as u64);
         let _within = self.upload.span().enter();
         tracing::debug!(event = "sending_tail", part, offset, bytes, "sending the tail so far");
-        self.early.get_or_insert(Early { number, stored: 0, uncertain: false });
-        self.tail = Some(Tail { number, task });
+        self.early.early.get_or_insert(Early { number, stored: 0, uncertain: false });
+        self.early.under_way = Some((number, task));
         Taken::Yes
     }
 
     /// Notes what became of a tail part. None is worth an error: the longer version is still to come.
-    pub(super) fn note_tail(&mut self, answer: Result<Result<Stored, StoreError>, JoinError>) {
+    pub(super) fn note_tail(&mut self, answer: Sent) {
         // Behind a higher part, a short one is refused as it should be.
-        let outrun = self.early.is_some_and(|early| self.highest > Some(early.number));
+        let outrun = self.early.early.is_some_and(|early| self.flight.highest() > Some(early.number));
         let span = self.upload.span().clone();
         let _within = span.enter();
         let error = match answer {
             Ok(Ok(stored)) => {
                 let About { part, offset, bytes } = self.upload.about(stored.number, stored.size);
                 tracing::debug!(event = "stored_tail", part, offset, bytes, "stored as the tail so far");
-                if let Some(early) = &mut self.early {
+                if let Some(early) = &mut self.early.early {
                     early.stored = early.stored.max(stored.size);
                 }
                 return self.enter(stored);
@@ -93,24 +139,16 @@ impl Outbox {
         match error.kind {
             // Without a clear no, it may have been taken, or still be taken later.
             Kind::Passing if !matches!(error.status, Some(429 | 503)) => {
-                if let Some(early) = &mut self.early {
+                if let Some(early) = &mut self.early.early {
                     early.uncertain = true;
                 }
                 tracing::debug!("{error}");
             }
             Kind::Refused if !outrun => {
-                self.tail_refused = true;
+                self.early.refused = true;
                 tracing::warn!("{error} Only full parts are sent from here on; nothing is lost.");
             }
             _ => tracing::debug!("{error}"),
         }
     }
-}
-
-/// Waits for the answer to the tail part on its way; for ever if there is none. Dropping the future loses nothing.
-pub(super) async fn answered(tail: &mut Option<Tail>) -> Result<Result<Stored, StoreError>, JoinError> {
-    let Some(Tail { task, .. }) = tail else { return std::future::pending().await };
-    let answer = task.await;
-    *tail = None;
-    answer
 }

@@ -1,5 +1,7 @@
 //! Tests of the outbox on a store in memory: parts that fail, wait on disk, and come back.
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::protocol::part::PartSize;
 use crate::store::Store;
@@ -65,7 +67,7 @@ async fn an_outbox_that_cannot_be_emptied_leaves_the_memory_to_the_next() {
         }
         let spool = old.spool().map(Spool::another);
         let mut next = outbox(&store, &next_id, concurrency, Duration::from_secs(3600), &dir).sharing(old.shared());
-        next.spool = spool;
+        next.disk = Disk::new(spool);
         let closing = tokio::spawn(async move { old.drain().await.map(|()| old) });
         for at in 1..=12 {
             soon(fill(&mut next, at)).await;
@@ -121,7 +123,7 @@ async fn sent_again(limit: u64) {
         let id = shelf.begin("key", PART as u64);
         let mut new = outbox(&store, &id, 1, Duration::from_secs(3600), &dir);
         let settings = SpoolSettings { dir: dir.path().to_owned(), make_dir: false, limit };
-        new.spool = Some(Spool::new(&settings, PART as u64, 1));
+        new.disk = Disk::new(Some(Spool::new(&settings, PART as u64, 1)));
         if let Some(first) = outboxes.first() {
             new = new.sharing(first.shared());
         }
