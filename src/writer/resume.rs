@@ -28,7 +28,7 @@ const READ: usize = 1 << 20;
 
 /// An upload to go on with.
 #[derive(Debug, Clone)]
-pub struct LeftOpen {
+pub struct Resumed {
     /// The upload.
     pub upload: Upload,
     /// The parts that stay as they are.
@@ -72,7 +72,7 @@ pub async fn take_up(
     wanted: &Sought<'_>,
     default: PartSize,
     input: Input<'_>,
-) -> Result<Option<LeftOpen>, ResumeError> {
+) -> Result<Option<Resumed>, ResumeError> {
     let object = store.object(wanted.key);
     let id = match wanted.upload_id {
         Some(id) => id.to_owned(),
@@ -105,7 +105,7 @@ pub async fn take_up(
 }
 
 /// Where a stream goes on.
-fn stream(upload: Upload, parts: &[StoredPart]) -> LeftOpen {
+fn stream(upload: Upload, parts: &[StoredPart]) -> Resumed {
     let part_size = upload.part_size();
     let mut ledger = Ledger::default();
     let mut tail = None;
@@ -123,7 +123,7 @@ fn stream(upload: Upload, parts: &[StoredPart]) -> LeftOpen {
     }
     let highest = parts.last().map(|part| part.number);
     let stale = highest.filter(|number| ledger.size_of(*number).is_none());
-    LeftOpen { upload, ledger, tail, highest, stale }
+    Resumed { upload, ledger, tail, highest, stale }
 }
 
 #[cfg(test)]
