@@ -1,4 +1,4 @@
-//! When the tail part is due, and what sending it early costs. Pure: it is told the times and never asks for one.
+//! When the tail part is due. Pure: it is told the times and never asks for one.
 //!
 //! Tails keep to a beat of one interval, so that a reader can learn when to look: a part that is full in between does not
 //! move it.
@@ -7,22 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::cost::Cost;
+use super::rate::Rate;
 use crate::protocol::part::PartSize;
 
-/// A rate that was measured for at least this long is worth a warning.
-const OBSERVED: Duration = Duration::from_secs(10);
-
-/// Uploading each byte more often than this is worth a warning.
-const DEAR: f64 = 10.0;
-
-/// What tails cost is told for no longer than this: at a trickle, a part would take months to fill.
-const HORIZON: Duration = Duration::from_secs(3600);
-
-/// The rate of the input is measured over stretches of at least this length ...
-const STRETCH: Duration = Duration::from_secs(1);
-
-/// ... and an old stretch counts half after this time.
-const HALF_LIFE: f64 = 8.0;
+/// No interval is stretched further than this.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,78 +28,75 @@ pub struct TailSettings {
 pub struct TailClock {
     settings: TailSettings,
     part_size: PartSize,
-    /// Bytes in the current part, and how many of them have been sent.
+    part: CurrentPart,
+    /// The next beat.
+    beat: Option<Instant>,
+    rate: Rate,
+    cost: Cost,
+}
+
+/// The part that input comes into.
+#[derive(Debug, Default)]
+struct CurrentPart {
+    /// Bytes in it, and how many of them have been sent.
     filled: u64,
     sent: u64,
     /// When the oldest byte came that has not been sent.
     waiting_since: Option<Instant>,
-    /// The next beat.
-    beat: Option<Instant>,
-    /// Not before this.
+    /// Its tail is not due before this.
     held_until: Option<Instant>,
-    /// Whether this part was left to fill up once already.
+    /// Whether it was left to fill up once already.
     left_to_fill: bool,
-    /// Bytes of input and bytes sent so far.
-    input: u64,
-    uploaded: u64,
-    began: Option<Instant>,
-    /// When the first bytes, which often come all at once, were over, and how many they were.
-    settled: Option<(Instant, u64)>,
-    /// How often bytes came while none waited: no more tails than that were due.
-    waits: u64,
-    rate: Rate,
-    warned: bool,
+}
+
+impl CurrentPart {
+    /// The store holds its first `kept` bytes already.
+    fn begin(kept: u64) -> Self {
+        Self { filled: kept, sent: kept, ..Self::default() }
+    }
+
+    /// `count` bytes came; whether none waited before.
+    fn took(&mut self, now: Instant, count: u64) -> bool {
+        self.filled += count;
+        let first = self.waiting_since.is_none();
+        self.waiting_since.get_or_insert(now);
+        first
+    }
+
+    /// All of it so far is on its way.
+    fn send(&mut self) {
+        self.sent = self.filled;
+        (self.waiting_since, self.held_until) = (None, None);
+    }
 }
 
 impl TailClock {
     /// Before the first byte.
     #[must_use]
     pub fn new(settings: TailSettings, part_size: PartSize) -> Self {
-        Self {
-            settings,
-            part_size,
-            filled: 0,
-            sent: 0,
-            waiting_since: None,
-            beat: None,
-            held_until: None,
-            left_to_fill: false,
-            input: 0,
-            uploaded: 0,
-            began: None,
-            settled: None,
-            waits: 0,
-            rate: Rate::default(),
-            warned: false,
-        }
+        let (part, rate, cost) = (CurrentPart::default(), Rate::default(), Cost::default());
+        Self { settings, part_size, part, beat: None, rate, cost }
     }
 
     /// A new part is begun, of which the store holds the first `kept` bytes already.
     pub fn begin_part(&mut self, kept: u64) {
-        (self.filled, self.sent) = (kept, kept);
-        (self.waiting_since, self.held_until, self.left_to_fill) = (None, None, false);
+        self.part = CurrentPart::begin(kept);
     }
 
     /// `count` bytes of input came into the part.
     pub fn took(&mut self, now: Instant, count: u64) {
-        self.filled += count;
-        self.input += count;
-        self.waits += u64::from(self.waiting_since.is_none());
-        self.waiting_since.get_or_insert(now);
-        let began = *self.began.get_or_insert(now);
-        if now.saturating_duration_since(began) >= OBSERVED / 2 {
-            self.settled.get_or_insert((now, self.input));
-        }
+        let first = self.part.took(now, count);
+        self.cost.took(now, count, first);
         self.rate.note(now, count);
     }
 
     /// When the tail is due; `None` while nothing waits to be sent.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
-        let since = self.waiting_since?;
+        let since = self.part.waiting_since?;
         let latest = since + self.interval();
         let due = self.beat.filter(|beat| *beat > since && *beat < latest).unwrap_or(latest);
-        Some(self.held_until.map_or(due, |held| held.max(due)))
+        Some(self.part.held_until.map_or(due, |held| held.max(due)))
     }
 
     /// Whether to send the tail now that it is due; if not, it will be due later.
@@ -117,13 +104,13 @@ impl TailClock {
         if self.due().is_none_or(|due| now < due) {
             return false;
         }
-        if !self.left_to_fill && self.is_about_to_be_full() {
-            self.left_to_fill = true;
-            self.held_until = Some(now + self.interval() / 10);
+        if !self.part.left_to_fill && self.is_about_to_be_full() {
+            self.part.left_to_fill = true;
+            self.part.held_until = Some(now + self.interval() / 10);
             return false;
         }
-        if !self.affords(self.filled) {
-            self.held_until = Some(now + self.interval());
+        if !self.settings.max_amplification.is_none_or(|most| self.cost.affords(self.part.filled, most)) {
+            self.part.held_until = Some(now + self.interval());
             return false;
         }
         true
@@ -135,21 +122,20 @@ impl TailClock {
         // From the time that was meant, not from the time that it became.
         let meant = self.due().filter(|due| now.saturating_duration_since(*due) < interval).unwrap_or(now);
         self.beat = Some(meant + interval);
-        self.sent = self.filled;
-        self.uploaded += self.filled;
-        (self.waiting_since, self.held_until) = (None, None);
+        self.cost.sent(self.part.filled);
+        self.part.send();
     }
 
     /// The tail could not be sent just now.
     pub fn hold(&mut self, now: Instant) {
         let pause = (self.interval() / 20).clamp(Duration::from_millis(10), Duration::from_millis(250));
-        self.held_until = Some(now + pause);
+        self.part.held_until = Some(now + pause);
     }
 
     /// The part is sent whole, or as the last one.
     pub fn handed_over(&mut self) {
-        if self.filled > self.sent {
-            self.uploaded += self.filled;
+        if self.part.filled > self.part.sent {
+            self.cost.sent(self.part.filled);
         }
         self.begin_part(0);
     }
@@ -157,40 +143,13 @@ impl TailClock {
     /// Bytes uploaded over bytes of input so far.
     #[must_use]
     pub fn amplification(&self) -> Option<f64> {
-        (self.input > 0).then(|| ratio(self.uploaded, self.input))
+        self.cost.amplification()
     }
 
     /// What to say, once, about a rate at which tails are dear.
     pub fn warning(&mut self, now: Instant) -> Option<String> {
-        let (began, (since, before)) = (self.began?, self.settled?);
-        let (elapsed, measured) = (now.saturating_duration_since(began), now.saturating_duration_since(since));
-        if self.warned || elapsed < OBSERVED || measured < OBSERVED / 4 || self.input <= before {
-            return None;
-        }
-        self.warned = true;
-        let rate = ratio(self.input - before, 1) / measured.as_secs_f64();
-        // Where bytes come less often than tails may be sent, there are as many tails as arrivals.
-        let arrivals = ratio(self.waits.saturating_sub(1), 1).max(1.0);
-        let between = self.interval().as_secs_f64().max(elapsed.as_secs_f64() / arrivals);
-        let (fills_in, horizon) = (ratio(self.part_size.get(), 1) / rate, HORIZON.as_secs_f64());
-        let (times, uplink, within) = if fills_in <= horizon {
-            // A part that fills in n intervals is sent n - 1 times before it is full, half of it on average.
-            let times = 1.0 + (fills_in / between - 1.0).max(0.0) / 2.0;
-            (times, rate * times, "")
-        } else {
-            let (filled, comes) = (ratio(self.filled, 1), rate * horizon);
-            let usual = filled + comes / 2.0;
-            (horizon / between * usual / (filled + comes), usual / between, " within an hour")
-        };
-        if times <= DEAR {
-            return None;
-        }
-        let (seconds, input, uplink) = (self.interval().as_secs_f64(), bits(rate), bits(uplink));
-        Some(format!(
-            "at the rate so far ({input}), sending the tail part every {seconds:.1} s uploads each byte about {times:.0} \
-             times{within} and needs {uplink} of uplink; a longer --max-latency, a smaller --part-size or \
-             --max-amplification would lower that"
-        ))
+        let interval = self.interval();
+        self.cost.warning(now, interval, self.part_size.get(), self.part.filled)
     }
 
     /// Between two tails: as asked for, or longer to keep within what may be uploaded.
@@ -198,7 +157,7 @@ impl TailClock {
     /// A part that fills in n intervals is sent n - 1 times before it is full, half of it on average: (n - 1) / 2 + 1 in all.
     fn interval(&self) -> Duration {
         let asked = self.settings.max_latency;
-        let (Some(most), Some(rate)) = (self.settings.max_amplification, self.rate.per_second) else { return asked };
+        let (Some(most), Some(rate)) = (self.settings.max_amplification, self.rate.per_second()) else { return asked };
         let times = 2.0 * (most - 1.0) + 1.0;
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let seconds = self.part_size.get() as f64 / (rate * times);
@@ -206,65 +165,18 @@ impl TailClock {
     }
 
     fn is_about_to_be_full(&self) -> bool {
-        let Some(rate) = self.rate.per_second else { return false };
+        let Some(rate) = self.rate.per_second() else { return false };
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-        let left = self.part_size.get().saturating_sub(self.filled) as f64;
+        let left = self.part_size.get().saturating_sub(self.part.filled) as f64;
         left <= rate * self.interval().as_secs_f64() / 10.0
     }
-
-    /// Whether a tail of `size` bytes, and the same bytes once more in the longer part, stay within what may be uploaded.
-    fn affords(&self, size: u64) -> bool {
-        let cost = self.uploaded.saturating_add(size.saturating_mul(2));
-        self.settings.max_amplification.is_none_or(|most| ratio(cost, self.input.max(1)) <= most)
-    }
-}
-
-/// No interval is stretched further than this.
-const LONGEST: Duration = Duration::from_secs(3600);
-
-/// Bytes a second, the newest counting most.
-#[derive(Debug, Default)]
-struct Rate {
-    since: Option<Instant>,
-    bytes: u64,
-    per_second: Option<f64>,
-}
-
-impl Rate {
-    fn note(&mut self, now: Instant, count: u64) {
-        let since = *self.since.get_or_insert(now);
-        self.bytes += count;
-        let elapsed = now.saturating_duration_since(since);
-        if elapsed < STRETCH {
-            return;
-        }
-        let seconds = elapsed.as_secs_f64();
-        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-        let newest = self.bytes as f64 / seconds;
-        let old = self.per_second.unwrap_or(newest);
-        self.per_second = Some(newest + (old - newest) * 0.5_f64.powf(seconds / HALF_LIFE));
-        (self.since, self.bytes) = (Some(now), 0);
-    }
-}
-
-/// A rate as people read it.
-fn bits(bytes_per_second: f64) -> String {
-    match bytes_per_second * 8.0 {
-        bits if bits >= 1e5 => format!("{:.2} Mbit/s", bits / 1e6),
-        bits if bits >= 1e3 => format!("{:.1} kbit/s", bits / 1e3),
-        bits => format!("{bits:.0} bit/s"),
-    }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "shown and compared with two digits")]
-fn ratio(bytes: u64, over: u64) -> f64 {
-    bytes as f64 / over as f64
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::cost::HORIZON;
     use super::*;
 
     const PART: u64 = 5 << 20;

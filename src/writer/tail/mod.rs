@@ -2,10 +2,12 @@
 //!
 //! The highest part of a Live Read upload may be short, and may be replaced by a longer version of itself. So what has
 //! waited long enough is sent as it is, and again with what came after it, until the part is full. [`clock`] says when,
-//! [`probe`] whether the store takes it; the outbox sees to the order.
+//! `cost` at what price, [`probe`] whether the store takes it; the outbox sees to the order.
 
 pub mod clock;
+mod cost;
 pub mod probe;
+mod rate;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
