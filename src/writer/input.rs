@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::protocol::part::PartSize;
 use crate::store::Patient;
 use crate::writer::kept::{KeptError, KeptFile};
-use crate::writer::resume::{self, Input, ResumeError, Resumed, Sought};
+use crate::writer::resume::{self, Input, Ongoing, ResumeError, Sought};
 use crate::writer::source::{Source, SourceError, StopSignal};
 
 /// What the input is, and whether it goes on with an upload.
@@ -84,7 +84,7 @@ impl InputSettings {
         key: &str,
         asked: Option<PartSize>,
         source: &Source,
-    ) -> Result<Option<Resumed>, ResumeError> {
+    ) -> Result<Option<Ongoing>, ResumeError> {
         let Some(Resume { upload_id }) = &self.resume else { return Ok(None) };
         let wanted = Sought { key, upload_id: upload_id.as_deref(), part_size: asked };
         let (wanted, input) = match (source.kept(), source.whole_file()) {

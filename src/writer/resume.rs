@@ -28,7 +28,7 @@ const READ: usize = 1 << 20;
 
 /// An upload to go on with.
 #[derive(Debug, Clone)]
-pub struct Resumed {
+pub struct Ongoing {
     /// The upload.
     pub upload: Upload,
     /// The parts that stay as they are.
@@ -72,7 +72,7 @@ pub async fn take_up(
     wanted: &Sought<'_>,
     default: PartSize,
     input: Input<'_>,
-) -> Result<Option<Resumed>, ResumeError> {
+) -> Result<Option<Ongoing>, ResumeError> {
     let object = store.object(wanted.key);
     let id = match wanted.upload_id {
         Some(id) => id.to_owned(),
@@ -105,7 +105,7 @@ pub async fn take_up(
 }
 
 /// Where a stream goes on.
-fn stream(upload: Upload, parts: &[StoredPart]) -> Resumed {
+fn stream(upload: Upload, parts: &[StoredPart]) -> Ongoing {
     let part_size = upload.part_size();
     let mut ledger = Ledger::default();
     let mut tail = None;
@@ -123,7 +123,7 @@ fn stream(upload: Upload, parts: &[StoredPart]) -> Resumed {
     }
     let highest = parts.last().map(|part| part.number);
     let stale = highest.filter(|number| ledger.size_of(*number).is_none());
-    Resumed { upload, ledger, tail, highest, stale }
+    Ongoing { upload, ledger, tail, highest, stale }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use crate::writer::completion::{self, Fate};
 use crate::writer::intake::{Context, Intake, Policy};
 use crate::writer::kept::Kept;
 use crate::writer::plan::Plan;
-use crate::writer::resume::Resumed;
+use crate::writer::resume::Ongoing;
 use crate::writer::source::Source;
 
 /// How long the end may wait for the word about other open uploads.
@@ -81,7 +81,7 @@ impl std::error::Error for WriteError {}
 pub async fn write(
     store: &Patient,
     plan: &Plan,
-    held: Option<Resumed>,
+    held: Option<Ongoing>,
     source: &mut Source,
     progress: &Arc<Progress>,
 ) -> Result<Ended, WriteError> {

@@ -19,7 +19,7 @@ use crate::tool::stats::Stats;
 use crate::writer::input::InputError;
 use crate::writer::kept_before::{KeptBefore, warn_of_kept};
 use crate::writer::plan::Plan;
-use crate::writer::resume::Resumed;
+use crate::writer::resume::Ongoing;
 use crate::writer::rollover;
 use crate::writer::source::{Source, SourceError, StopSignal};
 use crate::writer::spool_dir;
@@ -29,7 +29,7 @@ use crate::writer::upload;
 struct Ready {
     source: Source,
     /// The upload to go on with.
-    held: Option<Resumed>,
+    held: Option<Ongoing>,
     /// Writes figures until it is dropped.
     _figures: Option<Stats>,
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::protocol::part::PartNumber;
 use crate::writer::outbox::Outbox;
-use crate::writer::resume::{Resumed, ShortPart};
+use crate::writer::resume::{Ongoing, ShortPart};
 
 /// See the [module](self).
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ struct HeldBack {
 }
 
 impl Before {
-    pub(super) fn of(held: Resumed) -> Self {
+    pub(super) fn of(held: Ongoing) -> Self {
         Self { tail: held.tail, highest: held.highest, stale: held.stale, held_back: None }
     }
 

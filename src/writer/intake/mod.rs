@@ -54,7 +54,7 @@ use crate::writer::completion::complete;
 use crate::writer::kept::Rest;
 use crate::writer::outbox::Outbox;
 use crate::writer::plan::Plan;
-use crate::writer::resume::{self, Resumed};
+use crate::writer::resume::{self, Ongoing};
 use crate::writer::source::Source;
 use crate::writer::spool::Spool;
 use crate::writer::tail::{self, TailSender};
@@ -105,7 +105,7 @@ impl<'a> Intake<'a> {
         context: Context<'a>,
         policy: Policy,
         upload: &Upload,
-        held: Option<Resumed>,
+        held: Option<Ongoing>,
         look: JoinHandle<()>,
     ) -> Self {
         let plan = context.plan;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use md5::{Digest, Md5};
 
-use super::{READ, ResumeError, Resumed};
+use super::{Ongoing, READ, ResumeError};
 use crate::object::live::Upload;
 use crate::protocol::part::{PartNumber, PartSize};
 use crate::store::{ETag, StoredPart};
@@ -22,7 +22,7 @@ pub(super) async fn compare(
     parts: Vec<StoredPart>,
     file: &File,
     path: &Path,
-) -> Result<Resumed, ResumeError> {
+) -> Result<Ongoing, ResumeError> {
     let (object, id, part_size) = (upload.object(), upload.id().to_owned(), upload.part_size());
     let unread = |cause| ResumeError::Read { path: path.to_owned(), cause };
     let length = file.metadata().map_err(unread)?.len();
@@ -77,7 +77,7 @@ pub(super) async fn compare(
         }
     }
     let highest = parts.last().map(|part| part.number);
-    Ok(Resumed { upload, ledger, tail: None, highest, stale })
+    Ok(Ongoing { upload, ledger, tail: None, highest, stale })
 }
 
 /// Whether each part has the bytes of the file at its place, as far as its MD5 is known. Uses all processors.

@@ -5,7 +5,7 @@ use std::io;
 
 use md5::{Digest, Md5};
 
-use super::{READ, ResumeError, Resumed, ShortPart};
+use super::{Ongoing, READ, ResumeError, ShortPart};
 use crate::object::live::Upload;
 use crate::protocol::part::PartNumber;
 use crate::store::{ETag, StoredPart};
@@ -13,7 +13,7 @@ use crate::writer::kept::KeptFile;
 use crate::writer::ledger::{Ledger, md5_of};
 
 /// Puts what an upload holds and what was kept of it together. Both have to make up all that was taken, without a gap.
-pub(super) fn together(upload: Upload, parts: Vec<StoredPart>, kept: &KeptFile) -> Result<Resumed, ResumeError> {
+pub(super) fn together(upload: Upload, parts: Vec<StoredPart>, kept: &KeptFile) -> Result<Ongoing, ResumeError> {
     let (path, part_size) = (&kept.path, upload.part_size());
     let refused = |why: String| ResumeError::NotOfIt {
         path: path.clone(),
@@ -64,7 +64,7 @@ pub(super) fn together(upload: Upload, parts: Vec<StoredPart>, kept: &KeptFile) 
     }
     match due.filter(|due| Some(*due) <= last) {
         Some(missing) => Err(refused(format!("part {missing} is in neither"))),
-        None => Ok(Resumed { upload, ledger, tail, highest, stale }),
+        None => Ok(Ongoing { upload, ledger, tail, highest, stale }),
     }
 }
 
@@ -118,7 +118,7 @@ mod tests {
         KeptFile::open(&written.path).expect("it can be read")
     }
 
-    fn put(kept: &KeptFile, parts: Vec<StoredPart>) -> Result<Resumed, ResumeError> {
+    fn put(kept: &KeptFile, parts: Vec<StoredPart>) -> Result<Ongoing, ResumeError> {
         together(upload(PART), parts, kept)
     }
 
