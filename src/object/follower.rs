@@ -135,7 +135,7 @@ impl Follower {
 
     fn go_on_in_key(&mut self, rest: Rest, hold: Hold) {
         let Rest { head, cursor, given } = rest;
-        tracing::debug!(at = cursor, size = head.size, "complete: going on in the object itself");
+        tracing::debug!(offset = cursor, bytes = head.size, "complete: going on in the object itself");
         let finished = Some(head.size);
         let located = Located { version: head.version, finished, hold, ..Located::default() };
         let mut follower = follow::Follower::new(&self.store, &self.reading, located, head.etag);

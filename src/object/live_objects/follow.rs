@@ -315,7 +315,7 @@ impl Follower {
             PieceCame::End => {
                 self.pieces.clear();
                 self.ended = Some(self.cursor);
-                tracing::debug!(at = self.cursor, "the end mark: waiting for the object to be complete");
+                tracing::debug!(offset = self.cursor, "the end mark: waiting for the object to be complete");
                 self.look_at_key(true);
                 Ok(self.at_edge_now())
             }
