@@ -160,7 +160,7 @@ impl Editor {
             }
             News::Filled(filled) => self.filled = Some(filled),
             News::Found { found, at } => {
-                if let Err(unfit) = self.recording.take(found, at) {
+                if let Err(unfit) = self.recording.take(&found, at) {
                     self.told = true;
                     let none = if self.recording.timeline.segments.is_empty() {
                         "there is no playlist"
@@ -178,7 +178,7 @@ impl Editor {
                 );
                 self.recording.restore(*written);
                 // A header that was good before is good now.
-                drop(self.recording.take(Found::Header(header), None));
+                drop(self.recording.take(&Found::Header(header), None));
             }
             News::Scanned(upload_id) => self.recording.scanned(&upload_id),
             News::Lost(cause) => {
@@ -360,12 +360,12 @@ impl Editor {
 
     /// Tells what is known of this stream to those who look at the multivariant playlist.
     pub(super) fn join(&mut self, ended: Option<u64>) {
-        let (Some(membership), Some(movie)) = (&self.settings.membership, &self.recording.movie) else { return };
-        let frame_rate = self.recording.frame_rate;
+        let (Some(membership), Some(movie)) = (&self.settings.membership, &self.recording.info.movie) else { return };
+        let frame_rate = self.recording.info.frame_rate;
         let fresh = || Rendition::of(membership, &self.settings.key, movie, frame_rate, self.began);
         let mut rendition = self.rendition.take().unwrap_or_else(fresh);
         rendition.frame_rate = rendition.frame_rate.and(frame_rate);
-        (rendition.bandwidth, rendition.average) = (self.recording.peak, self.recording.timeline.average_rate());
+        (rendition.bandwidth, rendition.average) = (self.recording.info.peak, self.recording.timeline.average_rate());
         rendition.ended = ended;
         self.rendition = Some(rendition.clone());
         let (store, master, before) = (self.store.clone(), membership.master.clone(), self.joining.take());

@@ -16,6 +16,9 @@
 //! | [`segmenter`] | fragments to segments; pure |
 //! | [`unfit`] | what cannot be played by a playlist, and why; pure |
 //! | [`recording`] | what has been recorded, and how much of it can be listed; pure |
+//! | [`pending`] | of one object, the segments that cannot be listed yet; pure |
+//! | [`target`] | the target duration; pure |
+//! | [`stream_info`] | what the multivariant playlist tells of a stream; pure |
 //! | [`news`] | what the editor is told |
 //! | [`feed`] | the writer's side: a tap |
 //! | [`walk`] | finds fragments in what the store holds |
@@ -34,6 +37,7 @@ pub mod ending;
 pub mod feed;
 pub mod master;
 pub mod news;
+pub mod pending;
 pub mod playlist;
 pub mod publish;
 pub mod rebuild;
@@ -41,6 +45,8 @@ pub mod recording;
 pub mod rendition;
 pub mod segmenter;
 pub mod segments;
+pub mod stream_info;
+pub mod target;
 pub mod unfit;
 pub mod walk;
 

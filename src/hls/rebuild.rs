@@ -102,7 +102,7 @@ pub async fn rebuild(store: &Patient, key: &str, settings: &Settings) -> Result<
         recording.set_clock(member.began);
         let mut walk = Walk::new(store.once(), key.clone(), member.version);
         let mut unfit = None;
-        let take = |found| unfit = recording.take(found, None).err().or(unfit.take());
+        let take = |found| unfit = recording.take(&found, None).err().or(unfit.take());
         let reach = walk.go_on(member.size.unwrap_or(u64::MAX), take).await?;
         requests += walk.requests;
         ended = member.size.is_some();

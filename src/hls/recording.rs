@@ -4,19 +4,18 @@
 //! is readable of an open upload stays readable.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::pending::{Pending, Queued};
 use super::playlist::{Object, Timeline, Written};
-use super::segmenter::{Begin, Cut, Segmenter, rounded};
+use super::segmenter::rounded;
 use super::segments::Segment;
-use super::unfit::{self, Unfit};
-use crate::media::fmp4::{Found, Fragment, Header, Movie};
-
-/// Rounding up to the next whole second.
-const SECOND: u64 = 1_000_000;
+use super::stream_info::StreamInfo;
+use super::target::{self, TargetDuration};
+use super::unfit::Unfit;
+use crate::media::fmp4::Found;
 
 /// An object that is being recorded.
 #[derive(Debug)]
@@ -25,21 +24,8 @@ struct SegmentSource {
     uri: String,
     /// Bytes that can be read from the beginning on.
     readable: watch::Receiver<u64>,
-    movie: Option<Arc<Movie>>,
-    /// Offset and length of the header.
-    header: (u64, u64),
-    main: u32,
-    timescale: u32,
-    segmenter: Option<Segmenter>,
-    unfit: bool,
-    /// Ticks of the fragment that has begun.
-    begun: u64,
-    /// When the segment being put together was recorded.
-    date: Option<i64>,
-    /// A moment, and the ticks recorded since.
-    clock: Option<(i64, u64)>,
     /// Segments that are not listed yet.
-    queue: VecDeque<Queued>,
+    pending: Pending,
     /// It is looked at in the store, not on its way there.
     in_store: bool,
     /// All of it has been seen.
@@ -47,38 +33,30 @@ struct SegmentSource {
     complete: bool,
 }
 
+/// An upload that was begun, however long ago.
 #[derive(Debug)]
-struct Queued {
-    cut: Cut,
-    date: Option<i64>,
-    header: (u64, u64),
+struct Begun {
+    upload_id: String,
+    /// The reference to its object.
+    uri: String,
+    complete: bool,
 }
 
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Recording {
-    /// About how long a segment is, in microseconds.
-    aim: u64,
-    /// `EXT-X-TARGETDURATION`, once it is decided.
-    target: Option<u64>,
+    target: TargetDuration,
+    /// The objects that are not listed to their ends.
     sources: VecDeque<SegmentSource>,
-    /// Ids of the uploads that are not complete.
-    incomplete: Vec<String>,
+    /// All uploads.
+    uploads: Vec<Begun>,
     /// What will never be readable: the upload, and how long it would have played, in microseconds.
     left_out: Option<(String, u64)>,
     /// What can be listed.
     pub timeline: Timeline,
-    /// The newest header's movie.
-    pub movie: Option<Arc<Movie>>,
-    /// Samples a second of the main track.
-    pub frame_rate: Option<f64>,
-    /// The highest bit rate of a segment that is listed.
-    pub peak: u64,
-    /// A segment was longer than the target duration.
-    overlong: Option<u64>,
+    /// What the multivariant playlist tells of it.
+    pub info: StreamInfo,
     restored: bool,
-    /// Upload ids and references of all objects.
-    pinned: Vec<(String, String)>,
 }
 
 impl Recording {
@@ -86,18 +64,13 @@ impl Recording {
     #[must_use]
     pub fn new(aim: Duration) -> Self {
         Self {
-            aim: u64::try_from(aim.as_micros()).unwrap_or(u64::MAX),
-            target: None,
+            target: TargetDuration::new(aim),
             sources: VecDeque::new(),
-            incomplete: Vec::new(),
+            uploads: Vec::new(),
             left_out: None,
             timeline: Timeline::default(),
-            movie: None,
-            frame_rate: None,
-            peak: 0,
-            overlong: None,
+            info: StreamInfo::default(),
             restored: false,
-            pinned: Vec::new(),
         }
     }
 
@@ -107,22 +80,13 @@ impl Recording {
             // All of it has come in.
             before.see_end();
         }
-        self.pinned.push((upload_id.clone(), uri.clone()));
-        self.incomplete.push(upload_id.clone());
+        self.uploads.push(Begun { upload_id: upload_id.clone(), uri: uri.clone(), complete: false });
+        let pending = Pending::default();
         self.sources.push_back(SegmentSource {
             upload_id,
             uri,
             readable,
-            movie: None,
-            header: (0, 0),
-            main: 0,
-            timescale: 1,
-            segmenter: None,
-            unfit: false,
-            begun: 0,
-            date: None,
-            clock: None,
-            queue: VecDeque::new(),
+            pending,
             in_store,
             scanned: false,
             complete: false,
@@ -135,10 +99,10 @@ impl Recording {
         let date = last.and_then(|last| last.date?.checked_add_unsigned(last.micros));
         self.set_target(written.view.target);
         if let Some(source) = self.sources.back_mut() {
-            source.clock = date.map(|date| (date, 0));
+            source.pending.set_clock(date);
         }
         for segment in &written.timeline.segments {
-            self.peak = self.peak.max(rate(&segment));
+            self.info.listed(&segment);
         }
         self.timeline = written.timeline;
         self.restored = true;
@@ -147,7 +111,7 @@ impl Recording {
     /// The first sample of the newest object was recorded at about this time, in seconds since 1970.
     pub fn set_clock(&mut self, seconds: Option<i64>) {
         if let Some(source) = self.sources.back_mut() {
-            source.clock = seconds.and_then(|seconds| seconds.checked_mul(1_000_000)).map(|moment| (moment, 0));
+            source.pending.set_clock(seconds.and_then(|seconds| seconds.checked_mul(1_000_000)));
         }
     }
 
@@ -167,33 +131,18 @@ impl Recording {
     ///
     /// # Errors
     /// [`Unfit`], once for each object.
-    pub fn take(&mut self, found: Found, at: Option<i64>) -> Result<(), Unfit> {
-        let (aim, target) = (self.aim, self.target);
-        let Some(source) = self.sources.back_mut().filter(|source| !source.unfit) else { return Ok(()) };
-        let result = match found {
-            Found::Header(header) => source.take_header(&header, aim, target),
-            Found::Begun(fragment) => {
-                if let Some(run) = fragment.run(source.main).filter(|run| run.duration > 0) {
-                    #[allow(clippy::cast_precision_loss, reason = "shown with three decimals")]
-                    let rate = run.samples as f64 * f64::from(run.timescale) / run.duration as f64;
-                    // The first fragment may be a little longer than its frames are.
-                    self.frame_rate = Some(self.frame_rate.map_or(rate, |before| before.max(rate)));
-                }
-                source.begin(&fragment)
-            }
-            Found::Ended(fragment) => {
-                source.end(&fragment, at);
-                Ok(())
-            }
-            // Samples that no fragment tells of: nothing of them is played.
-            Found::Bare => Ok(()),
-            Found::Off(reason) => Err(Unfit::NoFragments(reason.to_string())),
-        };
-        source.unfit = result.is_err();
-        if let Some(movie) = &source.movie {
-            self.movie = Some(movie.clone());
+    pub fn take(&mut self, found: &Found, at: Option<i64>) -> Result<(), Unfit> {
+        let Some(source) = self.sources.back_mut().filter(|source| !source.pending.is_unfit()) else { return Ok(()) };
+        if let Found::Begun(fragment) = found
+            && let Some(run) = source.pending.main_run(fragment)
+        {
+            self.info.sampled(run);
         }
-        result
+        source.pending.take(found, at, self.target.aim(), self.target.promised())?;
+        if let Found::Header(header) = found {
+            self.info.movie = Some(header.movie.clone());
+        }
+        Ok(())
     }
 
     /// All of an object has been seen in the store.
@@ -205,7 +154,9 @@ impl Recording {
 
     /// An object is complete.
     pub fn complete(&mut self, upload_id: &str) {
-        self.incomplete.retain(|open| open != upload_id);
+        for upload in self.uploads.iter_mut().filter(|upload| upload.upload_id == upload_id) {
+            upload.complete = true;
+        }
         if let Some(source) = self.source(upload_id) {
             source.complete = true;
             if !source.in_store {
@@ -216,8 +167,8 @@ impl Recording {
 
     /// Has the references of an object name no version: what the upload was called is none.
     pub fn unpin(&mut self, upload_id: &str, uri: &str) {
-        let Some(pinned) = self.pinned.iter().find(|(id, _)| id == upload_id).map(|(_, uri)| uri) else { return };
-        for object in self.timeline.objects.iter_mut().filter(|object| object.uri == *pinned) {
+        let Some(upload) = self.uploads.iter().find(|upload| upload.upload_id == upload_id) else { return };
+        for object in self.timeline.objects.iter_mut().filter(|object| object.uri == upload.uri) {
             uri.clone_into(&mut object.uri);
         }
     }
@@ -229,7 +180,7 @@ impl Recording {
     /// Whether anything has come in that could have been played.
     #[must_use]
     pub fn has_input(&self) -> bool {
-        self.movie.is_some()
+        self.info.movie.is_some()
     }
 
     /// Whether it goes on after an earlier playlist.
@@ -241,7 +192,7 @@ impl Recording {
     /// Whether everything that was begun is complete.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.incomplete.is_empty()
+        self.uploads.iter().all(|upload| upload.complete)
     }
 
     /// Whether there is an object that is complete but has not been seen to its end.
@@ -269,8 +220,7 @@ impl Recording {
             let over = source.readable.has_changed().is_err();
             // A change from here on wakes [`changed`](Self::changed).
             let readable = *source.readable.borrow_and_update();
-            while let Some(queued) = source.queue.pop_front_if(|next| next.cut.end <= readable) {
-                let Queued { cut, date, header } = queued;
+            while let Some(Queued { cut, date, header }) = source.pending.next(readable) {
                 let object = Object { uri: source.uri.clone(), header: header.0, header_len: header.1 };
                 if self.timeline.objects.last() != Some(&object) {
                     self.timeline.objects.push(object);
@@ -278,18 +228,15 @@ impl Recording {
                 let len = cut.end.saturating_sub(cut.first);
                 let object = self.timeline.objects.len().saturating_sub(1);
                 let segment = Segment { object, first: cut.first, len, micros: cut.micros, date };
-                self.peak = self.peak.max(rate(&segment));
+                self.info.listed(&segment);
+                self.target.listed(segment.micros);
                 self.timeline.segments.push(segment);
-                if self.target.is_some_and(|target| rounded(cut.micros) > target) {
-                    self.overlong = Some(cut.micros);
-                    self.target = Some(rounded(cut.micros));
-                }
             }
-            let may_come = !source.queue.is_empty() && !source.complete && !over;
+            let may_come = !source.pending.is_empty() && !source.complete && !over;
             if !source.scanned || may_come {
                 break;
             }
-            let lost = source.queue.iter().fold(0u64, |sum, queued| sum.saturating_add(queued.cut.micros));
+            let lost = source.pending.micros();
             if lost > 0 {
                 self.left_out = Some((source.upload_id.clone(), lost));
             }
@@ -307,13 +254,13 @@ impl Recording {
     /// `EXT-X-TARGETDURATION` in seconds, once it is decided.
     #[must_use]
     pub fn target(&self) -> Option<u64> {
-        self.target
+        self.target.promised()
     }
 
     /// The length in microseconds of a segment that was longer than the target duration allowed, which had to be raised;
     /// told once.
     pub fn overlong(&mut self) -> Option<u64> {
-        self.overlong.take()
+        self.target.overlong()
     }
 
     /// Decides the target duration, which stays as it is from then on: with room for longer segments than those so far, and
@@ -321,124 +268,28 @@ impl Recording {
     /// in parts of `part_size` bytes, or with as much input as came in `max_latency`. `filled` is how long the first part
     /// took to fill.
     pub fn decide(&mut self, part_size: u64, filled: Option<Duration>, max_latency: Option<Duration>) -> u64 {
-        let queued = self.sources.iter().flat_map(|source| &source.queue).map(|queued| queued.cut.micros);
-        let open = self.sources.iter().filter_map(|source| source.segmenter.as_ref().map(Segmenter::rest));
-        let listed = self.timeline.segments.micros();
-        let longest = listed.chain(queued).chain(open).max().unwrap_or(0);
-        let burst = self.part_micros(part_size, filled);
-        let limit = max_latency.and_then(|limit| u64::try_from(limit.as_micros()).ok());
-        // Segments that are longer by two fifths, and parts that take almost twice as long, still fit.
-        let burst = limit.map_or(burst, |limit| burst.min(limit)).saturating_mul(6) / 5;
-        let needed = (longest.saturating_mul(7) / 5).max(burst).max(self.aim);
-        let target = needed.div_ceil(SECOND).max(1);
+        let pending = self.sources.iter().filter_map(|source| source.pending.longest());
+        let longest = self.timeline.segments.micros().chain(pending).max().unwrap_or(0);
+        let burst = target::burst(&self.timeline, part_size, filled);
+        let target = self.target.needed(longest, burst, max_latency);
         self.set_target(target);
         target
     }
 
-    /// How long the input takes to fill a part, in microseconds.
-    fn part_micros(&self, part_size: u64, filled: Option<Duration>) -> u64 {
-        let bytes = self.timeline.bytes().max(1);
-        let by_rate = u128::from(self.timeline.micros()) * u128::from(part_size) / u128::from(bytes);
-        // By the clock it takes a fragment longer, unless the encoder does not keep up.
-        let by_clock = filled.map_or(0, |filled| filled.as_micros());
-        let burst = if by_clock > 2 * by_rate { by_clock } else { by_rate };
-        u64::try_from(burst).unwrap_or(u64::MAX)
-    }
-
     fn set_target(&mut self, target: u64) {
-        self.target = Some(target);
-        for segmenter in self.sources.iter_mut().filter_map(|source| source.segmenter.as_mut()) {
-            segmenter.limit(target);
+        self.target.promise(target);
+        for source in &mut self.sources {
+            source.pending.limit(target);
         }
     }
 }
 
 impl SegmentSource {
-    fn take_header(&mut self, header: &Header, aim: u64, target: Option<u64>) -> Result<(), Unfit> {
-        self.cut_rest();
-        let len = header.bytes.len() as u64;
-        let Some(main) = header.movie.main() else {
-            return Err(Unfit::NoFragments("its header has no track".to_owned()));
-        };
-        unfit::check_movie(&header.movie)?;
-        self.header = (header.end.saturating_sub(len), len);
-        (self.main, self.timescale) = (main.id, main.timescale);
-        self.movie = Some(header.movie.clone());
-        let mut segmenter = Segmenter::new(main.timescale, aim);
-        if let Some(target) = target {
-            segmenter.limit(target);
-        }
-        self.segmenter = Some(segmenter);
-        Ok(())
-    }
-
-    fn begin(&mut self, fragment: &Fragment) -> Result<(), Unfit> {
-        unfit::check_fragment(fragment)?;
-        let Some(segmenter) = &mut self.segmenter else { return Ok(()) };
-        let run = fragment.run(self.main);
-        self.begun = run.map_or(0, |run| run.duration);
-        if let Some(wall) = fragment.wall {
-            let track = fragment.run(wall.track);
-            let since = track.map_or(0, |run| {
-                let ticks = i128::from(run.decode) - i128::from(wall.media_time);
-                i64::try_from(ticks * 1_000_000 / i128::from(run.timescale.max(1))).unwrap_or(0)
-            });
-            self.clock = Some(((wall.unix_nanos() / 1_000).saturating_add(since), 0));
-        }
-        let now = self.clock.map(|clock| moment(clock, self.timescale));
-        let begin = Begin { first: fragment.first, ticks: self.begun, key: fragment.key };
-        if let Some(cut) = segmenter.begin(begin) {
-            self.queue.push_back(Queued { cut, date: self.date, header: self.header });
-            self.date = now;
-        }
-        self.date = self.date.or(now);
-        Ok(())
-    }
-
-    fn end(&mut self, fragment: &Fragment, at: Option<i64>) {
-        let (Some(segmenter), Some(end)) = (&mut self.segmenter, fragment.end) else { return };
-        let cut = segmenter.end(end);
-        if self.clock.is_none() {
-            // An encoder gives a fragment away when its last frame is there.
-            let played = moment((0, self.begun), self.timescale);
-            self.clock = at.map(|at| (at.saturating_sub(played), 0));
-            self.date = self.date.or(self.clock.map(|(moment, _)| moment));
-        }
-        if let Some((_, ticks)) = &mut self.clock {
-            *ticks = ticks.saturating_add(self.begun);
-        }
-        if let Some(cut) = cut {
-            self.queue.push_back(Queued { cut, date: self.date.take(), header: self.header });
-        }
-    }
-
     /// All of it has been seen.
     fn see_end(&mut self) {
         self.scanned = true;
-        self.cut_rest();
+        self.pending.cut_rest();
     }
-
-    /// What is put together is over.
-    fn cut_rest(&mut self) {
-        if let Some(cut) = self.segmenter.as_mut().and_then(Segmenter::finish) {
-            self.queue.push_back(Queued { cut, date: self.date.take(), header: self.header });
-        }
-    }
-}
-
-/// A moment and so many ticks.
-fn moment((moment, ticks): (i64, u64), timescale: u32) -> i64 {
-    let micros = u128::from(ticks) * 1_000_000 / u128::from(timescale.max(1));
-    moment.saturating_add(i64::try_from(micros).unwrap_or(i64::MAX))
-}
-
-/// Bits a second.
-fn rate(segment: &Segment) -> u64 {
-    // A last segment of a frame or two says nothing.
-    if segment.micros < SECOND / 2 {
-        return 0;
-    }
-    u64::try_from(u128::from(segment.len) * 8_000_000 / u128::from(segment.micros)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -28,11 +28,11 @@ fn record(recording: &mut Recording, id: &str, segments: u32) -> (watch::Sender<
     let mut scanner = crate::media::fmp4::Scanner::new();
     let mut ends = Vec::new();
     for found in scanner.feed(&header()) {
-        recording.take(found, None).expect("it can be played");
+        recording.take(&found, None).expect("it can be played");
     }
     for number in 0..segments {
         for found in scanner.feed(&[moof(&[picture(number * 12, true)]), mdat(200)].concat()) {
-            recording.take(found, None).expect("it can be played");
+            recording.take(&found, None).expect("it can be played");
         }
         ends.push(scanner.offset());
     }
