@@ -30,6 +30,7 @@ use crate::object::prefetch::{End, Event, Facts, Fetch, Target};
 use crate::object::presence::{LAST_LOOKS, Presence, UNREADABLE_LOOK};
 use crate::object::reading::{FollowError, News, Reading, at};
 use crate::object::rhythm::Rhythm;
+use crate::object::silence::Silence;
 use crate::object::window::Window;
 use crate::store::{Patient, StoreError};
 
@@ -47,7 +48,6 @@ pub(crate) struct Follower {
     store: Patient,
     /// What to look for.
     wanted: Wanted,
-    timeout: Option<Duration>,
     /// Between two questions after an upload that cannot be read live.
     unreadable_look: Duration,
     target: Target,
@@ -60,10 +60,7 @@ pub(crate) struct Follower {
     waited: bool,
     /// When the newest answer with data came.
     answered: Instant,
-    /// When something new last came.
-    heard: Instant,
-    /// Whether bytes were given away, and have been taken when the next are asked for.
-    gave: bool,
+    silence: Silence,
     /// Its size, once it is known to be complete.
     complete: Option<u64>,
     /// Looks in vain since the end was known.
@@ -108,7 +105,6 @@ impl Follower {
         Self {
             store: store.clone(),
             wanted: wanted.clone(),
-            timeout: reading.timeout,
             unreadable_look: if reading.strict_poll { wanted.poll_interval } else { UNREADABLE_LOOK },
             target,
             complete: located.finished,
@@ -118,8 +114,7 @@ impl Follower {
             look_at: None,
             waited: false,
             answered: now,
-            heard: now,
-            gave: false,
+            silence: Silence::new(reading.timeout),
             last_looks: 0,
             question: None,
             asked: now,
@@ -168,10 +163,7 @@ impl Follower {
     }
 
     async fn next_news(&mut self) -> Result<News, FollowError> {
-        if std::mem::take(&mut self.gave) {
-            // Whoever takes the bytes may take his time.
-            self.heard = Instant::now();
-        }
+        self.silence.asked_for_next();
         loop {
             if self.located.finished == Some(self.cursor()) {
                 return Ok(News::Ended);
@@ -196,7 +188,7 @@ impl Follower {
     }
 
     async fn what_comes(&mut self) -> Came {
-        let (look_at, silence) = (self.look_at, self.timeout.map(|limit| self.heard + limit));
+        let look_at = self.look_at;
         let event = async {
             match self.window.front().filter(|_| look_at.is_none()) {
                 Some(front) => front.next().await,
@@ -214,7 +206,7 @@ impl Follower {
             event = event => Came::Event(event),
             told = told => Came::Told(Box::new(told)),
             () = at(look_at) => Came::Due,
-            () = at(silence) => Came::Silence,
+            () = self.silence.too_long() => Came::Silence,
         }
     }
 
@@ -237,7 +229,7 @@ impl Follower {
             }
             Event::Bytes(bytes) => {
                 self.window.given(bytes.len() as u64);
-                (self.heard, self.gave) = (Instant::now(), true);
+                self.silence.gave_bytes();
                 Ok(Some(News::Bytes(bytes)))
             }
             // A part that is short is the tail part: it may be the last, or be replaced by its longer self.
@@ -340,7 +332,7 @@ impl Follower {
             Look::NotYet => {
                 let long = self.rhythm.usual_gap().map_or(LONG_SILENCE, |gap| LONG_SILENCE.max(gap * 3));
                 let long = if free && !self.looked_for_newer { EMPTY_SILENCE } else { long };
-                self.heard.elapsed() >= long && self.listed.elapsed() >= long
+                self.silence.lasts() >= long && self.listed.elapsed() >= long
             }
             Look::Absent => {
                 !self.presence.is_unreadable() || self.presence.confirmed || self.listed.elapsed() >= LONG_SILENCE
@@ -380,7 +372,7 @@ impl Follower {
         let (case, verdict) = match told {
             Ok(told) => told,
             // There was more to come, so that the question has lost its point.
-            Err(error) if self.heard > self.asked => {
+            Err(error) if self.silence.was_broken_after(self.asked) => {
                 tracing::debug!("{error}");
                 return Ok(None);
             }
@@ -451,7 +443,7 @@ impl Follower {
         }
         self.window.forget();
         self.presence = Presence::default();
-        self.heard = Instant::now();
+        self.silence.begin_again();
         self.look_at = None;
         News::Edge
     }
@@ -475,7 +467,7 @@ impl Follower {
     }
 
     fn timed_out(&mut self) -> FollowError {
-        let after = self.timeout.unwrap_or_default();
+        let after = self.silence.limit();
         let unanswered = |fetch: &mut Fetch| fetch.sent.elapsed() >= UNANSWERED.min(after / 2);
         let unanswered = self.window.front().is_some_and(unanswered);
         let why = announce::silence(unanswered, self.complete.is_some(), self.presence.absent);

@@ -16,6 +16,7 @@ pub mod ranges;
 pub mod reading;
 pub mod rhythm;
 pub mod seek;
+pub(crate) mod silence;
 pub mod stretch;
 pub mod tap;
 pub(crate) mod window;
