@@ -15,21 +15,23 @@
 //! The race that loses a tail: 416, then the writer stores its last part and completes, then the upload is found to be
 //! over. So the end is believed only on a 416 that came after that.
 
+mod looks;
+
 use std::future::pending;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
+use self::looks::Looks;
 use crate::object::announce;
 use crate::object::ending::{Ask, Case, List, Look, Newer, Verdict};
 use crate::object::inquiry::{self, Question};
 use crate::object::live_objects::locate::{Finder, Found};
 use crate::object::locate::{Live, Located, Wanted};
 use crate::object::prefetch::{End, Event, Facts, Fetch, Target};
-use crate::object::presence::{LAST_LOOKS, Presence, UNREADABLE_LOOK};
-use crate::object::reading::{FollowError, News, Reading, at};
-use crate::object::rhythm::Rhythm;
+use crate::object::presence::{LAST_LOOKS, Presence};
+use crate::object::reading::{FollowError, News, Reading};
 use crate::object::silence::Silence;
 use crate::object::window::Window;
 use crate::store::{Patient, StoreError};
@@ -48,18 +50,10 @@ pub(crate) struct Follower {
     store: Patient,
     /// What to look for.
     wanted: Wanted,
-    /// Between two questions after an upload that cannot be read live.
-    unreadable_look: Duration,
     target: Target,
     located: Located,
     window: Window,
-    rhythm: Rhythm,
-    /// When to look again, while it waits for that.
-    look_at: Option<Instant>,
-    /// Whether the fetch under way followed a wait.
-    waited: bool,
-    /// When the newest answer with data came.
-    answered: Instant,
+    looks: Looks,
     silence: Silence,
     /// Its size, once it is known to be complete.
     complete: Option<u64>,
@@ -105,15 +99,11 @@ impl Follower {
         Self {
             store: store.clone(),
             wanted: wanted.clone(),
-            unreadable_look: if reading.strict_poll { wanted.poll_interval } else { UNREADABLE_LOOK },
             target,
             complete: located.finished,
             located,
             window: Window::new(reading.by_part, reading.chunk_size, reading.queue_size),
-            rhythm: Rhythm::new(wanted.poll_interval, reading.strict_poll),
-            look_at: None,
-            waited: false,
-            answered: now,
+            looks: Looks::new(reading),
             silence: Silence::new(reading.timeout),
             last_looks: 0,
             question: None,
@@ -168,7 +158,7 @@ impl Follower {
             if self.located.finished == Some(self.cursor()) {
                 return Ok(News::Ended);
             }
-            if self.look_at.is_none() && !self.window.widen(&self.store, &self.target, self.located.finished) {
+            if !self.looks.is_waiting() && !self.window.widen(&self.store, &self.target, self.located.finished) {
                 // No stretch is left to ask for: ten thousand parts have been read.
                 return Ok(News::Ended);
             }
@@ -188,9 +178,9 @@ impl Follower {
     }
 
     async fn what_comes(&mut self) -> Came {
-        let look_at = self.look_at;
+        let waiting = self.looks.is_waiting();
         let event = async {
-            match self.window.front().filter(|_| look_at.is_none()) {
+            match self.window.front().filter(|_| !waiting) {
                 Some(front) => front.next().await,
                 None => pending().await,
             }
@@ -205,7 +195,7 @@ impl Follower {
             biased;
             event = event => Came::Event(event),
             told = told => Came::Told(Box::new(told)),
-            () = at(look_at) => Came::Due,
+            () = self.looks.due() => Came::Due,
             () = self.silence.too_long() => Came::Silence,
         }
     }
@@ -221,7 +211,7 @@ impl Follower {
                 self.at_absence(sent)
             }
             Event::Facts(Facts { version, part_size, etag, .. }) => {
-                self.answered = Instant::now();
+                self.looks.answered();
                 self.presence.is_there();
                 self.target.etag = self.target.etag.take().or(etag);
                 self.learn(version, part_size);
@@ -253,12 +243,11 @@ impl Follower {
     /// The first fetch was read to its end: the next one takes its place, and there may be one more.
     fn advance(&mut self, sent: Instant) -> Option<News> {
         self.window.advance();
-        if self.window.is_by_part() && std::mem::take(&mut self.waited) {
-            // One part came when it was due. Whether the next is there already is seen by asking for it.
-            self.rhythm.arrived(sent, self.answered, false);
+        if self.window.is_by_part() && self.looks.found_when_due(sent) {
+            // Whether the next part is there already is seen by asking for it.
             return None;
         }
-        self.rhythm.lost_track();
+        self.looks.lost_track();
         self.window.open().then_some(News::Behind)
     }
 
@@ -267,7 +256,7 @@ impl Follower {
         if !self.window.close() {
             return None;
         }
-        self.rhythm.lost_track();
+        self.looks.lost_track();
         Some(News::Edge)
     }
 
@@ -276,13 +265,13 @@ impl Follower {
         let edge = self.back_to_edge();
         self.presence.is_there();
         if news {
-            self.rhythm.arrived(sent, self.answered, self.window.is_in_part());
+            self.looks.found(sent, self.window.is_in_part());
             if self.complete.is_none() {
                 self.wait();
             }
             return Ok(edge);
         }
-        self.rhythm.missed(sent);
+        self.looks.missed(sent);
         match self.complete {
             Some(size) if size == self.cursor() => return Ok(Some(News::Ended)),
             Some(size) => {
@@ -290,7 +279,7 @@ impl Follower {
                 // A finished object needs no Live Read header any more.
                 self.target.live = false;
             }
-            None if self.rhythm.suspects_end(Instant::now()) => self.ask(Look::NotYet),
+            None if self.looks.suspect_end() => self.ask(Look::NotYet),
             None => {}
         }
         self.wait();
@@ -330,7 +319,7 @@ impl Follower {
         let free = self.is_free();
         let thorough = match look {
             Look::NotYet => {
-                let long = self.rhythm.usual_gap().map_or(LONG_SILENCE, |gap| LONG_SILENCE.max(gap * 3));
+                let long = self.looks.usual_gap().map_or(LONG_SILENCE, |gap| LONG_SILENCE.max(gap * 3));
                 let long = if free && !self.looked_for_newer { EMPTY_SILENCE } else { long };
                 self.silence.lasts() >= long && self.listed.elapsed() >= long
             }
@@ -390,7 +379,7 @@ impl Follower {
         match verdict {
             Verdict::Growing(newer) => {
                 if self.presence.absent && case.look == Look::Absent && self.presence.cannot_be_read() {
-                    self.look_at = Some(Instant::now() + self.unreadable_look);
+                    self.looks.wait_unread();
                     self.said.unreadable(&self.object());
                 }
                 if let Some(newer) = newer {
@@ -406,7 +395,7 @@ impl Follower {
                 }
                 self.target.live &= !self.presence.absent;
                 // The last look follows at once.
-                self.look_at = None;
+                self.looks.go_on();
             }
             Verdict::Recording(found) if self.cursor() == 0 => {
                 self.recording = Some(found);
@@ -423,8 +412,7 @@ impl Follower {
 
     /// It looks gone: one more live read will tell.
     fn doubt(&mut self) {
-        let soon = Instant::now() + self.presence.doubt().min(self.wanted.poll_interval);
-        self.look_at = self.look_at.map(|look_at| look_at.min(soon));
+        self.looks.wait_at_most(self.presence.doubt().min(self.wanted.poll_interval));
     }
 
     /// Goes over to a newer upload, before a byte was read: the start of an upload is repeated when its answer is lost, and
@@ -444,25 +432,22 @@ impl Follower {
         self.window.forget();
         self.presence = Presence::default();
         self.silence.begin_again();
-        self.look_at = None;
+        self.looks.go_on();
         News::Edge
     }
 
     /// Waits until the next look is due.
     fn wait(&mut self) {
-        self.waited = true;
-        let now = Instant::now();
-        let wait = if self.presence.is_unreadable() { self.unreadable_look } else { self.rhythm.wait(now) };
+        let wait = self.looks.wait(self.presence.is_unreadable());
         self.said.waits(self.cursor(), wait);
-        self.look_at = Some(now + wait);
     }
 
     /// The wait is over. What cannot be read live is asked for by HEAD.
     fn look_again(&mut self) {
-        self.look_at = None;
+        self.looks.go_on();
         if !self.presence.is_live_read_due() {
             self.ask(Look::Absent);
-            self.look_at = Some(Instant::now() + self.unreadable_look);
+            self.looks.wait_unread();
         }
     }
 
