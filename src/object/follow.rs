@@ -26,7 +26,7 @@ use tracing::{Instrument, Span};
 use self::looks::Looks;
 use crate::object::announce;
 use crate::object::ending::{Ask, Case, List, Look, Newer, Verdict};
-use crate::object::inquiry::{self, Question};
+use crate::object::inquiry::{Inquiry, Told};
 use crate::object::live_objects::locate::{Finder, Found};
 use crate::object::locate::{Live, Located, Wanted};
 use crate::object::prefetch::{End, Event, Facts, Fetch, Target};
@@ -34,13 +34,7 @@ use crate::object::presence::{LAST_LOOKS, Presence};
 use crate::object::reading::{FollowError, News, Reading};
 use crate::object::silence::Silence;
 use crate::object::window::Window;
-use crate::store::{Patient, StoreError};
-
-/// Silence after which a list of the open uploads is worth its price.
-const LONG_SILENCE: Duration = Duration::from_secs(30);
-
-/// The same for an upload that has not shown a byte: it may have been left behind at its very start.
-const EMPTY_SILENCE: Duration = Duration::from_secs(5);
+use crate::store::Patient;
 
 /// A look that has been without an answer for so long says nothing of the upload any more.
 const UNANSWERED: Duration = Duration::from_secs(1);
@@ -59,14 +53,7 @@ pub(crate) struct Follower {
     complete: Option<u64>,
     /// Looks in vain since the end was known.
     last_looks: u32,
-    /// A question that has not been answered.
-    question: Option<Question>,
-    /// When the newest question was asked.
-    asked: Instant,
-    /// When open uploads were last listed.
-    listed: Instant,
-    /// Whether a list has been asked for a newer upload in place of one without a byte.
-    looked_for_newer: bool,
+    inquiry: Inquiry,
     /// What the live reads say of the upload.
     presence: Presence,
     said: announce::Said,
@@ -77,7 +64,7 @@ pub(crate) struct Follower {
 /// What a follower waits for.
 enum Came {
     Event(Event),
-    Told(Box<Result<(Case, Verdict), StoreError>>),
+    Told(Box<Told>),
     Due,
     Silence,
 }
@@ -95,7 +82,7 @@ impl Follower {
             hold: located.hold.clone(),
         };
         let said = announce::Said::nothing_of(&wanted.key, located.version.as_deref());
-        let now = Instant::now();
+        let may_list = located.may_list;
         Self {
             store: store.clone(),
             wanted: wanted.clone(),
@@ -106,10 +93,7 @@ impl Follower {
             looks: Looks::new(reading),
             silence: Silence::new(reading.timeout),
             last_looks: 0,
-            question: None,
-            asked: now,
-            listed: now,
-            looked_for_newer: false,
+            inquiry: Inquiry::new(may_list),
             presence: Presence::default(),
             said,
             recording: None,
@@ -185,16 +169,10 @@ impl Follower {
                 None => pending().await,
             }
         };
-        let told = async {
-            match &mut self.question {
-                Some(question) => question.await,
-                None => pending().await,
-            }
-        };
         tokio::select! {
             biased;
             event = event => Came::Event(event),
-            told = told => Came::Told(Box::new(told)),
+            told = self.inquiry.answer() => Came::Told(Box::new(told)),
             () = self.looks.due() => Came::Due,
             () = self.silence.too_long() => Came::Silence,
         }
@@ -313,25 +291,15 @@ impl Follower {
 
     /// Asks whether the object is complete, or the upload gone, unless it is being asked.
     fn ask(&mut self, look: Look) {
-        if self.question.is_some() {
+        if self.inquiry.is_under_way() {
             return;
         }
         let free = self.is_free();
         let thorough = match look {
-            Look::NotYet => {
-                let long = self.looks.usual_gap().map_or(LONG_SILENCE, |gap| LONG_SILENCE.max(gap * 3));
-                let long = if free && !self.looked_for_newer { EMPTY_SILENCE } else { long };
-                self.silence.lasts() >= long && self.listed.elapsed() >= long
-            }
-            Look::Absent => {
-                !self.presence.is_unreadable() || self.presence.confirmed || self.listed.elapsed() >= LONG_SILENCE
-            }
+            Look::NotYet => self.inquiry.lists_in_silence(self.silence.lasts(), self.looks.usual_gap(), free),
+            Look::Absent => self.inquiry.lists_in_absence(&self.presence),
         };
-        if thorough {
-            self.listed = Instant::now();
-            self.looked_for_newer |= look == Look::NotYet;
-        }
-        let may_list = self.located.may_list && self.target.version.is_some();
+        let may_list = self.inquiry.may_list() && self.target.version.is_some();
         let case = Case {
             look,
             thorough,
@@ -346,8 +314,7 @@ impl Follower {
             current: None,
             finder: Finder::new(&self.wanted).filter(|_| self.wanted.live == Live::Auto && self.cursor() == 0),
         };
-        self.asked = Instant::now();
-        self.question = Some(inquiry::begin(&self.store, &self.target, case));
+        self.inquiry.begin(&self.store, &self.target, case);
     }
 
     /// Whether a newer upload may take the place of the pinned one.
@@ -356,20 +323,16 @@ impl Follower {
     }
 
     /// Acts on the answer to a question. Much may have come since it was asked.
-    fn judge(&mut self, told: Result<(Case, Verdict), StoreError>) -> Result<Option<News>, FollowError> {
-        self.question = None;
+    fn judge(&mut self, told: Told) -> Result<Option<News>, FollowError> {
         let (case, verdict) = match told {
             Ok(told) => told,
             // There was more to come, so that the question has lost its point.
-            Err(error) if self.silence.was_broken_after(self.asked) => {
+            Err(error) if self.silence.was_broken_after(self.inquiry.asked()) => {
                 tracing::debug!("{error}");
                 return Ok(None);
             }
             Err(error) => return Err(error.into()),
         };
-        if case.pinned.is_some() && case.list == Some(List::Unknown) {
-            self.located.may_list = false;
-        }
         if self.complete.is_some() && verdict != Verdict::Gone {
             if verdict == Verdict::Ask(Ask::Look) {
                 self.doubt();
