@@ -15,6 +15,7 @@
 //! The race that loses a tail: 416, then the writer stores its last part and completes, then the upload is found to be
 //! over. So the end is believed only on a 416 that came after that.
 
+mod completeness;
 mod looks;
 
 use std::future::pending;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
+use self::completeness::Completeness;
 use self::looks::Looks;
 use crate::object::announce;
 use crate::object::ending::{Ask, Case, List, Look, Newer, Verdict};
@@ -30,7 +32,7 @@ use crate::object::inquiry::{Inquiry, Told};
 use crate::object::live_objects::locate::{Finder, Found};
 use crate::object::locate::{Live, Located, Wanted};
 use crate::object::prefetch::{End, Event, Facts, Fetch, Target};
-use crate::object::presence::{LAST_LOOKS, Presence};
+use crate::object::presence::Presence;
 use crate::object::reading::{FollowError, News, Reading};
 use crate::object::silence::Silence;
 use crate::object::window::Window;
@@ -45,14 +47,10 @@ pub(crate) struct Follower {
     /// What to look for.
     wanted: Wanted,
     target: Target,
-    located: Located,
     window: Window,
     looks: Looks,
     silence: Silence,
-    /// Its size, once it is known to be complete.
-    complete: Option<u64>,
-    /// Looks in vain since the end was known.
-    last_looks: u32,
+    completeness: Completeness,
     inquiry: Inquiry,
     /// What the live reads say of the upload.
     presence: Presence,
@@ -87,12 +85,10 @@ impl Follower {
             store: store.clone(),
             wanted: wanted.clone(),
             target,
-            complete: located.finished,
-            located,
             window: Window::new(reading.by_part, reading.chunk_size, reading.queue_size),
             looks: Looks::new(reading),
             silence: Silence::new(reading.timeout),
-            last_looks: 0,
+            completeness: Completeness::new(located.finished, located.before),
             inquiry: Inquiry::new(may_list),
             presence: Presence::default(),
             said,
@@ -139,10 +135,10 @@ impl Follower {
     async fn next_news(&mut self) -> Result<News, FollowError> {
         self.silence.asked_for_next();
         loop {
-            if self.located.finished == Some(self.cursor()) {
+            if self.completeness.finished() == Some(self.cursor()) {
                 return Ok(News::Ended);
             }
-            if !self.looks.is_waiting() && !self.window.widen(&self.store, &self.target, self.located.finished) {
+            if !self.looks.is_waiting() && !self.window.widen(&self.store, &self.target, self.completeness.finished()) {
                 // No stretch is left to ask for: ten thousand parts have been read.
                 return Ok(News::Ended);
             }
@@ -184,7 +180,7 @@ impl Follower {
         match event {
             // The upload is gone, and its key stands for the older object again.
             Event::Facts(Facts { version, .. })
-                if self.target.version.is_none() && self.located.was_before(version.as_ref()) =>
+                if self.target.version.is_none() && self.completeness.was_before(version.as_ref()) =>
             {
                 self.at_absence(sent)
             }
@@ -244,13 +240,13 @@ impl Follower {
         self.presence.is_there();
         if news {
             self.looks.found(sent, self.window.is_in_part());
-            if self.complete.is_none() {
+            if !self.completeness.is_complete() {
                 self.wait();
             }
             return Ok(edge);
         }
         self.looks.missed(sent);
-        match self.complete {
+        match self.completeness.size() {
             Some(size) if size == self.cursor() => return Ok(Some(News::Ended)),
             Some(size) => {
                 self.look_in_vain(size)?;
@@ -268,7 +264,7 @@ impl Follower {
     fn at_absence(&mut self, sent: Instant) -> Result<Option<News>, FollowError> {
         let edge = self.back_to_edge();
         self.presence.is_absent(sent);
-        if let Some(size) = self.complete {
+        if let Some(size) = self.completeness.size() {
             if std::mem::replace(&mut self.target.live, false) {
                 // Complete, but not to be read with the Live Read header.
                 return Ok(edge);
@@ -282,11 +278,11 @@ impl Follower {
 
     /// What is complete with so many bytes did not show them.
     fn look_in_vain(&mut self, size: u64) -> Result<(), FollowError> {
-        self.last_looks += 1;
-        if size < self.cursor() || self.last_looks > LAST_LOOKS {
-            return Err(FollowError::Size { object: self.object(), size, bytes: self.cursor() });
+        let bytes = self.cursor();
+        if self.completeness.may_look_again(size, bytes) {
+            return Ok(());
         }
-        Ok(())
+        Err(FollowError::Size { object: self.object(), size, bytes })
     }
 
     /// Asks whether the object is complete, or the upload gone, unless it is being asked.
@@ -308,7 +304,7 @@ impl Follower {
             free,
             waits: self.wanted.wait,
             unseen: !self.presence.seen,
-            before: self.located.before.clone(),
+            before: self.completeness.before().cloned(),
             head: None,
             list: (!may_list).then_some(List::Unknown),
             current: None,
@@ -333,7 +329,7 @@ impl Follower {
             }
             Err(error) => return Err(error.into()),
         };
-        if self.complete.is_some() && verdict != Verdict::Gone {
+        if self.completeness.is_complete() && verdict != Verdict::Gone {
             if verdict == Verdict::Ask(Ask::Look) {
                 self.doubt();
             }
@@ -348,11 +344,10 @@ impl Follower {
                 if let Some(newer) = newer {
                     self.said.newer(&self.object(), &self.upload(), &newer);
                 }
-                // What is there while the upload is open is not the end of it.
-                self.located.before = case.current.flatten().or(self.located.before.take());
+                self.completeness.is_not(case.current.flatten());
             }
             Verdict::Complete { size, version } => {
-                self.complete = Some(size);
+                self.completeness.learn(size);
                 if self.target.version != version {
                     (self.target.version, self.target.etag) = (version, None);
                 }
@@ -386,8 +381,7 @@ impl Follower {
         match newer {
             Newer::Open(upload) => self.target.version = Some(upload.id),
             Newer::Finished(head) => {
-                self.located.finished = Some(head.size);
-                self.complete = Some(head.size);
+                self.completeness.move_to(head.size);
                 self.target.version = head.version;
                 self.target.live = false;
             }
@@ -418,7 +412,7 @@ impl Follower {
         let after = self.silence.limit();
         let unanswered = |fetch: &mut Fetch| fetch.sent.elapsed() >= UNANSWERED.min(after / 2);
         let unanswered = self.window.front().is_some_and(unanswered);
-        let why = announce::silence(unanswered, self.complete.is_some(), self.presence.absent);
+        let why = announce::silence(unanswered, self.completeness.is_complete(), self.presence.absent);
         FollowError::TimedOut { object: self.object(), upload: self.upload(), bytes: self.cursor(), after, why }
     }
 

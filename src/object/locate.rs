@@ -81,11 +81,6 @@ impl Located {
     pub fn is_open(&self) -> bool {
         self.finished.is_none()
     }
-
-    /// Whether an answer of this version comes from the object that was there before the upload.
-    pub(crate) fn was_before(&self, version: Option<&String>) -> bool {
-        version.is_some() && self.before.as_ref().and_then(|head| head.version.as_ref()) == version
-    }
 }
 
 /// Why nothing was found.

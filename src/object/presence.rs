@@ -11,9 +11,6 @@ const LIVE_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from
 /// Between two questions after the end of an upload that cannot be read live, where no other interval is asked for.
 pub(crate) const UNREADABLE_LOOK: Duration = Duration::from_millis(1500);
 
-/// A finished upload that does not show its last bytes is asked for them this often.
-pub(crate) const LAST_LOOKS: u32 = 20;
-
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
