@@ -17,6 +17,7 @@
 
 mod completeness;
 mod looks;
+mod pinned;
 
 use std::future::pending;
 use std::time::Duration;
@@ -26,12 +27,13 @@ use tracing::{Instrument, Span};
 
 use self::completeness::Completeness;
 use self::looks::Looks;
+use self::pinned::Pinned;
 use crate::object::announce;
 use crate::object::ending::{Ask, Case, List, Look, Newer, Verdict};
 use crate::object::inquiry::{Inquiry, Told};
 use crate::object::live_objects::locate::{Finder, Found};
-use crate::object::locate::{Live, Located, Wanted};
-use crate::object::prefetch::{End, Event, Facts, Fetch, Target};
+use crate::object::locate::{Live, Located};
+use crate::object::prefetch::{End, Event, Facts, Fetch};
 use crate::object::presence::Presence;
 use crate::object::reading::{FollowError, News, Reading};
 use crate::object::silence::Silence;
@@ -43,10 +45,7 @@ const UNANSWERED: Duration = Duration::from_secs(1);
 
 /// One object that is being read.
 pub(crate) struct Follower {
-    store: Patient,
-    /// What to look for.
-    wanted: Wanted,
-    target: Target,
+    pinned: Pinned,
     window: Window,
     looks: Looks,
     silence: Silence,
@@ -70,28 +69,15 @@ enum Came {
 impl Follower {
     /// Held to the `ETag`, where no version is known.
     pub(crate) fn new(store: &Patient, reading: &Reading, located: Located, etag: Option<String>) -> Self {
-        let wanted = &reading.wanted;
-        let target = Target {
-            key: wanted.key.clone(),
-            version: located.version.clone(),
-            etag: etag.or_else(|| located.etag.clone()),
-            // Of a finished object too: only an answer to this header names the part size.
-            live: located.is_open() || reading.by_part,
-            hold: located.hold.clone(),
-        };
-        let said = announce::Said::nothing_of(&wanted.key, located.version.as_deref());
-        let may_list = located.may_list;
         Self {
-            store: store.clone(),
-            wanted: wanted.clone(),
-            target,
+            pinned: Pinned::new(store, reading, &located, etag),
+            said: announce::Said::nothing_of(&reading.wanted.key, located.version.as_deref()),
             window: Window::new(reading.by_part, reading.chunk_size, reading.queue_size),
             looks: Looks::new(reading),
             silence: Silence::new(reading.timeout),
             completeness: Completeness::new(located.finished, located.before),
-            inquiry: Inquiry::new(may_list),
+            inquiry: Inquiry::new(located.may_list),
             presence: Presence::default(),
-            said,
             recording: None,
         }
     }
@@ -118,7 +104,7 @@ impl Follower {
 
     /// The version that is being read, as far as it is known.
     pub(crate) fn version(&self) -> Option<&String> {
-        self.target.version.as_ref()
+        self.pinned.version()
     }
 
     /// What comes next. After the end there is nothing more.
@@ -138,7 +124,7 @@ impl Follower {
             if self.completeness.finished() == Some(self.cursor()) {
                 return Ok(News::Ended);
             }
-            if !self.looks.is_waiting() && !self.window.widen(&self.store, &self.target, self.completeness.finished()) {
+            if !self.looks.is_waiting() && !self.widen() {
                 // No stretch is left to ask for: ten thousand parts have been read.
                 return Ok(News::Ended);
             }
@@ -155,6 +141,11 @@ impl Follower {
                 return Ok(news);
             }
         }
+    }
+
+    /// Fetches as far ahead as it may; false where nothing is left to ask for.
+    fn widen(&mut self) -> bool {
+        self.window.widen(&self.pinned.store, &self.pinned.target, self.completeness.finished())
     }
 
     async fn what_comes(&mut self) -> Came {
@@ -180,15 +171,17 @@ impl Follower {
         match event {
             // The upload is gone, and its key stands for the older object again.
             Event::Facts(Facts { version, .. })
-                if self.target.version.is_none() && self.completeness.was_before(version.as_ref()) =>
+                if self.pinned.version().is_none() && self.completeness.was_before(version.as_ref()) =>
             {
                 self.at_absence(sent)
             }
             Event::Facts(Facts { version, part_size, etag, .. }) => {
                 self.looks.answered();
                 self.presence.is_there();
-                self.target.etag = self.target.etag.take().or(etag);
-                self.learn(version, part_size);
+                if let Some(version) = self.pinned.learn(version, etag) {
+                    self.said.pinned(version);
+                }
+                self.window.learn_part_size(part_size);
                 Ok(None)
             }
             Event::Bytes(bytes) => {
@@ -203,15 +196,6 @@ impl Follower {
             Event::End(End::Absent) => self.at_absence(sent),
             Event::End(End::Failed(error)) => Err(error.into()),
         }
-    }
-
-    /// Notes what an answer tells beside its bytes.
-    fn learn(&mut self, version: Option<String>, part_size: Option<u64>) {
-        if self.target.version.is_none() && version.is_some() {
-            self.said.pinned(version.as_deref().unwrap_or_default());
-            self.target.version = version;
-        }
-        self.window.learn_part_size(part_size);
     }
 
     /// The first fetch was read to its end: the next one takes its place, and there may be one more.
@@ -251,7 +235,7 @@ impl Follower {
             Some(size) => {
                 self.look_in_vain(size)?;
                 // A finished object needs no Live Read header any more.
-                self.target.live = false;
+                self.pinned.read_as_finished();
             }
             None if self.looks.suspect_end() => self.ask(Look::NotYet),
             None => {}
@@ -265,7 +249,7 @@ impl Follower {
         let edge = self.back_to_edge();
         self.presence.is_absent(sent);
         if let Some(size) = self.completeness.size() {
-            if std::mem::replace(&mut self.target.live, false) {
+            if self.pinned.read_as_finished() {
                 // Complete, but not to be read with the Live Read header.
                 return Ok(edge);
             }
@@ -282,7 +266,7 @@ impl Follower {
         if self.completeness.may_look_again(size, bytes) {
             return Ok(());
         }
-        Err(FollowError::Size { object: self.object(), size, bytes })
+        Err(FollowError::Size { object: self.pinned.object(), size, bytes })
     }
 
     /// Asks whether the object is complete, or the upload gone, unless it is being asked.
@@ -295,27 +279,28 @@ impl Follower {
             Look::NotYet => self.inquiry.lists_in_silence(self.silence.lasts(), self.looks.usual_gap(), free),
             Look::Absent => self.inquiry.lists_in_absence(&self.presence),
         };
-        let may_list = self.inquiry.may_list() && self.target.version.is_some();
+        let may_list = self.inquiry.may_list() && self.pinned.version().is_some();
+        let wanted = &self.pinned.wanted;
         let case = Case {
             look,
             thorough,
             doubted: self.presence.confirmed,
-            pinned: self.target.version.clone(),
+            pinned: self.pinned.version().cloned(),
             free,
-            waits: self.wanted.wait,
+            waits: wanted.wait,
             unseen: !self.presence.seen,
             before: self.completeness.before().cloned(),
             head: None,
             list: (!may_list).then_some(List::Unknown),
             current: None,
-            finder: Finder::new(&self.wanted).filter(|_| self.wanted.live == Live::Auto && self.cursor() == 0),
+            finder: Finder::new(wanted).filter(|_| wanted.live == Live::Auto && self.cursor() == 0),
         };
-        self.inquiry.begin(&self.store, &self.target, case);
+        self.inquiry.begin(&self.pinned.store, &self.pinned.target, case);
     }
 
     /// Whether a newer upload may take the place of the pinned one.
     fn is_free(&self) -> bool {
-        self.cursor() == 0 && self.wanted.upload_id.is_none()
+        self.cursor() == 0 && self.pinned.wanted.upload_id.is_none()
     }
 
     /// Acts on the answer to a question. Much may have come since it was asked.
@@ -339,19 +324,19 @@ impl Follower {
             Verdict::Growing(newer) => {
                 if self.presence.absent && case.look == Look::Absent && self.presence.cannot_be_read() {
                     self.looks.wait_unread();
-                    self.said.unreadable(&self.object());
+                    self.said.unreadable(&self.pinned.object());
                 }
                 if let Some(newer) = newer {
-                    self.said.newer(&self.object(), &self.upload(), &newer);
+                    self.said.newer(&self.pinned.object(), &self.pinned.upload(), &newer);
                 }
                 self.completeness.is_not(case.current.flatten());
             }
             Verdict::Complete { size, version } => {
                 self.completeness.learn(size);
-                if self.target.version != version {
-                    (self.target.version, self.target.etag) = (version, None);
+                self.pinned.completed_as(version);
+                if self.presence.absent {
+                    self.pinned.read_as_finished();
                 }
-                self.target.live &= !self.presence.absent;
                 // The last look follows at once.
                 self.looks.go_on();
             }
@@ -359,7 +344,7 @@ impl Follower {
                 self.recording = Some(found);
                 return Ok(Some(News::Edge));
             }
-            Verdict::Gone if self.presence.absent => return Err(self.aborted()),
+            Verdict::Gone if self.presence.absent => return Err(self.pinned.aborted(self.cursor())),
             Verdict::Newer(newer) if self.is_free() => return Ok(Some(self.move_to(newer))),
             // It has been seen, or read, since.
             Verdict::Gone | Verdict::Newer(_) | Verdict::Recording(_) => {}
@@ -370,22 +355,17 @@ impl Follower {
 
     /// It looks gone: one more live read will tell.
     fn doubt(&mut self) {
-        self.looks.wait_at_most(self.presence.doubt().min(self.wanted.poll_interval));
+        self.looks.wait_at_most(self.presence.doubt().min(self.pinned.wanted.poll_interval));
     }
 
     /// Goes over to a newer upload, before a byte was read: the start of an upload is repeated when its answer is lost, and
     /// only the last one of them is written to.
     fn move_to(&mut self, newer: Newer) -> News {
-        self.said.moving(&self.object(), &self.upload(), &newer);
-        self.target.etag = None;
-        match newer {
-            Newer::Open(upload) => self.target.version = Some(upload.id),
-            Newer::Finished(head) => {
-                self.completeness.move_to(head.size);
-                self.target.version = head.version;
-                self.target.live = false;
-            }
+        self.said.moving(&self.pinned.object(), &self.pinned.upload(), &newer);
+        if let Newer::Finished(head) = &newer {
+            self.completeness.move_to(head.size);
         }
+        self.pinned.move_to(newer);
         self.window.forget();
         self.presence = Presence::default();
         self.silence.begin_again();
@@ -413,19 +393,8 @@ impl Follower {
         let unanswered = |fetch: &mut Fetch| fetch.sent.elapsed() >= UNANSWERED.min(after / 2);
         let unanswered = self.window.front().is_some_and(unanswered);
         let why = announce::silence(unanswered, self.completeness.is_complete(), self.presence.absent);
-        FollowError::TimedOut { object: self.object(), upload: self.upload(), bytes: self.cursor(), after, why }
-    }
-
-    fn aborted(&self) -> FollowError {
-        FollowError::Aborted { object: self.object(), upload: self.upload(), bytes: self.cursor() }
-    }
-
-    fn object(&self) -> String {
-        self.store.object(&self.target.key)
-    }
-
-    fn upload(&self) -> String {
-        self.target.version.clone().unwrap_or_else(|| "(id unknown)".to_owned())
+        let (object, upload, bytes) = (self.pinned.object(), self.pinned.upload(), self.cursor());
+        FollowError::TimedOut { object, upload, bytes, after, why }
     }
 }
 
