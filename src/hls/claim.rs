@@ -7,6 +7,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::playlist::{Written, reference};
@@ -32,6 +33,64 @@ pub(super) enum Claim {
     Replaces(String),
     /// Another recording writes its playlist there.
     Taken(String),
+}
+
+/// Whose the key is, as far as that is known. Nothing is written while it is being found out.
+#[derive(Debug, Default)]
+pub(super) enum Ownership {
+    /// Nobody's, or not asked yet.
+    #[default]
+    Free,
+    Asked(JoinHandle<Claim>),
+    /// The recording's own now: another one wrote there before.
+    Replaces,
+    /// Another recording's.
+    Taken,
+}
+
+impl Ownership {
+    /// Asks whose the key `playlist` is, for a recording that begins with the object `key`.
+    pub(super) fn ask(&mut self, store: Store, playlist: String, key: String) {
+        *self = Self::Asked(tokio::spawn(look(store, playlist, key)));
+    }
+
+    /// Waits for the answer; for ever if nobody asks. A task that fails is no reason to write nothing. Dropping the future
+    /// loses nothing.
+    pub(super) async fn answer(&mut self) -> Claim {
+        let Self::Asked(asked) = self else { return std::future::pending().await };
+        let claim = asked.await.unwrap_or(Claim::Free);
+        *self = Self::Free;
+        claim
+    }
+
+    /// This is the answer.
+    pub(super) fn take(&mut self, claim: &Claim) {
+        *self = match claim {
+            Claim::Free => Self::Free,
+            Claim::Replaces(_) => Self::Replaces,
+            Claim::Taken(_) => Self::Taken,
+        };
+    }
+
+    /// Whether an answer is on its way.
+    pub(super) fn is_asked(&self) -> bool {
+        matches!(self, Self::Asked(_))
+    }
+
+    /// Whether nobody wrote there when it was asked last.
+    pub(super) fn is_free(&self) -> bool {
+        matches!(self, Self::Free)
+    }
+
+    /// Whether another recording writes there.
+    pub(super) fn is_taken(&self) -> bool {
+        matches!(self, Self::Taken)
+    }
+
+    /// Whether this recording may.
+    pub(super) fn may_write(&self) -> bool {
+        matches!(self, Self::Free | Self::Replaces)
+    }
 }
 
 /// What a playlist tells of its writer.
@@ -119,6 +178,24 @@ mod tests {
     use super::super::playlist::{Object, PlaylistKind, Timeline, View};
     use super::super::segments::Segment;
     use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_written_before_it_is_known_whose_the_key_is() {
+        // Whether it may be written then, and whether it is asked once more.
+        for (claim, may_write, is_free) in [
+            (Claim::Free, true, true),
+            (Claim::Replaces("old.mp4".to_owned()), true, false),
+            (Claim::Taken("other.mp4".to_owned()), false, false),
+        ] {
+            let mut ownership = Ownership::Asked(tokio::spawn(std::future::ready(claim.clone())));
+            assert!(ownership.is_asked() && !ownership.may_write() && !ownership.is_free());
+            let answer = ownership.answer().await;
+            assert_eq!(answer, claim);
+            ownership.take(&answer);
+            assert_eq!((ownership.may_write(), ownership.is_free()), (may_write, is_free), "{claim:?}");
+            assert_eq!(ownership.is_taken(), !may_write, "{claim:?}");
+        }
+    }
 
     #[test]
     fn only_what_another_may_be_writing_now_is_looked_at_again() {

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::claim::Claim;
-use super::editor::{ASK, Editor, claimed};
+use super::editor::Editor;
 use super::master;
 use super::news::News;
 use super::playlist::{PlaylistKind, View, reference};
@@ -21,6 +21,9 @@ const LAST_TRIES: Duration = Duration::from_secs(15);
 
 /// How long an attempt that is under way at the end may still take.
 const LAST_ATTEMPT: Duration = Duration::from_secs(2);
+
+/// How long to ask whether the version is there that the playlist names.
+const ASK: Duration = Duration::from_secs(10);
 
 /// Ends the writing of playlists.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl Editor {
     pub(super) async fn finish(mut self) {
         let deadline = Instant::now() + LAST_TRIES;
         let mut news = self.recording.list();
-        while self.recording.is_behind() && !self.lost {
+        while self.recording.is_behind() && !self.readability.is_lost() {
             match timeout_at(deadline, self.news.recv()).await {
                 Ok(Some(heard)) => self.hear(heard),
                 Ok(None) | Err(_) => break,
@@ -54,7 +57,7 @@ impl Editor {
         }
         self.tell_left_out();
         let behind = self.recording.is_behind();
-        let ended = self.recording.is_complete() && !behind && !self.lost;
+        let ended = self.recording.is_complete() && !behind && !self.readability.is_lost();
         if self.recording.timeline.segments.is_empty() {
             if !self.told && self.recording.has_input() {
                 tracing::warn!("there is no playlist (--hls): no segment was whole");
@@ -65,11 +68,11 @@ impl Editor {
             return;
         }
         // What nobody has seen yet needs not be one that grew.
-        let fresh = ended && !self.live.was_sent() && !self.recording.was_restored();
-        if self.hold && !ended {
+        let fresh = ended && !self.shown.live.was_sent() && !self.recording.was_restored();
+        if self.readability.is_in_the_end() && !ended {
             return;
         }
-        if self.hold {
+        if self.readability.is_in_the_end() {
             self.unpin().await;
         }
         match self.recording.target() {
@@ -78,28 +81,32 @@ impl Editor {
             None => self.decide(),
         }
         if ended || news {
-            self.live.renew();
+            self.shown.live.renew();
         }
-        let mut view = self.view(ended);
+        let mut view = self.shown.view(&self.recording, ended);
         if fresh {
             view = View { kind: PlaylistKind::Vod, from: 0, ..view };
         }
         let with_dvr = view.from > 0;
         if with_dvr {
-            self.dvr.renew();
+            self.shown.dvr.renew();
         }
         let mut settled = self.last_tries(view, with_dvr, deadline).await;
         if ended {
-            self.join(Some(master::now()));
+            self.rendition.tell(&self.recording, Some(master::now()));
         }
         if behind || !settled {
             self.give_up();
         } else if ended && view.from > 0 {
             // Whoever follows it has time to see its end. Then it can show all.
             let wait = Duration::from_secs(view.target).min(LAST_TRIES);
-            tracing::info!("{} shows all of the recording in {} s", self.store.object(self.live.key()), wait.as_secs());
+            tracing::info!(
+                "{} shows all of the recording in {} s",
+                self.store.object(self.shown.live.key()),
+                wait.as_secs()
+            );
             sleep_until(Instant::now() + wait).await;
-            self.live.renew();
+            self.shown.live.renew();
             view = View { kind: PlaylistKind::Vod, from: 0, ..view };
             settled = self.last_tries(view, false, Instant::now() + LAST_TRIES).await;
             if !settled {
@@ -110,42 +117,36 @@ impl Editor {
         if settled {
             self.confirm(view, with_dvr).await;
         }
-        if let Some(joining) = self.joining.take() {
-            match timeout_at(deadline, joining).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!("the multivariant playlist is not complete: {error}"),
-                Err(_) => tracing::warn!("the multivariant playlist could not be written in time"),
-            }
-        }
+        self.rendition.settle(deadline).await;
     }
 
     /// Whether the playlist may be written in the end: what is not known to be free by now may be another's.
     async fn claim_in_the_end(&mut self, deadline: Instant) -> bool {
-        if self.claiming.is_some() {
-            let claim = timeout_at(deadline, claimed(&mut self.claiming)).await;
-            self.take_claim(claim.unwrap_or_else(|_| Claim::Taken("the object that it shows".to_owned())));
+        if self.ownership.is_asked() {
+            let claim = timeout_at(deadline, self.ownership.answer()).await;
+            self.take_claim(&claim.unwrap_or_else(|_| Claim::Taken("the object that it shows".to_owned())));
         }
-        !self.taken
+        !self.ownership.is_taken()
     }
 
     /// Looks whether the newest versions are still there, as long as an earlier one that was given up may land, and writes
     /// them again.
     async fn confirm(&mut self, view: View, with_dvr: bool) {
-        let until = [&self.live, &self.dvr].into_iter().filter_map(Outlet::unsafe_until).max();
+        let until = [&self.shown.live, &self.shown.dvr].into_iter().filter_map(Outlet::unsafe_until).max();
         let Some(until) = until else { return };
         let live = self.recording.timeline.text(&view);
-        let dvr_view = self.dvr_view(view.ended);
+        let dvr_view = self.shown.dvr_view(&self.recording, view.ended);
         let dvr = self.recording.timeline.text(&dvr_view);
         loop {
             // At least once, however long ago that was.
             let last = Instant::now() >= until;
-            if self.is_other(&self.live, &live).await {
-                self.live.renew();
+            if self.is_other(&self.shown.live, &live).await {
+                self.shown.live.renew();
             }
-            if with_dvr && self.is_other(&self.dvr, &dvr).await {
-                self.dvr.renew();
+            if with_dvr && self.is_other(&self.shown.dvr, &dvr).await {
+                self.shown.dvr.renew();
             }
-            if !self.live.is_settled() || (with_dvr && !self.dvr.is_settled()) {
+            if !self.shown.is_settled(with_dvr) {
                 tracing::debug!("an earlier version of the playlist has landed after the newest");
                 if !self.last_tries(view, with_dvr, Instant::now() + LAST_TRIES).await {
                     return self.give_up();
@@ -166,18 +167,18 @@ impl Editor {
 
     /// Writes this view until the store has it; false when the time is up.
     async fn last_tries(&mut self, view: View, with_dvr: bool, deadline: Instant) -> bool {
-        self.live.hurry(LAST_ATTEMPT);
-        self.dvr.hurry(LAST_ATTEMPT);
-        while !(self.live.is_settled() && (!with_dvr || self.dvr.is_settled())) {
+        self.shown.live.hurry(LAST_ATTEMPT);
+        self.shown.dvr.hurry(LAST_ATTEMPT);
+        while !self.shown.is_settled(with_dvr) {
             let next = async {
                 tokio::select! {
-                    step = self.live.next() => (true, step),
-                    step = self.dvr.next(), if with_dvr => (false, step),
+                    step = self.shown.live.next() => (true, step),
+                    step = self.shown.dvr.next(), if with_dvr => (false, step),
                 }
             };
             match timeout_at(deadline, next).await {
-                Ok((true, Step::Due)) => self.live.send(self.recording.timeline.text(&view), view.ended),
-                Ok((false, Step::Due)) => self.send_dvr(view.ended),
+                Ok((true, Step::Due)) => self.shown.live.send(self.recording.timeline.text(&view), view.ended),
+                Ok((false, Step::Due)) => self.shown.send_dvr(&self.recording, view.ended),
                 Ok(_) => {}
                 Err(_) => return false,
             }
@@ -195,7 +196,7 @@ impl Editor {
 
     /// On stores where the id of an upload is not the version of its object, the playlist names no version.
     async fn unpin(&mut self) {
-        for (key, upload_id) in &self.uploads {
+        for (key, upload_id) in &self.uploads.all {
             match timeout(ASK, self.store.head(key, Some(upload_id))).await {
                 Ok(Ok(None)) => self.recording.unpin(upload_id, &reference(&self.settings.key, key, None)),
                 Ok(Ok(Some(_))) | Err(_) => {}

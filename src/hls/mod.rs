@@ -23,10 +23,14 @@
 //! | [`feed`] | the writer's side: a tap |
 //! | [`walk`] | finds fragments in what the store holds |
 //! | [`editor`] | which playlist shows what, and when |
+//! | [`views`] | which segments each shows; pure |
+//! | [`shown`] | the playlist, and beside one that slides that of all |
+//! | [`readability`] | what can be read of open uploads |
 //! | [`ending`] | the last versions |
 //! | [`publish`] | writes a playlist until the store has the newest version |
 //! | [`rendition`] | what is known of one rendition, as text and back; pure |
 //! | [`master`] | the multivariant playlist |
+//! | [`own_rendition`] | this stream in it |
 //! | [`claim`] | whether another recording writes the same playlist |
 //! | [`rebuild`] | the playlist of a recording that has none |
 
@@ -37,17 +41,21 @@ pub mod ending;
 pub mod feed;
 pub mod master;
 pub mod news;
+pub mod own_rendition;
 pub mod pending;
 pub mod playlist;
 pub mod publish;
+pub mod readability;
 pub mod rebuild;
 pub mod recording;
 pub mod rendition;
 pub mod segmenter;
 pub mod segments;
+pub mod shown;
 pub mod stream_info;
 pub mod target;
 pub mod unfit;
+pub mod views;
 pub mod walk;
 
 use std::time::Duration;
