@@ -37,6 +37,7 @@ mod pair {
     mod copy;
     mod faults;
     mod left_behind;
+    mod live_objects;
     mod live_read_off;
     mod outages;
     mod soak;

@@ -38,6 +38,22 @@ impl Upload {
         Ok(Self::known(store, key, &id, part_size))
     }
 
+    /// The same without the mark for Live Read: nothing of it can be read before it is complete.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the last failure.
+    pub async fn begin_unread(
+        store: &Patient,
+        key: &str,
+        part_size: PartSize,
+        content_type: Option<&str>,
+        recording: Option<&str>,
+    ) -> Result<Self, StoreError> {
+        let create = |_| store.once().create_upload_with_objects(key, None, content_type, recording, None);
+        let id = store.retry().run(create).await?;
+        Ok(Self::known(store, key, &id, part_size))
+    }
+
     /// An upload that was started before.
     #[must_use]
     pub fn known(store: &Patient, key: &str, id: &str, part_size: PartSize) -> Self {

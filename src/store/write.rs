@@ -47,9 +47,9 @@ impl Store {
         self.id_of_upload(doing, key, answer.upload_id)
     }
 
-    /// Starts an upload of `key` that may have live objects beside it, and returns its id. `live_read` asks for Live Read in
-    /// parts of that size, too: where there is none, that is passed over. `objects` is kept
-    /// with the object, so that whoever has read those knows it for the same recording; `recording` is as in
+    /// Starts an upload of `key` that need not be marked for Live Read, and returns its id. `live_read` asks for Live Read in
+    /// parts of that size: where there is none, that is passed over. `objects` names the recording of live objects beside it,
+    /// and is kept with the object, so that whoever has read those knows it for the same; `recording` is as in
     /// [`Self::create_upload`].
     ///
     /// # Errors
@@ -60,11 +60,12 @@ impl Store {
         live_read: Option<PartSize>,
         content_type: Option<&str>,
         recording: Option<&str>,
-        objects: &RecordingId,
+        objects: Option<&RecordingId>,
     ) -> Result<String, StoreError> {
         let doing = "starting the upload";
         let recording = recording.map(|name| (RECORDING_METADATA.to_owned(), name.to_owned()));
-        let metadata = recording.into_iter().chain([(OBJECTS_METADATA.to_owned(), objects.to_string())]).collect();
+        let objects = objects.map(|id| (OBJECTS_METADATA.to_owned(), id.to_string()));
+        let metadata = recording.into_iter().chain(objects).collect();
         let request = self.client().create_multipart_upload().bucket(&self.bucket).key(key);
         let request = request.set_content_type(content_type.map(str::to_owned)).set_metadata(Some(metadata));
         let request = request.customize().mutate_request(move |request| {

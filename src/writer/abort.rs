@@ -7,7 +7,9 @@ use crate::human::sizes::show_bytes;
 use crate::message::fields;
 use crate::object::live::Upload;
 use crate::object::locate::may_not_list;
+use crate::protocol::live_objects::{Names, Prefix};
 use crate::store::{Kind, OpenUpload, Patient, StoreError};
+use crate::writer::live_objects::{Stale, clean_all};
 
 /// An open upload, with what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +78,20 @@ pub async fn cancel(store: &Patient, key: &str, uploads: &[Candidate]) -> bool {
         }
     }
     all
+}
+
+/// Takes away the live objects of uploads that are cancelled: of the one that is named, or of all of the key, and says so.
+pub async fn take_away_live_objects(store: &Patient, prefix: &Prefix, key: &str, upload_id: Option<&str>) {
+    let Ok(names) = Names::new(prefix, key) else { return };
+    let found = match clean_all(store, &names, key, upload_id).await {
+        Ok(found) => found,
+        Err(error) => return tracing::debug!("could not find out whether there are live objects: {error}"),
+    };
+    for one in found {
+        if matches!(&one.stale, Stale::Swept(left) if left.is_nothing()) {
+            tracing::info!("took away the live objects of the recording {}", one.recording);
+        }
+    }
 }
 
 /// Warns of uploads of the key that were open when this one began, and names both ways on. Says nothing where the

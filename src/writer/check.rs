@@ -8,6 +8,7 @@ use crate::store::live_check::LiveRead;
 use crate::store::retry::Retry;
 use crate::store::trial::Trials;
 use crate::store::{Kind, Resolved, Store};
+use crate::writer::live_objects::{Chosen, LiveMode, When, costs};
 
 /// A clock that is off by more than this is worth a word; signatures fail from 900 s on.
 const SKEW_WORTH_A_WORD: i64 = 60;
@@ -48,12 +49,22 @@ impl std::fmt::Display for Line {
     }
 }
 
+/// How uploads are to be readable live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// Which way.
+    pub mode: LiveMode,
+    /// When a live object would be cut.
+    pub when: When,
+}
+
 /// Looks at everything, as far as one thing does not need another, and reports a line for each as it is known.
 /// True when all is in order.
 pub async fn check(
     store: &Store,
     resolved: &Resolved,
     key: Option<&str>,
+    way: Way,
     trials: &Trials,
     report: &mut dyn FnMut(Line),
 ) -> bool {
@@ -120,12 +131,31 @@ pub async fn check(
         }
         Err(_) => return false,
     }
-    live_read(store, object, trials, &mut say).await;
+    let chosen = way.mode.choose(resolved.endpoint.as_deref());
+    live_read(store, object, chosen, trials, &mut say).await;
+    match chosen {
+        Chosen::LiveRead => {}
+        Chosen::Objects => {
+            let costs = costs(way.when, PartSize::DEFAULT);
+            say(Verdict::Good, "live", format!("by live objects, as --live objects asks for: {costs}"));
+        }
+        Chosen::Refrained(why) => say(Verdict::Bad, "live", format!("no live objects on this store: {why}")),
+        Chosen::Nothing => {
+            let found = "off, as --live off asks for: readers see nothing before an upload is complete";
+            say(Verdict::Note, "live", found.to_owned());
+        }
+    }
     all_good
 }
 
 /// Starts an upload under a throw-away key, looks at it as a reader would, and aborts it.
-async fn live_read(store: &Store, beside: &str, trials: &Trials, say: &mut dyn FnMut(Verdict, &'static str, String)) {
+async fn live_read(
+    store: &Store,
+    beside: &str,
+    chosen: Chosen,
+    trials: &Trials,
+    say: &mut dyn FnMut(Verdict, &'static str, String),
+) {
     let Ok(part_size) = PartSize::new(MIN_PART_SIZE) else { return };
     // What fails is reported, not tried again.
     let trial =
@@ -140,10 +170,13 @@ async fn live_read(store: &Store, beside: &str, trials: &Trials, say: &mut dyn F
         Ok(LiveRead::On) => {
             say(Verdict::Good, "Live Read", "on: uploads can be read while they are written".to_owned());
         }
+        Ok(LiveRead::Off) if chosen != Chosen::LiveRead => {
+            say(Verdict::Note, "Live Read", "off, and not asked for".to_owned());
+        }
         Ok(LiveRead::Off) => {
             let found =
                 "off: readers see nothing before an upload is complete. On Backblaze B2, Live Read has to be enabled \
-                         for the account"
+                         for the account; on every store --live objects makes uploads readable live"
                     .to_owned();
             say(Verdict::Bad, "Live Read", found);
         }

@@ -38,6 +38,9 @@ pub struct Plan {
     pub taps: Taps,
     /// When to send the tail part before it is full.
     pub tail: Option<TailSettings>,
+    /// Whether uploads are marked for Live Read, where there are no live objects; else nothing of them can be read before
+    /// they are complete.
+    pub live_read: bool,
     /// Who makes live objects, where the store may have no Live Read. It is one of the taps, too.
     pub live: Option<Recorder>,
 }
@@ -53,7 +56,8 @@ impl Plan {
         let content_type = self.content_type.as_deref();
         match &self.live {
             Some(live) => live.begin(store, key, self.part_size, content_type, recording).await,
-            None => Upload::begin(store, key, self.part_size, content_type, recording).await,
+            None if self.live_read => Upload::begin(store, key, self.part_size, content_type, recording).await,
+            None => Upload::begin_unread(store, key, self.part_size, content_type, recording).await,
         }
     }
 
@@ -89,13 +93,12 @@ impl Plan {
         kept::keep(label, remainder, spool).instrument(upload.span().clone()).await
     }
 
-    /// Finds out whether Live Read is on, and says what follows. Where there are live objects, nothing does.
+    /// Finds out whether Live Read is on, and says what follows. Where it is not wanted, or there are live objects, nothing does.
     pub(crate) fn look(&self, upload: &Upload) -> JoinHandle<()> {
-        let (upload, has_live) =
-            (upload.clone(), self.live.as_ref().is_some_and(|live| live.of(upload.id()).is_some()));
+        let (upload, wanted) = (upload.clone(), self.live_read && self.live.is_none());
         let span = upload.span().clone();
         let look = async move {
-            if !has_live {
+            if wanted {
                 warn_without_live_read(upload).await;
             }
         };

@@ -48,6 +48,7 @@ fn plan(when: When) -> Plan {
         at_once: watch::channel(false).1,
         taps,
         tail: None,
+        live_read: true,
         live: Some(live),
     }
 }

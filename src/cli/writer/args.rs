@@ -3,22 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::cli::common::{CommonArgs, key};
 use crate::cli::run::Arguments;
 use crate::hls;
 use crate::human::sizes;
 use crate::protocol::key::{MAX_KEY, number_of, numbered};
+use crate::protocol::live_objects::Prefix;
 use crate::protocol::part::PartSize;
 use crate::store::Access;
+use crate::writer::live_objects::LiveMode;
 use crate::writer::rollover::Rollover;
 use crate::writer::setup_cors;
 
 /// Copies standard input, or a file as it grows, into an S3 object that can be read while it is being written
 ///
-/// The stream is cut into parts of a multipart upload that is marked for Live Read (a feature of Backblaze B2). Memory
-/// use is at most the part size times the parts in flight plus two (30 MiB with the defaults).
+/// The stream is cut into parts of a multipart upload that is marked for Live Read (a feature of Backblaze B2); on other
+/// stores it can be read live with `--live objects`. Memory use is at most the part size times the parts in flight plus two (30 MiB with the defaults).
 #[derive(Debug, Clone, Parser)]
 #[command(name = "writer", version, max_term_width = 100)]
 pub struct WriterArgs {
@@ -54,6 +56,14 @@ pub struct WriterArgs {
     /// With --max-latency: upload at most N bytes for a byte of input, and wait longer where it takes that
     #[arg(long, value_name = "N", requires = "max_latency", value_parser = max_amplification)]
     pub max_amplification: Option<f64>,
+
+    /// How the input can be read before the upload is complete
+    #[arg(long, value_enum, value_name = "MODE", default_value = "auto")]
+    pub live: Live,
+
+    /// What the names of live objects begin with; readers need the same
+    #[arg(long, value_name = "PREFIX", default_value = "_live/", value_parser = Prefix::new)]
+    pub live_prefix: Prefix,
 
     /// Where input waits, in a file without a name, while the store is away, and where it is kept, in a file with a name, if
     /// it cannot be stored [default: the first of ~/.local/state/live-read, ~/.cache/live-read, /var/tmp that is on disk]
@@ -140,6 +150,31 @@ pub struct WriterArgs {
     pub common: CommonArgs,
 }
 
+/// How the input can be read before the upload is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Live {
+    /// By Live Read where it is on, else not at all.
+    Auto,
+    /// By Live Read.
+    B2,
+    /// On any store, by small objects beside the upload, which are taken away at its end. Sends whole parts once (twice where
+    /// the store copies no parts), and with --max-latency everything twice; the first line says what the requests cost.
+    Objects,
+    /// Not at all.
+    Off,
+}
+
+impl From<Live> for LiveMode {
+    fn from(live: Live) -> Self {
+        match live {
+            Live::Auto => Self::Auto,
+            Live::B2 => Self::LiveRead,
+            Live::Objects => Self::Objects,
+            Live::Off => Self::Off,
+        }
+    }
+}
+
 impl Arguments for WriterArgs {
     // Hashing takes most of the time: two parts can be hashed at once.
     const WORKERS: usize = 2;
@@ -154,6 +189,7 @@ impl Arguments for WriterArgs {
             return Err("--kept FILE goes on with standard input, not with another file".to_owned());
         }
         self.names_are_left_for_later_objects()?;
+        self.what_is_live_goes_together()?;
         Ok(Access::Credentials)
     }
 }
@@ -164,6 +200,28 @@ impl WriterArgs {
     pub fn playlist_key(&self) -> Option<String> {
         let key = self.key.as_deref().filter(|_| self.hls || self.hls_rebuild)?;
         Some(self.hls_key.clone().unwrap_or_else(|| hls::key_for(key)))
+    }
+
+    /// What needs Live Read is not asked for without it.
+    fn what_is_live_goes_together(&self) -> Result<(), String> {
+        let refusal = match self.live {
+            Live::Objects if self.hls => {
+                "--hls and --live objects do not go together yet: write the playlist afterwards, with --hls-rebuild"
+            }
+            Live::Objects if self.max_amplification.is_some() => {
+                "--max-amplification is for Live Read; with --live objects and --max-latency each byte is sent twice, never \
+                 more often"
+            }
+            Live::Off if self.hls => {
+                "--hls makes a playlist of what can be read live, and --live off lets nothing be: write the playlist \
+                 afterwards, with --hls-rebuild"
+            }
+            Live::Off if self.max_latency.is_some() => {
+                "--max-latency is about what can be read live, and --live off lets nothing be: leave one of them out"
+            }
+            _ => return Ok(()),
+        };
+        Err(refusal.to_owned())
     }
 
     /// Later objects need names too, and nobody else may have them: this is seen at the start, not in the middle of an event.
@@ -265,6 +323,27 @@ mod tests {
         ] {
             let refused = access(more).expect_err("two of one name");
             assert!(refused.contains("cannot be both"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_needs_live_read_is_not_asked_for_without_it() {
+        let access = |more: &str| {
+            let line = std::iter::once("writer").chain(more.split_whitespace());
+            WriterArgs::try_parse_from(line).expect("it parses").access().map(drop)
+        };
+        for fits in ["k --live objects --max-latency 1s", "k --live off --rollover 1h", "k --live b2 --hls", "k --hls"]
+        {
+            assert_eq!(access(fits), Ok(()), "{fits}");
+        }
+        for (line, names) in [
+            ("k --live objects --hls", "--hls-rebuild"),
+            ("k --live objects --max-latency 1s --max-amplification 3", "--max-amplification"),
+            ("k --live off --hls", "--hls-rebuild"),
+            ("k --live off --max-latency 1s", "--max-latency"),
+        ] {
+            let refused = access(line).expect_err(line);
+            assert!(refused.contains(names) && refused.contains("--live "), "{refused}");
         }
     }
 

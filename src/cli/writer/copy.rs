@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cli::tell;
 use crate::cli::writer::figures;
-use crate::cli::writer::job::CopyJob;
+use crate::cli::writer::job::{CopyJob, Live};
 use crate::cli::writer::signals::Stops;
 use crate::hls::{self, Ending, Hls};
 use crate::message::fields;
@@ -18,6 +18,7 @@ use crate::tool::progress::{self, Progress};
 use crate::tool::stats::Stats;
 use crate::writer::input::InputError;
 use crate::writer::kept_before::{KeptBefore, warn_of_kept};
+use crate::writer::live_objects::{Chosen, Recorder, costs};
 use crate::writer::plan::Plan;
 use crate::writer::resume::Ongoing;
 use crate::writer::rollover;
@@ -42,8 +43,8 @@ pub async fn copy(
     stops: Stops,
     progress: &Arc<Progress>,
 ) -> Exit {
-    let store = match Store::connect(connection).await {
-        Ok((store, _)) => store.patient(connection.retry),
+    let (store, resolved) = match Store::connect(connection).await {
+        Ok((store, resolved)) => (store.patient(connection.retry), resolved),
         Err(error) => {
             tracing::error!("{error}");
             return Exit::Failed;
@@ -54,7 +55,9 @@ pub async fn copy(
         Ok(ready) => ready,
         Err(exit) => return exit,
     };
-    let (plan, ending) = plan(job, &store, &ready, at_once.clone());
+    let chosen = job.live.mode.choose(resolved.endpoint.as_deref());
+    let (plan, ending) = plan(job, chosen, &store, &ready, at_once.clone());
+    say_what_is_live(&job.live, chosen, &plan);
     if let Some(held) = ready.held.as_ref().filter(|_| ready.is_stream()) {
         warn_of_kept(&plan.spool.dir, &plan.key, held.upload.id());
     }
@@ -102,13 +105,16 @@ async fn prepare(job: &CopyJob, store: &Patient, stop: StopSignal, progress: &Ar
 }
 
 /// What the writer goes by, and the end of the playlists that it starts.
-fn plan(job: &CopyJob, store: &Patient, ready: &Ready, at_once: StopSignal) -> (Plan, Option<Ending>) {
+fn plan(job: &CopyJob, chosen: Chosen, store: &Patient, ready: &Ready, at_once: StopSignal) -> (Plan, Option<Ending>) {
     let Ready { source, held, .. } = ready;
     let held = held.as_ref().map(|held| held.upload.part_size());
     let kept = source.kept().map(|kept| kept.label.part_size);
     let part_size = part_size(held, job.part_size, kept);
     let playlist = job.playlist.clone().map(|settings| hls::Settings { part_size: part_size.get(), ..settings });
     let (hls, ending) = playlist.map(|settings| Hls::start(store.once().clone(), settings)).unzip();
+    let live = (chosen == Chosen::Objects).then(|| Recorder::new(job.live.objects.clone().into()));
+    // What is stored is told of first: a playlist that points to it comes after.
+    let live_tap = live.iter().map(|live| Arc::new(live.clone()) as Arc<dyn Tap>);
     let plan = Plan {
         key: job.key.clone(),
         part_size,
@@ -116,11 +122,27 @@ fn plan(job: &CopyJob, store: &Patient, ready: &Ready, at_once: StopSignal) -> (
         content_type: job.content_type.clone(),
         spool: spool_dir::settings(job.spool_dir.clone(), job.spool_limit, source),
         at_once,
-        taps: hls.into_iter().map(|hls| Arc::new(hls) as Arc<dyn Tap>).collect(),
+        taps: live_tap.chain(hls.into_iter().map(|hls| Arc::new(hls) as Arc<dyn Tap>)).collect(),
         tail: job.tail,
-        live: None,
+        live_read: chosen == Chosen::LiveRead,
+        live,
     };
     (plan, ending)
+}
+
+/// Says which way the input can be read live and what that costs, where that was asked for.
+fn say_what_is_live(live: &Live, chosen: Chosen, plan: &Plan) {
+    match chosen {
+        Chosen::LiveRead | Chosen::Nothing => {}
+        Chosen::Objects => tracing::info!(
+            "readers can follow by live objects below {}/, until the upload is complete: {}",
+            live.objects.prefix.as_str(),
+            costs(live.objects.when, plan.part_size)
+        ),
+        Chosen::Refrained(why) => tracing::warn!(
+            "there are no live objects on this store: {why}. Readers will see nothing before the upload is complete"
+        ),
+    }
 }
 
 /// The part size of the upload that is `held`, which cannot change; else the one that was asked for; else the one of the

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::cli::ask::refused;
 use crate::cli::tell;
-use crate::cli::writer::job::Errand;
+use crate::cli::writer::job::{Errand, Live};
 use crate::hls;
 use crate::hls::rebuild;
+use crate::protocol::live_objects::Prefix;
 use crate::store::{Connection, Patient, Resolved, Store};
 use crate::tool::exit::Exit;
 use crate::tool::progress::Progress;
@@ -29,21 +30,24 @@ pub async fn run(errand: Errand, mut connection: Connection, progress: &Progress
     };
     let patient = store.patient(retry);
     match errand {
-        Errand::Check { key } => check(&store, &resolved, key.as_deref(), progress).await,
+        Errand::Check { key, live } => check(&store, &resolved, key.as_deref(), &live, progress).await,
         Errand::SetupCors { origins, yes } => set_cors(&patient, &origins, yes).await,
-        Errand::Abort { key, upload_id, yes } => cancel(&patient, &key, upload_id.as_deref(), yes).await,
+        Errand::Abort { key, upload_id, yes, prefix } => {
+            cancel(&patient, &key, upload_id.as_deref(), yes, &prefix).await
+        }
         Errand::Rebuild { key, playlist } => rebuild(&patient, &key, &playlist).await,
     }
 }
 
 /// `--check`: a line for each thing that is looked at.
-async fn check(store: &Store, resolved: &Resolved, key: Option<&str>, progress: &Progress) -> Exit {
+async fn check(store: &Store, resolved: &Resolved, key: Option<&str>, live: &Live, progress: &Progress) -> Exit {
     let mut report = |line: check::Line| match line.verdict {
         Verdict::Good => tracing::info!("{line}"),
         Verdict::Note => tracing::warn!("{line}"),
         Verdict::Bad => tracing::error!("{line}"),
     };
-    let good = check::check(store, resolved, key, &progress.trials, &mut report).await;
+    let way = check::Way { mode: live.mode, when: live.objects.when };
+    let good = check::check(store, resolved, key, way, &progress.trials, &mut report).await;
     if good { Exit::Done } else { Exit::Failed }
 }
 
@@ -55,7 +59,7 @@ async fn rebuild(store: &Patient, key: &str, playlist: &hls::Settings) -> Exit {
 }
 
 /// `--abort`: shows what is open, asks, and cancels it.
-async fn cancel(store: &Patient, key: &str, upload_id: Option<&str>, yes: bool) -> Exit {
+async fn cancel(store: &Patient, key: &str, upload_id: Option<&str>, yes: bool, prefix: &Prefix) -> Exit {
     let object = store.object(key);
     let uploads = match abort::candidates(store, key, upload_id).await {
         Ok(uploads) => uploads,
@@ -67,6 +71,7 @@ async fn cancel(store: &Patient, key: &str, upload_id: Option<&str>, yes: bool) 
     if uploads.is_empty() {
         let which = upload_id.map_or_else(String::new, |id| format!(" {id}"));
         tracing::info!("{object} has no open upload{which}: nothing to cancel");
+        abort::take_away_live_objects(store, prefix, key, upload_id).await;
         return Exit::Done;
     }
     for upload in &uploads {
@@ -76,7 +81,11 @@ async fn cancel(store: &Patient, key: &str, upload_id: Option<&str>, yes: bool) 
     if let Some(exit) = refused(yes, &question, "nothing has been cancelled").await {
         return exit;
     }
-    if abort::cancel(store, key, &uploads).await { Exit::Done } else { Exit::Failed }
+    if !abort::cancel(store, key, &uploads).await {
+        return Exit::Failed;
+    }
+    abort::take_away_live_objects(store, prefix, key, upload_id).await;
+    Exit::Done
 }
 
 /// `--setup-cors`: shows the rules as they will be, asks, and sets them.

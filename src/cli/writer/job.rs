@@ -8,9 +8,11 @@ use crate::hls;
 use crate::hls::rendition::Membership;
 use crate::human::shell::shell_word;
 use crate::protocol::content_type::content_type_of;
+use crate::protocol::live_objects::Prefix;
 use crate::protocol::part::PartSize;
 use crate::store::Connection;
 use crate::writer::input::{InputSettings, Resume, Where};
+use crate::writer::live_objects::{LiveMode, Settings, When};
 use crate::writer::rollover::Rollover;
 use crate::writer::tail::TailSettings;
 
@@ -30,6 +32,8 @@ pub enum Errand {
     Check {
         /// The key that would be written.
         key: Option<String>,
+        /// How it would be readable live.
+        live: Live,
     },
     /// `--setup-cors`: let pages play what is in the bucket.
     SetupCors {
@@ -46,6 +50,8 @@ pub enum Errand {
         upload_id: Option<String>,
         /// Do not ask.
         yes: bool,
+        /// What the names of live objects begin with.
+        prefix: Prefix,
     },
     /// `--hls-rebuild`: write the playlist of what is there.
     Rebuild {
@@ -73,6 +79,8 @@ pub struct CopyJob {
     pub spool_dir: Option<PathBuf>,
     /// The most that may wait there.
     pub spool_limit: u64,
+    /// How the input can be read before the upload is complete.
+    pub live: Live,
     /// When to send the tail part before it is full.
     pub tail: Option<TailSettings>,
     /// The playlist beside the object. Its part size is the asked one.
@@ -87,6 +95,50 @@ pub struct CopyJob {
     pub words: Words,
 }
 
+/// How the input can be read before the upload is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// Which way.
+    pub mode: LiveMode,
+    /// What live objects are like, where there are some.
+    pub objects: Objects,
+}
+
+/// What live objects are like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objects {
+    /// What their names begin with.
+    pub prefix: Prefix,
+    /// When one is cut.
+    pub when: When,
+}
+
+impl Live {
+    fn of(args: &WriterArgs) -> Self {
+        let when = args.max_latency.map_or(When::PartIsFull, When::After);
+        Self { mode: args.live.into(), objects: Objects { prefix: args.live_prefix.clone(), when } }
+    }
+
+    /// What the next run needs to go on in the same way, with a blank before each.
+    fn options(&self) -> String {
+        if self.mode != LiveMode::Objects {
+            return String::new();
+        }
+        let prefix = if self.objects.prefix == Prefix::default() {
+            String::new()
+        } else {
+            format!(" --live-prefix {}", shell_word(self.objects.prefix.as_str()))
+        };
+        format!(" --live objects{prefix}")
+    }
+}
+
+impl From<Objects> for Settings {
+    fn from(Objects { prefix, when }: Objects) -> Self {
+        Self { prefix, when, only_without_live_read: false }
+    }
+}
+
 impl Job {
     /// What `args` ask for. `usual_bucket` is the one that the environment names: it need not be typed again.
     ///
@@ -96,12 +148,15 @@ impl Job {
         let playlist = playlist(&args);
         let key = args.key.clone().unwrap_or_default();
         Ok(Self::Errand(match playlist {
-            _ if args.check => Errand::Check { key: args.key },
+            _ if args.check => Errand::Check { live: Live::of(&args), key: args.key },
             _ if !args.setup_cors.is_empty() => Errand::SetupCors { origins: args.setup_cors, yes: args.yes },
-            _ if args.abort => Errand::Abort { key, upload_id: args.upload_id, yes: args.yes },
+            _ if args.abort => {
+                Errand::Abort { key, upload_id: args.upload_id, yes: args.yes, prefix: args.live_prefix }
+            }
             Some(playlist) if args.hls_rebuild => Errand::Rebuild { key, playlist },
             playlist => {
-                let words = Words::of(&key, &args.file, connection, usual_bucket);
+                let mut words = Words::of(&key, &args.file, connection, usual_bucket);
+                words.options += &Live::of(&args).options();
                 return CopyJob::of(args, key, playlist, words).map(|job| Self::Copy(Box::new(job)));
             }
         }))
@@ -113,7 +168,9 @@ impl CopyJob {
         if let Some(rollover) = args.rollover {
             rollover.check(args.part_size.unwrap_or(PartSize::DEFAULT))?;
         }
-        let max_amplification = args.max_amplification;
+        let (live, max_amplification) = (Live::of(&args), args.max_amplification);
+        // Live objects are made in time by themselves.
+        let early = args.max_latency.filter(|_| live.mode != LiveMode::Objects);
         let follow = (!args.no_follow).then_some(args.poll_interval);
         let from = if args.file == Path::new("-") { Where::Stdin } else { Where::File { path: args.file, follow } };
         let resume = args.resume.then_some(Resume { upload_id: args.upload_id });
@@ -125,7 +182,8 @@ impl CopyJob {
             concurrency: usize::from(args.concurrency),
             spool_dir: args.spool_dir,
             spool_limit: args.spool_limit,
-            tail: args.max_latency.map(|max_latency| TailSettings { max_latency, max_amplification }),
+            live,
+            tail: early.map(|max_latency| TailSettings { max_latency, max_amplification }),
             playlist,
             rollover: args.rollover,
             stats: args.common.stats,
@@ -209,7 +267,7 @@ mod tests {
     #[test]
     fn an_errand_has_what_it_needs() {
         let abort = job("k --abort --upload-id u --yes").expect("a job");
-        let Job::Errand(Errand::Abort { key, upload_id, yes }) = abort else { panic!("{abort:?}") };
+        let Job::Errand(Errand::Abort { key, upload_id, yes, .. }) = abort else { panic!("{abort:?}") };
         assert_eq!((key.as_str(), upload_id.as_deref(), yes), ("k", Some("u"), true));
         let rebuild = job("a/k.mp4 --hls-rebuild --hls-time 4").expect("a job");
         let Job::Errand(Errand::Rebuild { key, playlist, .. }) = rebuild else { panic!("{rebuild:?}") };
@@ -262,6 +320,30 @@ mod tests {
         }
         let tail = copy("k --max-latency 1s --max-amplification 3").tail;
         assert_eq!(tail, Some(TailSettings { max_latency: Duration::from_secs(1), max_amplification: Some(3.0) }));
+    }
+
+    #[test]
+    fn live_objects_take_the_place_of_early_tails_and_are_named_to_whoever_goes_on() {
+        let second = Duration::from_secs(1);
+        for (line, mode, when, tail, options) in [
+            ("k", LiveMode::Auto, When::PartIsFull, false, ""),
+            ("k --live b2 --max-latency 1s", LiveMode::LiveRead, When::After(second), true, ""),
+            ("k --live off", LiveMode::Off, When::PartIsFull, false, ""),
+            ("k --live objects", LiveMode::Objects, When::PartIsFull, false, " --live objects"),
+            ("k --live objects --max-latency 1s", LiveMode::Objects, When::After(second), false, " --live objects"),
+            (
+                "k --live objects --live-prefix a/l/",
+                LiveMode::Objects,
+                When::PartIsFull,
+                false,
+                " --live objects --live-prefix a/l",
+            ),
+        ] {
+            let job = copy(line);
+            assert_eq!((job.live.mode, job.live.objects.when, job.tail.is_some()), (mode, when, tail), "{line}");
+            let has = job.words.options.strip_prefix(" --bucket b");
+            assert_eq!(has.map(|has| has.trim_end_matches('/')), Some(options), "{line}");
+        }
     }
 
     #[test]

@@ -8,10 +8,10 @@ use crate::protocol::part::PartSize;
 /// How a recording is to be live, as people ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LiveMode {
-    /// By Live Read where the store has it, else by live objects, unless that would do harm.
+    /// By Live Read, where the store has it.
     #[default]
     Auto,
-    /// By Live Read alone.
+    /// By Live Read, by name.
     LiveRead,
     /// By live objects, also where there is Live Read.
     Objects,
@@ -19,35 +19,39 @@ pub enum LiveMode {
     Off,
 }
 
-/// What follows for live objects.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What follows for the upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chosen {
-    /// There are none.
-    None,
-    /// There are none although they might have been wanted, for this reason.
+    /// It is marked for Live Read.
+    LiveRead,
+    /// It has live objects beside it.
+    Objects,
+    /// It cannot be read before it is complete.
+    Nothing,
+    /// The same although live objects were wanted, for this reason.
     Refrained(&'static str),
-    /// There are some where there is no Live Read.
-    WithoutLiveRead,
-    /// There are some.
-    Always,
 }
 
 impl LiveMode {
-    /// What follows for the store at `host`.
+    /// What follows for the store at `endpoint`, which is Amazon's own if none is named.
     #[must_use]
-    pub fn choose(self, host: &str) -> Chosen {
-        let host = host.to_ascii_lowercase();
-        let is_wasabi = host == "wasabisys.com" || host.ends_with(".wasabisys.com");
+    pub fn choose(self, endpoint: Option<&str>) -> Chosen {
         match self {
-            Self::Auto if is_wasabi => Chosen::Refrained(
-                "Wasabi bills each deleted object for 90 days, and live objects are deleted at the end: --live objects makes \
-                 them all the same",
+            Self::Auto | Self::LiveRead => Chosen::LiveRead,
+            Self::Objects if endpoint.is_some_and(is_wasabi) => Chosen::Refrained(
+                "Wasabi bills each deleted object for 90 days, and live objects are deleted at the end",
             ),
-            Self::Auto => Chosen::WithoutLiveRead,
-            Self::Objects => Chosen::Always,
-            Self::LiveRead | Self::Off => Chosen::None,
+            Self::Objects => Chosen::Objects,
+            Self::Off => Chosen::Nothing,
         }
     }
+}
+
+fn is_wasabi(endpoint: &str) -> bool {
+    let endpoint = endpoint.to_ascii_lowercase();
+    let authority = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, rest)| rest);
+    let host = authority.split(['/', ':', '?']).next().unwrap_or_default();
+    host == "wasabisys.com" || host.ends_with(".wasabisys.com")
 }
 
 /// Bits a second of a usual stream in high definition.
@@ -92,7 +96,11 @@ pub fn costs(when: When, part_size: PartSize) -> String {
         let dollars = (hour.writes as f64).mul_add(writes, hour.reads as f64 * reads) / 1e6;
         format!("${dollars:.3} on {name}")
     };
-    let sent = if hour.sent == 100 { "each byte is sent once" } else { "each byte is sent twice" };
+    let sent = if hour.sent == 100 {
+        "each byte is sent once (twice where the store copies no parts)"
+    } else {
+        "each byte is sent twice"
+    };
     format!("an hour at 6 Mbit/s costs {} in requests, and {sent}", PRICES.map(dollars).join(", "))
 }
 
@@ -101,21 +109,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_where_it_would_do_harm_auto_refrains() {
-        for (mode, host, chosen) in [
-            (LiveMode::Auto, "s3.amazonaws.com", Some(Chosen::WithoutLiveRead)),
-            (LiveMode::Auto, "s3.eu-central-1.WasabiSys.com", None),
-            (LiveMode::Auto, "notwasabisys.com", Some(Chosen::WithoutLiveRead)),
-            (LiveMode::Objects, "s3.wasabisys.com", Some(Chosen::Always)),
-            (LiveMode::LiveRead, "s3.amazonaws.com", Some(Chosen::None)),
-            (LiveMode::Off, "s3.wasabisys.com", Some(Chosen::None)),
+    fn there_are_live_objects_where_they_are_asked_for_and_do_no_harm() {
+        let at = |host: &'static str| Some(host);
+        for (mode, endpoint, chosen) in [
+            (LiveMode::Auto, None, Some(Chosen::LiveRead)),
+            (LiveMode::Auto, at("https://s3.wasabisys.com"), Some(Chosen::LiveRead)),
+            (LiveMode::LiveRead, at("https://s3.us-west-004.backblazeb2.com"), Some(Chosen::LiveRead)),
+            (LiveMode::Objects, None, Some(Chosen::Objects)),
+            (LiveMode::Objects, at("https://s3.us-west-004.backblazeb2.com"), Some(Chosen::Objects)),
+            (LiveMode::Objects, at("https://notwasabisys.com"), Some(Chosen::Objects)),
+            (LiveMode::Objects, at("https://example.com/s3.wasabisys.com"), Some(Chosen::Objects)),
+            (LiveMode::Objects, at("https://s3.eu-central-1.WasabiSys.com"), None),
+            (LiveMode::Objects, at("https://s3.wasabisys.com:443/"), None),
+            (LiveMode::Off, None, Some(Chosen::Nothing)),
         ] {
-            let have = mode.choose(host);
-            assert_eq!(
-                Some(&have).filter(|have| !matches!(have, Chosen::Refrained(_))),
-                chosen.as_ref(),
-                "{mode:?} {host}"
-            );
+            let have = Some(mode.choose(endpoint)).filter(|have| !matches!(have, Chosen::Refrained(_)));
+            assert_eq!(have, chosen, "{mode:?} {endpoint:?}");
         }
     }
 

@@ -75,7 +75,7 @@ impl Recorder {
         };
         let id = RecordingId::new(now(), fastrand::u32(..));
         let live_read = self.settings.only_without_live_read.then_some(part_size);
-        let create = |_| store.once().create_upload_with_objects(key, live_read, content_type, recording, &id);
+        let create = |_| store.once().create_upload_with_objects(key, live_read, content_type, recording, Some(&id));
         let upload = store.retry().run(create).await?;
         let upload = Upload::known(store, key, &upload, part_size);
         if live_read.is_some() && matches!(upload.look().await, Ok(LiveRead::On)) {
@@ -118,12 +118,24 @@ impl Recorder {
             let run = Run { run: head.run().run + 1, from: stored.min(head.edge()), same_input };
             head.runs.push(run);
             head.state = HeadState::GivenUp;
-            LiveObjects::begin(upload, names, head, When::PartIsFull).await?.left_open().await;
-            Ok::<_, StoreError>(None)
+            let live = LiveObjects::begin(upload, names, head, When::PartIsFull).await?;
+            live.shared.make_no_more("the writer that goes on has no more of the input");
+            Ok::<_, StoreError>(Some(live))
         };
         match gone_on.await {
-            Ok(Some(live)) => drop(self.state().uploads.insert(upload.id().to_owned(), live)),
-            Ok(None) => tracing::warn!("{} cannot be read any further before it is complete", upload.object()),
+            Ok(Some(live)) => {
+                if live.given_up().is_some() {
+                    tracing::warn!("{} cannot be read any further before it is complete", upload.object());
+                }
+                // Also those that are given up are taken away at the end.
+                drop(self.state().uploads.insert(upload.id().to_owned(), live));
+            }
+            Ok(None) if matches!(upload.look().await, Ok(LiveRead::On)) => {
+                tracing::info!("{} has no live objects, and goes on to be read by Live Read", upload.object());
+            }
+            Ok(None) => {
+                tracing::warn!("{} cannot be read before it is complete: it has no live objects", upload.object());
+            }
             Err(error) => {
                 tracing::warn!("{} cannot be read any further before it is complete: {error}", upload.object());
             }
@@ -265,6 +277,7 @@ mod tests {
             at_once: tokio::sync::watch::channel(false).1,
             taps: live.iter().map(|live| Arc::new(live.clone()) as Arc<dyn Tap>).collect::<Taps>(),
             tail: None,
+            live_read: true,
             live,
         }
     }
@@ -364,7 +377,9 @@ mod tests {
         live.ended(upload.id(), End::Unfinished);
         live.tidied().await;
         live.go_on(&upload, 5_000_000, false).await;
-        assert!(live.of(upload.id()).is_none());
+        assert!(live.of(upload.id()).is_some_and(|live| live.given_up().is_some()));
+        live.ended(upload.id(), End::Unfinished);
+        live.tidied().await;
         let names = Names::new(&Prefix::default(), "a/live.mp4").expect("short");
         let pointer = store.get_small(&names.pointer(), MAX_DOCUMENT).await.expect("answered").expect("a pointer");
         let recording = Pointer::parse(&pointer.bytes).expect("a pointer").recording;

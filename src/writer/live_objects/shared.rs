@@ -100,18 +100,25 @@ impl Shared {
 
     /// Gives live reading up for this recording, unless that was done before.
     pub(super) fn give_up(&self, error: &StoreError) {
-        let mut state = self.state();
-        if !state.trouble.give_up(error.to_string()) {
+        if !self.make_no_more(&error.to_string()) {
             return;
         }
-        state.cutter.give_up();
-        state.stored.head_mut().state = HeadState::GivenUp;
-        drop(state);
         tracing::warn!(
             "live objects cannot be stored: {error} This recording cannot be read any further before it is complete. The \
              upload itself goes on."
         );
         self.tell();
+    }
+
+    /// The same without a word. False if it was done before.
+    pub(super) fn make_no_more(&self, cause: &str) -> bool {
+        let mut state = self.state();
+        if !state.trouble.give_up(cause.to_owned()) {
+            return false;
+        }
+        state.cutter.give_up();
+        state.stored.head_mut().state = HeadState::GivenUp;
+        true
     }
 
     /// Writes the full pages, and then the head that counts them.

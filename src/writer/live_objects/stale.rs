@@ -61,24 +61,39 @@ pub async fn clean(
     all.retain(|recording| Some(recording) != mine);
     let mut found = Vec::new();
     for recording in all {
-        let stale = clean_one(&store, names, key, &recording, false).await;
+        let stale = clean_one(&store, names, key, &recording, Whose::Over).await;
         found.push(Found { recording, stale });
     }
     Ok(found)
 }
 
-/// The same whether a writer may be at it or not: for `--abort`, once the uploads of the key are gone.
+/// The same whether a writer may be at it or not: for `--abort`, once the uploads of the key are gone, or `only` this one of
+/// them.
 ///
 /// # Errors
 /// As for [`clean`].
-pub async fn clean_all(store: &Patient, names: &Names, key: &str) -> Result<Vec<Found>, StoreError> {
+pub async fn clean_all(
+    store: &Patient,
+    names: &Names,
+    key: &str,
+    only: Option<&str>,
+) -> Result<Vec<Found>, StoreError> {
     let store = store.at_most(PATIENCE);
     let mut found = Vec::new();
     for recording in recordings(&store, names).await? {
-        let stale = clean_one(&store, names, key, &recording, true).await;
+        let stale = clean_one(&store, names, key, &recording, Whose::Aborted(only)).await;
         found.push(Found { recording, stale });
     }
     Ok(found)
+}
+
+/// Which recordings are to go.
+#[derive(Clone, Copy)]
+enum Whose<'a> {
+    /// Those that are seen to be over.
+    Over,
+    /// Those of uploads that were aborted: of this one, or of all.
+    Aborted(Option<&'a str>),
 }
 
 /// The recordings of which something lies there.
@@ -106,7 +121,7 @@ pub(super) async fn recordings(store: &Patient, names: &Names) -> Result<BTreeSe
     Ok(found)
 }
 
-async fn clean_one(store: &Patient, names: &Names, key: &str, recording: &RecordingId, all: bool) -> Stale {
+async fn clean_one(store: &Patient, names: &Names, key: &str, recording: &RecordingId, whose: Whose<'_>) -> Stale {
     let small = match store.get_small(&names.head(recording), MAX_DOCUMENT).await {
         Ok(small) => small,
         Err(error) => {
@@ -115,7 +130,12 @@ async fn clean_one(store: &Patient, names: &Names, key: &str, recording: &Record
         }
     };
     let head = small.as_ref().and_then(|small| Head::parse(&small.bytes).ok());
-    if let (Some(small), false) = (&small, all) {
+    if let Whose::Aborted(Some(only)) = whose
+        && head.as_ref().is_none_or(|head| head.upload_id != only)
+    {
+        return Stale::LeftAlone;
+    }
+    if let (Some(small), Whose::Over) = (&small, whose) {
         // One that cannot be understood may be a newer program's.
         let Some(head) = &head else { return Stale::LeftAlone };
         match is_over(store, key, head, small).await {

@@ -46,7 +46,8 @@ impl Scene {
 
     pub(super) async fn begin_in(store: Patient, shelf: Shelf, when: When, number: u32) -> Self {
         let size = PartSize::new(PART).expect("a part size");
-        let id = store.once().create_upload_with_objects(KEY, None, Some("video/mp4"), None, &recording(number)).await;
+        let mine = recording(number);
+        let id = store.once().create_upload_with_objects(KEY, None, Some("video/mp4"), None, Some(&mine)).await;
         let upload = Upload::known(&store, KEY, &id.expect("it begins"), size);
         let mut head = Head::new(recording(number), upload.id().to_owned(), size);
         head.content_type = Some("video/mp4".to_owned());
