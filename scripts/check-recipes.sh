@@ -211,6 +211,9 @@ other_recipes() {
     run latency; status=$?
     judge latency "exit code $status" eval "[ $status = 0 ] && in_file 'times as much' latency.log && fetch quick.mp4 quick.mp4 && has_frames quick.mp4 300"
 
+    run any-store; status=$?
+    judge any-store "exit code $status" eval "[ $status = 0 ] && fetch anywhere.mp4 anywhere.mp4 && has_frames anywhere.mp4 300 && has_frames copy.mp4 300"
+
     run rollover; status=$?
     judge rollover "exit code $status" eval "[ $status = 0 ] && object match-0002.mp4 && has_frames whole.mp4 600"
 

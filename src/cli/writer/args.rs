@@ -49,7 +49,7 @@ pub struct WriterArgs {
     pub no_follow: bool,
 
     /// Send what has waited for this long although its part is not full: below one part's worth of delay, at the price of
-    /// uplink (about 4 bytes for one at 6 Mbit/s and 1s; stated at the end)
+    /// uplink (about 4 bytes for one at 6 Mbit/s and 1s, stated at the end; 2 with --live objects)
     #[arg(long, value_name = "DURATION", value_parser = max_latency)]
     pub max_latency: Option<Duration>,
 

@@ -182,7 +182,12 @@ impl Shared {
                 }
                 *last = Some(Instant::now());
             }
-            match store.once().put_labelled(name, document.clone(), &labels, patience).await {
+            let written = store.once().put_labelled(name, document.clone(), &labels, patience).await;
+            if let Some(last) = paced.as_deref_mut() {
+                // The store counts from when it had the last one, which is later than when that was sent.
+                *last = Some(Instant::now());
+            }
+            match written {
                 Ok(version) => {
                     self.state().versioned |= version.is_some();
                     return Ok(());
