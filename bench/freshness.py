@@ -106,7 +106,7 @@ class Tap(threading.Thread):
 
     def __init__(self, pipe):
         super().__init__(daemon=True)
-        self.pipe, self.came, self.digest = pipe, [], hashlib.md5()
+        self.pipe, self.came, self.digest, self.ended = pipe, [], hashlib.md5(), None
 
     def run(self):
         offset = 0
@@ -114,6 +114,7 @@ class Tap(threading.Thread):
             offset += len(data)
             self.came.append((offset, time.monotonic()))
             self.digest.update(data)
+        self.ended = time.time()
 
 
 def run(new_store, streams, idle_seconds):

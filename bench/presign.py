@@ -6,14 +6,14 @@ import hmac
 import urllib.parse
 
 
-def presign(method, endpoint, path, access="local", secret="local-secret", region="us-east-1", seconds=3600):
+def presign(method, endpoint, path, access="local", secret="local-secret", region="us-east-1", seconds=3600, query=()):
     """A URL of `endpoint` that allows `method` on `path` (`/bucket/key`) without any further header."""
     now = datetime.datetime.now(datetime.timezone.utc)
     stamp, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
     scope = f"{day}/{region}/s3/aws4_request"
     query = urllib.parse.urlencode(sorted({
         "X-Amz-Algorithm": "AWS4-HMAC-SHA256", "X-Amz-Credential": f"{access}/{scope}", "X-Amz-Date": stamp,
-        "X-Amz-Expires": str(seconds), "X-Amz-SignedHeaders": "host",
+        "X-Amz-Expires": str(seconds), "X-Amz-SignedHeaders": "host", **dict(query),
     }.items()), quote_via=urllib.parse.quote, safe="")
     path = urllib.parse.quote(path)
     host = urllib.parse.urlsplit(endpoint).netloc

@@ -5,6 +5,7 @@ import statistics
 import time
 
 import cost
+import objects
 import peers
 import svg
 from freshness import percentile
@@ -12,6 +13,7 @@ from freshness import percentile
 DOCS = os.path.join(peers.ROOT, "docs")
 GIB, MIB = 1 << 30, 1 << 20
 OURS = ("writer", "reader")
+OBJECTS_HEAD = "## Live objects"
 TLS_HEAD = "## Over TLS"
 
 
@@ -33,17 +35,37 @@ def write(results, machine):
 
 def write_tls(made, machine):
     """Prints what was measured over TLS, and replaces that section of the document."""
-    section = over_tls(made, machine)
+    replace(TLS_HEAD, over_tls(made, machine), "## Requests, and what they cost")
+
+
+def write_objects(made, machine):
+    """Prints what was measured of live objects, and replaces that section of the document."""
+    replace(OBJECTS_HEAD, live_objects(made, machine), "## Start-up")
+
+
+def replace(head, section, before):
     print(section)
     path = os.path.join(DOCS, "performance.md")
     with open(path, encoding="utf-8") as file:
         text = file.read()
-    begin = text.find(TLS_HEAD)
+    begin = text.find(head)
     end = text.find("\n## ", begin + 1) + 1 if begin >= 0 else 0
     if begin < 0:
-        begin = end = text.index("## Requests, and what they cost")
+        begin = end = text.index(before)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text[:begin] + section + "\n" + text[end:].lstrip("\n"))
+
+
+def live_objects(made, machine):
+    """Live objects beside Live Read."""
+    return (
+        f"{OBJECTS_HEAD}\n\n`writer --live objects` and `reader --live objects` on a store without Live Read and without versions, beside the "
+        f"same by Live Read, {time.strftime('%Y-%m-%d')}, {machine.cores} cores ({machine.model}); random bytes at an even pace. *p50* to "
+        "*worst*: from the writer's standard input to the reader's standard output, in seconds. *Uploaded*: bytes sent for each byte of the "
+        "input. *Writes* (PUT, copies of parts) while it flows; *GETs* of the reader for each live object, or for each part sent; *lists* and "
+        "*HEADs* of both. *End*: from the completion to the end of what the reader gives. *Left*: what lies below `_live/` afterwards.\n\n"
+        + table(objects.HEAD, objects.rows(made))
+    )
 
 
 def over_tls(made, machine):
@@ -74,7 +96,7 @@ def table(head, rows):
 
 
 def document(results, machine):
-    sections = [introduction(results, machine), speed(results), memory(results), over_tls(results["tls"], machine), bill(results), fresh(results), start(results)]
+    sections = [introduction(results, machine), speed(results), memory(results), over_tls(results["tls"], machine), bill(results), fresh(results), live_objects(results["objects"], machine), start(results)]
     return "\n".join(sections)
 
 

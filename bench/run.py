@@ -3,6 +3,7 @@
     bench/run.py             about ten minutes
     BENCH=quick bench/run.py about two; prints, and leaves the document as it is
     BENCH=tls bench/run.py   about one; only what is measured over TLS, which replaces its section of the document
+    BENCH=objects bench/run.py  about five; only live objects beside Live Read, likewise
 """
 
 import os
@@ -12,6 +13,7 @@ import time
 
 import freshness
 import memory
+import objects
 import peers
 import report
 import throughput
@@ -29,6 +31,9 @@ def main():
     if os.environ.get("BENCH") == "tls":
         report.write_tls(over_tls(False), machine)
         return
+    if os.environ.get("BENCH", "").startswith("objects"):
+        report.write_objects(live_objects(os.environ["BENCH"] == "objects-quick"), machine)
+        return
     with new_store("all") as store:
         say("throughput")
         large, small = os.path.join(WORK, "large"), os.path.join(WORK, "small")
@@ -45,6 +50,7 @@ def main():
         os.remove(large)
         store.drop("memory")
     results["tls"] = over_tls(quick)
+    results["objects"] = live_objects(quick)
     say("freshness")
     video = os.path.join(WORK, "x264.mp4")
     if not os.path.exists(video):
@@ -66,10 +72,15 @@ def over_tls(quick):
         os.remove(large)
 
 
-def new_store(name, tls=False):
+def live_objects(quick):
+    say("live objects")
+    return objects.run(lambda name, more: new_store(name, more=more), quick)
+
+
+def new_store(name, tls=False, more=()):
     """A store with its data in a directory of that name."""
     binary = os.path.join(peers.ROOT, "target", "release", "examples", "local_store")
-    return Store(binary, os.path.join(WORK, f"store-{name}"), tls)
+    return Store(binary, os.path.join(WORK, f"store-{name}"), tls, more)
 
 
 def streams(quick, video):

@@ -34,8 +34,8 @@ def _direct(authority=None):
 class Store:
     """A store with an empty bucket. Use as a context; its data go with it."""
 
-    def __init__(self, binary, directory, tls=False):
-        self.binary, self.dir = binary, directory
+    def __init__(self, binary, directory, tls=False, more=()):
+        self.binary, self.dir, self.more = binary, directory, list(more)
         self.authority = os.path.join(directory, "authority.pem") if tls else None
         self.log = os.path.join(directory, "requests.jsonl")
 
@@ -45,6 +45,7 @@ class Store:
         command = [self.binary, "--dir", os.path.join(self.dir, "data"), "--bucket", BUCKET]
         command += ["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--request-log", self.log]
         command += ["--tls", self.authority] if self.authority else []
+        command += self.more
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.endpoint = self.process.stdout.readline().split()[-1]
         self.control = self.process.stdout.readline().split()[-1]
@@ -95,6 +96,12 @@ class Store:
         """Removes an object's bytes from the disk by way of the API."""
         request = urllib.request.Request(presign("DELETE", self.endpoint, f"/{BUCKET}/{key}"), method="DELETE")
         _direct(self.authority).open(request, timeout=10).close()
+
+    def count(self, prefix):
+        """How many objects there are whose keys begin with this, a thousand at the most."""
+        url = presign("GET", self.endpoint, f"/{BUCKET}", query={"list-type": "2", "prefix": prefix})
+        with _direct(self.authority).open(url, timeout=10) as answer:
+            return answer.read().count(b"<Key>")
 
     def logged(self):
         """The request log so far; what lists has no key there."""
