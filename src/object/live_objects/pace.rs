@@ -21,8 +21,9 @@ const LONGEST: Duration = Duration::from_millis(1250);
 /// Between two questions whether it is over, where what had been due came late all the same.
 const SPACING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// The same once nothing has come for so long: two beats of the head.
-const SILENCE: Duration = Duration::from_secs(10);
+/// The same once nothing has come for so many times as long as usual, within limits: the longer is two beats of the head.
+const SILENT_TIMES: u32 = 2;
+const SILENCE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
 const IN_SILENCE: Duration = Duration::from_secs(3);
 
 /// From this beat on the time in which nothing is due is spent on looks at the head.
@@ -43,8 +44,9 @@ pub(crate) struct Pace {
     at_once: u32,
     /// The same after a wait, but no look in vain.
     early: u32,
-    /// When the newest came.
+    /// When the newest came, and how long the longer ones of late were in coming.
     came: Instant,
+    gap: Option<Duration>,
     /// When it was last asked whether it is over, and how long after that it is again.
     asked: Option<Instant>,
     spacing: Duration,
@@ -61,6 +63,7 @@ impl Pace {
             at_once: 0,
             early: 0,
             came: Instant::now(),
+            gap: None,
             asked: None,
             spacing: SPACING.0,
         }
@@ -78,6 +81,8 @@ impl Pace {
             // It was not over.
             self.spacing = (self.spacing * 2).min(SPACING.1);
         }
+        let gap = answered.saturating_duration_since(self.came);
+        self.gap = Some(self.gap.map_or(gap, |before| gap.max(before * 7 / 8)));
         self.came = answered;
         let (waited, missed) = (std::mem::take(&mut self.waited), std::mem::take(&mut self.missed));
         if !waited {
@@ -123,7 +128,8 @@ impl Pace {
 
     /// Whether it is time to ask whether it is over.
     pub(crate) fn suspects_end(&self, now: Instant) -> bool {
-        let silent = now.saturating_duration_since(self.came) >= SILENCE;
+        let long = self.gap.map_or(SILENCE.1, |gap| gap * SILENT_TIMES);
+        let silent = now.saturating_duration_since(self.came) >= long.clamp(SILENCE.0, SILENCE.1);
         let spacing = if silent { IN_SILENCE } else { self.spacing };
         let spaced = self.asked.is_none_or(|asked| now.saturating_duration_since(asked) >= spacing);
         spaced && (silent || self.rhythm.suspects_end(now))
@@ -222,6 +228,23 @@ mod tests {
         let noise = |number: u64| number.wrapping_mul(2_654_435_761) % 1_500;
         let (_, _, asked) = play((0..600).map(|number| number * 2_000 + noise(number))).await;
         assert!(asked <= 2 * 20 + 10, "{asked} questions in 20 minutes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_irregularly_is_asked_about_soon_once_it_is_silent() {
+        let mut pace = Pace::new(Duration::from_secs(1), false);
+        for number in 0..60u64 {
+            tokio::time::advance(Duration::from_millis(300 + number.wrapping_mul(2_654_435_761) % 900)).await;
+            if pace.suspects_end(Instant::now()) {
+                pace.asked(Instant::now());
+            }
+            pace.waited = true;
+            pace.came(Instant::now(), Instant::now(), false);
+        }
+        pace.spacing = SPACING.1;
+        pace.asked(Instant::now());
+        tokio::time::advance(IN_SILENCE).await;
+        assert!(pace.suspects_end(Instant::now()), "beat {:?}", pace.gap);
     }
 
     #[tokio::test(start_paused = true)]
