@@ -26,6 +26,7 @@ use crate::object::live_objects::index::{Index, Place};
 use crate::object::live_objects::pace::Pace;
 use crate::object::live_objects::piece::{Came as PieceCame, Piece};
 use crate::object::reading::{FollowError, News, Reading, at};
+use crate::object::silence::Silence;
 use crate::protocol::live_objects::{Head, Names, Page, RecordingId};
 use crate::store::{self, Patient, StoreError};
 
@@ -81,7 +82,6 @@ pub(crate) struct Follower {
     key: String,
     names: Names,
     id: RecordingId,
-    timeout: Option<Duration>,
     chunk_size: u64,
     queue_size: usize,
     index: Index,
@@ -110,9 +110,7 @@ pub(crate) struct Follower {
     /// Since when it looks over, and KEY is not it, or not whole.
     doubted: Option<Instant>,
     at_edge: bool,
-    /// When something new last came, and whether bytes were given since.
-    heard: Instant,
-    gave: bool,
+    silence: Silence,
     given: VecDeque<u8>,
     warned: bool,
     said: announce::Said,
@@ -128,7 +126,6 @@ impl Follower {
             key: reading.wanted.key.clone(),
             names,
             id,
-            timeout: reading.timeout,
             chunk_size: reading.chunk_size,
             queue_size: reading.queue_size,
             index: Index::new(head),
@@ -146,8 +143,7 @@ impl Follower {
             key_only: None,
             doubted: None,
             at_edge: false,
-            heard: now,
-            gave: false,
+            silence: Silence::new(reading.timeout),
             given: VecDeque::new(),
             warned: false,
             said,
@@ -198,10 +194,7 @@ impl Follower {
     }
 
     async fn next_step(&mut self) -> Result<Step, FollowError> {
-        if std::mem::take(&mut self.gave) {
-            // Whoever takes the bytes may take his time.
-            self.heard = Instant::now();
-        }
+        self.silence.asked_for_next();
         loop {
             if self.look_at.is_none() && self.key_only.is_none() {
                 self.widen();
@@ -223,7 +216,7 @@ impl Follower {
     }
 
     async fn what_comes(&mut self) -> Came {
-        let (look_at, silence) = (self.look_at, self.timeout.map(|limit| self.heard + limit));
+        let look_at = self.look_at;
         let piece = async {
             match self.pieces.front_mut() {
                 Some(piece) => piece.next().await,
@@ -248,7 +241,7 @@ impl Follower {
             page = page => Came::Page(page),
             answer = answer => Came::Answer(answer),
             () = at(look_at) => Came::Due,
-            () = at(silence) => Came::Silence,
+            () = self.silence.too_long() => Came::Silence,
         }
     }
 
@@ -306,7 +299,8 @@ impl Follower {
                     (self.run, self.chain) = (Some(piece.run), Some((piece.run, piece.offset)));
                 }
                 self.cursor += bytes.len() as u64;
-                (self.heard, self.gave, self.warned) = (Instant::now(), true, false);
+                self.silence.gave_bytes();
+                self.warned = false;
                 (self.doubted, self.ended) = (None, None);
                 self.keep(&bytes);
                 Ok(Some(News::Bytes(bytes)))

@@ -159,7 +159,7 @@ impl Follower {
             (None, false) => "it is still open, and nothing comes from its writer",
         };
         let (object, upload, bytes) = (self.object(), self.id.to_string(), self.cursor);
-        FollowError::TimedOut { object, upload, bytes, after: self.timeout.unwrap_or_default(), why }
+        FollowError::TimedOut { object, upload, bytes, after: self.silence.limit(), why }
     }
 }
 
