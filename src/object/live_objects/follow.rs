@@ -8,6 +8,7 @@
 //! ```
 
 mod rule;
+mod source;
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -18,16 +19,17 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
+use self::source::Source;
 use crate::object::announce;
 use crate::object::live_objects::Recording;
-use crate::object::live_objects::ask::{self, Objects, Seen};
+use crate::object::live_objects::ask::Seen;
 use crate::object::live_objects::ending::{Case, Verdict};
 use crate::object::live_objects::index::{Index, Place};
 use crate::object::live_objects::pace::Pace;
 use crate::object::live_objects::piece::{Came as PieceCame, Piece};
 use crate::object::reading::{FollowError, News, Reading, at};
 use crate::object::silence::Silence;
-use crate::protocol::live_objects::{Head, Names, Page, RecordingId};
+use crate::protocol::live_objects::{Head, Page, RecordingId};
 use crate::store::{self, Patient, StoreError};
 
 /// The head is written about so often; it is not asked for more often while something comes.
@@ -78,10 +80,7 @@ enum Came {
 
 /// A recording that is being read.
 pub(crate) struct Follower {
-    store: Objects,
-    key: String,
-    names: Names,
-    id: RecordingId,
+    source: Source,
     chunk_size: u64,
     queue_size: usize,
     index: Index,
@@ -118,14 +117,11 @@ pub(crate) struct Follower {
 
 impl Follower {
     pub(crate) fn new(store: &Patient, reading: &Reading, recording: Recording) -> Self {
-        let Recording { names, id, head } = recording;
-        let said = announce::Said::nothing_of(&reading.wanted.key, Some(id.as_str()));
+        let (source, head) = Source::new(store, reading.wanted.key.clone(), recording);
+        let said = announce::Said::nothing_of(&reading.wanted.key, Some(source.id.as_str()));
         let now = Instant::now();
         Self {
-            store: Objects(store.clone()),
-            key: reading.wanted.key.clone(),
-            names,
-            id,
+            source,
             chunk_size: reading.chunk_size,
             queue_size: reading.queue_size,
             index: Index::new(head),
@@ -152,7 +148,7 @@ impl Follower {
 
     /// The recording that is read.
     pub(crate) fn id(&self) -> &RecordingId {
-        &self.id
+        &self.source.id
     }
 
     /// What messages about the recording happen in.
@@ -251,12 +247,12 @@ impl Follower {
         while self.pieces.len() < width {
             let frontier = self.pieces.back().map_or(Some(self.cursor), Piece::end);
             let Some(frontier) = frontier else { return };
-            let (store, names, id) = (&self.store, &self.names, &self.id);
+            let (store, names, id) = (&self.source.store, &self.source.names, &self.source.id);
             let piece = match self.index.place(frontier) {
                 Place::In(entry) => Piece::known(store, names, id, entry, frontier, self.chunk_size),
                 Place::InPage => {
                     if self.searching.is_none() {
-                        self.searching = Some(self.search(frontier));
+                        self.searching = Some(self.source.search(self.index.search(frontier)));
                     }
                     return;
                 }
@@ -271,12 +267,6 @@ impl Follower {
             };
             self.pieces.push_back(piece);
         }
-    }
-
-    fn search(&self, offset: u64) -> Asking<Option<(u32, Page)>> {
-        let (store, names, id) = (self.store.0.clone(), self.names.clone(), self.id.clone());
-        let search = self.index.search(offset);
-        Box::pin(async move { search.run(&store, &names, &id).await })
     }
 
     /// Takes the page that was looked for. Where there is none any more, KEY is complete: pages are deleted after that.
@@ -390,9 +380,8 @@ impl Follower {
 
     fn ask_head(&mut self) {
         if self.asking.is_none() {
-            let (store, names, id) = (self.store.0.clone(), self.names.clone(), self.id.clone());
             self.head_seen = Instant::now();
-            self.asking = Some(Box::pin(async move { Ok(Answer::Head(ask::head(&store, &names, &id).await?)) }));
+            self.asking = Some(self.source.head());
         }
     }
 
@@ -402,9 +391,7 @@ impl Follower {
         }
         let case =
             Case { cursor: self.cursor, run: self.run, ended: self.ended, brief, key: None, head: None, after: None };
-        let (store, key) = (self.store.0.clone(), self.key.clone());
-        let (names, id) = (self.names.clone(), self.id.clone());
-        self.asking = Some(Box::pin(async move { rule::answer(&store, &key, &names, &id, case).await }));
+        self.asking = Some(self.source.over(case));
     }
 
     fn keep(&mut self, bytes: &[u8]) {

@@ -74,23 +74,21 @@ impl Follower {
             // While pieces come there is no doubt.
             _ if self.pieces.front().is_some_and(|piece| piece.answered.is_some()) => {}
             Verdict::Short(size) if self.has_doubted_long() => {
-                return Err(FollowError::Size { object: self.object(), size, bytes: self.cursor });
+                return Err(FollowError::Size { object: self.source.object(), size, bytes: self.cursor });
             }
             Verdict::Doubt { replaced: true } if self.has_doubted_long() => {
-                return Err(FollowError::Replaced {
-                    object: self.object(),
-                    recording: self.id.to_string(),
-                    bytes: self.cursor,
-                });
+                return Err(self.source.replaced(self.cursor));
             }
-            Verdict::Doubt { replaced: false } if self.has_doubted_long() => return Err(self.aborted()),
+            Verdict::Doubt { replaced: false } if self.has_doubted_long() => {
+                return Err(self.source.aborted(self.cursor));
+            }
             Verdict::Short(_) | Verdict::Doubt { .. } => {
                 self.pieces.clear();
                 self.key_only.get_or_insert(KEY_LOOKS.0);
                 self.look_at.get_or_insert_with(|| Instant::now() + KEY_LOOKS.1);
             }
-            Verdict::Aborted => return Err(self.aborted()),
-            Verdict::Lost(from) => return Err(self.lost(from)),
+            Verdict::Aborted => return Err(self.source.aborted(self.cursor)),
+            Verdict::Lost(from) => return Err(self.source.lost(from, self.cursor)),
         }
         Ok(None)
     }
@@ -103,7 +101,7 @@ impl Follower {
     /// Takes a newer head: there may be more to read than was known, or another run.
     fn renew(&mut self, head: Head) -> Result<(), FollowError> {
         if let Some(from) = lost(&head, self.run, self.cursor) {
-            return Err(self.lost(from));
+            return Err(self.source.lost(from, self.cursor));
         }
         let before = (self.index.head().run(), self.index.head().edge());
         let (run, edge) = (head.run(), head.edge());
@@ -116,7 +114,7 @@ impl Follower {
             if run.run != before.0.run {
                 tracing::info!(
                     "{}: its writer goes on with it, in run {} from byte {}",
-                    self.object(),
+                    self.source.object(),
                     run.run,
                     run.from
                 );
@@ -134,22 +132,10 @@ impl Follower {
             self.warned = true;
             tracing::warn!(
                 "the writer of {} has not been heard of for {} s, by the store's clock; waiting for it to go on",
-                self.object(),
+                self.source.object(),
                 age.as_secs()
             );
         }
-    }
-
-    pub(super) fn object(&self) -> String {
-        self.store.0.object(&self.key)
-    }
-
-    fn aborted(&self) -> FollowError {
-        FollowError::Aborted { object: self.object(), upload: self.id.to_string(), bytes: self.cursor }
-    }
-
-    fn lost(&self, from: u64) -> FollowError {
-        FollowError::Lost { object: self.object(), recording: self.id.to_string(), from, bytes: self.cursor }
     }
 
     pub(super) fn timed_out(&self) -> FollowError {
@@ -158,7 +144,7 @@ impl Follower {
             (None, true) => "it is still open, but its writer has not been heard of for long",
             (None, false) => "it is still open, and nothing comes from its writer",
         };
-        let (object, upload, bytes) = (self.object(), self.id.to_string(), self.cursor);
+        let (object, upload, bytes) = (self.source.object(), self.source.id.to_string(), self.cursor);
         FollowError::TimedOut { object, upload, bytes, after: self.silence.limit(), why }
     }
 }
