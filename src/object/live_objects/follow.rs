@@ -7,6 +7,7 @@
 //!                  beside it, in silence or behind the end mark: KEY, then the head -> [ending] -> go on, wait, KEY, give up
 //! ```
 
+mod given;
 mod rule;
 mod source;
 
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
+use self::given::Given;
 use self::source::Source;
 use crate::object::announce;
 use crate::object::live_objects::Recording;
@@ -37,9 +39,6 @@ const BEAT: Duration = Duration::from_secs(5);
 
 /// Between two looks at KEY, once it is due: the first, and the longest.
 const KEY_LOOKS: (Duration, Duration) = (Duration::from_millis(80), Duration::from_secs(1));
-
-/// What is kept of the newest bytes, to be compared with KEY.
-const KEPT: usize = 4 << 10;
 
 /// What comes next.
 #[derive(Debug)]
@@ -86,14 +85,9 @@ pub(crate) struct Follower {
     index: Index,
     /// When the head was last seen.
     head_seen: Instant,
-    /// The next byte that is wanted.
-    cursor: u64,
+    given: Given,
     /// Up to where all will be wanted, where that is less than everything.
     sure: Option<u64>,
-    /// The run of the newest byte.
-    run: Option<u32>,
-    /// A run, and the offset at which one of its objects begins, or will.
-    chain: Option<(u32, u64)>,
     /// Objects under way, in order; the first has the cursor, or leads to it.
     pieces: VecDeque<Piece>,
     pace: Pace,
@@ -110,7 +104,6 @@ pub(crate) struct Follower {
     doubted: Option<Instant>,
     at_edge: bool,
     silence: Silence,
-    given: VecDeque<u8>,
     warned: bool,
     said: announce::Said,
 }
@@ -126,10 +119,8 @@ impl Follower {
             queue_size: reading.queue_size,
             index: Index::new(head),
             head_seen: now,
-            cursor: 0,
+            given: Given::default(),
             sure: None,
-            run: None,
-            chain: None,
             pieces: VecDeque::new(),
             pace: Pace::new(reading.wanted.poll_interval, reading.strict_poll),
             look_at: None,
@@ -140,7 +131,6 @@ impl Follower {
             doubted: None,
             at_edge: false,
             silence: Silence::new(reading.timeout),
-            given: VecDeque::new(),
             warned: false,
             said,
         }
@@ -158,14 +148,13 @@ impl Follower {
 
     /// The offset after the last byte given.
     pub(crate) fn cursor(&self) -> u64 {
-        self.cursor
+        self.given.cursor()
     }
 
     /// Begins at a byte instead of the first.
     pub(crate) fn go_on_at(&mut self, cursor: u64) {
-        self.cursor = cursor;
         // What was read before is of the newest run that there was.
-        self.run = (cursor > 0).then(|| self.index.head().run().run);
+        self.given.go_on_at(cursor, self.index.head().run().run);
     }
 
     /// Up to `sure` all will be wanted; behind that, one object at a time is fetched.
@@ -182,7 +171,7 @@ impl Follower {
         match self.next_step().instrument(span).await {
             Ok(Step::News(news)) => {
                 let news = Ok(news);
-                self.said.came(&news, self.cursor);
+                self.said.came(&news, self.given.cursor());
                 news.map(Step::News)
             }
             other => other,
@@ -243,9 +232,9 @@ impl Follower {
 
     /// Fetches what is known to be there, several at a time, or looks for what comes next.
     fn widen(&mut self) {
-        let width = if self.sure.is_some_and(|sure| self.cursor >= sure) { 1 } else { self.queue_size };
+        let width = if self.sure.is_some_and(|sure| self.given.cursor() >= sure) { 1 } else { self.queue_size };
         while self.pieces.len() < width {
-            let frontier = self.pieces.back().map_or(Some(self.cursor), Piece::end);
+            let frontier = self.pieces.back().map_or(Some(self.given.cursor()), Piece::end);
             let Some(frontier) = frontier else { return };
             let (store, names, id) = (&self.source.store, &self.source.names, &self.source.id);
             let piece = match self.index.place(frontier) {
@@ -258,10 +247,8 @@ impl Follower {
                 }
                 Place::Beyond if self.pieces.is_empty() => {
                     let head = self.index.head();
-                    let run = head.run().run;
-                    let chain = self.chain.filter(|(of, offset)| *of == run && *offset <= self.cursor);
-                    let name = chain.unwrap_or((run, head.edge().min(self.cursor)));
-                    Piece::look(store, names, id, name, self.cursor, head.part_size, self.chunk_size)
+                    let name = self.given.next_name(head.run().run, head.edge());
+                    Piece::look(store, names, id, name, self.given.cursor(), head.part_size, self.chunk_size)
                 }
                 Place::Beyond => return,
             };
@@ -285,21 +272,17 @@ impl Follower {
     fn take(&mut self, came: PieceCame) -> Result<Option<News>, FollowError> {
         match came {
             PieceCame::Bytes(bytes) => {
-                if let Some(piece) = self.pieces.front() {
-                    (self.run, self.chain) = (Some(piece.run), Some((piece.run, piece.offset)));
-                }
-                self.cursor += bytes.len() as u64;
+                self.given.take(self.pieces.front(), &bytes);
                 self.silence.gave_bytes();
                 self.warned = false;
                 (self.doubted, self.ended) = (None, None);
-                self.keep(&bytes);
                 Ok(Some(News::Bytes(bytes)))
             }
             PieceCame::Whole => Ok(self.advance()),
             PieceCame::End => {
                 self.pieces.clear();
-                self.ended = Some(self.cursor);
-                tracing::debug!(offset = self.cursor, "the end mark: waiting for the object to be complete");
+                self.ended = Some(self.given.cursor());
+                tracing::debug!(offset = self.given.cursor(), "the end mark: waiting for the object to be complete");
                 self.look_at_key(true);
                 Ok(self.at_edge_now())
             }
@@ -311,7 +294,7 @@ impl Follower {
     /// The first piece was read to its end.
     fn advance(&mut self) -> Option<News> {
         let piece = self.pieces.pop_front()?;
-        self.chain = piece.end().map(|end| (piece.run, end));
+        self.given.whole(&piece);
         if piece.known {
             if self.pieces.is_empty() && self.head_seen.elapsed() >= BEAT {
                 // While this was read, more has come.
@@ -346,7 +329,7 @@ impl Follower {
         self.pieces.clear();
         let now = Instant::now();
         let wait = self.pace.missed(sent);
-        self.said.waits(self.cursor, wait);
+        self.said.waits(self.given.cursor(), wait);
         self.look_at = Some(now + wait);
         if known || self.pace.suspects_end(now) {
             self.pace.asked(now);
@@ -389,16 +372,16 @@ impl Follower {
         if self.asking.is_some() {
             return;
         }
-        let case =
-            Case { cursor: self.cursor, run: self.run, ended: self.ended, brief, key: None, head: None, after: None };
+        let case = Case {
+            cursor: self.given.cursor(),
+            run: self.given.run(),
+            ended: self.ended,
+            brief,
+            key: None,
+            head: None,
+            after: None,
+        };
         self.asking = Some(self.source.over(case));
-    }
-
-    fn keep(&mut self, bytes: &[u8]) {
-        let bytes = bytes.get(bytes.len().saturating_sub(KEPT)..).unwrap_or_default();
-        let surplus = (self.given.len() + bytes.len()).saturating_sub(KEPT);
-        self.given.drain(..surplus);
-        self.given.extend(bytes);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{Answer, Follower, KEY_LOOKS, Rest, Step};
@@ -67,28 +66,28 @@ impl Follower {
             Verdict::Complete => {
                 if let Some(head) = found {
                     self.pieces.clear();
-                    let given = Bytes::from(Vec::from(std::mem::take(&mut self.given)));
-                    return Ok(Some(Step::Complete(Rest { head, cursor: self.cursor, given })));
+                    let given = self.given.take_newest();
+                    return Ok(Some(Step::Complete(Rest { head, cursor: self.given.cursor(), given })));
                 }
             }
             // While pieces come there is no doubt.
             _ if self.pieces.front().is_some_and(|piece| piece.answered.is_some()) => {}
             Verdict::Short(size) if self.has_doubted_long() => {
-                return Err(FollowError::Size { object: self.source.object(), size, bytes: self.cursor });
+                return Err(FollowError::Size { object: self.source.object(), size, bytes: self.given.cursor() });
             }
             Verdict::Doubt { replaced: true } if self.has_doubted_long() => {
-                return Err(self.source.replaced(self.cursor));
+                return Err(self.source.replaced(self.given.cursor()));
             }
             Verdict::Doubt { replaced: false } if self.has_doubted_long() => {
-                return Err(self.source.aborted(self.cursor));
+                return Err(self.source.aborted(self.given.cursor()));
             }
             Verdict::Short(_) | Verdict::Doubt { .. } => {
                 self.pieces.clear();
                 self.key_only.get_or_insert(KEY_LOOKS.0);
                 self.look_at.get_or_insert_with(|| Instant::now() + KEY_LOOKS.1);
             }
-            Verdict::Aborted => return Err(self.source.aborted(self.cursor)),
-            Verdict::Lost(from) => return Err(self.source.lost(from, self.cursor)),
+            Verdict::Aborted => return Err(self.source.aborted(self.given.cursor())),
+            Verdict::Lost(from) => return Err(self.source.lost(from, self.given.cursor())),
         }
         Ok(None)
     }
@@ -100,13 +99,13 @@ impl Follower {
 
     /// Takes a newer head: there may be more to read than was known, or another run.
     fn renew(&mut self, head: Head) -> Result<(), FollowError> {
-        if let Some(from) = lost(&head, self.run, self.cursor) {
-            return Err(self.source.lost(from, self.cursor));
+        if let Some(from) = lost(&head, self.given.run(), self.given.cursor()) {
+            return Err(self.source.lost(from, self.given.cursor()));
         }
         let before = (self.index.head().run(), self.index.head().edge());
         let (run, edge) = (head.run(), head.edge());
         self.index.renew(head);
-        let is_new = run.run != before.0.run || (edge > before.1 && edge > self.cursor);
+        let is_new = run.run != before.0.run || (edge > before.1 && edge > self.given.cursor());
         let comes = self.pieces.front().is_some_and(|piece| piece.answered.is_some());
         if comes {
             self.pieces.truncate(if run.run == before.0.run { usize::MAX } else { 1 });
@@ -144,7 +143,7 @@ impl Follower {
             (None, true) => "it is still open, but its writer has not been heard of for long",
             (None, false) => "it is still open, and nothing comes from its writer",
         };
-        let (object, upload, bytes) = (self.source.object(), self.source.id.to_string(), self.cursor);
+        let (object, upload, bytes) = (self.source.object(), self.source.id.to_string(), self.given.cursor());
         FollowError::TimedOut { object, upload, bytes, after: self.silence.limit(), why }
     }
 }
