@@ -8,6 +8,7 @@
 //! ```
 
 mod given;
+mod outlook;
 mod rule;
 mod source;
 
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use self::given::Given;
+use self::outlook::Outlook;
 use self::source::Source;
 use crate::object::announce;
 use crate::object::live_objects::Recording;
@@ -96,15 +98,9 @@ pub(crate) struct Follower {
     /// A page is being looked for; and whether it is over is being asked.
     searching: Option<Asking<Option<(u32, Page)>>>,
     asking: Option<Asking<Answer>>,
-    /// All bytes there are, as the end mark said.
-    ended: Option<u64>,
-    /// No live object is looked for any more; how long until the next look at KEY.
-    key_only: Option<Duration>,
-    /// Since when it looks over, and KEY is not it, or not whole.
-    doubted: Option<Instant>,
+    outlook: Outlook,
     at_edge: bool,
     silence: Silence,
-    warned: bool,
     said: announce::Said,
 }
 
@@ -126,12 +122,9 @@ impl Follower {
             look_at: None,
             searching: None,
             asking: None,
-            ended: None,
-            key_only: None,
-            doubted: None,
+            outlook: Outlook::default(),
             at_edge: false,
             silence: Silence::new(reading.timeout),
-            warned: false,
             said,
         }
     }
@@ -181,7 +174,7 @@ impl Follower {
     async fn next_step(&mut self) -> Result<Step, FollowError> {
         self.silence.asked_for_next();
         loop {
-            if self.look_at.is_none() && self.key_only.is_none() {
+            if self.look_at.is_none() && !self.outlook.is_key_only() {
                 self.widen();
             }
             let step = match self.what_comes().await {
@@ -274,14 +267,13 @@ impl Follower {
             PieceCame::Bytes(bytes) => {
                 self.given.take(self.pieces.front(), &bytes);
                 self.silence.gave_bytes();
-                self.warned = false;
-                (self.doubted, self.ended) = (None, None);
+                self.outlook.bytes_came();
                 Ok(Some(News::Bytes(bytes)))
             }
             PieceCame::Whole => Ok(self.advance()),
             PieceCame::End => {
                 self.pieces.clear();
-                self.ended = Some(self.given.cursor());
+                self.outlook.mark_met(self.given.cursor());
                 tracing::debug!(offset = self.given.cursor(), "the end mark: waiting for the object to be complete");
                 self.look_at_key(true);
                 Ok(self.at_edge_now())
@@ -345,8 +337,8 @@ impl Follower {
     /// The wait is over.
     fn due(&mut self) {
         self.look_at = None;
-        if self.key_only.is_some() {
-            self.look_at_key(self.doubted.is_none() && self.head_seen.elapsed() < BEAT);
+        if self.outlook.is_key_only() {
+            self.look_at_key(!self.outlook.is_doubted() && self.head_seen.elapsed() < BEAT);
         } else if self.pace.is_quiet(Instant::now()) && self.asking.is_none() {
             self.ask_head();
             self.look_at = Some(Instant::now() + self.pace.after_quiet());
@@ -355,8 +347,7 @@ impl Follower {
 
     /// Looks at KEY, and soon again.
     fn look_at_key(&mut self, brief: bool) {
-        let wait = self.key_only.unwrap_or(KEY_LOOKS.0);
-        self.key_only = Some((wait * 2).min(KEY_LOOKS.1));
+        let wait = self.outlook.next_key_look();
         self.look_at = Some(Instant::now() + wait);
         self.ask_whether_over(brief);
     }
@@ -375,7 +366,7 @@ impl Follower {
         let case = Case {
             cursor: self.given.cursor(),
             run: self.given.run(),
-            ended: self.ended,
+            ended: self.outlook.mark(),
             brief,
             key: None,
             head: None,

@@ -14,9 +14,6 @@ use crate::store::{self, Patient, StoreError};
 /// A head so old is that of a writer which has stopped.
 const UNHEARD: Duration = Duration::from_secs(40);
 
-/// How long what is over may not be under KEY, or not whole there: some stores show a completion late.
-const DOUBT: Duration = Duration::from_secs(8);
-
 impl Follower {
     /// Acts on an answer. Much may have come since it was asked for.
     pub(super) fn judge(&mut self, answer: Answer) -> Result<Option<Step>, FollowError> {
@@ -49,18 +46,18 @@ impl Follower {
         match *verdict {
             Verdict::Ask(_) => {}
             Verdict::Growing => {
-                self.doubted = None;
-                if self.key_only.take().is_some() {
+                self.outlook.no_doubt();
+                if self.outlook.not_key_only() {
                     self.look_at = Some(Instant::now() + KEY_LOOKS.1);
                 }
             }
             Verdict::KeyOnly => {
-                self.doubted = None;
-                if self.key_only.is_none() && !thorough {
+                self.outlook.no_doubt();
+                if !self.outlook.is_key_only() && !thorough {
                     return Ok(None);
                 }
                 self.pieces.clear();
-                self.key_only.get_or_insert(KEY_LOOKS.1);
+                self.outlook.key_only(KEY_LOOKS.1);
                 self.look_at.get_or_insert_with(|| Instant::now() + KEY_LOOKS.1);
             }
             Verdict::Complete => {
@@ -72,29 +69,24 @@ impl Follower {
             }
             // While pieces come there is no doubt.
             _ if self.pieces.front().is_some_and(|piece| piece.answered.is_some()) => {}
-            Verdict::Short(size) if self.has_doubted_long() => {
+            Verdict::Short(size) if self.outlook.has_doubted_long() => {
                 return Err(FollowError::Size { object: self.source.object(), size, bytes: self.given.cursor() });
             }
-            Verdict::Doubt { replaced: true } if self.has_doubted_long() => {
+            Verdict::Doubt { replaced: true } if self.outlook.has_doubted_long() => {
                 return Err(self.source.replaced(self.given.cursor()));
             }
-            Verdict::Doubt { replaced: false } if self.has_doubted_long() => {
+            Verdict::Doubt { replaced: false } if self.outlook.has_doubted_long() => {
                 return Err(self.source.aborted(self.given.cursor()));
             }
             Verdict::Short(_) | Verdict::Doubt { .. } => {
                 self.pieces.clear();
-                self.key_only.get_or_insert(KEY_LOOKS.0);
+                self.outlook.key_only(KEY_LOOKS.0);
                 self.look_at.get_or_insert_with(|| Instant::now() + KEY_LOOKS.1);
             }
             Verdict::Aborted => return Err(self.source.aborted(self.given.cursor())),
             Verdict::Lost(from) => return Err(self.source.lost(from, self.given.cursor())),
         }
         Ok(None)
-    }
-
-    /// Since when it is in doubt; whether that is long.
-    fn has_doubted_long(&mut self) -> bool {
-        self.doubted.get_or_insert_with(Instant::now).elapsed() >= DOUBT
     }
 
     /// Takes a newer head: there may be more to read than was known, or another run.
@@ -117,18 +109,18 @@ impl Follower {
                     run.run,
                     run.from
                 );
-                self.ended = None;
+                self.outlook.no_mark();
             }
             self.pieces.clear();
-            (self.key_only, self.look_at) = (None, None);
+            self.outlook.not_key_only();
+            self.look_at = None;
         }
         Ok(())
     }
 
     /// Says once that nothing is heard of the writer.
     fn mind(&mut self, age: Option<Duration>) {
-        if let Some(age) = age.filter(|age| *age >= UNHEARD && !self.warned) {
-            self.warned = true;
+        if let Some(age) = age.filter(|age| *age >= UNHEARD && self.outlook.warn()) {
             tracing::warn!(
                 "the writer of {} has not been heard of for {} s, by the store's clock; waiting for it to go on",
                 self.source.object(),
@@ -138,11 +130,7 @@ impl Follower {
     }
 
     pub(super) fn timed_out(&self) -> FollowError {
-        let why = match (self.ended, self.warned) {
-            (Some(_), _) => "its input has ended, but it is not complete",
-            (None, true) => "it is still open, but its writer has not been heard of for long",
-            (None, false) => "it is still open, and nothing comes from its writer",
-        };
+        let why = self.outlook.silence();
         let (object, upload, bytes) = (self.source.object(), self.source.id.to_string(), self.given.cursor());
         FollowError::TimedOut { object, upload, bytes, after: self.silence.limit(), why }
     }
