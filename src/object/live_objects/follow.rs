@@ -7,12 +7,12 @@
 //!                  beside it, in silence or behind the end mark: KEY, then the head -> [ending] -> go on, wait, KEY, give up
 //! ```
 
+mod ahead;
 mod given;
 mod outlook;
 mod rule;
 mod source;
 
-use std::collections::VecDeque;
 use std::future::pending;
 use std::pin::Pin;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
+use self::ahead::{Ahead, Next};
 use self::given::Given;
 use self::outlook::Outlook;
 use self::source::Source;
@@ -28,9 +29,8 @@ use crate::object::announce;
 use crate::object::live_objects::Recording;
 use crate::object::live_objects::ask::Seen;
 use crate::object::live_objects::ending::{Case, Verdict};
-use crate::object::live_objects::index::{Index, Place};
 use crate::object::live_objects::pace::Pace;
-use crate::object::live_objects::piece::{Came as PieceCame, Piece};
+use crate::object::live_objects::piece::Came as PieceCame;
 use crate::object::reading::{FollowError, News, Reading, at};
 use crate::object::silence::Silence;
 use crate::protocol::live_objects::{Head, Page, RecordingId};
@@ -72,9 +72,8 @@ type Asking<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
 /// What it waits for.
 enum Came {
-    Piece(PieceCame),
+    Next(Next),
     Answer(Result<Answer, StoreError>),
-    Page(Result<Option<(u32, Page)>, StoreError>),
     Due,
     Silence,
 }
@@ -82,21 +81,14 @@ enum Came {
 /// A recording that is being read.
 pub(crate) struct Follower {
     source: Source,
-    chunk_size: u64,
-    queue_size: usize,
-    index: Index,
+    ahead: Ahead,
     /// When the head was last seen.
     head_seen: Instant,
     given: Given,
-    /// Up to where all will be wanted, where that is less than everything.
-    sure: Option<u64>,
-    /// Objects under way, in order; the first has the cursor, or leads to it.
-    pieces: VecDeque<Piece>,
     pace: Pace,
     /// When to look again, while it waits for that.
     look_at: Option<Instant>,
-    /// A page is being looked for; and whether it is over is being asked.
-    searching: Option<Asking<Option<(u32, Page)>>>,
+    /// Whether it is over is being asked.
     asking: Option<Asking<Answer>>,
     outlook: Outlook,
     at_edge: bool,
@@ -111,16 +103,11 @@ impl Follower {
         let now = Instant::now();
         Self {
             source,
-            chunk_size: reading.chunk_size,
-            queue_size: reading.queue_size,
-            index: Index::new(head),
+            ahead: Ahead::new(reading, head),
             head_seen: now,
             given: Given::default(),
-            sure: None,
-            pieces: VecDeque::new(),
             pace: Pace::new(reading.wanted.poll_interval, reading.strict_poll),
             look_at: None,
-            searching: None,
             asking: None,
             outlook: Outlook::default(),
             at_edge: false,
@@ -147,12 +134,12 @@ impl Follower {
     /// Begins at a byte instead of the first.
     pub(crate) fn go_on_at(&mut self, cursor: u64) {
         // What was read before is of the newest run that there was.
-        self.given.go_on_at(cursor, self.index.head().run().run);
+        self.given.go_on_at(cursor, self.ahead.index.head().run().run);
     }
 
     /// Up to `sure` all will be wanted; behind that, one object at a time is fetched.
     pub(crate) fn be_sure_until(&mut self, sure: Option<u64>) {
-        self.sure = sure;
+        self.ahead.sure = sure;
     }
 
     /// What comes next. After [`Step::Complete`] there is nothing more.
@@ -175,11 +162,11 @@ impl Follower {
         self.silence.asked_for_next();
         loop {
             if self.look_at.is_none() && !self.outlook.is_key_only() {
-                self.widen();
+                self.ahead.widen(&self.source, &self.given);
             }
             let step = match self.what_comes().await {
-                Came::Piece(came) => self.take(came)?.map(Step::News),
-                Came::Page(page) => self.turn_to(page?),
+                Came::Next(Next::Piece(came)) => self.take(came)?.map(Step::News),
+                Came::Next(Next::Page(page)) => self.turn_to(page?),
                 Came::Answer(answer) => self.judge(answer?)?,
                 Came::Due => {
                     self.due();
@@ -195,18 +182,6 @@ impl Follower {
 
     async fn what_comes(&mut self) -> Came {
         let look_at = self.look_at;
-        let piece = async {
-            match self.pieces.front_mut() {
-                Some(piece) => piece.next().await,
-                None => pending().await,
-            }
-        };
-        let page = async {
-            match &mut self.searching {
-                Some(searching) => searching.await,
-                None => pending().await,
-            }
-        };
         let answer = async {
             match &mut self.asking {
                 Some(asking) => asking.await,
@@ -215,45 +190,17 @@ impl Follower {
         };
         tokio::select! {
             biased;
-            piece = piece => Came::Piece(piece),
-            page = page => Came::Page(page),
+            next = self.ahead.next() => Came::Next(next),
             answer = answer => Came::Answer(answer),
             () = at(look_at) => Came::Due,
             () = self.silence.too_long() => Came::Silence,
         }
     }
 
-    /// Fetches what is known to be there, several at a time, or looks for what comes next.
-    fn widen(&mut self) {
-        let width = if self.sure.is_some_and(|sure| self.given.cursor() >= sure) { 1 } else { self.queue_size };
-        while self.pieces.len() < width {
-            let frontier = self.pieces.back().map_or(Some(self.given.cursor()), Piece::end);
-            let Some(frontier) = frontier else { return };
-            let (store, names, id) = (&self.source.store, &self.source.names, &self.source.id);
-            let piece = match self.index.place(frontier) {
-                Place::In(entry) => Piece::known(store, names, id, entry, frontier, self.chunk_size),
-                Place::InPage => {
-                    if self.searching.is_none() {
-                        self.searching = Some(self.source.search(self.index.search(frontier)));
-                    }
-                    return;
-                }
-                Place::Beyond if self.pieces.is_empty() => {
-                    let head = self.index.head();
-                    let name = self.given.next_name(head.run().run, head.edge());
-                    Piece::look(store, names, id, name, self.given.cursor(), head.part_size, self.chunk_size)
-                }
-                Place::Beyond => return,
-            };
-            self.pieces.push_back(piece);
-        }
-    }
-
     /// Takes the page that was looked for. Where there is none any more, KEY is complete: pages are deleted after that.
     fn turn_to(&mut self, page: Option<(u32, Page)>) -> Option<Step> {
-        self.searching = None;
         if let Some((number, page)) = page {
-            self.index.learn(number, page);
+            self.ahead.index.learn(number, page);
         } else {
             self.look_at = Some(Instant::now() + KEY_LOOKS.1);
             self.ask_whether_over(false);
@@ -265,14 +212,14 @@ impl Follower {
     fn take(&mut self, came: PieceCame) -> Result<Option<News>, FollowError> {
         match came {
             PieceCame::Bytes(bytes) => {
-                self.given.take(self.pieces.front(), &bytes);
+                self.given.take(self.ahead.pieces.front(), &bytes);
                 self.silence.gave_bytes();
                 self.outlook.bytes_came();
                 Ok(Some(News::Bytes(bytes)))
             }
             PieceCame::Whole => Ok(self.advance()),
             PieceCame::End => {
-                self.pieces.clear();
+                self.ahead.pieces.clear();
                 self.outlook.mark_met(self.given.cursor());
                 tracing::debug!(offset = self.given.cursor(), "the end mark: waiting for the object to be complete");
                 self.look_at_key(true);
@@ -285,10 +232,10 @@ impl Follower {
 
     /// The first piece was read to its end.
     fn advance(&mut self) -> Option<News> {
-        let piece = self.pieces.pop_front()?;
+        let piece = self.ahead.pieces.pop_front()?;
         self.given.whole(&piece);
         if piece.known {
-            if self.pieces.is_empty() && self.head_seen.elapsed() >= BEAT {
+            if self.ahead.pieces.is_empty() && self.head_seen.elapsed() >= BEAT {
                 // While this was read, more has come.
                 self.ask_head();
             }
@@ -296,9 +243,9 @@ impl Follower {
             return std::mem::take(&mut self.at_edge).then_some(News::Behind);
         }
         let answered = piece.answered.unwrap_or_else(Instant::now);
-        let whole_parts = self.index.head().max_latency.is_none();
+        let whole_parts = self.ahead.index.head().max_latency.is_none();
         let length = piece.end().map_or(0, |end| end - piece.offset);
-        let last = whole_parts && length < self.index.head().part_size;
+        let last = whole_parts && length < self.ahead.index.head().part_size;
         match self.pace.came(piece.sent(), answered, last) {
             Some(wait) => {
                 self.look_at = Some(Instant::now() + wait);
@@ -316,9 +263,9 @@ impl Follower {
 
     /// What should be there, or might, is not, or not whole.
     fn missed(&mut self) -> Option<News> {
-        let piece = self.pieces.front()?;
+        let piece = self.ahead.pieces.front()?;
         let (known, sent) = (piece.known, piece.sent());
-        self.pieces.clear();
+        self.ahead.pieces.clear();
         let now = Instant::now();
         let wait = self.pace.missed(sent);
         self.said.waits(self.given.cursor(), wait);

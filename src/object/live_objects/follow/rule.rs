@@ -56,19 +56,19 @@ impl Follower {
                 if !self.outlook.is_key_only() && !thorough {
                     return Ok(None);
                 }
-                self.pieces.clear();
+                self.ahead.pieces.clear();
                 self.outlook.key_only(KEY_LOOKS.1);
                 self.look_at.get_or_insert_with(|| Instant::now() + KEY_LOOKS.1);
             }
             Verdict::Complete => {
                 if let Some(head) = found {
-                    self.pieces.clear();
+                    self.ahead.pieces.clear();
                     let given = self.given.take_newest();
                     return Ok(Some(Step::Complete(Rest { head, cursor: self.given.cursor(), given })));
                 }
             }
             // While pieces come there is no doubt.
-            _ if self.pieces.front().is_some_and(|piece| piece.answered.is_some()) => {}
+            _ if self.ahead.comes() => {}
             Verdict::Short(size) if self.outlook.has_doubted_long() => {
                 return Err(FollowError::Size { object: self.source.object(), size, bytes: self.given.cursor() });
             }
@@ -79,7 +79,7 @@ impl Follower {
                 return Err(self.source.aborted(self.given.cursor()));
             }
             Verdict::Short(_) | Verdict::Doubt { .. } => {
-                self.pieces.clear();
+                self.ahead.pieces.clear();
                 self.outlook.key_only(KEY_LOOKS.0);
                 self.look_at.get_or_insert_with(|| Instant::now() + KEY_LOOKS.1);
             }
@@ -94,13 +94,13 @@ impl Follower {
         if let Some(from) = lost(&head, self.given.run(), self.given.cursor()) {
             return Err(self.source.lost(from, self.given.cursor()));
         }
-        let before = (self.index.head().run(), self.index.head().edge());
+        let before = (self.ahead.index.head().run(), self.ahead.index.head().edge());
         let (run, edge) = (head.run(), head.edge());
-        self.index.renew(head);
+        self.ahead.index.renew(head);
         let is_new = run.run != before.0.run || (edge > before.1 && edge > self.given.cursor());
-        let comes = self.pieces.front().is_some_and(|piece| piece.answered.is_some());
+        let comes = self.ahead.comes();
         if comes {
-            self.pieces.truncate(if run.run == before.0.run { usize::MAX } else { 1 });
+            self.ahead.pieces.truncate(if run.run == before.0.run { usize::MAX } else { 1 });
         } else if is_new {
             if run.run != before.0.run {
                 tracing::info!(
@@ -111,7 +111,7 @@ impl Follower {
                 );
                 self.outlook.no_mark();
             }
-            self.pieces.clear();
+            self.ahead.pieces.clear();
             self.outlook.not_key_only();
             self.look_at = None;
         }
