@@ -1,5 +1,5 @@
 //! One input into several objects: the next is opened before the one before it is completed, so that a reader finds it. The
-//! [intake](crate::writer::intake) goes from one to the next; here it is begun, and its end is judged.
+//! `intake` goes from one to the next; here it is begun, and its end is judged.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

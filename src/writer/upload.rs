@@ -1,5 +1,5 @@
 //! One input into one object, which may have been begun by an earlier writer: all of it is taken
-//! ([intake](crate::writer::intake)), and the upload is completed.
+//! (`intake`), and the upload is completed.
 //!
 //! ```text
 //! source -> buffer of the pool -> (full) -> outbox -> up to N uploads at once -> ledger -> complete

@@ -6,8 +6,8 @@
 //!                                        404: not yet. Silence, or the mark: is KEY this recording? -> the rest from KEY
 //! ```
 //!
-//! What follows ([`follow`]) gives the same events as the follower of a Live Read upload. What the answers mean together is
-//! a pure table ([`ending`]). Nothing is ever listed. The names, documents and races: [`crate::protocol::live_objects`].
+//! What follows (`follow`) gives the same events as the follower of a Live Read upload. What the answers mean together is
+//! a pure table (`ending`). Nothing is ever listed. The names, documents and races: [`crate::protocol::live_objects`].
 
 pub(crate) mod ask;
 pub(crate) mod ending;

@@ -44,7 +44,7 @@ impl Cut {
     }
 }
 
-/// See the [module](self).
+/// See the module.
 #[derive(Debug)]
 pub struct Cutter {
     part_size: u64,

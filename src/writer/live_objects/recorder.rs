@@ -29,7 +29,7 @@ pub struct Settings {
     pub only_without_live_read: bool,
 }
 
-/// See the [module](self). Cheap to clone.
+/// See the module. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Recorder {
     settings: Settings,

@@ -64,7 +64,7 @@ impl Left {
     }
 }
 
-/// See the [module](self).
+/// See the module.
 #[derive(Debug)]
 pub struct Sweep {
     store: Patient,
