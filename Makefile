@@ -12,6 +12,7 @@ PORT ?= 8000
 MINUTES ?= 5
 SEED ?=
 BENCH ?=
+CARGO ?= cargo
 export DEMO_SECONDS DEMO_OUT
 
 .DEFAULT_GOAL := help
@@ -35,56 +36,56 @@ help:
 
 demo:
 	@./scripts/install-deps.sh build demo
-	cargo build --release --locked --bins --example local_store --example demo
-	@exec cargo run --quiet --release --locked --example demo
+	$(CARGO) build --release --locked --bins --example local_store --example demo
+	@exec $(CARGO) run --quiet --release --locked --example demo
 
 test: test-rust test-recipes test-page
 
 # Most of what drives the tools waits for them, so more of it runs at once than there are processors.
 test-rust:
 	@./scripts/install-deps.sh build test
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(getconf _NPROCESSORS_ONLN)))} cargo test --release --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(getconf _NPROCESSORS_ONLN)))} $(CARGO) test --release --locked
 
 test-recipes:
 	@./scripts/install-deps.sh build test
-	@cargo build --quiet --release --locked --bins --example local_store
+	@$(CARGO) build --quiet --release --locked --bins --example local_store
 	./scripts/check-recipes.sh
 
 test-page:
 	@./scripts/install-deps.sh build test
-	@cargo build --quiet --release --locked --bins --example local_store
+	@$(CARGO) build --quiet --release --locked --bins --example local_store
 	node --test --test-concurrency=2 tests/browser/*.test.mjs
 
 test-players:
 	@./scripts/install-deps.sh build players
-	@cargo build --quiet --release --locked --bins --example local_store
+	@$(CARGO) build --quiet --release --locked --bins --example local_store
 	./scripts/check-players.sh
 
 test-ceph:
 	@./scripts/install-deps.sh build
-	@cargo build --quiet --release --locked --bins --example local_store
+	@$(CARGO) build --quiet --release --locked --bins --example local_store
 	./scripts/test-ceph.sh
 
 soak:
 	@./scripts/install-deps.sh build
-	@cargo build --quiet --release --locked --bins --example local_store
+	@$(CARGO) build --quiet --release --locked --bins --example local_store
 	SOAK_MINUTES='$(MINUTES)' SOAK_SEED='$(SEED)' \
-		cargo test --quiet --release --locked --test tools -- --ignored --nocapture a_long_soak
+		$(CARGO) test --quiet --release --locked --test tools -- --ignored --nocapture a_long_soak
 
 bench:
 	@./scripts/install-deps.sh build bench
-	cargo build --release --locked --bins --example local_store
+	$(CARGO) build --release --locked --bins --example local_store
 	@BENCH='$(BENCH)' python3 bench/run.py
 
 microbench:
 	@./scripts/install-deps.sh build
-	cargo bench --locked --bench queues
+	$(CARGO) bench --locked --bench queues
 
 lint:
 	@./scripts/install-deps.sh lint
-	cargo fmt --check
-	cargo clippy --release --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --no-deps
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps
 	@./scripts/check-dependencies.sh
 	@if command -v shellcheck >/dev/null 2>&1; then \
 		echo 'shellcheck scripts/*.sh watch_upload.sh .ci/run'; \
@@ -95,11 +96,11 @@ lint:
 # other features for the shared ones, and compile them all again.
 build:
 	@./scripts/install-deps.sh build
-	cargo build --release --locked --bins --example local_store
+	$(CARGO) build --release --locked --bins --example local_store
 
 install:
 	@./scripts/install-deps.sh build
-	cargo install --locked --path .
+	$(CARGO) install --locked --path .
 
 page:
 	@./scripts/install-deps.sh page
