@@ -10,7 +10,7 @@ use crate::object::stretch::{Hold, Target};
 use crate::protocol::part::{PartNumber, PartSize};
 use crate::store::live_check::{self, LiveRead};
 use crate::store::retry::About;
-use crate::store::{ETag, Patient, StoreError, StoredPart};
+use crate::store::{Beginning, ETag, Patient, StoreError, StoredPart};
 
 /// An upload that is being written. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -23,7 +23,8 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Starts an upload of `key`; see [`Store::create_upload`](crate::store::Store::create_upload).
+    /// Starts an upload of `key` in parts of this size; see
+    /// [`Store::create_upload`](crate::store::Store::create_upload).
     ///
     /// # Errors
     /// [`StoreError`]: the last failure.
@@ -31,26 +32,9 @@ impl Upload {
         store: &Patient,
         key: &str,
         part_size: PartSize,
-        content_type: Option<&str>,
-        recording: Option<&str>,
+        beginning: Beginning<'_>,
     ) -> Result<Self, StoreError> {
-        let id = store.create_upload(key, part_size, content_type, recording).await?;
-        Ok(Self::known(store, key, &id, part_size))
-    }
-
-    /// The same without the mark for Live Read: nothing of it can be read before it is complete.
-    ///
-    /// # Errors
-    /// [`StoreError`]: the last failure.
-    pub async fn begin_unread(
-        store: &Patient,
-        key: &str,
-        part_size: PartSize,
-        content_type: Option<&str>,
-        recording: Option<&str>,
-    ) -> Result<Self, StoreError> {
-        let create = |_| store.once().create_upload_with_objects(key, None, content_type, recording, None);
-        let id = store.retry().run(create).await?;
+        let id = store.create_upload(key, beginning).await?;
         Ok(Self::known(store, key, &id, part_size))
     }
 
@@ -174,7 +158,8 @@ mod tests {
         let store = store.patient(Retry { give_up_after: Duration::from_secs(60) });
         let size = PartSize::new(5_000_000).expect("in range");
         shelf.script(|_, nth| if nth == 0 { Reply::Status(503, "SlowDown") } else { Reply::Honest });
-        let upload = Upload::begin(&store, "k", size, None, None).await.expect("it begins at the second attempt");
+        let live = Beginning { live_read: Some(size), ..Beginning::default() };
+        let upload = Upload::begin(&store, "k", size, live).await.expect("it begins at the second attempt");
         let body = Bytes::from_static(b"hello");
         let patience = Duration::from_secs(9);
         upload.put(PartNumber::FIRST, body.clone(), patience).await.expect_err("one attempt");
@@ -186,7 +171,7 @@ mod tests {
         upload.complete(&parts).await.expect_err("one attempt");
         upload.complete(&parts).await.expect("it is complete");
         assert_eq!(shelf.object("k").as_deref(), Some(&b"hello"[..]));
-        let other = Upload::begin(&store, "k", size, None, None).await.expect("it begins");
+        let other = Upload::begin(&store, "k", size, live).await.expect("it begins");
         other.abort().await.expect("aborted at the second attempt");
         assert_eq!((shelf.open("k").len(), shelf.count(Op::Abort)), (0, 2));
     }

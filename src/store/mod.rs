@@ -47,7 +47,7 @@ pub use patient::Patient;
 pub use read::{Body, Fetched, Head, Peeked, Piece, Small};
 pub use sort::Kind;
 pub use tally::{Tally, Totals};
-pub use write::ETag;
+pub use write::{Beginning, ETag};
 
 use aws_sdk_s3::Client;
 

@@ -214,6 +214,7 @@ const OUTSIDE_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').rem
 mod tests {
     use super::*;
     use crate::protocol::live_objects::{Met, RecordingId};
+    use crate::store::Beginning;
     use crate::store::scripted::{self, Op, Reply};
 
     const PATIENCE: Duration = Duration::from_secs(9);
@@ -242,8 +243,10 @@ mod tests {
     async fn a_part_is_made_out_of_an_object_whatever_its_key_has_in_it() {
         let (store, shelf) = scripted::store();
         let recording = RecordingId::new(1_795_271_629, 7);
-        let id =
-            store.create_upload_with_objects("a b.mp4", None, None, None, Some(&recording)).await.expect("it begins");
+        let id = store
+            .create_upload("a b.mp4", Beginning { objects: Some(&recording), ..Beginning::default() })
+            .await
+            .expect("it begins");
         let source = "_live/a b+ü%2F.mp4/0";
         store.put_labelled(source, Bytes::from_static(b"hello"), &labels(5), PATIENCE).await.expect("it is stored");
         let number = PartNumber::FIRST;

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use super::live_check::{self, LiveRead};
 use super::retry::Retry;
 use super::{
-    CorsRule, ETag, Fetched, Head, OpenUpload, Patience, Peeked, Piece, Small, Store, StoreError, StoredPart, Totals,
-    Undeleted, Version,
+    Beginning, CorsRule, ETag, Fetched, Head, OpenUpload, Patience, Peeked, Piece, Small, Store, StoreError,
+    StoredPart, Totals, Undeleted, Version,
 };
-use crate::protocol::part::{PartNumber, PartSize};
+use crate::protocol::part::PartNumber;
 
 /// A store whose requests are tried again. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -195,14 +195,8 @@ impl Patient {
     ///
     /// # Errors
     /// [`StoreError`]: the last failure.
-    pub async fn create_upload(
-        &self,
-        key: &str,
-        part_size: PartSize,
-        content_type: Option<&str>,
-        recording: Option<&str>,
-    ) -> Result<String, StoreError> {
-        self.retry.run(|_| self.store.create_upload(key, part_size, content_type, recording)).await
+    pub async fn create_upload(&self, key: &str, beginning: Beginning<'_>) -> Result<String, StoreError> {
+        self.retry.run(|_| self.store.create_upload(key, beginning)).await
     }
 
     /// As [`Store::put_part`].

@@ -20,7 +20,7 @@ use crate::message::fields;
 use crate::protocol::part::{PartNumber, PartSize};
 use crate::store::live_check::LiveRead;
 use crate::store::retry::Retry;
-use crate::store::{Kind, Patient, StoreError};
+use crate::store::{Beginning, Kind, Patient, StoreError};
 
 /// How long an abort may keep failing.
 const ABORT_PATIENCE: Duration = Duration::from_secs(30);
@@ -155,8 +155,9 @@ async fn run(
     mut closing: watch::Receiver<bool>,
 ) {
     let unclear = AtomicBool::new(false);
+    let beginning = Beginning { live_read: Some(part_size), ..Beginning::default() };
     let started = place.store.retry().run(async |_| {
-        let started = place.store.once().create_upload(&place.key, part_size, None, None).await;
+        let started = place.store.once().create_upload(&place.key, beginning).await;
         let lost = started.as_ref().is_err_and(|error| error.kind == Kind::Passing);
         unclear.fetch_or(lost, Relaxed);
         started

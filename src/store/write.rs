@@ -17,52 +17,28 @@ use crate::protocol::part::{PartNumber, PartSize};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ETag(pub String);
 
-impl Store {
-    /// Starts a Live Read upload of `key` and returns its id, which is also the version id of the object to be. `recording`
-    /// is kept with the object, and names the input that it is a piece of.
-    ///
-    /// # Errors
-    /// [`StoreError`] for anything but success.
-    pub async fn create_upload(
-        &self,
-        key: &str,
-        part_size: PartSize,
-        content_type: Option<&str>,
-        recording: Option<&str>,
-    ) -> Result<String, StoreError> {
-        let doing = "starting the upload";
-        let request = self
-            .client()
-            .create_multipart_upload()
-            .bucket(&self.bucket)
-            .key(key)
-            .set_content_type(content_type.map(str::to_owned))
-            .set_metadata(recording.map(|name| [(RECORDING_METADATA.to_owned(), name.to_owned())].into()))
-            .customize()
-            .mutate_request(move |request| {
-                request.headers_mut().insert(ENABLED_HEADER, "true");
-                request.headers_mut().insert(PART_SIZE_HEADER, part_size.to_string());
-            });
-        let answer = send!(self, other, doing, self.object(key), self.patience.answer, request.send())?;
-        self.id_of_upload(doing, key, answer.upload_id)
-    }
+/// What an upload begins with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beginning<'a> {
+    /// Marks it for Live Read, in parts of this size, which a store without Live Read passes over. Without the mark nothing of
+    /// it can be read before it is complete.
+    pub live_read: Option<PartSize>,
+    /// Its content type.
+    pub content_type: Option<&'a str>,
+    /// The input that it is a piece of; kept with the object.
+    pub recording: Option<&'a str>,
+    /// The recording of live objects beside it; kept with the object, so that whoever has read those knows it for the same.
+    pub objects: Option<&'a RecordingId>,
+}
 
-    /// Starts an upload of `key` that need not be marked for Live Read, and returns its id. `live_read` asks for Live Read in
-    /// parts of that size: where there is none, that is passed over. `objects` names the recording of live objects beside it,
-    /// and is kept with the object, so that whoever has read those knows it for the same; `recording` is as in
-    /// [`Self::create_upload`].
+impl Store {
+    /// Starts an upload of `key` and returns its id, which is also the version id of the object to be.
     ///
     /// # Errors
     /// [`StoreError`] for anything but success.
-    pub async fn create_upload_with_objects(
-        &self,
-        key: &str,
-        live_read: Option<PartSize>,
-        content_type: Option<&str>,
-        recording: Option<&str>,
-        objects: Option<&RecordingId>,
-    ) -> Result<String, StoreError> {
+    pub async fn create_upload(&self, key: &str, beginning: Beginning<'_>) -> Result<String, StoreError> {
         let doing = "starting the upload";
+        let Beginning { live_read, content_type, recording, objects } = beginning;
         let recording = recording.map(|name| (RECORDING_METADATA.to_owned(), name.to_owned()));
         let objects = objects.map(|id| (OBJECTS_METADATA.to_owned(), id.to_string()));
         let metadata = recording.into_iter().chain(objects).collect();

@@ -191,9 +191,9 @@ pub(crate) async fn fate(upload: &Upload, ledger: &Ledger) -> Fate {
 mod tests {
     use super::*;
     use crate::protocol::part::PartSize;
-    use crate::store::Store;
     use crate::store::retry::Retry;
     use crate::store::scripted::{self, Asked, Op, Reply, Shelf};
+    use crate::store::{Beginning, Store};
 
     const PART: u64 = 5_000_000;
     const HOUR: Retry = Retry { give_up_after: Duration::from_secs(3600) };
@@ -201,7 +201,8 @@ mod tests {
     /// An upload of two parts with its ledger.
     async fn upload(store: &Store) -> (Upload, Ledger) {
         let size = PartSize::new(PART).expect("in range");
-        let upload = Upload::begin(&store.patient(HOUR), "k", size, None, None).await.expect("it begins");
+        let live = Beginning { live_read: Some(size), ..Beginning::default() };
+        let upload = Upload::begin(&store.patient(HOUR), "k", size, live).await.expect("it begins");
         let mut ledger = Ledger::default();
         for (number, len) in [(1, 5_000_000), (2, 7)] {
             let (number, body) = (PartNumber::new(number).expect("in range"), bytes::Bytes::from(vec![b'x'; len]));

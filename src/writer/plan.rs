@@ -8,7 +8,7 @@ use tracing::Instrument;
 use crate::object::live::Upload;
 use crate::object::tap::Taps;
 use crate::protocol::part::PartSize;
-use crate::store::{Patient, StoreError};
+use crate::store::{Beginning, Patient, StoreError};
 use crate::tool::progress::Progress;
 use crate::writer::at_once::unless_at_once;
 use crate::writer::kept::{self, Kept, Label, Rest};
@@ -53,11 +53,12 @@ impl Plan {
         key: &str,
         recording: Option<&str>,
     ) -> Result<Upload, StoreError> {
+        let live_read = self.live_read.then_some(self.part_size);
         let content_type = self.content_type.as_deref();
+        let beginning = Beginning { live_read, content_type, recording, objects: None };
         match &self.live {
-            Some(live) => live.begin(store, key, self.part_size, content_type, recording).await,
-            None if self.live_read => Upload::begin(store, key, self.part_size, content_type, recording).await,
-            None => Upload::begin_unread(store, key, self.part_size, content_type, recording).await,
+            Some(live) => live.begin(store, key, self.part_size, beginning).await,
+            None => Upload::begin(store, key, self.part_size, beginning).await,
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use live_read::protocol::part::{PartNumber, PartSize};
 use live_read::store::retry::Retry;
-use live_read::store::{Access, Connection, Fetched, Head, Kind, OpenUpload, Piece, Store, StoreError};
+use live_read::store::{Access, Beginning, Connection, Fetched, Head, Kind, OpenUpload, Piece, Store, StoreError};
 
 use crate::support::liar::{Answer, Asked, Liar, Op, Then};
 use crate::support::recording::{Recording, upload, uploads_list};
@@ -50,7 +50,7 @@ async fn lists(store: &Store) -> Result<Vec<OpenUpload>, StoreError> {
 }
 
 async fn creates(store: &Store) -> Result<String, StoreError> {
-    store.create_upload(KEY, PartSize::DEFAULT, None, None).await
+    store.create_upload(KEY, Beginning { live_read: Some(PartSize::DEFAULT), ..Beginning::default() }).await
 }
 
 async fn completes(store: &Store) -> Result<(), StoreError> {

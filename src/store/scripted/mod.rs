@@ -399,7 +399,7 @@ pub(super) fn plain(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::protocol::part::{PartNumber, PartSize};
-    use crate::store::{Fetched, Piece};
+    use crate::store::{Beginning, Fetched, Piece};
 
     const RANGE: Piece = Piece::Range { first: 0, last: 99 };
 
@@ -407,7 +407,8 @@ mod tests {
     async fn an_upload_is_read_while_it_grows_and_after() {
         let (store, shelf) = store();
         let size = PartSize::new(5_000_000).expect("a part size");
-        let id = store.create_upload("a b.mp4", size, None, None).await.expect("it is started");
+        let live = Beginning { live_read: Some(size), ..Beginning::default() };
+        let id = store.create_upload("a b.mp4", live).await.expect("it is started");
         assert!(matches!(store.fetch("a b.mp4", Some(&id), RANGE, true).await, Ok(Fetched::NotYet)));
         let first = PartNumber::FIRST;
         let etag =

@@ -16,7 +16,7 @@ use crate::object::tap::{End, Opening, Tap};
 use crate::protocol::live_objects::{Head, Names, Prefix, RecordingId, Run, State as HeadState};
 use crate::protocol::part::PartSize;
 use crate::store::live_check::LiveRead;
-use crate::store::{Patient, StoreError};
+use crate::store::{Beginning, Patient, StoreError};
 
 /// What live objects are to be like.
 #[derive(Debug, Clone)]
@@ -63,26 +63,25 @@ impl Recorder {
         store: &Patient,
         key: &str,
         part_size: PartSize,
-        content_type: Option<&str>,
-        recording: Option<&str>,
+        beginning: Beginning<'_>,
     ) -> Result<Upload, StoreError> {
         let names = match Names::new(&self.settings.prefix, key) {
             Ok(names) => names,
             Err(error) => {
                 tracing::warn!("{} cannot be read before it is complete: {error}", store.object(key));
-                return Upload::begin(store, key, part_size, content_type, recording).await;
+                let beginning = Beginning { live_read: Some(part_size), ..beginning };
+                return Upload::begin(store, key, part_size, beginning).await;
             }
         };
         let id = RecordingId::new(now(), fastrand::u32(..));
         let live_read = self.settings.only_without_live_read.then_some(part_size);
-        let create = |_| store.once().create_upload_with_objects(key, live_read, content_type, recording, Some(&id));
-        let upload = store.retry().run(create).await?;
-        let upload = Upload::known(store, key, &upload, part_size);
+        let marked = Beginning { live_read, objects: Some(&id), ..beginning };
+        let upload = Upload::begin(store, key, part_size, marked).await?;
         if live_read.is_some() && matches!(upload.look().await, Ok(LiveRead::On)) {
             return Ok(upload);
         }
         let mut head = Head::new(id, upload.id().to_owned(), part_size);
-        head.content_type = content_type.map(str::to_owned);
+        head.content_type = beginning.content_type.map(str::to_owned);
         if let When::After(time) | When::AtFragment(time) = self.settings.when {
             head.max_latency = u64::try_from(time.as_millis()).ok();
         }
@@ -365,7 +364,7 @@ mod tests {
         shelf.without_live_read();
         let (plan, input) = (plan(Some(settings(When::PartIsFull)), 5_000_000), input(5_000_000));
         let live = plan.live.as_ref().expect("live");
-        let upload = live.begin(&store, "a/live.mp4", plan.part_size, None, None).await.expect("it begins");
+        let upload = live.begin(&store, "a/live.mp4", plan.part_size, Beginning::default()).await.expect("it begins");
         let first = live.of(upload.id()).expect("live objects");
         first.took(0, &input);
         let patience = Duration::from_secs(9);

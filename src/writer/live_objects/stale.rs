@@ -56,15 +56,7 @@ pub async fn clean(
     key: &str,
     mine: Option<&RecordingId>,
 ) -> Result<Vec<Found>, StoreError> {
-    let store = store.at_most(PATIENCE);
-    let mut all = recordings(&store, names).await?;
-    all.retain(|recording| Some(recording) != mine);
-    let mut found = Vec::new();
-    for recording in all {
-        let stale = clean_one(&store, names, key, &recording, Whose::Over).await;
-        found.push(Found { recording, stale });
-    }
-    Ok(found)
+    clean_those(store, names, key, Whose::Over(mine)).await
 }
 
 /// The same whether a writer may be at it or not: for `--abort`, once the uploads of the key are gone, or `only` this one of
@@ -78,22 +70,30 @@ pub async fn clean_all(
     key: &str,
     only: Option<&str>,
 ) -> Result<Vec<Found>, StoreError> {
-    let store = store.at_most(PATIENCE);
-    let mut found = Vec::new();
-    for recording in recordings(&store, names).await? {
-        let stale = clean_one(&store, names, key, &recording, Whose::Aborted(only)).await;
-        found.push(Found { recording, stale });
-    }
-    Ok(found)
+    clean_those(store, names, key, Whose::Aborted(only)).await
 }
 
 /// Which recordings are to go.
 #[derive(Clone, Copy)]
 enum Whose<'a> {
-    /// Those that are seen to be over.
-    Over,
+    /// Those that are seen to be over, but for this one.
+    Over(Option<&'a RecordingId>),
     /// Those of uploads that were aborted: of this one, or of all.
     Aborted(Option<&'a str>),
+}
+
+async fn clean_those(store: &Patient, names: &Names, key: &str, whose: Whose<'_>) -> Result<Vec<Found>, StoreError> {
+    let store = store.at_most(PATIENCE);
+    let mut all = recordings(&store, names).await?;
+    if let Whose::Over(Some(mine)) = whose {
+        all.remove(mine);
+    }
+    let mut found = Vec::new();
+    for recording in all {
+        let stale = clean_one(&store, names, key, &recording, whose).await;
+        found.push(Found { recording, stale });
+    }
+    Ok(found)
 }
 
 /// The recordings of which something lies there.
@@ -103,8 +103,7 @@ pub(super) async fn recordings(store: &Patient, names: &Names) -> Result<BTreeSe
     found.extend(pointer.and_then(|small| Pointer::parse(&small.bytes).ok()).map(|pointer| pointer.recording));
     let mut next = None;
     for _ in 0..MOST_PAGES {
-        let token: Option<String> = next.take();
-        let page = store.retry().run(|_| store.once().page_of_objects(names.folder(), true, token.clone())).await;
+        let page = store.page_of_objects(names.folder(), true, next.take()).await;
         // Whoever may not list knows of the last one, at least.
         let Ok((folders, more)) = page else { break };
         // Other keys have folders there, too: only what is a recording's name to the letter is one.
@@ -135,7 +134,7 @@ async fn clean_one(store: &Patient, names: &Names, key: &str, recording: &Record
     {
         return Stale::LeftAlone;
     }
-    if let (Some(small), Whose::Over) = (&small, whose) {
+    if let (Some(small), Whose::Over(_)) = (&small, whose) {
         // One that cannot be understood may be a newer program's.
         let Some(head) = &head else { return Stale::LeftAlone };
         match is_over(store, key, head, small).await {

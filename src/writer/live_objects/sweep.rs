@@ -152,8 +152,7 @@ impl Sweep {
         let prefix = self.names.recording(&self.recording);
         let (mut found, mut next) = (Vec::new(), None);
         for _ in 0..MOST_PAGES {
-            let token: Option<String> = next.take();
-            let page = self.store.retry().run(|_| self.store.once().page_of_objects(&prefix, false, token.clone()));
+            let page = self.store.page_of_objects(&prefix, false, next.take());
             let (keys, more) = page.await?;
             let wanted = |key: &String| {
                 let name = self.names.parse(key);
@@ -191,7 +190,7 @@ impl Sweep {
     }
 
     async fn some_versions(&self, prefix: &str) -> Result<(Vec<Version>, bool), StoreError> {
-        self.store.retry().run(|_| self.store.once().some_versions(prefix)).await
+        self.store.some_versions(prefix).await
     }
 
     /// All versions of exactly this key.
@@ -234,7 +233,7 @@ impl Sweep {
         if let [one] = what {
             return self.delete_one(one).await.into_iter().collect();
         }
-        let many = self.store.retry().run(|_| self.store.once().delete_many(what)).await;
+        let many = self.store.delete_many(what).await;
         let failed = |error: &StoreError, what: &[Version]| {
             what.iter().map(|one| Undeleted { what: one.clone(), error: error.clone() }).collect::<Vec<_>>()
         };
@@ -256,7 +255,7 @@ impl Sweep {
     }
 
     async fn delete_one(&self, what: &Version) -> Option<Undeleted> {
-        let done = self.store.retry().run(|_| self.store.once().delete(what)).await;
+        let done = self.store.delete(what).await;
         let error = done.err().filter(|error| error.kind != Kind::NoKey)?;
         Some(Undeleted { what: what.clone(), error })
     }

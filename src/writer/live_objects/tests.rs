@@ -12,7 +12,7 @@ use crate::protocol::live_objects::{Met, Prefix, State};
 use crate::protocol::part::{PartNumber, PartSize};
 use crate::store::retry::Retry;
 use crate::store::scripted::{self, Op, Reply, Shelf};
-use crate::store::{ETag, Patient};
+use crate::store::{Beginning, ETag, Patient};
 
 pub(super) const PART: u64 = 5_000_000;
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -47,8 +47,8 @@ impl Scene {
     pub(super) async fn begin_in(store: Patient, shelf: Shelf, when: When, number: u32) -> Self {
         let size = PartSize::new(PART).expect("a part size");
         let mine = recording(number);
-        let id = store.once().create_upload_with_objects(KEY, None, Some("video/mp4"), None, Some(&mine)).await;
-        let upload = Upload::known(&store, KEY, &id.expect("it begins"), size);
+        let beginning = Beginning { content_type: Some("video/mp4"), objects: Some(&mine), ..Beginning::default() };
+        let upload = Upload::begin(&store, KEY, size, beginning).await.expect("it begins");
         let mut head = Head::new(recording(number), upload.id().to_owned(), size);
         head.content_type = Some("video/mp4".to_owned());
         let live = LiveObjects::begin(&upload, names(), head, when).await.expect("the store takes both");
