@@ -89,6 +89,58 @@ fn rooms_import_only_from_lower_floors() {
     assert!(arrows.get("writer").is_some_and(|used| used.contains("store")), "no arrows were found: {arrows:?}");
 }
 
+/// The module that a source file is, by its names from the crate on: `src/object/follow/looks.rs` is `object::follow::looks`.
+fn module(path: &Path) -> Vec<String> {
+    let inside = path.strip_prefix(root().join("src")).expect("below src").with_extension("");
+    let names = inside.components().map(|name| name.as_os_str().to_string_lossy().into_owned());
+    names.filter(|name| name != "mod" && name != "lib").collect()
+}
+
+/// The paths from the crate on that a file's code names, each of a group `a::{b, c::d}` by itself, unit tests left out.
+fn paths_used(text: &str) -> Vec<Vec<String>> {
+    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let mut found = Vec::new();
+    for (at, start) in code.match_indices("crate::") {
+        let rest = &code[at + start.len()..];
+        let path = &rest[..rest.find(|c| !is_name(c)).unwrap_or(rest.len())];
+        let names =
+            |path: &str| path.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        let group = rest[path.len()..].strip_prefix('{').and_then(|group| group.split_once(['{', '}']));
+        match group {
+            Some((group, _)) => found.extend(group.split(',').map(|name| [names(path), names(name.trim())].concat())),
+            None => found.push(names(path)),
+        }
+    }
+    found
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let is_test = |path: &Path| path.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("tests"));
+    let files: Vec<_> = sources(&root().join("src")).into_iter().filter(|(path, _)| !is_test(path)).collect();
+    let modules: BTreeSet<_> = files.iter().map(|(path, _)| module(path)).collect();
+    let mut arrows: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
+    for (path, text) in &files {
+        let from = module(path);
+        for used in paths_used(text) {
+            // The longest beginning that is a file. A room and what lies in it are one: parents name their children.
+            let to = (1..=used.len()).rev().map(|end| used[..end].to_vec()).find(|start| modules.contains(start));
+            if let Some(to) = to.filter(|to| !from.starts_with(to) && !to.starts_with(&from)) {
+                arrows.entry(from.clone()).or_default().insert(to);
+            }
+        }
+    }
+    assert!(arrows.values().map(BTreeSet::len).sum::<usize>() > 200, "the arrows were not found: {arrows:?}");
+    // What leads nowhere is no part of a circle; what is left when all of that is gone, is.
+    while let Some(end) = arrows.iter().find(|(_, to)| !to.iter().any(|to| arrows.contains_key(to))) {
+        let end = end.0.clone();
+        arrows.remove(&end);
+    }
+    assert!(arrows.is_empty(), "these files import each other in a circle, or lead into one: {arrows:#?}");
+}
+
 #[test]
 fn files_say_their_job_first() {
     for (path, text) in all_sources() {

@@ -14,7 +14,6 @@ use super::segments::Segment;
 use super::unfit::Unfit;
 use super::walk::{self, Reach, Walk};
 use super::{Settings, publish};
-use crate::object::locate::may_not_list;
 use crate::protocol::key::numbered;
 use crate::protocol::live_read::MAX_PARTS;
 use crate::store::{Patient, StoreError};
@@ -190,7 +189,7 @@ fn take_dates(timeline: &mut Timeline, before: &Timeline) {
 async fn find(store: &Patient, key: &str, since: Option<i64>) -> Result<Option<Member>, StoreError> {
     let young = |time: Option<i64>| since.is_none() || time >= since;
     let uploads = match store.open_uploads(key).await {
-        Err(error) if may_not_list(&error) => Vec::new(),
+        Err(error) if error.may_not_list() => Vec::new(),
         other => other?,
     };
     let head = store.head(key, None).await?.filter(|head| young(head.modified));

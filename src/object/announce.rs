@@ -6,8 +6,8 @@ use tracing::Span;
 
 use crate::message::fields::{self, millis};
 use crate::object::ending::Newer;
-use crate::object::locate::Located;
 use crate::object::reading::{FollowError, News};
+use crate::object::wanted::Located;
 
 /// What is going to be read.
 pub(crate) fn reading(object: &str, located: &Located) {

@@ -32,11 +32,11 @@ use crate::object::announce;
 use crate::object::ending::{Ask, Case, List, Look, Newer, Verdict};
 use crate::object::inquiry::{Inquiry, Told};
 use crate::object::live_objects::locate::{Finder, Found};
-use crate::object::locate::{Live, Located};
 use crate::object::prefetch::{End, Event, Facts, Fetch};
 use crate::object::presence::Presence;
 use crate::object::reading::{FollowError, News, Reading};
 use crate::object::silence::Silence;
+use crate::object::wanted::{Live, Located};
 use crate::object::window::Window;
 use crate::store::Patient;
 

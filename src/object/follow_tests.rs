@@ -6,8 +6,7 @@ use bytes::Bytes;
 use tracing::instrument::WithSubscriber;
 
 use super::*;
-use crate::object::locate::{Live, Located, Wanted};
-use crate::protocol::live_objects::Prefix;
+use crate::object::wanted::{Live, Located, Wanted};
 use crate::store::retry::Retry;
 use crate::store::scripted::{self, Asked, Op, Reply};
 
@@ -23,22 +22,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn reading(timeout: Option<Duration>) -> Reading {
-    Reading {
-        wanted: Wanted {
-            key: KEY.to_owned(),
-            upload_id: None,
-            wait: true,
-            poll_interval: seconds(1),
-            timeout,
-            live: Live::B2,
-            prefix: Prefix::default(),
-        },
-        by_part: false,
-        chunk_size: 1000,
-        queue_size: 4,
-        strict_poll: false,
-        timeout,
-    }
+    Reading { chunk_size: 1000, ..Reading::within(timeout, Wanted { live: Live::B2, ..Wanted::new(KEY) }) }
 }
 
 /// The answer to a HEAD.

@@ -10,9 +10,9 @@ use crate::object::announce;
 use crate::object::follow;
 use crate::object::live_objects::follow::{self as objects, Rest, Step};
 use crate::object::live_objects::locate::Found;
-use crate::object::locate::Located;
 use crate::object::reading::{FollowError, News, Reading};
 use crate::object::stretch::Hold;
+use crate::object::wanted::Located;
 use crate::protocol::live_objects::RecordingId;
 use crate::store::Patient;
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::follow::Follower;
-use super::locate::{Located, Wanted};
 use super::reading::News;
 use super::reading::{FollowError, Reading};
+use super::wanted::{Live, Located, Wanted};
 use crate::store::retry::Retry;
 use crate::store::scripted::{self, Op, Shelf};
 use crate::store::{Patient, Store};
@@ -25,22 +25,7 @@ fn patient(store: &Store) -> Patient {
 }
 
 fn reading(by_part: bool, timeout: Option<Duration>) -> Reading {
-    Reading {
-        wanted: Wanted {
-            key: KEY.to_owned(),
-            upload_id: None,
-            wait: true,
-            poll_interval: millis(1000),
-            timeout,
-            live: crate::object::locate::Live::B2,
-            prefix: crate::protocol::live_objects::Prefix::default(),
-        },
-        by_part,
-        chunk_size: 1 << 20,
-        queue_size: 4,
-        strict_poll: false,
-        timeout,
-    }
+    Reading { by_part, chunk_size: 1 << 20, ..Reading::within(timeout, Wanted { live: Live::B2, ..Wanted::new(KEY) }) }
 }
 
 fn located(id: &str, finished: Option<usize>) -> Located {

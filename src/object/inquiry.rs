@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::object::ending::{Ask, Case, List, Look, Verdict};
-use crate::object::locate::may_not_list;
 use crate::object::prefetch::Target;
 use crate::object::presence::Presence;
 use crate::store::{Patient, StoreError};
@@ -111,7 +110,7 @@ async fn ask(store: Patient, target: Target, mut case: Case) -> Told {
             Verdict::Ask(Ask::List) => {
                 case.list = Some(match store.open_uploads(key).await {
                     Ok(uploads) => List::Open(uploads),
-                    Err(error) if may_not_list(&error) => List::Unknown,
+                    Err(error) if error.may_not_list() => List::Unknown,
                     Err(error) => return Err(error),
                 });
             }

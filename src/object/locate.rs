@@ -12,11 +12,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::object::ending::is_newer;
-use crate::object::live_objects::Recording;
 use crate::object::live_objects::locate::{self as objects, Finder, Found};
-use crate::object::stretch::Hold;
-use crate::protocol::live_objects::{Prefix, RecordingId};
-use crate::store::{Fetched, Head, Kind, OpenUpload, Patient, Piece, StoreError};
+use crate::object::wanted::{Live, LocateError, Located, Wanted};
+use crate::protocol::live_objects::RecordingId;
+use crate::store::{Fetched, Head, OpenUpload, Patient, Piece};
 
 /// Between two lists while no upload is open. A list also finds what a live read does not show: an upload on an account
 /// without Live Read.
@@ -24,111 +23,6 @@ const RELIST: Duration = Duration::from_secs(30);
 
 /// For so many seconds an upload may well be without a byte, and is waited for.
 const EMPTY_FOR: i64 = 5;
-
-/// What to look for.
-#[derive(Debug, Clone)]
-pub struct Wanted {
-    /// The object's key.
-    pub key: String,
-    /// One certain upload, instead of the newest.
-    pub upload_id: Option<String>,
-    /// Wait for an upload to begin.
-    pub wait: bool,
-    /// Between two looks.
-    pub poll_interval: Duration,
-    /// How long it may take to find what to read, at most.
-    pub timeout: Option<Duration>,
-    /// How it may be read while it grows.
-    pub live: Live,
-    /// What the names of live objects begin with.
-    pub prefix: Prefix,
-}
-
-/// How an object may be read while it grows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Live {
-    /// By Live Read, and by live objects where that shows nothing.
-    #[default]
-    Auto,
-    /// By Live Read alone.
-    B2,
-    /// By live objects alone; nothing is listed.
-    Objects,
-}
-
-/// What was found.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Located {
-    /// The upload id or version to pin; `None` where nobody has told it yet.
-    pub version: Option<String>,
-    /// The size of the object where it is complete; `None` for an upload that may still grow.
-    pub finished: Option<u64>,
-    /// Whether these credentials may list uploads.
-    pub may_list: bool,
-    /// The finished object of this key that was there before; an end that looks like it is not the end of this upload.
-    pub before: Option<Head>,
-    /// The recording to be read by its live objects, on a store without Live Read.
-    pub recording: Option<Box<Recording>>,
-    /// The `ETag` of a finished object, where that is known.
-    pub etag: Option<String>,
-    /// What else its answers are held to.
-    pub hold: Hold,
-}
-
-impl Located {
-    /// Whether it may still grow.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.finished.is_none()
-    }
-}
-
-/// Why nothing was found.
-#[derive(Debug, thiserror::Error)]
-pub enum LocateError {
-    /// The store refused.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// `--no-wait`, and there is nothing.
-    #[error(
-        "{0}: there is no open upload and no finished object of this key. Without --no-wait, reader waits for one to begin"
-    )]
-    Nothing(String),
-    /// The named upload is not there.
-    #[error("{object}: there is no upload {id}, neither open nor completed; it may have been aborted")]
-    NoSuchUpload {
-        /// The object.
-        object: String,
-        /// The upload id.
-        id: String,
-    },
-    /// The key can have no live objects.
-    #[error("{object} cannot be read by live objects: {why}")]
-    NoNames {
-        /// The object.
-        object: String,
-        /// Why not.
-        why: String,
-    },
-    /// There was nothing to read in time.
-    #[error("{object}: {} within {} s (--timeout)", if *waited { "no upload has begun" } else { "the store has not shown what there is to read" }, after.as_secs_f64())]
-    TimedOut {
-        /// The object.
-        object: String,
-        /// The limit.
-        after: Duration,
-        /// Whether it waited for an upload to begin.
-        waited: bool,
-    },
-}
-
-impl LocateError {
-    /// The limit of `wanted` has passed.
-    pub(crate) fn timed_out(store: &Patient, wanted: &Wanted) -> Self {
-        let for_one = wanted.wait && wanted.upload_id.is_none();
-        Self::TimedOut { object: store.object(&wanted.key), after: wanted.timeout.unwrap_or_default(), waited: for_one }
-    }
-}
 
 /// Finds what to read, and waits for it if asked to.
 ///
@@ -162,7 +56,7 @@ async fn named(store: &Patient, wanted: &Wanted, id: &str) -> Result<Located, Lo
     match store.open_uploads(key).await {
         Ok(uploads) if uploads.iter().any(|upload| upload.id == id) => Ok(Located { before, ..found(None) }),
         Ok(_) => Err(missing()),
-        Err(error) if may_not_list(&error) => Err(missing()),
+        Err(error) if error.may_not_list() => Err(missing()),
         Err(error) => Err(error.into()),
     }
 }
@@ -175,7 +69,7 @@ async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError
     // What is there when the wait begins; only what differs from it has come since.
     let (mut finished, now) = match store.dated_head(key).await {
         // A key that may not list is told so of what is not there.
-        Err(error) if may_not_list(&error) => match look(store, &mut finder).await? {
+        Err(error) if error.may_not_list() => match look(store, &mut finder).await? {
             Some(found) => return Ok(found.located(false)),
             None => return Err(error.into()),
         },
@@ -300,7 +194,7 @@ async fn look(store: &Patient, finder: &mut Option<Finder>) -> Result<Option<Fou
 async fn list(store: &Patient, wanted: &Wanted, may_list: &mut bool) -> Result<Vec<OpenUpload>, LocateError> {
     match store.open_uploads(&wanted.key).await {
         Ok(uploads) => Ok(uploads),
-        Err(error) if may_not_list(&error) => {
+        Err(error) if error.may_not_list() => {
             tracing::debug!("this key may not list uploads; going by live reads alone");
             *may_list = false;
             Ok(Vec::new())
@@ -402,14 +296,6 @@ async fn glance(store: &Patient, key: &str) -> Result<Seen, LocateError> {
         Ok(Fetched::Absent) => Ok(Seen::default()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Whether a refusal means "this key may not list", or "this store has no such list", rather than "this key is wrong".
-#[must_use]
-pub fn may_not_list(error: &StoreError) -> bool {
-    let wrong_key = matches!(error.code.as_deref(), Some("InvalidAccessKeyId" | "SignatureDoesNotMatch"));
-    let no_list = error.kind == Kind::Refused && matches!(error.status, Some(405 | 501));
-    no_list || (error.kind == Kind::Denied && !wrong_key)
 }
 
 #[cfg(test)]

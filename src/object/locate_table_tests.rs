@@ -34,15 +34,7 @@ fn the_newer_of_an_open_upload_and_a_finished_object_is_read() {
 async fn an_empty_upload_of_the_same_second_hides_no_finished_object() {
     let (store, shelf) = scripted::store();
     let (store, key) = (store.patient(Retry { give_up_after: Duration::from_secs(60) }), "key".to_owned());
-    let wanted = Wanted {
-        key: key.clone(),
-        upload_id: None,
-        wait: false,
-        poll_interval: Duration::from_secs(1),
-        timeout: None,
-        live: Live::B2,
-        prefix: Prefix::default(),
-    };
+    let wanted = Wanted { wait: false, live: Live::B2, ..Wanted::new(&key) };
     let (left_behind, real) = (shelf.begin(&key, PART), shelf.begin(&key, PART));
     shelf.put(&real, 1, &b"data"[..]);
     shelf.complete(&real);
@@ -75,15 +67,7 @@ async fn without_lists_the_end_of_an_upload_that_cannot_be_read_live_is_seen_wit
                 completes.complete(&upload);
             });
             let poll_interval = Duration::from_secs(1);
-            let wanted = Wanted {
-                key: "k".to_owned(),
-                upload_id: None,
-                wait: true,
-                poll_interval,
-                timeout: None,
-                live: Live::B2,
-                prefix: Prefix::default(),
-            };
+            let wanted = Wanted { poll_interval, live: Live::B2, ..Wanted::new("k") };
             let began = Instant::now();
             let store = store.patient(Retry { give_up_after: Duration::from_secs(60) });
             let located = locate(&store, &wanted).await.expect("the finished object");

@@ -17,15 +17,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn wanted(wait: bool) -> Wanted {
-    Wanted {
-        key: KEY.to_owned(),
-        upload_id: None,
-        wait,
-        poll_interval: seconds(1),
-        timeout: None,
-        live: Live::B2,
-        prefix: Prefix::default(),
-    }
+    Wanted { wait, live: Live::B2, ..Wanted::new(KEY) }
 }
 
 /// An open upload with a byte.

@@ -19,6 +19,7 @@ pub mod seek;
 pub(crate) mod silence;
 pub mod stretch;
 pub mod tap;
+pub mod wanted;
 pub(crate) mod window;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use bytes::Bytes;
 
-use crate::object::locate::Wanted;
+use crate::object::wanted::Wanted;
 use crate::store::StoreError;
 
 /// What to read, and how.
@@ -25,6 +25,15 @@ pub struct Reading {
     pub strict_poll: bool,
     /// Give up when nothing new has come for this long.
     pub timeout: Option<Duration>,
+}
+
+#[cfg(test)]
+impl Reading {
+    /// What a test reads, and gives up after `timeout` to find it, or more of it.
+    pub(crate) fn within(timeout: Option<Duration>, wanted: Wanted) -> Self {
+        let wanted = Wanted { timeout, ..wanted };
+        Self { wanted, by_part: false, chunk_size: 5 << 20, queue_size: 4, strict_poll: false, timeout }
+    }
 }
 
 /// What comes of an object next.

@@ -15,8 +15,9 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::media::fmp4::stitch::Stitch;
-use crate::object::locate::{Live, LocateError, Located, locate, may_not_list};
+use crate::object::locate::locate;
 use crate::object::reading::Reading;
+use crate::object::wanted::{Live, LocateError, Located};
 use crate::protocol::key::numbered;
 use crate::reader::copy;
 use crate::reader::error::ReadError;
@@ -182,7 +183,7 @@ async fn open_uploads(store: &Patient, reading: &Reading, may_list: &mut bool) -
     }
     match store.open_uploads(&reading.wanted.key).await {
         Ok(uploads) => Ok(uploads),
-        Err(error) if may_not_list(&error) => {
+        Err(error) if error.may_not_list() => {
             *may_list = false;
             Ok(Vec::new())
         }

@@ -1,8 +1,8 @@
 //! Why a reader stopped before the end of the object.
 
-use crate::object::locate::LocateError;
 use crate::object::reading::FollowError;
 use crate::object::seek::SeekError;
+use crate::object::wanted::LocateError;
 use crate::reader::held::HeldError;
 use crate::reader::sink::SinkError;
 use crate::store::StoreError;

@@ -9,9 +9,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::object::locate::{LocateError, Located, Wanted, beside, locate};
+use crate::object::locate::{beside, locate};
 use crate::object::ranges::{Answer, Ranges};
 use crate::object::stretch::Target;
+use crate::object::wanted::{LocateError, Located, Wanted};
 use crate::store::{Patient, StoreError};
 
 /// Bytes that are compared at either end.

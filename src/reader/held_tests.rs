@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::object::wanted::Live;
 use crate::store::retry::Retry;
 use crate::store::scripted::{self, Op, Shelf};
 
@@ -24,15 +25,7 @@ async fn found(store: &Patient, upload_id: Option<&str>, bytes: &[u8]) -> Result
     let dir = tempfile::tempdir().expect("a directory");
     let held = Held { path: dir.path().join("copy"), bytes: bytes.len() as u64 };
     std::fs::write(&held.path, bytes).expect("a file");
-    let wanted = Wanted {
-        key: KEY.to_owned(),
-        upload_id: upload_id.map(str::to_owned),
-        wait: true,
-        poll_interval: Duration::from_secs(1),
-        timeout: None,
-        live: crate::object::locate::Live::B2,
-        prefix: crate::protocol::live_objects::Prefix::default(),
-    };
+    let wanted = Wanted { upload_id: upload_id.map(str::to_owned), live: Live::B2, ..Wanted::new(KEY) };
     find(store, &wanted, &held).await.expect("the store answers")
 }
 

@@ -54,6 +54,14 @@ fn other_region(region: Option<&str>, endpoint: Option<&str>) -> Option<Box<str>
 }
 
 impl StoreError {
+    /// Whether the refusal means "this key may not list", or "this store has no such list", rather than "this key is wrong".
+    #[must_use]
+    pub fn may_not_list(&self) -> bool {
+        let wrong_key = matches!(self.code.as_deref(), Some("InvalidAccessKeyId" | "SignatureDoesNotMatch"));
+        let no_list = self.kind == Kind::Refused && matches!(self.status, Some(405 | 501));
+        no_list || (self.kind == Kind::Denied && !wrong_key)
+    }
+
     /// Sorts what the SDK reports. `proven` says that a store has answered properly before.
     pub(super) fn from_sdk<E>(
         doing: impl Into<String>,

@@ -6,7 +6,6 @@ use tracing::Instrument;
 use crate::human::sizes::show_bytes;
 use crate::message::fields;
 use crate::object::live::Upload;
-use crate::object::locate::may_not_list;
 use crate::protocol::live_objects::{Names, Prefix};
 use crate::store::{Kind, OpenUpload, Patient, StoreError};
 use crate::writer::live_objects::{Stale, clean_all};
@@ -42,7 +41,7 @@ impl std::fmt::Display for Candidate {
 pub async fn candidates(store: &Patient, key: &str, upload_id: Option<&str>) -> Result<Vec<Candidate>, StoreError> {
     let mut uploads = match (store.open_uploads(key).await, upload_id) {
         (Ok(uploads), _) => uploads,
-        (Err(error), Some(id)) if may_not_list(&error) => vec![OpenUpload { id: id.to_owned(), started: None }],
+        (Err(error), Some(id)) if error.may_not_list() => vec![OpenUpload { id: id.to_owned(), started: None }],
         (Err(error), _) => return Err(error),
     };
     uploads.retain(|upload| upload_id.is_none_or(|id| upload.id == id));

@@ -12,6 +12,7 @@ pub mod kept;
 pub mod kept_before;
 pub mod ledger;
 pub mod live_objects;
+pub(crate) mod look;
 pub mod outbox;
 pub mod plan;
 pub mod pool;

@@ -13,11 +13,11 @@ use crate::tool::progress::Progress;
 use crate::writer::at_once::unless_at_once;
 use crate::writer::kept::{self, Kept, Label, Rest};
 use crate::writer::live_objects::Recorder;
+use crate::writer::look::warn_without_live_read;
 use crate::writer::outbox::Outbox;
 use crate::writer::source::{Source, StopSignal};
 use crate::writer::spool::{Spool, SpoolSettings};
 use crate::writer::tail::{TailSender, TailSettings};
-use crate::writer::upload::warn_without_live_read;
 
 /// What to write, and how.
 #[derive(Debug, Clone)]

@@ -19,10 +19,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use crate::object::live::Upload;
 use crate::object::tap::End;
 use crate::store::Patient;
-use crate::store::live_check::LiveRead;
 use crate::tool::progress::Progress;
 use crate::writer::abort;
 use crate::writer::at_once::{settle, unless_at_once, until_the_end};
@@ -183,18 +181,4 @@ async fn leave_open(mut intake: Intake<'_>, plan: &Plan, cause: Cause, keep: boo
     outbox.upload().span().in_scope(|| tracing::debug!(event = "left_open", bytes, "the upload is left open"));
     let left_open = Some((id, bytes));
     WriteError { cause, left_open, over: None, completed: None, kept }
-}
-
-/// Says in plain words when readers will see nothing of this upload before its end.
-pub(super) async fn warn_without_live_read(upload: Upload) {
-    match upload.look().await {
-        Ok(LiveRead::On) => tracing::debug!("Live Read is on"),
-        Ok(LiveRead::Off) => tracing::warn!(
-            "this store does not let {} be read while it is being written (no Live Read on this account or bucket): \
-             readers will see nothing before the upload is complete. The upload itself goes on. On Backblaze B2, Live Read \
-             has to be enabled for the account; on every store, the next upload can be read live with --live objects",
-            upload.object()
-        ),
-        Err(error) => tracing::debug!("could not find out whether Live Read is on: {error}"),
-    }
 }

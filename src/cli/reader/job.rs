@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::reader::args::{By, POLL_INTERVAL, ReaderArgs};
-use crate::object::locate::Wanted;
 use crate::object::reading::Reading;
+use crate::object::wanted::Wanted;
 use crate::reader::join::Excerpt;
 use crate::reader::output::Output;
 

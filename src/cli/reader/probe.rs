@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::object::locate::Wanted;
+use crate::object::wanted::Wanted;
 use crate::reader::{copy, probe};
 use crate::store::Patient;
 use crate::tool::exit::Exit;

@@ -1,9 +1,9 @@
 //! What a follower reads: an upload or object of a key, pinned to its version as soon as an answer has told that.
 
 use crate::object::ending::Newer;
-use crate::object::locate::{Located, Wanted};
 use crate::object::prefetch::Target;
 use crate::object::reading::{FollowError, Reading};
+use crate::object::wanted::{Located, Wanted};
 use crate::store::Patient;
 
 /// See the module.

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use crate::object::locate::may_not_list;
 use crate::object::stretch::{Door, Target};
 use crate::protocol::live_objects::{DocumentError, Head, MAX_DOCUMENT, Names, Page, Pointer, RecordingId};
 use crate::store::retry::Retry;
@@ -79,7 +78,7 @@ async fn document<T>(
         let small = match store.once().get_small(key, MAX_DOCUMENT).await {
             Ok(Some(small)) => small,
             Ok(None) => return Ok(Seen::Missing),
-            Err(error) if may_not_list(&error) => return Ok(Seen::Hidden(error)),
+            Err(error) if error.may_not_list() => return Ok(Seen::Hidden(error)),
             Err(error) => return Err(error),
         };
         let age = age(small.date, small.modified);
@@ -109,7 +108,7 @@ pub(crate) async fn key(store: &Patient, key: &str) -> Result<Seen<store::Head>,
                 Ok(Seen::There(head, age))
             }
             Ok((None, _)) => Ok(Seen::Missing),
-            Err(error) if may_not_list(&error) => Ok(Seen::Hidden(error)),
+            Err(error) if error.may_not_list() => Ok(Seen::Hidden(error)),
             Err(error) => Err(error),
         }
     };
@@ -123,7 +122,7 @@ pub(crate) struct Objects(pub(crate) Patient);
 impl Door for Objects {
     async fn fetch(&self, target: &Target, piece: Piece) -> Result<Fetched, StoreError> {
         match Door::fetch(&self.0, target, piece).await {
-            Err(error) if may_not_list(&error) => Ok(Fetched::Absent),
+            Err(error) if error.may_not_list() => Ok(Fetched::Absent),
             other => other,
         }
     }

@@ -7,8 +7,8 @@ use tokio::time::sleep;
 
 use crate::object::live_objects::Recording;
 use crate::object::live_objects::ask::{self, Seen};
-use crate::object::locate::{LocateError, Located, Wanted};
 use crate::object::stretch::Hold;
+use crate::object::wanted::{LocateError, Located, Wanted};
 use crate::protocol::live_objects::{Names, RecordingId, State};
 use crate::store::{Head, Patient, StoreError};
 

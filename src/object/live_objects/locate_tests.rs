@@ -5,8 +5,9 @@ use tokio::time::Instant;
 use super::*;
 use crate::object::follower;
 use crate::object::live_objects::maker::{KEY, Maker, input, millis, reading, requests, seconds};
-use crate::object::locate::{Live, locate};
+use crate::object::locate::locate;
 use crate::object::reading::{News, Reading};
+use crate::object::wanted::Live;
 use crate::store::retry::Retry;
 use crate::store::scripted::{self, Op};
 

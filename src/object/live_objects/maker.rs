@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::object::locate::{Live, Wanted};
 use crate::object::reading::Reading;
+use crate::object::wanted::{Live, Wanted};
 use crate::protocol::live_objects::{
     CACHE_IMMUTABLE, CACHE_NONE, DOCUMENT_TYPE, END_METADATA, EndMark, Head, LENGTH_METADATA, Names, OBJECTS_METADATA,
     Pointer, Prefix, RecordingId, State,
@@ -118,22 +118,7 @@ impl Maker {
 }
 
 pub(crate) fn reading(timeout: Option<Duration>) -> Reading {
-    Reading {
-        wanted: Wanted {
-            key: KEY.to_owned(),
-            upload_id: None,
-            wait: true,
-            poll_interval: seconds(1),
-            timeout,
-            live: Live::Objects,
-            prefix: Prefix::default(),
-        },
-        by_part: false,
-        chunk_size: 5 << 20,
-        queue_size: 4,
-        strict_poll: false,
-        timeout,
-    }
+    Reading::within(timeout, Wanted { live: Live::Objects, ..Wanted::new(KEY) })
 }
 
 /// Reads by live objects: GETs and HEADs; nothing is listed.

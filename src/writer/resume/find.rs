@@ -1,7 +1,6 @@
 //! Which upload to go on with, and its part size.
 
 use super::ResumeError;
-use crate::object::locate::may_not_list;
 use crate::protocol::part::{PartNumber, PartSize};
 use crate::store::{Fetched, Kind, Patient, Piece, StoreError, StoredPart};
 
@@ -21,7 +20,7 @@ pub(super) async fn newest(store: &Patient, wanted: &Sought<'_>, object: &str) -
     let uploads = store
         .open_uploads(wanted.key)
         .await
-        .map_err(|error| if may_not_list(&error) { ResumeError::Unlisted(error) } else { error.into() })?;
+        .map_err(|error| if error.may_not_list() { ResumeError::Unlisted(error) } else { error.into() })?;
     let Some((newest, others)) = uploads.split_last() else { return Ok(None) };
     if !others.is_empty() {
         let ids: Vec<&str> = others.iter().map(|upload| upload.id.as_str()).collect();
