@@ -4,7 +4,7 @@
 //! segment tells most of them apart; what may go on is looked at until its next version would have come. So a recording is
 //! only ever taken for alive when it has been seen to be, and a restart after a crash takes its playlist's place.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
@@ -14,6 +14,7 @@ use super::playlist::{Written, reference};
 use super::walk::PLAYLIST_MAX;
 use crate::protocol::key::split_extension;
 use crate::store::Store;
+use crate::tool::clock;
 
 /// How long to ask what is there.
 const ASK: Duration = Duration::from_secs(10);
@@ -138,10 +139,11 @@ async fn read(store: &Store, playlist: &str) -> Option<Bytes> {
 }
 
 fn sight(text: &[u8], own: &str) -> Sight {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
-    let now = now.and_then(|now| i64::try_from(now.as_micros()).ok()).unwrap_or(0);
     // What this program has not written is nobody's it knows of.
-    std::str::from_utf8(text).ok().and_then(Written::read).map_or(Sight::Own, |written| judge(&written, own, now))
+    std::str::from_utf8(text)
+        .ok()
+        .and_then(Written::read)
+        .map_or(Sight::Own, |written| judge(&written, own, clock::micros()))
 }
 
 /// What a playlist tells at the moment `now`, in microseconds since 1970, to a recording whose first object is `own`.

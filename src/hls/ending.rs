@@ -3,6 +3,7 @@
 //! Where the playlist slid, it first ends as it is, so that whoever follows it is told by the rules, and shows all of the
 //! recording a target duration later.
 
+use crate::tool::clock;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -11,7 +12,6 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::claim::Claim;
 use super::editor::Editor;
-use super::master;
 use super::news::News;
 use super::playlist::{PlaylistKind, View, reference};
 use super::publish::{self, Outlet, Step};
@@ -93,7 +93,7 @@ impl Editor {
         }
         let mut settled = self.last_tries(view, with_dvr, deadline).await;
         if ended {
-            self.rendition.tell(&self.recording, Some(master::now()));
+            self.rendition.tell(&self.recording, Some(clock::now().as_secs()));
         }
         if behind || !settled {
             self.give_up();

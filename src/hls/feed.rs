@@ -2,7 +2,7 @@
 //! to the store. Nothing here waits.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
@@ -13,6 +13,7 @@ use super::news::{News, Origin};
 use crate::media::fmp4::Found;
 use crate::object::tap::{End, Opening, Tap};
 use crate::store::Store;
+use crate::tool::clock;
 
 /// What the writer tells of its upload. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -86,9 +87,7 @@ impl Tap for Hls {
     }
 
     fn saw(&self, found: &Found) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
-        let at = now.and_then(|now| i64::try_from(now.as_micros()).ok());
-        self.tell(News::Found { found: found.clone(), at });
+        self.tell(News::Found { found: found.clone(), at: Some(clock::micros()) });
     }
 
     fn ended(&self, upload_id: &str, end: End) {

@@ -6,14 +6,14 @@
 
 use std::fmt::Write;
 use std::future::Future;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::playlist::encode;
 use super::publish::{LANDING, holds, may_land, write_once};
 use super::rendition::{BadRendition, Rendition};
+use crate::protocol::escape;
 use crate::store::retry::Retry;
 use crate::store::{Kind, Patient, Store, StoreError};
 
@@ -45,12 +45,6 @@ pub enum JoinError {
 
 /// The group of renditions that are only sound.
 const GROUP: &str = "audio";
-
-/// Seconds since 1970.
-#[must_use]
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
-}
 
 /// The text of a multivariant playlist.
 #[must_use]
@@ -117,7 +111,7 @@ pub fn text(renditions: &[Rendition]) -> String {
 /// [`JoinError`] when the store refuses or is away for long; the key has to be one that may list objects.
 pub async fn join(store: &Store, master: &str, mine: &Rendition) -> Result<(), JoinError> {
     let folder = format!("{master}.renditions/");
-    let entry = format!("{folder}{}", encode(&mine.name));
+    let entry = format!("{folder}{}", escape::segment(&mine.name));
     let json = Bytes::from(mine.to_json()?);
     let mut stray = None;
     write(&mut stray, || store.put_object(&entry, json.clone(), "application/json", "no-cache", PATIENCE)).await?;

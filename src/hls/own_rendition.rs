@@ -1,5 +1,6 @@
 //! This stream's rendition in the multivariant playlist: told when there is something to play, and again in the end.
 
+use crate::tool::clock;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -26,7 +27,7 @@ pub(super) struct OwnRendition {
 impl OwnRendition {
     /// Of the stream with this playlist.
     pub(super) fn new(store: Store, playlist: String, membership: Option<Membership>) -> Self {
-        Self { store, playlist, membership, began: master::now(), told: None, joining: None }
+        Self { store, playlist, membership, began: clock::now().as_secs(), told: None, joining: None }
     }
 
     /// Whether anything was told.

@@ -4,9 +4,8 @@
 //! Apple's players take fragmented MP4 from version 7 on. A segment's duration is written in microseconds, so that the
 //! places of 43,000 segments stay within a frame of the truth.
 
+use crate::protocol::escape;
 use std::fmt::Write;
-
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::clock;
 use super::segments::{Segment, Segments};
@@ -216,21 +215,12 @@ pub fn reference(playlist: &str, object: &str, version: Option<&str>) -> String 
     let (last, above) = to.split_last().map_or(("", &to[..0]), |(last, above)| (*last, above));
     let common = from.iter().zip(above).take_while(|(a, b)| a == b).count();
     let up = from.iter().skip(common).map(|_| "..".to_owned());
-    let down = above.iter().skip(common).chain([&last]).map(|segment| encode(segment));
+    let down = above.iter().skip(common).chain([&last]).map(|segment| escape::segment(segment));
     let path = up.chain(down).collect::<Vec<_>>().join("/");
     match version {
-        Some(version) => format!("{path}?versionId={}", encode(version)),
+        Some(version) => format!("{path}?versionId={}", escape::segment(version)),
         None => path,
     }
-}
-
-/// All but the unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Percent-encodes everything but the unreserved characters of RFC 3986, 2.3.
-#[must_use]
-pub fn encode(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{PoisonError, RwLock};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use crate::protocol::escape;
 
 /// Shorter ones would take words out of messages.
 const SHORTEST: usize = 4;
@@ -20,7 +20,7 @@ pub(crate) fn learn(secret: &str) {
         return;
     }
     let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
-    for form in [secret.to_owned(), in_json(secret), in_url(secret, IN_QUERY), in_url(secret, IN_PATH)] {
+    for form in [secret.to_owned(), in_json(secret), escape::segment(secret), escape::path(secret)] {
         if !secrets.contains(&form) {
             secrets.push_back(form);
         }
@@ -63,14 +63,6 @@ fn in_json(secret: &str) -> String {
     let quoted = serde_json::Value::from(secret).to_string();
     quoted.trim_matches('"').to_owned()
 }
-
-fn in_url(secret: &str, escaped: &'static AsciiSet) -> String {
-    utf8_percent_encode(secret, escaped).to_string()
-}
-
-/// All but the unreserved characters of RFC 3986, 2.3; in a path, slashes stay too.
-const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-const IN_PATH: &AsciiSet = &IN_QUERY.remove(b'/');
 
 #[cfg(test)]
 mod tests {

@@ -36,7 +36,7 @@ use crate::object::prefetch::{End, Event, Facts, Fetch};
 use crate::object::presence::Presence;
 use crate::object::reading::{FollowError, News, Reading};
 use crate::object::silence::Silence;
-use crate::object::wanted::{Live, Located};
+use crate::object::wanted::Located;
 use crate::object::window::Window;
 use crate::store::Patient;
 
@@ -293,7 +293,7 @@ impl Follower {
             head: None,
             list: (!may_list).then_some(List::Unknown),
             current: None,
-            finder: Finder::new(wanted).filter(|_| wanted.live == Live::Auto && self.cursor() == 0),
+            finder: Finder::beside_live_read(wanted).filter(|_| self.cursor() == 0),
         };
         self.inquiry.begin(&self.pinned.store, &self.pinned.target, case);
     }

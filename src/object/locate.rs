@@ -65,7 +65,7 @@ async fn named(store: &Patient, wanted: &Wanted, id: &str) -> Result<Located, Lo
 async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError> {
     let key = &wanted.key;
     let began = Instant::now();
-    let mut finder = Finder::new(wanted).filter(|_| wanted.live == Live::Auto);
+    let mut finder = Finder::beside_live_read(wanted);
     // What is there when the wait begins; only what differs from it has come since.
     let (mut finished, now) = match store.dated_head(key).await {
         // A key that may not list is told so of what is not there.
@@ -173,7 +173,7 @@ async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError
 /// # Errors
 /// [`LocateError`] when the store refuses.
 pub async fn beside(store: &Patient, wanted: &Wanted) -> Result<Option<Located>, LocateError> {
-    let mut finder = Finder::new(wanted).filter(|_| wanted.live == Live::Auto);
+    let mut finder = Finder::beside_live_read(wanted);
     Ok(look(store, &mut finder).await?.map(|found| found.located(true)))
 }
 

@@ -1,6 +1,7 @@
 //! Facts and arithmetic of the Live Read protocol and of keys. Pure.
 
 pub mod content_type;
+pub mod escape;
 pub mod key;
 pub mod limits;
 pub mod live_objects;

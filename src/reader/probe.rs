@@ -1,7 +1,7 @@
 //! What is in a recording, told without downloading it (`reader --probe`).
 
+use crate::tool::clock;
 use std::fmt::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -62,8 +62,7 @@ fn report(object: String, seeker: &Seeker<'_>, version: Option<&str>, growing: b
     let Lengths { frame_rate, key_distance, mean, .. } = lengths;
     let ranges = &seeker.ranges;
     let parts = ranges.part_size.map(|size| seeker.edge.div_ceil(size.max(1)));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_secs()).ok());
-    let age = now.zip(ranges.started).map(|(now, started)| now.saturating_sub(started).max(0));
+    let age = ranges.started.map(|started| clock::seconds().saturating_sub(started).max(0));
     let clock = Clock::of(seeker);
     let began = clock.origin.map(|origin| origin.saturating_add(seeker.zero()).div_euclid(1_000_000_000));
     let video = seeker.main.kind == TrackKind::Video;

@@ -6,11 +6,11 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use bytes::Bytes;
 use md5::{Digest, Md5};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::cors::ByMd5;
 use super::read::version_id;
 use super::{ETag, Kind, Store, StoreError, send};
+use crate::protocol::escape;
 use crate::protocol::part::PartNumber;
 
 /// The most objects that one request can delete.
@@ -96,7 +96,7 @@ impl Store {
             .key(key)
             .upload_id(upload_id)
             .part_number(number.as_i32())
-            .copy_source(utf8_percent_encode(&format!("{}/{source}", self.bucket), OUTSIDE_PATHS).to_string());
+            .copy_source(escape::path(&format!("{}/{source}", self.bucket)));
         let answer = send!(self, upload, &doing, self.object(key), patience, request.send())?;
         let etag = answer.copy_part_result.and_then(|result| result.e_tag).filter(|etag| !etag.is_empty());
         etag.map(ETag)
@@ -206,9 +206,6 @@ impl Store {
         Ok((found.collect(), page.is_truncated.unwrap_or(false)))
     }
 }
-
-/// What a path needs to have percent-encoded: all but the unreserved characters of RFC 3986, 2.3, and the slashes.
-const OUTSIDE_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 #[cfg(test)]
 mod tests {

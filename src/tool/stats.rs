@@ -1,10 +1,11 @@
 //! `--stats FILE`: a line of JSON each second, and a last one at the end, for plots and for bills.
 
+use super::clock;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
@@ -81,10 +82,9 @@ impl Lines {
     }
 
     fn line(&self, last: bool) -> Value {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let requests = self.store.requests();
         let mut line = Map::new();
-        line.insert("time".to_owned(), json!(round(since_epoch)));
+        line.insert("time".to_owned(), json!(round(clock::now())));
         line.insert("elapsed".to_owned(), json!(round(self.progress.elapsed())));
         if let Value::Object(facts) = (self.facts)(&self.progress) {
             line.extend(facts);

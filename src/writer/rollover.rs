@@ -92,7 +92,7 @@ async fn end(
 ) -> Result<Rolled, RollError> {
     let mut unfinished = Vec::new();
     let mut cause = result.err();
-    if cause.is_some() {
+    let mut closing = if cause.is_some() {
         // The parts in flight may still arrive.
         settle(&mut intake.object.outbox, &plan.at_once).await;
         let rest = intake.rest();
@@ -100,13 +100,15 @@ async fn end(
         let kept = plan.keep(outbox, rest, plan.part_size).await;
         let left = Box::pin(left(plan, progress, outbox.upload(), &outbox.ledger, cause.as_ref())).await;
         unfinished.push(Unfinished { kept, ..left });
+        intake.closing
     } else if intake.is_empty() {
         cause = until_the_end(Box::pin(intake.abort()), &plan.at_once).await.err();
+        intake.closing
     } else {
-        intake.close_last();
-    }
+        intake.close_last()
+    };
     let mut objects = Vec::new();
-    while let Some(joined) = intake.closing.join_next().await {
+    while let Some(joined) = closing.join_next().await {
         match joined {
             Ok(Ok(complete)) => objects.push(complete),
             Ok(Err(left)) => unfinished.push(left),

@@ -8,8 +8,8 @@ use tokio::time::sleep;
 use crate::object::live_objects::Recording;
 use crate::object::live_objects::ask::{self, Seen};
 use crate::object::stretch::Hold;
-use crate::object::wanted::{LocateError, Located, Wanted};
-use crate::protocol::live_objects::{Names, RecordingId, State};
+use crate::object::wanted::{Live, LocateError, Located, Wanted};
+use crate::protocol::live_objects::{Names, RecordingId, State, UNHEARD};
 use crate::store::{Head, Patient, StoreError};
 
 /// Each so manieth look of a waiting reader is one at KEY.
@@ -45,6 +45,12 @@ impl Found {
     }
 }
 
+/// A finished object, held to be of the recording that it names, if any.
+fn as_it_says(head: Head) -> Located {
+    let hold = head.objects.clone().map_or(Hold::Object, Hold::Recording);
+    finished(head, hold)
+}
+
 fn finished(head: Head, hold: Hold) -> Located {
     Located { version: head.version, finished: Some(head.size), etag: head.etag, hold, ..Located::default() }
 }
@@ -52,8 +58,16 @@ fn finished(head: Head, hold: Hold) -> Located {
 impl Finder {
     /// Of what is wanted; none where the key can have no live objects.
     pub(crate) fn new(wanted: &Wanted) -> Option<Self> {
-        let names = Names::new(&wanted.prefix, &wanted.key).ok()?;
-        Some(Self { key: wanted.key.clone(), names, over: None, refused: None })
+        Some(Self::of(wanted, Names::new(&wanted.prefix, &wanted.key).ok()?))
+    }
+
+    /// The same where live objects are one of several ways to read it live (`--live auto`); none where they are not.
+    pub(crate) fn beside_live_read(wanted: &Wanted) -> Option<Self> {
+        Self::new(wanted).filter(|_| wanted.live == Live::Auto)
+    }
+
+    fn of(wanted: &Wanted, names: Names) -> Self {
+        Self { key: wanted.key.clone(), names, over: None, refused: None }
     }
 
     /// Looks at the pointer, and at what it points to.
@@ -80,7 +94,7 @@ impl Finder {
         let seen = ask::head(store, &self.names, &id).await?;
         let mut head = None;
         if let Seen::There(found, age) = seen {
-            let fresh = age.is_none_or(|age| age.as_secs() < 40);
+            let fresh = age.is_none_or(|age| age < UNHEARD);
             let goes_on = !matches!(found.state, State::Complete | State::Aborted);
             if goes_on && fresh {
                 return Ok(Some(self.live(id, found)));
@@ -127,9 +141,7 @@ pub(crate) async fn locate(store: &Patient, wanted: &Wanted) -> Result<Located, 
         object: store.object(key),
         why: error.to_string(),
     };
-    Names::new(&wanted.prefix, key).map_err(names)?;
-    let missing = || LocateError::Nothing(store.object(key));
-    let mut finder = Finder::new(wanted).ok_or_else(missing)?;
+    let mut finder = Finder::of(wanted, Names::new(&wanted.prefix, key).map_err(names)?);
     if let Some(id) = &wanted.upload_id {
         let found = match RecordingId::parse(id) {
             Some(id) => finder.named(store, id).await?,
@@ -147,8 +159,7 @@ pub(crate) async fn locate(store: &Patient, wanted: &Wanted) -> Result<Located, 
             if looks == 0 {
                 before = now;
             } else if let Some(head) = now.filter(|head| before.as_ref() != Some(head)) {
-                let hold = head.objects.clone().map_or(Hold::Object, Hold::Recording);
-                return Ok(finished(head, hold));
+                return Ok(as_it_says(head));
             }
         }
         if looks == 0 || !looks.is_multiple_of(KEY_LOOK) {
@@ -159,9 +170,8 @@ pub(crate) async fn locate(store: &Patient, wanted: &Wanted) -> Result<Located, 
             }
         }
         if !wanted.wait {
-            let head = ask::key(store, key).await?.there().ok_or_else(missing)?;
-            let hold = head.objects.clone().map_or(Hold::Object, Hold::Recording);
-            return Ok(finished(head, hold));
+            let head = ask::key(store, key).await?.there();
+            return head.map(as_it_says).ok_or_else(|| LocateError::Nothing(store.object(key)));
         }
         if looks == 0 {
             finder.say_refused(store);

@@ -35,6 +35,8 @@
 //!   last; a writer restores it where it is missing and never takes it from another.
 //! - *Listing `_live/a/`* finds what belongs to `a/b.mp4`, too: whoever cleans up takes only what [`Names::parse`] knows.
 
+use std::time::Duration;
+
 mod answer;
 mod head;
 mod names;
@@ -48,6 +50,9 @@ pub use names::{Name, Names, NamesError, Prefix, PrefixError};
 pub use page::{Entry, Page, Span};
 pub use pointer::Pointer;
 pub use recording_id::RecordingId;
+
+/// A head so old is that of a writer which has stopped: it is written anew every five seconds, and a store may be away for some.
+pub const UNHEARD: Duration = Duration::from_secs(40);
 
 /// Metadata (`x-amz-meta-…`) of a live object: how many bytes it has.
 pub const LENGTH_METADATA: &str = "live-read-length";

@@ -59,6 +59,15 @@ use crate::writer::source::Source;
 use crate::writer::spool::Spool;
 use crate::writer::tail::{self, TailSender};
 
+/// Objects that are on their way to being complete.
+pub(crate) type Closing = JoinSet<Result<Complete, Unfinished>>;
+
+/// Completes an object in the background.
+fn close(closing: &mut Closing, context: &Context<'_>, object: OpenObject) {
+    let span = object.outbox.upload().span().clone();
+    closing.spawn(object.close(context.plan.clone(), context.progress.clone()).instrument(span));
+}
+
 /// What all objects share.
 pub(crate) struct Context<'a> {
     pub(crate) store: &'a Patient,
@@ -93,7 +102,7 @@ pub(crate) struct Intake<'a> {
     groups: Groups,
     tail: Option<TailSender>,
     /// Objects that are on their way to being complete.
-    pub(crate) closing: JoinSet<Result<Complete, Unfinished>>,
+    pub(crate) closing: Closing,
     /// Finds out whether Live Read is on.
     look: JoinHandle<()>,
     looked_ahead: bool,
@@ -390,7 +399,7 @@ impl<'a> Intake<'a> {
         let outbox = self.context.outbox(&upload).sharing(self.object.outbox.shared());
         self.tapped = self.context.tapped(&outbox, true);
         let old = std::mem::replace(&mut self.object, OpenObject::new(number, outbox));
-        self.close(old);
+        close(&mut self.closing, &self.context, old);
         let Some((header, by)) = piece else {
             // Cut in the middle, it may be cut again at the very next fragment.
             self.object.begun = true;
@@ -408,18 +417,11 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    /// Completes an object in the background.
-    fn close(&mut self, object: OpenObject) {
-        let plan = self.context.plan.clone();
-        let span = object.outbox.upload().span().clone();
-        self.closing.spawn(object.close(plan, self.context.progress.clone()).instrument(span));
-    }
-
-    /// Completes the last object in the background, as those before it.
-    pub(crate) fn close_last(&mut self) {
-        let placeholder = OpenObject::new(0, self.context.outbox(self.object.outbox.upload()));
-        let last = std::mem::replace(&mut self.object, placeholder);
-        self.close(last);
+    /// Completes the last object in the background, as those before it; gives all that are on their way to being complete.
+    pub(crate) fn close_last(self) -> Closing {
+        let Self { context, object, mut closing, .. } = self;
+        close(&mut closing, &context, object);
+        closing
     }
 
     /// Waits for all parts under way, then completes; the size and the number of parts of the object.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tracing::Instrument;
@@ -17,6 +17,7 @@ use crate::protocol::live_objects::{Head, Names, Prefix, RecordingId, Run, State
 use crate::protocol::part::PartSize;
 use crate::store::live_check::LiveRead;
 use crate::store::{Beginning, Patient, StoreError};
+use crate::tool::clock;
 
 /// What live objects are to be like.
 #[derive(Debug, Clone)]
@@ -73,7 +74,7 @@ impl Recorder {
                 return Upload::begin(store, key, part_size, beginning).await;
             }
         };
-        let id = RecordingId::new(now(), fastrand::u32(..));
+        let id = RecordingId::new(clock::seconds(), fastrand::u32(..));
         let live_read = self.settings.only_without_live_read.then_some(part_size);
         let marked = Beginning { live_read, objects: Some(&id), ..beginning };
         let upload = Upload::begin(store, key, part_size, marked).await?;
@@ -237,12 +238,6 @@ async fn clean_up(store: Patient, names: Names, key: String, mine: RecordingId) 
         }
         Err(error) => tracing::debug!("what earlier recordings left cannot be seen: {error}"),
     }
-}
-
-/// Seconds since 1970, by this machine's clock.
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or_default()
 }
 
 #[cfg(test)]

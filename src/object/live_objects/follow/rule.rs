@@ -8,11 +8,8 @@ use super::{Answer, Follower, KEY_LOOKS, Rest, Step};
 use crate::object::live_objects::ask::{self, Seen};
 use crate::object::live_objects::ending::{Ask, Case, Key, Told, Verdict, lost};
 use crate::object::reading::FollowError;
-use crate::protocol::live_objects::{Head, Names, RecordingId, State};
+use crate::protocol::live_objects::{Head, Names, RecordingId, State, UNHEARD};
 use crate::store::{self, Patient, StoreError};
-
-/// A head so old is that of a writer which has stopped.
-const UNHEARD: Duration = Duration::from_secs(40);
 
 impl Follower {
     /// Acts on an answer. Much may have come since it was asked for.
