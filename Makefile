@@ -31,7 +31,7 @@ help:
 	@echo 'make microbench   the ways through memory alone (criterion)'
 	@echo 'make lint      formatting, clippy, documentation, shell scripts'
 	@echo 'make build     writer and reader in target/release'
-	@echo 'make install   writer and reader into ~/.cargo/bin'
+	@echo 'make install   writer and reader, their manual pages and completions, into ~/.local (PREFIX=)'
 	@echo 'make page      index.html on http://127.0.0.1:8000/ (PORT=8000)'
 
 demo:
@@ -98,9 +98,9 @@ build:
 	@./scripts/install-deps.sh build
 	$(CARGO) build --release --locked --bins --example local_store
 
-install:
-	@./scripts/install-deps.sh build
-	$(CARGO) install --locked --path .
+# What `build` has made, so that nothing is compiled again.
+install: build
+	@./scripts/install.sh
 
 page:
 	@./scripts/install-deps.sh page

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::cli::manual::ManualArgs;
 use crate::message::log_lines::safe;
 use crate::message::logging::LogFormat;
 use crate::message::stderr::{PATIENCE, outlet};
@@ -51,6 +52,10 @@ pub struct CommonArgs {
     /// How messages are written
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text", help_heading = "Messages")]
     pub log_format: LogFormat,
+
+    /// What prints about the tool.
+    #[command(flatten)]
+    pub manual: ManualArgs,
 }
 
 impl CommonArgs {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::common::{CommonArgs, complain};
-use crate::cli::environment;
+use crate::cli::{environment, manual};
 use crate::message::logging::{Console, LogSettings};
 use crate::store::{Access, Connection};
 use crate::tool::crash;
@@ -43,6 +43,14 @@ where
             return Exit::Usage.into();
         }
     };
+    match manual::answer(&A::command()) {
+        Ok(false) => {}
+        Ok(true) => return Exit::Done.into(),
+        Err(error) => {
+            complain(name, &format!("cannot print that: {error}"));
+            return Exit::Failed.into();
+        }
+    }
     let args = A::parse();
     let common = args.common();
     let console =

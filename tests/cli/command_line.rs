@@ -193,6 +193,23 @@ fn help_and_version_go_to_standard_output() {
     }
 }
 
+#[test]
+fn manual_pages_and_completions_are_printed_without_a_bucket_or_a_key() {
+    for (launch, name) in [(Launch::bare_writer as fn(&[&str]) -> Launch, "writer"), (Launch::bare_reader, "reader")] {
+        let page = launch(&["--man"]).start().end().code(0);
+        let text = String::from_utf8_lossy(&page.out).into_owned();
+        assert!(text.contains(&format!(".TH {name} 1")) && text.contains("poll"), "{text}");
+        for (shell, mark) in [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c")] {
+            let run = launch(&["--completions", shell]).start().end().code(0);
+            let text = String::from_utf8_lossy(&run.out).into_owned();
+            assert!(text.contains(mark) && text.contains(name) && run.err.is_empty(), "{text}");
+        }
+        let set = launch(&["--man"]).env("BUCKET_NAME", "in-the-environment").start().end().code(0);
+        assert!(!String::from_utf8_lossy(&set.out).contains("in-the-environment"));
+        launch(&["--man", "live.mp4"]).start().end().code(2);
+    }
+}
+
 /// A lab whose settings are in `.env` in the directory where the tools start, and nowhere else.
 fn dotenv(lab: &Lab, bucket: &str) {
     let lines = [
