@@ -13,6 +13,7 @@ MINUTES ?= 5
 SEED ?=
 BENCH ?=
 CARGO ?= cargo
+COMPILE = ./scripts/step.sh 'compiling (the first time some minutes, most of it the AWS SDK)' $(CARGO) build --release --locked
 export DEMO_SECONDS DEMO_OUT
 
 .DEFAULT_GOAL := help
@@ -35,46 +36,46 @@ help:
 	@echo 'make page      index.html on http://127.0.0.1:8000/ (PORT=8000)'
 
 demo:
-	@./scripts/install-deps.sh build demo
-	$(CARGO) build --release --locked --bins --example local_store --example demo
+	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build demo
+	@$(COMPILE) --bins --example local_store --example demo
 	@exec $(CARGO) run --quiet --release --locked --example demo
 
 test: test-rust test-recipes test-page
 
 # Most of what drives the tools waits for them, so more of it runs at once than there are processors.
 test-rust:
-	@./scripts/install-deps.sh build test
+	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build test
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(getconf _NPROCESSORS_ONLN)))} $(CARGO) test --release --locked
 
 test-recipes:
-	@./scripts/install-deps.sh build test
-	@$(CARGO) build --quiet --release --locked --bins --example local_store
+	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build test
+	@$(COMPILE) --bins --example local_store
 	./scripts/check-recipes.sh
 
 test-page:
-	@./scripts/install-deps.sh build test
-	@$(CARGO) build --quiet --release --locked --bins --example local_store
+	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build test
+	@$(COMPILE) --bins --example local_store
 	node --test --test-concurrency=2 tests/browser/*.test.mjs
 
 test-players:
-	@./scripts/install-deps.sh build players
-	@$(CARGO) build --quiet --release --locked --bins --example local_store
+	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build players
+	@$(COMPILE) --bins --example local_store
 	./scripts/check-players.sh
 
 test-ceph:
-	@./scripts/install-deps.sh build
-	@$(CARGO) build --quiet --release --locked --bins --example local_store
+	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build
+	@$(COMPILE) --bins --example local_store
 	./scripts/test-ceph.sh
 
 soak:
-	@./scripts/install-deps.sh build
-	@$(CARGO) build --quiet --release --locked --bins --example local_store
+	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build
+	@$(COMPILE) --bins --example local_store
 	SOAK_MINUTES='$(MINUTES)' SOAK_SEED='$(SEED)' \
 		$(CARGO) test --quiet --release --locked --test tools -- --ignored --nocapture a_long_soak
 
 bench:
-	@./scripts/install-deps.sh build bench
-	$(CARGO) build --release --locked --bins --example local_store
+	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build bench
+	@$(COMPILE) --bins --example local_store
 	@BENCH='$(BENCH)' python3 bench/run.py
 
 microbench:
@@ -95,8 +96,8 @@ lint:
 # The store is named too: without the examples' dependencies cargo would choose
 # other features for the shared ones, and compile them all again.
 build:
-	@./scripts/install-deps.sh build
-	$(CARGO) build --release --locked --bins --example local_store
+	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build
+	@$(COMPILE) --bins --example local_store
 
 # What `build` has made, so that nothing is compiled again.
 install: build

@@ -13,6 +13,7 @@ mod cli {
     mod setup_cors;
     mod signals;
     mod stats;
+    mod steps;
 }
 
 mod hls {
