@@ -11,13 +11,14 @@ DEMO_OUT ?= demo-out
 PORT ?= 8000
 MINUTES ?= 5
 SEED ?=
+N ?= 1000
 BENCH ?=
 CARGO ?= cargo
 COMPILE = ./scripts/step.sh 'compiling (the first time some minutes, most of it the AWS SDK)' $(CARGO) build --release --locked
 export DEMO_SECONDS DEMO_OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-page test-recipes test-players test-ceph soak bench microbench lint build install page
+.PHONY: help demo test test-rust test-page test-recipes test-players test-ceph soak kills bench microbench lint build install page
 
 help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
@@ -26,6 +27,7 @@ help:
 	@echo 'make test-players   finished playlists in browsers, mpv, VLC and GStreamer'
 	@echo 'make test-ceph   both tools on a real Ceph gateway (Debian: 60 MB of packages, nothing is installed)'
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
+	@echo 'make kills     many short uploads, each with a kill or a race in it (N=1000, SEED=)'
 	@echo 'make bench     measures both tools beside others, and writes docs/performance.md'
 	@echo '               (ten minutes; BENCH=quick: two, and only prints; BENCH=tls: TLS alone;'
 	@echo '               BENCH=objects: live objects alone)'
@@ -72,6 +74,13 @@ soak:
 	@$(COMPILE) --bins --example local_store
 	SOAK_MINUTES='$(MINUTES)' SOAK_SEED='$(SEED)' \
 		$(CARGO) test --quiet --release --locked --test tools -- --ignored --nocapture a_long_soak
+
+# What it drives shares the processors with whatever else runs there.
+kills:
+	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build
+	@$(COMPILE) --bins --example local_store
+	KILLS='$(N)' KILLS_SEED='$(SEED)' \
+		nice $(CARGO) test --quiet --release --locked --test tools -- --ignored --nocapture many_lives
 
 bench:
 	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build bench

@@ -37,6 +37,7 @@ mod pair {
     mod bounds;
     mod copy;
     mod faults;
+    mod kills;
     mod left_behind;
     mod live_objects;
     mod live_read_off;

@@ -177,7 +177,7 @@ impl Store {
             Err(error) if error.status == Some(416) => Ok(Fetched::NotYet),
             Err(error) if error.kind == Kind::NoKey => Ok(Fetched::Absent),
             // AWS and its like refuse a version id that is not one of theirs: an upload id of theirs never is.
-            Err(error) if live && version.is_some() && error.is_no_version_id() => Ok(Fetched::Absent),
+            Err(error) if version.is_some() && error.is_no_version_id() => Ok(Fetched::Absent),
             Err(error) => Err(error),
         }
     }

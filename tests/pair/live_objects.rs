@@ -204,6 +204,26 @@ fn a_killed_writer_of_a_file_goes_on_and_its_reader_has_all_of_it() {
 }
 
 #[test]
+fn a_reader_with_a_file_goes_on_after_it_while_the_upload_is_open() {
+    for quirks in [&["unversioned"][..], &[]] {
+        let lab = lab();
+        lab.quirks(quirks);
+        let data = bytes(15, 700_000);
+        let mut writer = writer(&lab, &SOON);
+        let first = lab.reader(&[KEY, "--live", "objects"]);
+        writer.write(&data[..300_000]);
+        first.wait_output(300_000);
+        let copy = lab.dir().join("copy");
+        std::fs::write(&copy, &data[..200_000]).expect("what an earlier reader has written");
+        let reader = lab.reader(&[KEY, &copy.display().to_string(), "--resume"]);
+        reader.wait_for("going on from there");
+        writer.end_with(&data[300_000..]).code(0);
+        reader.wait().code(0);
+        assert_same(&std::fs::read(&copy).expect("the copy"), &data, "the copy");
+    }
+}
+
+#[test]
 fn a_stream_that_is_gone_on_with_is_not_read_live_any_more_and_is_told_so() {
     let lab = lab();
     let data = bytes(7, 2 * PART + 99);

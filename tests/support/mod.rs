@@ -196,6 +196,11 @@ impl Store {
         self.told(rule, "acted")
     }
 
+    /// Of how many requests on which the rule has acted the work is done.
+    pub fn done(&self, rule: usize) -> u64 {
+        self.told(rule, "done")
+    }
+
     /// Waits until the rule with this index has acted so often.
     #[track_caller]
     pub fn wait_acted(&self, rule: usize, times: u64) {
@@ -222,15 +227,17 @@ impl Store {
 
     /// Does something as of so long ago: what the store makes meanwhile has the dates of then.
     pub fn ago<T>(&self, age: Duration, what: impl FnOnce() -> T) -> T {
-        let set = |behind: Duration| {
-            let body = serde_json::json!({ "behind_ms": behind.as_millis() as u64 }).to_string();
-            let (status, answer) = http(&self.control, "PUT", "/clock", &[], body.as_bytes());
-            assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
-        };
-        set(age);
+        self.set_behind(age);
         let done = what();
-        set(Duration::ZERO);
+        self.set_behind(Duration::ZERO);
         done
+    }
+
+    /// Sets the store's clock behind, by so much: what it makes from now on has the dates of then.
+    pub fn set_behind(&self, age: Duration) {
+        let body = serde_json::json!({ "behind_ms": age.as_millis() as u64 }).to_string();
+        let (status, answer) = http(&self.control, "PUT", "/clock", &[], body.as_bytes());
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
     }
 
     /// Makes the store differ in these points, and no others (see `examples/local_store/quirks.rs`).

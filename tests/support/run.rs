@@ -270,6 +270,11 @@ impl Run {
         assert!(status.is_ok_and(|status| status.success()), "kill -{name} of {}", self.state());
     }
 
+    /// `kill -9`. It is still to be waited for.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("kill the tool");
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("look at the tool").is_none()

@@ -56,7 +56,16 @@ pub fn rule(random: &mut Rng, trouble: Trouble) -> Value {
         Trouble::Seldom => (13, &STATUSES[..]),
         Trouble::Untrue => (16, &STATUSES[..]),
     };
-    let bodies = ["UploadPart", "GetObject", "GetObject", "PutObject", "HeadObject"];
+    let bodies = [
+        "UploadPart",
+        "GetObject",
+        "GetObject",
+        "PutObject",
+        "HeadObject",
+        "UploadPartCopy",
+        "DeleteObjects",
+        "DeleteObject",
+    ];
     let any = |random: &mut Rng| if random.bool() { one_of(random, &XML) } else { one_of(random, &bodies) };
     let (operation, effect) = match random.u32(..kinds) {
         0..2 => (any(random), json!({"status": one_of(random, statuses)})),

@@ -30,7 +30,7 @@ async fn what_a_store_refuses_to_delete_is_told_of_and_the_object_is_whole() {
     // The next start may.
     shelf.script(|_, _| Reply::Honest);
     sleep(Duration::from_secs(200)).await;
-    clean(&store, &names(), KEY, None).await.expect("it is seen");
+    clean(&store, &names(), KEY, None, None).await.expect("it is seen");
     assert_eq!(shelf.keys(), [KEY]);
 }
 
@@ -106,13 +106,13 @@ async fn wherever_a_writer_is_killed_the_next_start_leaves_nothing() {
         sleep(Duration::from_secs(10)).await;
         if step < 3 {
             // It can be gone on with, so that it is left alone.
-            let found = clean(&store, &names(), KEY, None).await.expect("it is seen");
+            let found = clean(&store, &names(), KEY, None, None).await.expect("it is seen");
             assert!(matches!(&found[..], [Found { stale: Stale::Open(open), .. }] if *open == id), "{step} {found:?}");
             shelf.abort(&id);
         }
         sleep(Duration::from_secs(200)).await;
         let next = Scene::begin_in(store.clone(), shelf.clone(), When::After(SECOND), 8).await;
-        let found = clean(&store, &names(), KEY, Some(&recording(8))).await.expect("it is seen");
+        let found = clean(&store, &names(), KEY, Some(&recording(8)), None).await.expect("it is seen");
         assert!(
             matches!(&found[..], [Found { stale: Stale::Swept(left), .. }] if left.is_nothing()),
             "{step} {found:?}"
@@ -123,6 +123,46 @@ async fn wherever_a_writer_is_killed_the_next_start_leaves_nothing() {
         assert!(next.live.aborted().await.is_nothing());
         assert!(!shelf.keys().iter().any(|key| key.starts_with("_live/")), "{step}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_last_head_of_a_killed_writer_does_not_tell_of_is_found_without_a_list() {
+    let mut scene = Scene::begin(When::After(SECOND)).await;
+    let (store, shelf) = (scene.store.clone(), scene.shelf.clone());
+    scene.flow(10_000, 23, SECOND).await;
+    scene.finish().await;
+    scene.complete().await;
+    let told = head(&store, 7).await.expect("a head").edge();
+    assert!(told < scene.input.len() as u64, "the head is older than the end");
+    drop(scene);
+    shelf.script(|asked, _| match asked.op {
+        Op::Objects | Op::Versions | Op::Uploads => Reply::Status(403, "AccessDenied"),
+        _ => Reply::Honest,
+    });
+    sleep(Duration::from_secs(200)).await;
+    clean(&store, &names(), KEY, None, None).await.expect("it is seen");
+    assert_eq!(shelf.keys(), [KEY]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pointer_that_is_left_alone_in_a_bucket_that_keeps_versions_goes_with_all_of_them() {
+    let (store, shelf) = scripted::store();
+    shelf.keep_versions();
+    let store = store.patient(Retry { give_up_after: Duration::from_secs(60) });
+    let mut scene = Scene::begin_in(store.clone(), shelf.clone(), When::After(SECOND), 7).await;
+    scene.flow(1_000, 5, SECOND).await;
+    // Its writer is killed between the deletion of the head and that of the pointer.
+    let pointer = names().pointer();
+    shelf.script(move |asked, _| match asked.op {
+        Op::Delete | Op::DeleteMany if asked.key == pointer => Reply::Status(403, "AccessDenied"),
+        _ => Reply::Honest,
+    });
+    assert_eq!(scene.end().await.objects, 1);
+    shelf.script(|_, _| Reply::Honest);
+    assert!(head(&store, 7).await.is_none() && shelf.versions("_live/") > 0);
+    sleep(Duration::from_secs(200)).await;
+    clean_all(&store, &names(), KEY, None).await.expect("it is seen");
+    assert_eq!((shelf.versions("_live/"), shelf.keys()), (0, vec![KEY.to_owned()]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,7 +196,7 @@ async fn what_belongs_to_others_is_not_touched() {
 }
 
 async fn clean_all_but(store: &Patient, number: u32) -> Vec<Found> {
-    clean(store, &names(), KEY, Some(&recording(number))).await.expect("it is seen")
+    clean(store, &names(), KEY, Some(&recording(number)), None).await.expect("it is seen")
 }
 
 /// Kills the writer after `steps` of input, and goes on with it from where its live objects end.

@@ -45,15 +45,9 @@ pub async fn go_on(
         return Ok(None);
     }
     let began = Instant::now();
-    let (store, recording, run) = (upload.store(), head.recording.clone(), head.run().run);
+    let behind = behind_edge(upload.store(), &names, &head).await?;
     let mut stored = Stored::new(head);
-    loop {
-        let offset = stored.edge();
-        let name = names.object(&recording, run, offset);
-        let first = Piece::Range { first: 0, last: 0 };
-        let Fetched::Data(body) = store.fetch(&name, None, first, false).await? else { break };
-        let size = body.range.and_then(|range| range.total).or(body.length).unwrap_or_default();
-        let Met::Bytes(length) = body.marks.met(offset, size) else { break };
+    for (offset, length) in behind {
         stored.note(offset, length);
     }
     let edge = stored.edge();
@@ -62,4 +56,21 @@ pub async fn go_on(
         return Ok(None);
     }
     LiveObjects::begin_with(upload, names, stored, when).await.map(Some)
+}
+
+/// The live objects behind the edge of `head`, of its newest run: offsets and lengths.
+///
+/// # Errors
+/// [`StoreError`] when the store is away.
+pub(super) async fn behind_edge(store: &Patient, names: &Names, head: &Head) -> Result<Vec<(u64, u64)>, StoreError> {
+    let (mut found, mut offset) = (Vec::new(), head.edge());
+    loop {
+        let name = names.object(&head.recording, head.run().run, offset);
+        let first = Piece::Range { first: 0, last: 0 };
+        let Fetched::Data(body) = store.fetch(&name, None, first, false).await? else { return Ok(found) };
+        let size = body.range.and_then(|range| range.total).or(body.length).unwrap_or_default();
+        let Met::Bytes(length) = body.marks.met(offset, size) else { return Ok(found) };
+        found.push((offset, length));
+        offset += length;
+    }
 }

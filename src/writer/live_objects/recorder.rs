@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use super::stale::{Stale, clean};
+use super::stale::{Stale, clean, pointed_to};
 use super::{LiveObjects, When, find, go_on};
 use crate::media::fmp4::Found;
 use crate::object::live::Upload;
@@ -87,6 +87,8 @@ impl Recorder {
             head.max_latency = u64::try_from(time.as_millis()).ok();
         }
         let (store, recording) = (store.clone(), head.recording.clone());
+        // Where nothing is listed, it alone tells what a killed writer left.
+        let before = pointed_to(&store, &names).await;
         match LiveObjects::begin(&upload, names.clone(), head, self.settings.when).await {
             Ok(live) => drop(self.state().uploads.insert(upload.id().to_owned(), live)),
             Err(error) => tracing::warn!(
@@ -94,7 +96,7 @@ impl Recorder {
                 upload.object()
             ),
         }
-        let cleaning = clean_up(store, names, key.to_owned(), recording).instrument(upload.span().clone());
+        let cleaning = clean_up(store, names, key.to_owned(), recording, before).instrument(upload.span().clone());
         self.state().behind.spawn(cleaning);
         Ok(upload)
     }
@@ -222,8 +224,8 @@ impl Tap for Recorder {
 }
 
 /// Takes away what earlier writers left of the key.
-async fn clean_up(store: Patient, names: Names, key: String, mine: RecordingId) {
-    match clean(&store, &names, &key, Some(&mine)).await {
+async fn clean_up(store: Patient, names: Names, key: String, mine: RecordingId, before: Option<RecordingId>) {
+    match clean(&store, &names, &key, Some(&mine), before).await {
         Ok(found) => {
             for one in found {
                 match one.stale {
@@ -341,6 +343,33 @@ mod tests {
         let (store, shelf) = store();
         run(&plan(None, 5_000_000), &store, &input(6_000_000)).await;
         assert_eq!((shelf.count(Op::Put), shelf.count(Op::Objects)), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_lists_the_next_start_takes_away_what_the_pointer_led_to() {
+        let (store, shelf) = store();
+        shelf.without_live_read();
+        shelf.script(|asked, _| match asked.op {
+            Op::Objects | Op::Versions | Op::Uploads => scripted::Reply::Status(403, "AccessDenied"),
+            _ => scripted::Reply::Honest,
+        });
+        let begin = async || {
+            let live = Recorder::new(settings(When::PartIsFull));
+            let size = PartSize::new(5_000_000).expect("a part size");
+            let upload = live.begin(&store, "a/live.mp4", size, Beginning::default()).await.expect("it begins");
+            (live, upload)
+        };
+        let (killed, first) = begin().await;
+        killed.ended(first.id(), End::Unfinished);
+        killed.tidied().await;
+        shelf.abort(first.id());
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        let (live, second) = begin().await;
+        live.tidied().await;
+        assert_eq!(shelf.keys().len(), 2, "its own head and pointer: {:?}", shelf.keys());
+        live.aborted(second.id());
+        live.tidied().await;
+        assert!(shelf.keys().is_empty(), "{:?}", shelf.keys());
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::going_on::behind_edge;
 use super::sweep::{Left, Sweep};
 use crate::protocol::live_objects::{Head, MAX_DOCUMENT, Names, Pointer, RecordingId, State};
 use crate::store::{Kind, Patient, Small, StoreError};
@@ -46,7 +47,7 @@ pub enum Stale {
     LeftAlone,
 }
 
-/// Takes away what is over of the recordings of `key`, but for `mine`.
+/// Takes away what is over of the recordings of `key`, but for `mine`. `before`: where the pointer led before it led to mine.
 ///
 /// # Errors
 /// [`StoreError`] when it cannot even be seen what there is.
@@ -55,8 +56,15 @@ pub async fn clean(
     names: &Names,
     key: &str,
     mine: Option<&RecordingId>,
+    before: Option<RecordingId>,
 ) -> Result<Vec<Found>, StoreError> {
-    clean_those(store, names, key, Whose::Over(mine)).await
+    clean_those(store, names, key, Whose::Over(mine), before).await
+}
+
+/// Where the pointer leads, as far as that can be seen.
+pub(super) async fn pointed_to(store: &Patient, names: &Names) -> Option<RecordingId> {
+    let pointer = store.at_most(PATIENCE).get_small(&names.pointer(), MAX_DOCUMENT).await.ok().flatten()?;
+    Pointer::parse(&pointer.bytes).ok().map(|pointer| pointer.recording)
 }
 
 /// The same whether a writer may be at it or not: for `--abort`, once the uploads of the key are gone, or `only` this one of
@@ -70,7 +78,7 @@ pub async fn clean_all(
     key: &str,
     only: Option<&str>,
 ) -> Result<Vec<Found>, StoreError> {
-    clean_those(store, names, key, Whose::Aborted(only)).await
+    clean_those(store, names, key, Whose::Aborted(only), None).await
 }
 
 /// Which recordings are to go.
@@ -82,9 +90,16 @@ enum Whose<'a> {
     Aborted(Option<&'a str>),
 }
 
-async fn clean_those(store: &Patient, names: &Names, key: &str, whose: Whose<'_>) -> Result<Vec<Found>, StoreError> {
+async fn clean_those(
+    store: &Patient,
+    names: &Names,
+    key: &str,
+    whose: Whose<'_>,
+    before: Option<RecordingId>,
+) -> Result<Vec<Found>, StoreError> {
     let store = store.at_most(PATIENCE);
     let mut all = recordings(&store, names).await?;
+    all.extend(before);
     if let Whose::Over(Some(mine)) = whose {
         all.remove(mine);
     }
@@ -144,10 +159,21 @@ async fn clean_one(store: &Patient, names: &Names, key: &str, recording: &Record
         }
     }
     let versioned = small.as_ref().is_some_and(|small| small.version.is_some());
-    let extra: Vec<u64> = head.iter().map(Head::edge).collect();
+    let extra = match &head {
+        Some(head) => behind(store, names, head).await,
+        None => Vec::new(),
+    };
     let left = Sweep::new(store, names.clone(), recording.clone()).run(head.as_ref(), &extra, versioned).await;
     left.warn();
     Stale::Swept(left)
+}
+
+/// Where something may lie that the head does not tell of: it is some seconds old when its writer dies.
+async fn behind(store: &Patient, names: &Names, head: &Head) -> Vec<u64> {
+    let found = behind_edge(store, names, head).await.unwrap_or_default();
+    let end = found.last().map_or(head.edge(), |(offset, length)| offset + length);
+    // The end mark lies behind the last.
+    found.iter().map(|(offset, _)| *offset).chain([end]).collect()
 }
 
 enum Over {

@@ -83,15 +83,20 @@ impl Sweep {
     /// goes last, and then the pointer, if it is to this recording; both stay while something else is left, so that it can be
     /// found again.
     pub async fn run(&self, head: Option<&Head>, extra: &[u64], versioned: bool) -> Left {
+        let head_is_gone = head.is_none();
         let folder = self.store.object(&self.names.recording(&self.recording));
-        let mut left = None;
+        let (mut left, mut versioned) = (None, versioned);
         if versioned {
             match self.delete_versions(|name| !matches!(name, Name::Head(_))).await {
                 Ok(undeleted) => left = Some(undeleted),
-                Err(error) => tracing::warn!(
-                    "older versions of live objects stay below {folder}: {error} A lifecycle rule for noncurrent versions \
-                     removes them."
-                ),
+                Err(error) => {
+                    tracing::warn!(
+                        "older versions of live objects stay below {folder}: {error} A lifecycle rule for noncurrent versions \
+                         removes them."
+                    );
+                    // What cannot be seen can be hidden, at least.
+                    versioned = false;
+                }
             }
         }
         let left = match left {
@@ -102,7 +107,9 @@ impl Sweep {
             return Left::of(folder, left);
         }
         let (head, pointer) = (self.names.head(&self.recording), self.names.pointer());
-        let ours = self.pointer_is_ours().await;
+        let (ours, keeps) = self.pointer_is_ours().await;
+        // Of a recording whose head is gone already, only the pointer tells what kind of bucket this is.
+        versioned |= keeps && head_is_gone;
         let head = Version { key: head, version: None };
         let mut last = if versioned {
             let deleted = self.delete_versions(|_| true).await;
@@ -200,10 +207,12 @@ impl Sweep {
         Ok(found)
     }
 
-    async fn pointer_is_ours(&self) -> bool {
+    /// Whether the pointer is to this recording, and whether it has a version.
+    async fn pointer_is_ours(&self) -> (bool, bool) {
         let there = self.store.get_small(&self.names.pointer(), MAX_DOCUMENT).await.ok().flatten();
+        let versioned = there.as_ref().is_some_and(|there| there.version.is_some());
         let pointer = there.and_then(|there| Pointer::parse(&there.bytes).ok());
-        pointer.is_some_and(|pointer| pointer.recording == self.recording)
+        (pointer.is_some_and(|pointer| pointer.recording == self.recording), versioned)
     }
 
     /// Deletes these; those that are left after some rounds.
