@@ -39,6 +39,7 @@ mod pair {
     mod faults;
     mod kills;
     mod left_behind;
+    mod live_auto;
     mod live_objects;
     mod live_read_off;
     mod outages;

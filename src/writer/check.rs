@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use crate::protocol::live_objects::{Names, Prefix};
 use crate::protocol::live_read::MIN_PART_SIZE;
 use crate::protocol::part::PartSize;
 use crate::store::live_check::LiveRead;
 use crate::store::retry::Retry;
 use crate::store::trial::Trials;
 use crate::store::{Kind, Resolved, Store};
-use crate::writer::live_objects::{Chosen, LiveMode, When, costs};
+use crate::writer::live_objects::{Chosen, LiveMode, Rights, When, costs, is_backblaze, try_rights};
 
 /// A clock that is off by more than this is worth a word; signatures fail from 900 s on.
 const SKEW_WORTH_A_WORD: i64 = 60;
@@ -50,12 +51,14 @@ impl std::fmt::Display for Line {
 }
 
 /// How uploads are to be readable live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Way {
     /// Which way.
     pub mode: LiveMode,
     /// When a live object would be cut.
     pub when: When,
+    /// What the names of live objects would begin with.
+    pub prefix: Prefix,
 }
 
 /// Looks at everything, as far as one thing does not need another, and reports a line for each as it is known.
@@ -132,20 +135,103 @@ pub async fn check(
         Err(_) => return false,
     }
     let chosen = way.mode.choose(resolved.endpoint.as_deref());
-    live_read(store, object, chosen, trials, &mut say).await;
-    match chosen {
-        Chosen::LiveRead => {}
-        Chosen::Objects => {
-            let costs = costs(way.when, PartSize::DEFAULT);
-            say(Verdict::Good, "live", format!("by live objects, as --live objects asks for: {costs}"));
+    let found = live_read(store, object, chosen, trials, &mut say).await;
+    let presumed = if resolved.endpoint.as_deref().is_some_and(is_backblaze) { LiveRead::On } else { LiveRead::Off };
+    match (chosen, found) {
+        (Chosen::LiveRead, _) | (_, Found::NoUploads) => {}
+        (Chosen::Either, Found::Said(LiveRead::On)) => {
+            say(Verdict::Good, "live", "by Live Read: nothing is sent or paid for beside the upload".to_owned());
         }
-        Chosen::Refrained(why) => say(Verdict::Bad, "live", format!("no live objects on this store: {why}")),
-        Chosen::Nothing => {
+        (Chosen::Either, Found::Unclear) if presumed == LiveRead::On => {
+            say(
+                Verdict::Note,
+                "live",
+                "by Live Read, where the account has it: that this is a store of Backblaze's is all that is known"
+                    .to_owned(),
+            );
+        }
+        (Chosen::Either, Found::Said(LiveRead::Off)) => {
+            live_objects(store, object, &way, "where there is no Live Read", &mut say).await;
+        }
+        (Chosen::Either, Found::Unclear) => {
+            live_objects(store, object, &way, "where no Live Read is known of", &mut say).await;
+        }
+        (Chosen::Objects, _) => live_objects(store, object, &way, "as --live objects asks for", &mut say).await,
+        (Chosen::Refrained(why), _) => {
+            let found =
+                format!("no live objects on this store: {why}. Readers see nothing before an upload is complete");
+            say(Verdict::Bad, "live", found);
+        }
+        (Chosen::Nothing, _) => {
             let found = "off, as --live off asks for: readers see nothing before an upload is complete";
             say(Verdict::Note, "live", found.to_owned());
         }
     }
     all_good
+}
+
+/// Writes, reads and deletes a small object where live objects would lie, and says what they cost. Why there would be some is
+/// `because`.
+async fn live_objects(
+    store: &Store,
+    key: &str,
+    way: &Way,
+    because: &str,
+    say: &mut dyn FnMut(Verdict, &'static str, String),
+) {
+    let names = match Names::new(&way.prefix, key) {
+        Ok(names) => names,
+        Err(error) => {
+            let found = format!("not at all: {error}. Readers of it see nothing before the upload is complete");
+            return say(Verdict::Bad, "live", found);
+        }
+    };
+    let place = store.object(names.folder());
+    let remedy = "give the key that right, name another place (--live-prefix), or do without live objects (--live off)";
+    match try_rights(store, &names).await {
+        Rights::All => {}
+        Rights::Late => {
+            let found =
+                format!("what was written below {place} is not there at once: readers may see live objects late");
+            say(Verdict::Note, "live", found);
+        }
+        Rights::NoRead(error) => {
+            let found = format!(
+                "nothing can be read below {place}: {error} Readers with another key may; but what a killed writer has left is \
+                 not found by this one. If that matters, {remedy}"
+            );
+            say(Verdict::Note, "live", found);
+        }
+        Rights::NoWrite(error) => {
+            return say(
+                Verdict::Bad,
+                "live",
+                format!("nothing can be written below {place}: {error} If it is to be, {remedy}"),
+            );
+        }
+        Rights::NoDelete(left, error) => {
+            let found = format!(
+                "nothing can be deleted below {place}, and {left} is left there: {error} If it is to be, {remedy}"
+            );
+            return say(Verdict::Bad, "live", found);
+        }
+    }
+    say(
+        Verdict::Good,
+        "live",
+        format!("by live objects below {place}, {because}: {}", costs(way.when, PartSize::DEFAULT)),
+    );
+}
+
+/// What is known of Live Read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// No upload can be started.
+    NoUploads,
+    /// It could not be asked.
+    Unclear,
+    /// This.
+    Said(LiveRead),
 }
 
 /// Starts an upload under a throw-away key, looks at it as a reader would, and aborts it.
@@ -155,8 +241,8 @@ async fn live_read(
     chosen: Chosen,
     trials: &Trials,
     say: &mut dyn FnMut(Verdict, &'static str, String),
-) {
-    let Ok(part_size) = PartSize::new(MIN_PART_SIZE) else { return };
+) -> Found {
+    let Ok(part_size) = PartSize::new(MIN_PART_SIZE) else { return Found::NoUploads };
     // What fails is reported, not tried again.
     let trial =
         match trials.begin(&store.patient(Retry { give_up_after: Duration::ZERO }), beside, "check", part_size).await {
@@ -164,11 +250,23 @@ async fn live_read(
                 say(Verdict::Good, "write", "the key may start uploads".to_owned());
                 trial
             }
-            Err(error) => return say(Verdict::Bad, "write", error.to_string()),
+            Err(error) => {
+                say(Verdict::Bad, "write", error.to_string());
+                return Found::NoUploads;
+            }
         };
-    match trial.look().await {
+    let look = trial.look().await;
+    let known = look.as_ref().map_or(Found::Unclear, |live_read| Found::Said(*live_read));
+    match look {
         Ok(LiveRead::On) => {
             say(Verdict::Good, "Live Read", "on: uploads can be read while they are written".to_owned());
+        }
+        Ok(LiveRead::Off) if chosen == Chosen::Either => {
+            say(
+                Verdict::Good,
+                "Live Read",
+                "off: it is a feature of Backblaze B2, where it has to be enabled".to_owned(),
+            );
         }
         Ok(LiveRead::Off) if chosen != Chosen::LiveRead => {
             say(Verdict::Note, "Live Read", "off, and not asked for".to_owned());
@@ -176,7 +274,7 @@ async fn live_read(
         Ok(LiveRead::Off) => {
             let found =
                 "off: readers see nothing before an upload is complete. On Backblaze B2, Live Read has to be enabled \
-                         for the account; on every store --live objects makes uploads readable live"
+                         for the account; on every store uploads are readable live without --live b2"
                     .to_owned();
             say(Verdict::Bad, "Live Read", found);
         }
@@ -186,4 +284,5 @@ async fn live_read(
     if let Err(error) = trial.end().await {
         say(Verdict::Bad, "clean-up", format!("{left}: {error}"));
     }
+    known
 }

@@ -19,6 +19,10 @@ use crate::writer::source::{Source, StopSignal};
 use crate::writer::spool::{Spool, SpoolSettings};
 use crate::writer::tail::{TailSender, TailSettings};
 
+/// Why there are no live objects where nobody is to make some.
+const NOT_ASKED_FOR: &str = "--live b2 asks for nothing else. On Backblaze B2, Live Read has to be enabled for the account; on every store, the next \
+     upload can be read live without that option";
+
 /// What to write, and how.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -94,13 +98,17 @@ impl Plan {
         kept::keep(label, remainder, spool).instrument(upload.span().clone()).await
     }
 
-    /// Finds out whether Live Read is on, and says what follows. Where it is not wanted, or there are live objects, nothing does.
+    /// Finds out whether Live Read is on, and says what follows. Where it is not wanted, or those who make live objects see to
+    /// it, nothing does.
     pub(crate) fn look(&self, upload: &Upload) -> JoinHandle<()> {
-        let (upload, wanted) = (upload.clone(), self.live_read && self.live.is_none());
-        let span = upload.span().clone();
+        let why = match &self.live {
+            None => self.live_read.then(|| NOT_ASKED_FOR.to_owned()),
+            Some(live) => live.none_because(upload.key()),
+        };
+        let (upload, span) = (upload.clone(), upload.span().clone());
         let look = async move {
-            if wanted {
-                warn_without_live_read(upload).await;
+            if let Some(why) = why {
+                warn_without_live_read(upload, &why).await;
             }
         };
         tokio::spawn(look.instrument(span))

@@ -324,7 +324,8 @@ fn start_and_end_are_said_in_a_line_each_and_debug_says_more() {
     let data = bytes(2, 1000);
     for quiet in [&[][..], &["--quiet"], &["-q"]] {
         let writer = lab.writer(&[&[KEY], quiet].concat()).end_with(&data).code(0).gave(b"");
-        assert_eq!(writer.err.lines().count(), 2, "{}", writer.state());
+        // The start, how it can be read live, the end.
+        assert_eq!(writer.err.lines().count(), 3, "{}", writer.state());
         let reader = lab.reader(&[&[KEY, "--no-wait"], quiet].concat()).wait().code(0).gave(&data);
         assert_eq!(reader.err.lines().count(), 2, "{}", reader.state());
         // No status line where nobody looks at a terminal.

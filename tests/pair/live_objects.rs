@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::lab::Lab;
 use crate::support::run::{Launch, Run, assert_same, await_that};
-use crate::support::{BUCKET, PART, bytes};
+use crate::support::{PART, bytes};
 
 const KEY: &str = "live/stream.mp4";
 const WRITES: [&str; 5] = [KEY, "-s", "5000000", "--live", "objects"];
@@ -21,15 +21,8 @@ fn writer(lab: &Lab, more: &[&str]) -> Run {
     writer
 }
 
-/// All keys of the bucket, those of older versions among them.
 fn keys(lab: &Lab) -> Vec<String> {
-    let listed = lab.run(lab.client().list_object_versions().bucket(BUCKET).send()).expect("a list");
-    let (versions, marks) = (listed.versions().iter(), listed.delete_markers().iter());
-    let mut keys: Vec<String> = versions.filter_map(|version| version.key().map(str::to_owned)).collect();
-    keys.extend(marks.filter_map(|mark| mark.key().map(str::to_owned)));
-    keys.sort();
-    keys.dedup();
-    keys
+    lab.keys()
 }
 
 /// The object is what was written, and nothing is left beside it, not even as a version or an upload.
@@ -325,7 +318,8 @@ fn where_live_objects_would_do_harm_there_are_none_and_why_is_said() {
 fn a_check_says_which_way_uploads_are_live() {
     let lab = lab();
     let check = |more: &[&str]| lab.writer(&[&["--check"][..], more].concat()).wait();
-    check(&[]).code(1).says("BAD  Live Read    off").says("--live objects makes uploads readable live");
+    check(&["--live", "b2"]).code(1).says("BAD  Live Read    off").says("readable live without --live b2");
+    check(&[]).code(0).says("where there is no Live Read").says("$0.009 on Amazon S3");
     let objects = check(&["--live", "objects", "--max-latency", "1s"]).code(0);
     objects.says("by live objects").says("$0.024 on Amazon S3").says("each byte is sent twice");
     check(&["--live", "off"]).code(0).says("off, as --live off asks for");

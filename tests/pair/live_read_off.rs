@@ -15,7 +15,7 @@ fn without_live_read() -> Lab {
 fn the_writer_warns_in_plain_words_and_goes_on() {
     let lab = without_live_read();
     let data = bytes(1, PART + 1);
-    let mut writer = lab.writer(&[KEY, "-s", "5000000"]);
+    let mut writer = lab.writer(&[KEY, "-s", "5000000", "--live", "b2"]);
     writer.wait_for("readers will see nothing before the upload is complete");
     writer.write(&data);
     let writer = writer.end().code(0).says("no Live Read on this account or bucket");
@@ -49,7 +49,7 @@ fn the_reader_warns_once_and_gives_everything_after_the_end() {
     for mode in ["range", "part"] {
         let lab = without_live_read();
         let data = bytes(2, 2 * PART + 7);
-        let mut writer = lab.writer(&[KEY, "-s", "5000000"]);
+        let mut writer = lab.writer(&[KEY, "-s", "5000000", "--live", "b2"]);
         let id = lab.wait_open(KEY);
         writer.write(&data);
         lab.wait_parts(KEY, &id, 2);
@@ -116,8 +116,36 @@ fn a_check_finds_everything_in_order() {
 #[test]
 fn a_check_finds_live_read_off() {
     let lab = without_live_read();
-    let run = checks(&lab, &[]).code(1).says("off: readers see nothing before an upload is complete");
+    let run = checks(&lab, &["--live", "b2"]).code(1).says("off: readers see nothing before an upload is complete");
     assert_eq!(run.count("ERROR"), 1, "{}", run.state());
+}
+
+#[test]
+fn a_check_finds_that_readers_can_follow_where_live_read_is_off() {
+    let lab = without_live_read();
+    let run = checks(&lab, &[KEY]).code(0).says("by live objects below s3://bucket/_live/live/stream.mp4/");
+    assert_eq!((run.count("WARN"), run.count("ERROR")), (0, 0), "{}", run.state());
+    run.says("where there is no Live Read").says("$0.009 on Amazon S3");
+    assert_eq!(lab.keys(), Vec::<String>::new());
+}
+
+#[test]
+fn a_check_finds_what_may_not_be_done_below_live() {
+    let lab = without_live_read();
+    for (operation, named, code) in [
+        ("PutObject", "BAD  live         nothing can be written", 1),
+        ("GetObject", "note live         nothing can be read", 0),
+        ("DeleteObject", "BAD  live         nothing can be deleted", 1),
+    ] {
+        lab.faults(&serde_json::json!([{ "operation": operation, "live": false, "status": 403 }]));
+        checks(&lab, &[]).code(code).says(named).says("--live-prefix").says("--live off");
+    }
+}
+
+#[test]
+fn a_check_of_a_key_without_room_for_the_names_of_live_objects_says_so() {
+    let lab = without_live_read();
+    checks(&lab, &[&"k".repeat(1_000)]).code(1).says("BAD  live         not at all").says("1024");
 }
 
 #[test]

@@ -7,10 +7,11 @@ use std::time::Duration;
 use live_read::object::tap::{Tap, Taps};
 use live_read::protocol::live_objects::{MAX_DOCUMENT, Met, Names, Pointer, Prefix};
 use live_read::protocol::part::PartSize;
+use live_read::store::live_check::LiveRead;
 use live_read::store::retry::Retry;
 use live_read::store::{Access, Connection, Patient, Store};
 use live_read::tool::progress::Progress;
-use live_read::writer::live_objects::{Recorder, Settings, When};
+use live_read::writer::live_objects::{Recorder, Settings, Wanted, When};
 use live_read::writer::plan::Plan;
 use live_read::writer::source::Source;
 use live_read::writer::spool::SpoolSettings;
@@ -37,7 +38,8 @@ async fn connect(endpoint: &str) -> Patient {
 }
 
 fn plan(when: When) -> Plan {
-    let live = Recorder::new(Settings { prefix: Prefix::default(), when, only_without_live_read: true });
+    let wanted = Wanted::WithoutLiveRead { presumed: LiveRead::Off };
+    let live = Recorder::new(Settings { prefix: Prefix::default(), when, wanted });
     let taps: Taps = [Arc::new(live.clone()) as Arc<dyn Tap>].into_iter().collect();
     Plan {
         key: KEY.to_owned(),

@@ -111,6 +111,17 @@ impl Lab {
         uploads.filter(|(found, _)| found == key).map(|(_, id)| id).collect()
     }
 
+    /// All keys of the private bucket, those of older versions among them.
+    pub fn keys(&self) -> Vec<String> {
+        let listed = self.run(self.client.list_object_versions().bucket(BUCKET).send()).expect("a list");
+        let (versions, marks) = (listed.versions().iter(), listed.delete_markers().iter());
+        let mut keys: Vec<String> = versions.filter_map(|version| version.key().map(str::to_owned)).collect();
+        keys.extend(marks.filter_map(|mark| mark.key().map(str::to_owned)));
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
     /// Keys and ids of all open uploads of the private bucket.
     pub fn all_open(&self) -> Vec<(String, String)> {
         let request = self.client.list_multipart_uploads().bucket(BUCKET).send();

@@ -19,8 +19,8 @@ use crate::writer::setup_cors;
 
 /// Copies standard input, or a file as it grows, into an S3 object that can be read while it is being written
 ///
-/// The stream is cut into parts of a multipart upload that is marked for Live Read (a feature of Backblaze B2); on other
-/// stores it can be read live with `--live objects`. Memory use is at most the part size times the parts in flight plus two (30 MiB with the defaults).
+/// The stream is cut into parts of a multipart upload, which can be read live by Live Read (a feature of Backblaze B2), and
+/// on other stores by small objects beside it; see `--live`. Memory use is at most the part size times the parts in flight plus two (30 MiB with the defaults).
 #[derive(Debug, Clone, Parser)]
 #[command(name = "writer", version, max_term_width = 100)]
 pub struct WriterArgs {
@@ -49,7 +49,7 @@ pub struct WriterArgs {
     pub no_follow: bool,
 
     /// Send what has waited for this long although its part is not full: below one part's worth of delay, at the price of
-    /// uplink (about 4 bytes for one at 6 Mbit/s and 1s, stated at the end; 2 with --live objects)
+    /// uplink (with Live Read about 4 bytes for one at 6 Mbit/s and 1s, stated at the end; 2 on other stores)
     #[arg(long, value_name = "DURATION", value_parser = max_latency)]
     pub max_latency: Option<Duration>,
 
@@ -137,7 +137,7 @@ pub struct WriterArgs {
         conflicts_with_all = ["key", "left_open", "check", "rollover", "playlist"], help_heading = "HLS")]
     pub setup_cors: Vec<String>,
 
-    /// Upload nothing; report whether credentials, bucket, region, clock and Live Read are in order
+    /// Upload nothing; report whether credentials, bucket, region and clock are in order, and how an upload can be read live
     #[arg(long)]
     pub check: bool,
 
@@ -153,14 +153,14 @@ pub struct WriterArgs {
 /// How the input can be read before the upload is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Live {
-    /// By Live Read where it is on, else not at all.
+    /// By Live Read where it is on, else by live objects; says which, and what that costs.
     Auto,
-    /// By Live Read.
+    /// By Live Read, and where it is not on not at all.
     B2,
     /// On any store, by small objects beside the upload, which are taken away at its end. Sends whole parts once (twice where
-    /// the store copies no parts), and with --max-latency everything twice; the first line says what the requests cost.
+    /// the store copies no parts), and with --max-latency everything twice.
     Objects,
-    /// Not at all.
+    /// Not at all: nothing is put beside the upload.
     Off,
 }
 

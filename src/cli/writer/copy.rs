@@ -12,13 +12,14 @@ use crate::message::fields;
 use crate::message::logging::Console;
 use crate::object::tap::Tap;
 use crate::protocol::part::PartSize;
+use crate::store::live_check::LiveRead;
 use crate::store::{Connection, Patient, Store};
 use crate::tool::exit::Exit;
 use crate::tool::progress::{self, Progress};
 use crate::tool::stats::Stats;
 use crate::writer::input::InputError;
 use crate::writer::kept_before::{KeptBefore, warn_of_kept};
-use crate::writer::live_objects::{Chosen, Recorder, costs};
+use crate::writer::live_objects::{Chosen, Recorder, Wanted, is_backblaze, readers_can};
 use crate::writer::plan::Plan;
 use crate::writer::resume::Ongoing;
 use crate::writer::rollover;
@@ -56,7 +57,8 @@ pub async fn copy(
         Err(exit) => return exit,
     };
     let chosen = job.live.mode.choose(resolved.endpoint.as_deref());
-    let (plan, ending) = plan(job, chosen, &store, &ready, at_once.clone());
+    let wanted = wanted(chosen, resolved.endpoint.as_deref());
+    let (plan, ending) = plan(job, chosen, wanted, &store, &ready, at_once.clone());
     say_what_is_live(&job.live, chosen, &plan);
     if let Some(held) = ready.held.as_ref().filter(|_| ready.is_stream()) {
         warn_of_kept(&plan.spool.dir, &plan.key, held.upload.id());
@@ -105,14 +107,21 @@ async fn prepare(job: &CopyJob, store: &Patient, stop: StopSignal, progress: &Ar
 }
 
 /// What the writer goes by, and the end of the playlists that it starts.
-fn plan(job: &CopyJob, chosen: Chosen, store: &Patient, ready: &Ready, at_once: StopSignal) -> (Plan, Option<Ending>) {
+fn plan(
+    job: &CopyJob,
+    chosen: Chosen,
+    wanted: Option<Wanted>,
+    store: &Patient,
+    ready: &Ready,
+    at_once: StopSignal,
+) -> (Plan, Option<Ending>) {
     let Ready { source, held, .. } = ready;
     let held = held.as_ref().map(|held| held.upload.part_size());
     let kept = source.kept().map(|kept| kept.label.part_size);
     let part_size = part_size(held, job.part_size, kept);
     let playlist = job.playlist.clone().map(|settings| hls::Settings { part_size: part_size.get(), ..settings });
     let (hls, ending) = playlist.map(|settings| Hls::start(store.once().clone(), settings)).unzip();
-    let live = (chosen == Chosen::Objects).then(|| Recorder::new(job.live.objects.clone().into()));
+    let live = wanted.map(|wanted| Recorder::new(job.live.objects.settings(wanted)));
     // What is stored is told of first: a playlist that points to it comes after.
     let live_tap = live.iter().map(|live| Arc::new(live.clone()) as Arc<dyn Tap>);
     let plan = Plan {
@@ -124,23 +133,33 @@ fn plan(job: &CopyJob, chosen: Chosen, store: &Patient, ready: &Ready, at_once: 
         at_once,
         taps: live_tap.chain(hls.into_iter().map(|hls| Arc::new(hls) as Arc<dyn Tap>)).collect(),
         tail: job.tail,
-        live_read: chosen == Chosen::LiveRead,
+        live_read: matches!(chosen, Chosen::LiveRead | Chosen::Either),
         live,
     };
     (plan, ending)
 }
 
-/// Says which way the input can be read live and what that costs, where that was asked for.
+/// Where there are to be live objects on the store at `endpoint`, if anywhere.
+fn wanted(chosen: Chosen, endpoint: Option<&str>) -> Option<Wanted> {
+    let presumed = if endpoint.is_some_and(is_backblaze) { LiveRead::On } else { LiveRead::Off };
+    match chosen {
+        Chosen::Either => Some(Wanted::WithoutLiveRead { presumed }),
+        Chosen::Objects => Some(Wanted::Always),
+        Chosen::LiveRead | Chosen::Nothing | Chosen::Refrained(_) => None,
+    }
+}
+
+/// Says which way the input can be read live and what that costs, where that need not be found out.
 fn say_what_is_live(live: &Live, chosen: Chosen, plan: &Plan) {
     match chosen {
-        Chosen::LiveRead | Chosen::Nothing => {}
-        Chosen::Objects => tracing::info!(
-            "readers can follow by live objects below {}/, until the upload is complete: {}",
-            live.objects.prefix.as_str(),
-            costs(live.objects.when, plan.part_size)
-        ),
+        Chosen::LiveRead | Chosen::Either | Chosen::Nothing => {}
+        Chosen::Objects => {
+            let below = format!("{}/", live.objects.prefix.as_str());
+            tracing::info!("{}", readers_can(&below, live.objects.when, plan.part_size));
+        }
         Chosen::Refrained(why) => tracing::warn!(
-            "there are no live objects on this store: {why}. Readers will see nothing before the upload is complete"
+            "there are no live objects on this store: {why}. Readers will see nothing before the upload is complete. --live off \
+             is content with that"
         ),
     }
 }

@@ -46,7 +46,7 @@ async fn check(store: &Store, resolved: &Resolved, key: Option<&str>, live: &Liv
         Verdict::Note => tracing::warn!("{line}"),
         Verdict::Bad => tracing::error!("{line}"),
     };
-    let way = check::Way { mode: live.mode, when: live.objects.when };
+    let way = check::Way { mode: live.mode, when: live.objects.when, prefix: live.objects.prefix.clone() };
     let good = check::check(store, resolved, key, way, &progress.trials, &mut report).await;
     if good { Exit::Done } else { Exit::Failed }
 }

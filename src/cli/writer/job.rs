@@ -12,7 +12,7 @@ use crate::protocol::live_objects::Prefix;
 use crate::protocol::part::PartSize;
 use crate::store::Connection;
 use crate::writer::input::{InputSettings, Resume, Where};
-use crate::writer::live_objects::{LiveMode, Settings, When};
+use crate::writer::live_objects::{LiveMode, Settings, Wanted, When};
 use crate::writer::rollover::Rollover;
 use crate::writer::tail::TailSettings;
 
@@ -121,21 +121,26 @@ impl Live {
 
     /// What the next run needs to go on in the same way, with a blank before each.
     fn options(&self) -> String {
-        if self.mode != LiveMode::Objects {
-            return String::new();
-        }
+        let mode = match self.mode {
+            LiveMode::LiveRead => return " --live b2".to_owned(),
+            LiveMode::Off => return " --live off".to_owned(),
+            LiveMode::Auto => "",
+            LiveMode::Objects => " --live objects",
+        };
         let prefix = if self.objects.prefix == Prefix::default() {
             String::new()
         } else {
             format!(" --live-prefix {}", shell_word(self.objects.prefix.as_str()))
         };
-        format!(" --live objects{prefix}")
+        format!("{mode}{prefix}")
     }
 }
 
-impl From<Objects> for Settings {
-    fn from(Objects { prefix, when }: Objects) -> Self {
-        Self { prefix, when, only_without_live_read: false }
+impl Objects {
+    /// As whoever makes them takes them, where they are `wanted`.
+    #[must_use]
+    pub fn settings(&self, wanted: Wanted) -> Settings {
+        Settings { prefix: self.prefix.clone(), when: self.when, wanted }
     }
 }
 
@@ -327,8 +332,9 @@ mod tests {
         let second = Duration::from_secs(1);
         for (line, mode, when, tail, options) in [
             ("k", LiveMode::Auto, When::PartIsFull, false, ""),
-            ("k --live b2 --max-latency 1s", LiveMode::LiveRead, When::After(second), true, ""),
-            ("k --live off", LiveMode::Off, When::PartIsFull, false, ""),
+            ("k --live-prefix a/l/", LiveMode::Auto, When::PartIsFull, false, " --live-prefix a/l"),
+            ("k --live b2 --max-latency 1s", LiveMode::LiveRead, When::After(second), true, " --live b2"),
+            ("k --live off", LiveMode::Off, When::PartIsFull, false, " --live off"),
             ("k --live objects", LiveMode::Objects, When::PartIsFull, false, " --live objects"),
             ("k --live objects --max-latency 1s", LiveMode::Objects, When::After(second), false, " --live objects"),
             (

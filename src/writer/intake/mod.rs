@@ -443,6 +443,9 @@ impl<'a> Intake<'a> {
         self.look.abort();
         drop((&mut self.look).await);
         let upload = self.object.outbox.upload();
+        if let Some(live) = &self.context.plan.live {
+            live.stop(upload.id()).await;
+        }
         upload.abort().await?;
         if let Some(live) = &self.context.plan.live {
             live.aborted(upload.id());

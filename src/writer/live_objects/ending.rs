@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::LiveObjects;
+use super::stage::Stage;
 use super::sweep::{Left, Sweep};
 use crate::protocol::live_objects::State;
 
@@ -27,6 +28,9 @@ impl LiveObjects {
     /// readers look at the key at once. To be called right before the upload is completed. Whether the end is marked.
     pub async fn finish(&self, size: u64) -> bool {
         let shared = &self.shared;
+        if shared.stage() != Stage::Made {
+            return false;
+        }
         let mut news = shared.news();
         shared.state().cutter.close();
         shared.tell();
@@ -60,7 +64,9 @@ impl LiveObjects {
 
     /// The upload is complete: takes away all that lies beside it, after `players` have had time to hear of it.
     pub async fn completed(self, size: u64, players: Duration) -> Left {
-        self.stop().await;
+        if !self.stop().await {
+            return Left::default();
+        }
         {
             let mut state = self.shared.state();
             state.stored.head_mut().size = Some(size);
@@ -73,7 +79,9 @@ impl LiveObjects {
 
     /// The upload was aborted: readers are told so, and all is taken away.
     pub async fn aborted(self) -> Left {
-        self.stop().await;
+        if !self.stop().await {
+            return Left::default();
+        }
         self.shared.state().stored.head_mut().state = State::Aborted;
         self.write_last_head().await;
         let edge = self.edge();
@@ -82,18 +90,21 @@ impl LiveObjects {
 
     /// The upload is left open, to be gone on with: says how far it has come.
     pub async fn left_open(self) {
-        self.stop().await;
-        self.write_last_head().await;
+        if self.stop().await {
+            self.write_last_head().await;
+        }
     }
 
-    /// Writes nothing any more, and waits for what is on its way.
-    async fn stop(&self) {
+    /// Writes nothing any more, and waits for what is on its way. Whether there are live objects.
+    pub(super) async fn stop(&self) -> bool {
         self.over.send_replace(true);
         for task in self.tasks.lock().await.drain(..) {
             if let Err(error) = task.await {
                 tracing::debug!("a task of the live objects has ended badly: {error}");
             }
         }
+        self.shared.go_on_to(Stage::Without);
+        self.shared.stage() == Stage::Made
     }
 
     async fn write_last_head(&self) {

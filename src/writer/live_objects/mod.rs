@@ -16,6 +16,7 @@
 //! Memory: no more than two part sizes are copied ([`Cutter::MOST_PARTS`]), and what is left to the parts is sent from their
 //! buffers. Of what is stored nothing is remembered but the newest index page, and where live objects lie behind a gap.
 
+mod asking;
 mod beat;
 mod cuts;
 mod cutter;
@@ -24,7 +25,9 @@ mod going_on;
 mod mode;
 mod parts;
 mod recorder;
+mod rights;
 mod shared;
+mod stage;
 mod stale;
 mod stored;
 mod sweep;
@@ -36,19 +39,26 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::object::live::Upload;
 use crate::protocol::live_objects::{Head, Names, Pointer, RecordingId};
 use crate::store::StoreError;
+use crate::store::live_check::LiveRead;
+use crate::writer::look;
 
 pub use cutter::{Cut, Cutter, When};
 pub use going_on::{find, go_on};
-pub use mode::{Chosen, Hourly, LiveMode, costs, hourly};
-pub use recorder::{Recorder, Settings};
+pub use mode::{Chosen, Hourly, LiveMode, costs, hourly, is_backblaze, readers_can};
+pub use recorder::{Recorder, Settings, Wanted};
+pub use rights::{Rights, try_rights};
 pub use stale::{Found, Stale, clean, clean_all};
 pub use sweep::{Left, Sweep};
 
+use asking::{Answer, Question};
 use shared::Shared;
+use stage::Stage;
+use stale::pointed_to;
 use stored::Stored;
 
 /// How long live objects may fail while parts are stored.
@@ -83,14 +93,38 @@ impl LiveObjects {
     }
 
     async fn begin_with(upload: &Upload, names: Names, stored: Stored, when: When) -> Result<Self, StoreError> {
+        let live = Self::at(Stage::Beginning, upload, names, stored, when);
+        live.shared.write_head().await?;
+        live.shared.write_pointer().await?;
+        live.shared.go_on_to(Stage::Made);
+        let (shared, over) = (live.shared.clone(), live.over.subscribe());
+        live.tasks.lock().await.push(tokio::spawn(making(shared, over)));
+        Ok(live)
+    }
+
+    /// Begins with them beside the input: once `question` is answered, where there is one, and if the answer is that there is
+    /// no Live Read.
+    fn beside(upload: &Upload, names: Names, head: Head, when: When, question: Option<Question>) -> Self {
+        let stage = if question.is_some() { Stage::Asking } else { Stage::Beginning };
+        let live = Self::at(stage, upload, names, Stored::new(head), when);
+        let beginning = beginning(live.shared.clone(), upload.clone(), when, question, live.over.subscribe());
+        let task = tokio::spawn(beginning.instrument(upload.span().clone()));
+        // Nobody else has it yet.
+        if let Ok(mut tasks) = live.tasks.try_lock() {
+            tasks.push(task);
+        }
+        live
+    }
+
+    fn at(stage: Stage, upload: &Upload, names: Names, stored: Stored, when: When) -> Self {
         let cutter = Cutter::new(upload.part_size().get(), when, stored.edge());
-        let shared = Arc::new(Shared::new(upload, names, stored, cutter));
-        shared.write_head().await?;
-        shared.write_pointer().await?;
-        let (over, ends) = watch::channel(false);
-        let tasks =
-            vec![tokio::spawn(cuts::run(shared.clone(), ends.clone())), tokio::spawn(beat::run(shared.clone(), ends))];
-        Ok(Self { shared, over: Arc::new(over), tasks: Arc::new(tokio::sync::Mutex::new(tasks)) })
+        let shared = Arc::new(Shared::new(upload, names, stored, cutter, stage));
+        Self { shared, over: Arc::new(watch::channel(false).0), tasks: Arc::default() }
+    }
+
+    /// The input is being taken from now on.
+    fn input_begins(&self) {
+        self.shared.taken.notify_one();
     }
 
     /// The recording that they are of.
@@ -128,6 +162,82 @@ impl LiveObjects {
     pub fn edge(&self) -> u64 {
         self.shared.state().stored.edge()
     }
+}
+
+/// Begins with live objects if there are to be some, and makes them until it is over.
+async fn beginning(
+    shared: Arc<Shared>,
+    upload: Upload,
+    when: When,
+    question: Option<Question>,
+    mut over: watch::Receiver<bool>,
+) {
+    tokio::select! {
+        () = shared.taken.notified() => {}
+        _ = over.wait_for(|over| *over) => return,
+    }
+    if let Some(question) = question {
+        let Some(Answer { live_read, first, guessed }) = question.ask(&upload, &shared, &mut over).await else {
+            return;
+        };
+        let wanted = live_read == LiveRead::Off && (!guessed || may_have_some(&upload, &shared).await);
+        let in_time = shared.go_on_to(if wanted { Stage::Beginning } else { Stage::Without });
+        if wanted || live_read == LiveRead::On {
+            let objects = || readers_can(shared.names.folder(), when, upload.part_size());
+            look::say(&upload, live_read, first && !guessed, in_time, objects);
+        }
+        if !wanted || !in_time {
+            return;
+        }
+    }
+    let pointed_to = pointed_to(&shared.store, &shared.names).await;
+    shared.state().pointed_to = pointed_to;
+    let head = shared.write_head().await;
+    let left = head.is_ok();
+    let begun = match head {
+        Ok(()) => shared.write_pointer().await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = begun {
+        shared.go_on_to(Stage::Without);
+        tracing::warn!(
+            "{} cannot be read before it is complete, because its live objects cannot be stored: {error} The upload itself goes \
+             on. The key has to be allowed to read, write and delete below {}; --live-prefix names another place, and --live \
+             off does without live objects",
+            upload.object(),
+            shared.names.folder()
+        );
+        if left {
+            drop(Sweep::new(&shared.store, shared.names.clone(), shared.recording.clone()).run(None, &[], false).await);
+        }
+        return;
+    }
+    shared.go_on_to(Stage::Made);
+    making(shared, over).await;
+}
+
+/// Whether a key that may not ask after Live Read has all rights that live objects need: then it lacks the one to list, and is
+/// refused what is missing. A key that may only write has not.
+async fn may_have_some(upload: &Upload, shared: &Shared) -> bool {
+    let (what, error) = match try_rights(upload.store().once(), &shared.names).await {
+        Rights::All | Rights::Late => return true,
+        Rights::NoWrite(error) => ("written", error),
+        Rights::NoRead(error) => ("read", error),
+        Rights::NoDelete(_, error) => ("deleted", error),
+    };
+    tracing::info!(
+        "with this key it cannot be found out whether there is Live Read, and nothing can be {what} below {}: no live objects \
+         are made for {}. Where there is no Live Read, readers see nothing of it before it is complete. --live objects makes some \
+         all the same ({error})",
+        shared.names.folder(),
+        upload.object()
+    );
+    false
+}
+
+/// Makes them until it is over.
+async fn making(shared: Arc<Shared>, over: watch::Receiver<bool>) {
+    tokio::join!(cuts::run(shared.clone(), over.clone()), beat::run(shared, over));
 }
 
 /// The pointer to a recording, as it is stored.

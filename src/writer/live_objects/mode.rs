@@ -8,7 +8,7 @@ use crate::protocol::part::PartSize;
 /// How a recording is to be live, as people ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LiveMode {
-    /// By Live Read, where the store has it.
+    /// By Live Read where the store has it, else by live objects.
     #[default]
     Auto,
     /// By Live Read, by name.
@@ -24,6 +24,8 @@ pub enum LiveMode {
 pub enum Chosen {
     /// It is marked for Live Read.
     LiveRead,
+    /// It is marked for Live Read, and has live objects beside it where the store has none.
+    Either,
     /// It has live objects beside it.
     Objects,
     /// It cannot be read before it is complete.
@@ -37,10 +39,11 @@ impl LiveMode {
     #[must_use]
     pub fn choose(self, endpoint: Option<&str>) -> Chosen {
         match self {
-            Self::Auto | Self::LiveRead => Chosen::LiveRead,
-            Self::Objects if endpoint.is_some_and(is_wasabi) => Chosen::Refrained(
+            Self::LiveRead => Chosen::LiveRead,
+            Self::Auto | Self::Objects if endpoint.is_some_and(is_wasabi) => Chosen::Refrained(
                 "Wasabi bills each deleted object for 90 days, and live objects are deleted at the end",
             ),
+            Self::Auto => Chosen::Either,
             Self::Objects => Chosen::Objects,
             Self::Off => Chosen::Nothing,
         }
@@ -48,10 +51,21 @@ impl LiveMode {
 }
 
 fn is_wasabi(endpoint: &str) -> bool {
+    is_at(endpoint, "wasabisys.com")
+}
+
+/// Whether it is an endpoint of Backblaze B2.
+#[must_use]
+pub fn is_backblaze(endpoint: &str) -> bool {
+    is_at(endpoint, "backblazeb2.com")
+}
+
+/// Whether its host is `domain` or below it.
+fn is_at(endpoint: &str, domain: &str) -> bool {
     let endpoint = endpoint.to_ascii_lowercase();
     let authority = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, rest)| rest);
     let host = authority.split(['/', ':', '?']).next().unwrap_or_default();
-    host == "wasabisys.com" || host.ends_with(".wasabisys.com")
+    host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
 /// Bits a second of a usual stream in high definition.
@@ -87,6 +101,13 @@ pub fn hourly(when: When, part_size: PartSize, bits: u64, copies: bool) -> Hourl
     Hourly { writes: objects + parts + heads + objects / 256, reads: HOUR / 30, sent }
 }
 
+/// What live objects give to readers, and what they cost; `below` is where they lie.
+#[must_use]
+pub fn readers_can(below: &str, when: When, part_size: PartSize) -> String {
+    let costs = costs(when, part_size);
+    format!("readers can follow by live objects below {below}, until the upload is complete: {costs}")
+}
+
 /// One line about what live objects cost.
 #[must_use]
 pub fn costs(when: When, part_size: PartSize) -> String {
@@ -112,8 +133,10 @@ mod tests {
     fn there_are_live_objects_where_they_are_asked_for_and_do_no_harm() {
         let at = |host: &'static str| Some(host);
         for (mode, endpoint, chosen) in [
-            (LiveMode::Auto, None, Some(Chosen::LiveRead)),
-            (LiveMode::Auto, at("https://s3.wasabisys.com"), Some(Chosen::LiveRead)),
+            (LiveMode::Auto, None, Some(Chosen::Either)),
+            (LiveMode::Auto, at("https://s3.us-west-004.backblazeb2.com"), Some(Chosen::Either)),
+            (LiveMode::Auto, at("https://s3.wasabisys.com"), None),
+            (LiveMode::LiveRead, at("https://s3.wasabisys.com"), Some(Chosen::LiveRead)),
             (LiveMode::LiveRead, at("https://s3.us-west-004.backblazeb2.com"), Some(Chosen::LiveRead)),
             (LiveMode::Objects, None, Some(Chosen::Objects)),
             (LiveMode::Objects, at("https://s3.us-west-004.backblazeb2.com"), Some(Chosen::Objects)),
@@ -125,6 +148,18 @@ mod tests {
         ] {
             let have = Some(mode.choose(endpoint)).filter(|have| !matches!(have, Chosen::Refrained(_)));
             assert_eq!(have, chosen, "{mode:?} {endpoint:?}");
+        }
+    }
+
+    #[test]
+    fn backblaze_is_known_by_its_name() {
+        for (endpoint, is) in [
+            ("https://s3.us-west-004.backblazeb2.com", true),
+            ("http://S3.eu-central-003.Backblazeb2.com:443/", true),
+            ("https://notbackblazeb2.com", false),
+            ("https://s3.amazonaws.com/backblazeb2.com", false),
+        ] {
+            assert_eq!(is_backblaze(endpoint), is, "{endpoint}");
         }
     }
 

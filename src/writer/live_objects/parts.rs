@@ -10,7 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
+use super::asking::HOLD;
 use super::shared::may_pass;
+use super::stage::Stage;
 use super::{GIVE_UP, LiveObjects};
 use crate::object::live::Upload;
 use crate::protocol::part::PartNumber;
@@ -34,6 +36,12 @@ impl LiveObjects {
         let shared = &self.shared;
         let start = upload.part_size().start_of(number);
         let part = start..start + body.len() as u64;
+        match shared.stage() {
+            Stage::Asking => return self.put_meanwhile(upload, number, body, patience).await,
+            Stage::Beginning if shared.are_made().await => {}
+            Stage::Made => {}
+            Stage::Beginning | Stage::Without => return upload.put(number, body, patience).await,
+        }
         let left = {
             let state = shared.state();
             if state.trouble.given_up().is_some() { Vec::new() } else { state.cutter.left_in(&part) }
@@ -65,6 +73,43 @@ impl LiveObjects {
             }
         }
         let etag = upload.put(number, body, patience).await?;
+        shared.state().trouble.part_is_stored(Instant::now());
+        Ok(etag)
+    }
+
+    /// Stores a part while it is being asked whether there are to be live objects, and then in live objects what of it is to be
+    /// there. Where that cannot be found out although parts are stored, there will be none.
+    async fn put_meanwhile(
+        &self,
+        upload: &Upload,
+        number: PartNumber,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<ETag, StoreError> {
+        let shared = &self.shared;
+        let etag = upload.put(number, body.clone(), patience).await?;
+        shared.part_stored.notify_one();
+        match timeout(HOLD, shared.are_made()).await {
+            Ok(false) => return Ok(etag),
+            Ok(true) => {}
+            Err(_) => {
+                if shared.go_on_to(Stage::Without) {
+                    let why = shared.state().unanswered.take().map_or_else(String::new, |error| format!(": {error}"));
+                    tracing::warn!(
+                        "could not find out whether {} can be read while it is being written{why}. Where the store has Live Read \
+                         it can, and else not before it is complete: no live objects are made for it",
+                        upload.object()
+                    );
+                }
+                return Ok(etag);
+            }
+        }
+        let start = upload.part_size().start_of(number);
+        let left = shared.state().cutter.left_in(&(start..start + body.len() as u64));
+        for range in left {
+            shared.post(range.start, within(&body, start, &range), patience).await?;
+            shared.state().cutter.filled(&range);
+        }
         shared.state().trouble.part_is_stored(Instant::now());
         Ok(etag)
     }

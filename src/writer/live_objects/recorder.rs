@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use super::stale::{Stale, clean, pointed_to};
+use super::asking::{HOLD, Question};
+use super::stale::{Stale, clean};
 use super::{LiveObjects, When, find, go_on};
 use crate::media::fmp4::Found;
 use crate::object::live::Upload;
@@ -26,8 +27,20 @@ pub struct Settings {
     pub prefix: Prefix,
     /// When one is cut.
     pub when: When,
-    /// Only where there is no Live Read; else always.
-    pub only_without_live_read: bool,
+    /// Where there are some.
+    pub wanted: Wanted,
+}
+
+/// Where there are live objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Everywhere.
+    Always,
+    /// Where there is no Live Read.
+    WithoutLiveRead {
+        /// What is taken for the answer where the store does not say whether there is.
+        presumed: LiveRead,
+    },
 }
 
 /// See the module. Cheap to clone.
@@ -35,6 +48,8 @@ pub struct Settings {
 pub struct Recorder {
     settings: Settings,
     state: Arc<Mutex<State>>,
+    /// Whether there is Live Read, where that is of interest.
+    question: Option<Question>,
 }
 
 #[derive(Debug, Default)]
@@ -51,11 +66,21 @@ impl Recorder {
     /// With these settings.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings, state: Arc::default() }
+        let question = match settings.wanted {
+            Wanted::Always => None,
+            Wanted::WithoutLiveRead { presumed } => Some(Question { found: Arc::default(), presumed }),
+        };
+        Self { settings, state: Arc::default(), question }
     }
 
-    /// Starts an upload of `key` with live objects beside it. It has none, and this is said, where the store or the key does
-    /// not allow it.
+    /// Why an upload of this key has no live objects, if so, where that matters only without Live Read.
+    pub(crate) fn none_because(&self, key: &str) -> Option<String> {
+        self.question.as_ref()?;
+        Names::new(&self.settings.prefix, key).err().map(|error| error.to_string())
+    }
+
+    /// Starts an upload of `key`, and beside the input its live objects, if it is to have some. Why it has none is said, where
+    /// the store or the key does not allow it.
     ///
     /// # Errors
     /// [`StoreError`] when there is no upload.
@@ -66,38 +91,42 @@ impl Recorder {
         part_size: PartSize,
         beginning: Beginning<'_>,
     ) -> Result<Upload, StoreError> {
+        let for_live_read = Beginning { live_read: Some(part_size), ..beginning };
+        if self.question.as_ref().and_then(|question| question.found.get()) == Some(&LiveRead::On) {
+            return Upload::begin(store, key, part_size, for_live_read).await;
+        }
         let names = match Names::new(&self.settings.prefix, key) {
             Ok(names) => names,
             Err(error) => {
-                tracing::warn!("{} cannot be read before it is complete: {error}", store.object(key));
-                let beginning = Beginning { live_read: Some(part_size), ..beginning };
-                return Upload::begin(store, key, part_size, beginning).await;
+                if self.question.is_none() {
+                    tracing::warn!("{} cannot be read before it is complete: {error}", store.object(key));
+                }
+                return Upload::begin(store, key, part_size, for_live_read).await;
             }
         };
         let id = RecordingId::new(clock::seconds(), fastrand::u32(..));
-        let live_read = self.settings.only_without_live_read.then_some(part_size);
+        let live_read = self.question.is_some().then_some(part_size);
+        // Which of the two it will be read by is not known yet.
         let marked = Beginning { live_read, objects: Some(&id), ..beginning };
         let upload = Upload::begin(store, key, part_size, marked).await?;
-        if live_read.is_some() && matches!(upload.look().await, Ok(LiveRead::On)) {
-            return Ok(upload);
-        }
         let mut head = Head::new(id, upload.id().to_owned(), part_size);
         head.content_type = beginning.content_type.map(str::to_owned);
         if let When::After(time) | When::AtFragment(time) = self.settings.when {
             head.max_latency = u64::try_from(time.as_millis()).ok();
         }
         let (store, recording) = (store.clone(), head.recording.clone());
-        // Where nothing is listed, it alone tells what a killed writer left.
-        let before = pointed_to(&store, &names).await;
-        match LiveObjects::begin(&upload, names.clone(), head, self.settings.when).await {
-            Ok(live) => drop(self.state().uploads.insert(upload.id().to_owned(), live)),
-            Err(error) => tracing::warn!(
-                "{} cannot be read before it is complete: live objects cannot be stored: {error}",
-                upload.object()
-            ),
-        }
-        let cleaning = clean_up(store, names, key.to_owned(), recording, before).instrument(upload.span().clone());
-        self.state().behind.spawn(cleaning);
+        let live = LiveObjects::beside(&upload, names.clone(), head, self.settings.when, self.question.clone());
+        let (begun, key) = (live.clone(), key.to_owned());
+        let cleaning = async move {
+            if begun.shared.are_made().await {
+                let before = begun.shared.state().pointed_to.clone();
+                clean_up(store, names, key, recording, before).await;
+            }
+        };
+        let mut state = self.state();
+        state.uploads.insert(upload.id().to_owned(), live);
+        state.behind.spawn(cleaning.instrument(upload.span().clone()));
+        drop(state);
         Ok(upload)
     }
 
@@ -106,6 +135,12 @@ impl Recorder {
     /// up, and their head says from where on they do not count.
     pub async fn go_on(&self, upload: &Upload, stored: u64, same_input: bool) {
         let Ok(names) = Names::new(&self.settings.prefix, upload.key()) else { return };
+        if self.question.is_some() {
+            let look = upload.store().at_most(HOLD).look(upload.key(), upload.id()).await;
+            if matches!(look, Ok(LiveRead::On)) {
+                return tracing::info!("{} goes on to be read by Live Read", upload.object());
+            }
+        }
         let gone_on = async {
             let Some(head) = find(upload.store(), &names, upload.id()).await? else { return Ok(None) };
             if same_input
@@ -150,6 +185,13 @@ impl Recorder {
         self.state().uploads.get(upload_id).cloned()
     }
 
+    /// Nothing more is asked or written for this upload.
+    pub(crate) async fn stop(&self, upload_id: &str) {
+        if let Some(live) = self.of(upload_id) {
+            live.stop().await;
+        }
+    }
+
     /// An upload was aborted.
     pub(crate) fn aborted(&self, upload_id: &str) {
         let mut state = self.state();
@@ -181,6 +223,9 @@ impl Recorder {
 impl Tap for Recorder {
     fn begin(&self, opening: &Opening<'_>) {
         let next = self.of(opening.upload_id);
+        if let Some(next) = &next {
+            next.input_begins();
+        }
         let before = std::mem::replace(&mut self.state().newest, next);
         if let Some(before) = before {
             before.input_ended();
@@ -279,7 +324,8 @@ mod tests {
     }
 
     fn settings(when: When) -> Settings {
-        Settings { prefix: Prefix::default(), when, only_without_live_read: true }
+        let wanted = Wanted::WithoutLiveRead { presumed: LiveRead::Off };
+        Settings { prefix: Prefix::default(), when, wanted }
     }
 
     /// Uploads `input`.
@@ -315,8 +361,9 @@ mod tests {
             }
             assert!(shelf.object("a/live.mp4").expect("an object") == input);
             assert_eq!(shelf.keys(), ["a/live.mp4"]);
+            // Parts that are full before the store has said that it has no Live Read are sent, too.
             let copies = shelf.count(Op::CopyPart);
-            assert_eq!(copies, if when == When::PartIsFull { 2 } else { 0 });
+            assert!(copies <= if when == When::PartIsFull { 2 } else { 0 });
             let marked =
                 |asked: &scripted::Asked| asked.headers.iter().any(|(name, _)| name.ends_with("live-read-end"));
             let asked = shelf.asked();
@@ -330,15 +377,14 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn where_there_is_live_read_there_are_no_live_objects_unless_they_are_wanted() {
-        for only_without_live_read in [true, false] {
+        for wanted in [Wanted::WithoutLiveRead { presumed: LiveRead::Off }, Wanted::Always] {
             let (store, shelf) = store();
-            let wanted = Settings { only_without_live_read, ..settings(When::PartIsFull) };
             let input = input(6_000_000);
-            run(&plan(Some(wanted), 5_000_000), &store, &input).await;
+            run(&plan(Some(Settings { wanted, ..settings(When::PartIsFull) }), 5_000_000), &store, &input).await;
             assert_eq!(shelf.keys(), ["a/live.mp4"]);
             let puts = shelf.asked().iter().filter(|asked| asked.op == Op::Put).count();
-            assert_eq!(puts == 0, only_without_live_read);
-            assert_eq!(shelf.count(Op::PutPart), if only_without_live_read { 2 } else { 1 });
+            assert_eq!(puts == 0, wanted != Wanted::Always);
+            assert_eq!(shelf.count(Op::PutPart), if wanted == Wanted::Always { 1 } else { 2 });
         }
         let (store, shelf) = store();
         run(&plan(None, 5_000_000), &store, &input(6_000_000)).await;
@@ -357,6 +403,9 @@ mod tests {
             let live = Recorder::new(settings(When::PartIsFull));
             let size = PartSize::new(5_000_000).expect("a part size");
             let upload = live.begin(&store, "a/live.mp4", size, Beginning::default()).await.expect("it begins");
+            let made = live.of(upload.id()).expect("live objects");
+            made.input_begins();
+            assert!(made.shared.are_made().await);
             (live, upload)
         };
         let (killed, first) = begin().await;
@@ -390,6 +439,7 @@ mod tests {
         let live = plan.live.as_ref().expect("live");
         let upload = live.begin(&store, "a/live.mp4", plan.part_size, Beginning::default()).await.expect("it begins");
         let first = live.of(upload.id()).expect("live objects");
+        first.input_begins();
         first.took(0, &input);
         let patience = Duration::from_secs(9);
         let part = first.put_part(&upload, crate::protocol::part::PartNumber::FIRST, input.clone().into(), patience);

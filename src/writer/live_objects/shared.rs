@@ -4,10 +4,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::cutter::Cutter;
+use super::stage::Stage;
 use super::stored::Stored;
 use super::{GIVE_UP, pointer};
 use crate::object::live::Upload;
@@ -36,6 +37,12 @@ pub(super) struct Shared {
     news: watch::Sender<()>,
     /// When the head was written last. Held while it is written.
     written: tokio::sync::Mutex<Option<Instant>>,
+    /// Whether there are live objects at all.
+    stage: watch::Sender<Stage>,
+    /// While that is asked: a part was stored.
+    pub(super) part_stored: Notify,
+    /// The input is being taken.
+    pub(super) taken: Notify,
 }
 
 /// What changes.
@@ -47,16 +54,58 @@ pub(super) struct State {
     pub(super) copies: Option<u32>,
     /// The bucket keeps what is deleted as older versions.
     pub(super) versioned: bool,
+    /// Why it is not known whether there is Live Read.
+    pub(super) unanswered: Option<StoreError>,
+    /// Where the pointer led before it led here. Where nothing is listed, it alone tells what a killed writer left.
+    pub(super) pointed_to: Option<RecordingId>,
 }
 
 impl Shared {
-    pub(super) fn new(upload: &Upload, names: Names, stored: Stored, cutter: Cutter) -> Self {
+    pub(super) fn new(upload: &Upload, names: Names, stored: Stored, cutter: Cutter, begins: Stage) -> Self {
         let head = stored.head();
         let content_type = head.content_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned());
         let (recording, trouble) = (head.recording.clone(), Trouble::default());
-        let state = State { cutter, stored, trouble, copies: Some(0), versioned: false };
-        let (state, news, written) = (Mutex::new(state), watch::channel(()).0, tokio::sync::Mutex::new(None));
-        Self { store: upload.store().clone(), names, recording, content_type, state, news, written }
+        let changes =
+            State { cutter, stored, trouble, copies: Some(0), versioned: false, unanswered: None, pointed_to: None };
+        let (state, news, written) = (Mutex::new(changes), watch::channel(()).0, tokio::sync::Mutex::new(None));
+        let (store, part_stored) = (upload.store().clone(), Notify::new());
+        Self {
+            store,
+            names,
+            recording,
+            content_type,
+            state,
+            news,
+            written,
+            stage: watch::channel(begins).0,
+            part_stored,
+            taken: Notify::new(),
+        }
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        *self.stage.borrow()
+    }
+
+    /// Goes on to `stage`, unless it is settled already. Whether it was not.
+    pub(super) fn go_on_to(&self, stage: Stage) -> bool {
+        let gone_on = self.stage.send_if_modified(|now| {
+            let goes_on = !now.is_settled();
+            if goes_on {
+                *now = stage;
+            }
+            goes_on
+        });
+        if gone_on && stage == Stage::Without {
+            self.state().cutter.give_up();
+        }
+        gone_on
+    }
+
+    /// Waits until it is settled whether there are live objects; whether there are.
+    pub(super) async fn are_made(&self) -> bool {
+        let settled = self.stage.subscribe().wait_for(|stage| stage.is_settled()).await.map(|stage| *stage);
+        settled.is_ok_and(|stage| stage == Stage::Made)
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -191,6 +240,11 @@ impl Shared {
                 Ok(version) => {
                     self.state().versioned |= version.is_some();
                     return Ok(());
+                }
+                // Whether it may write here is not known yet, whatever it may write elsewhere.
+                Err(mut error) if error.kind == Kind::Denied && self.stage() == Stage::Beginning => {
+                    error.allowed_before = false;
+                    return Err(error);
                 }
                 Err(error) => tokio::time::sleep(failures.next_wait(error)?).await,
             }
