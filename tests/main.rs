@@ -42,6 +42,7 @@ mod pair {
     mod live_auto;
     mod live_objects;
     mod live_read_off;
+    mod live_resume;
     mod outages;
     mod soak;
 }

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::protocol::live_objects::Prefix;
 use crate::protocol::part::PartSize;
 use crate::store::Patient;
 use crate::writer::kept::{KeptError, KeptFile};
@@ -74,7 +75,7 @@ impl InputSettings {
     }
 
     /// The upload of `key` to go on with; `None` where none is asked for, or none is open. `asked` is the part size that the
-    /// person wants.
+    /// person wants; names of `live` objects begin with that, where there may be some.
     ///
     /// # Errors
     /// [`ResumeError`]; nothing has been changed.
@@ -83,10 +84,11 @@ impl InputSettings {
         store: &Patient,
         key: &str,
         asked: Option<PartSize>,
+        live: Option<&Prefix>,
         source: &Source,
     ) -> Result<Option<Ongoing>, ResumeError> {
         let Some(Resume { upload_id }) = &self.resume else { return Ok(None) };
-        let wanted = Sought { key, upload_id: upload_id.as_deref(), part_size: asked };
+        let wanted = Sought { key, upload_id: upload_id.as_deref(), part_size: asked, live };
         let (wanted, input) = match (source.kept(), source.whole_file()) {
             (Some(kept), _) => (of_kept(&wanted, kept, store)?, Input::Kept(kept)),
             (None, Some(file)) => (wanted, Input::File(file, self.path())),
@@ -110,7 +112,7 @@ impl InputSettings {
 
 /// What was kept belongs to one upload, and has its part size.
 fn of_kept<'a>(wanted: &Sought<'a>, kept: &'a KeptFile, store: &Patient) -> Result<Sought<'a>, ResumeError> {
-    let Sought { key, upload_id, part_size } = *wanted;
+    let Sought { key, upload_id, part_size, live } = *wanted;
     let label = &kept.label;
     kept.goes_with(key, upload_id).map_err(|why| ResumeError::NotOfIt {
         path: kept.path.clone(),
@@ -118,5 +120,5 @@ fn of_kept<'a>(wanted: &Sought<'a>, kept: &'a KeptFile, store: &Patient) -> Resu
         id: upload_id.unwrap_or(&label.upload_id).to_owned(),
         why,
     })?;
-    Ok(Sought { key, upload_id: Some(&label.upload_id), part_size: part_size.or(Some(label.part_size)) })
+    Ok(Sought { key, upload_id: Some(&label.upload_id), part_size: part_size.or(Some(label.part_size)), live })
 }

@@ -87,6 +87,11 @@ impl Ledger {
         bytes
     }
 
+    /// Forgets the parts that reach beyond byte `end`, and those behind them.
+    pub fn keep_up_to(&mut self, end: u64, part_size: PartSize) {
+        self.stored.retain(|number, (_, size)| part_size.start_of(*number) + *size <= end);
+    }
+
     /// The entity tag of the object of `size` bytes that is made of the first parts.
     #[must_use]
     pub fn tag_of_whole(&self, size: u64) -> WholeTag {
@@ -161,6 +166,19 @@ mod tests {
     fn close(ledger: &Ledger) -> Result<Vec<u32>, Gap> {
         let parts = ledger.close(PartSize::new(PART).expect("in range"))?;
         Ok(parts.iter().map(|(number, _)| number.get()).collect())
+    }
+
+    #[test]
+    fn what_reaches_beyond_a_byte_is_forgotten() {
+        let part_size = PartSize::new(PART).expect("in range");
+        for (end, kept) in [(0, 0), (PART - 1, 0), (PART, 1), (2 * PART + 6, 2), (2 * PART + 7, 3)] {
+            let mut ledger = Ledger::default();
+            for (number, size) in [(1, PART), (2, PART), (3, 7)] {
+                note(&mut ledger, number, size);
+            }
+            ledger.keep_up_to(end, part_size);
+            assert_eq!(ledger.len(), kept, "{end}");
+        }
     }
 
     #[test]

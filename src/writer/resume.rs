@@ -7,6 +7,7 @@ mod compare;
 mod error;
 mod find;
 mod kept;
+mod live;
 mod read_back;
 
 use std::fs::File;
@@ -16,6 +17,7 @@ use self::compare::compare;
 pub use self::error::ResumeError;
 pub use self::find::Sought;
 use self::find::{newest, part_size};
+pub use self::live::with_live_objects;
 pub use self::read_back::read_back;
 use crate::object::live::Upload;
 use crate::protocol::part::{PartNumber, PartSize};

@@ -111,9 +111,6 @@ pub async fn write(
     };
     // So that a second request to stop can name the upload. Nobody else sets the cell, so this cannot fail.
     drop(progress.upload.set(upload.id().to_owned()));
-    if let (Some(live), Some(held)) = (&plan.live, &held) {
-        live.go_on(&upload, held.ledger.readable(part_size), source.can_be_read_again()).await;
-    }
     let look = plan.look(&upload);
 
     let context = Context { store, plan, spool: plan.spool_for(source), progress, recording: None };

@@ -217,24 +217,6 @@ fn a_reader_with_a_file_goes_on_after_it_while_the_upload_is_open() {
 }
 
 #[test]
-fn a_stream_that_is_gone_on_with_is_not_read_live_any_more_and_is_told_so() {
-    let lab = lab();
-    let data = bytes(7, 2 * PART + 99);
-    let mut first = writer(&lab, &[]);
-    first.write(&data[..PART]);
-    let id = lab.wait_open(KEY);
-    lab.wait_parts(KEY, &id, 1);
-    first.signal("KILL");
-    first.wait();
-    let again = lab.writer(&[&WRITES[..], &["--resume"]].concat());
-    again.wait_for("cannot be read any further before it is complete");
-    let reader = lab.reader(&[KEY]);
-    again.end_with(&data[PART..]).code(0);
-    reader.wait().code(0).gave(&data);
-    is_whole_and_alone(&lab, &data);
-}
-
-#[test]
 fn what_a_killed_writer_left_is_cancelled_together() {
     let lab = lab();
     let reader = killed(&lab, &bytes(8, 500_000));

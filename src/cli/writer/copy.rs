@@ -21,7 +21,7 @@ use crate::writer::input::InputError;
 use crate::writer::kept_before::{KeptBefore, warn_of_kept};
 use crate::writer::live_objects::{Chosen, Recorder, Wanted, is_backblaze, readers_can};
 use crate::writer::plan::Plan;
-use crate::writer::resume::Ongoing;
+use crate::writer::resume::{Ongoing, with_live_objects};
 use crate::writer::rollover;
 use crate::writer::source::{Source, SourceError, StopSignal};
 use crate::writer::spool_dir;
@@ -52,14 +52,17 @@ pub async fn copy(
         }
     };
     let Stops { stop, at_once } = stops;
-    let mut ready = match prepare(job, &store, stop, progress).await {
+    let chosen = job.live.mode.choose(resolved.endpoint.as_deref());
+    let wanted = wanted(chosen, resolved.endpoint.as_deref());
+    let mut ready = match prepare(job, wanted.is_some(), &store, stop, progress).await {
         Ok(ready) => ready,
         Err(exit) => return exit,
     };
-    let chosen = job.live.mode.choose(resolved.endpoint.as_deref());
-    let wanted = wanted(chosen, resolved.endpoint.as_deref());
     let (plan, ending) = plan(job, chosen, wanted, &store, &ready, at_once.clone());
     say_what_is_live(&job.live, chosen, &plan);
+    if let (Some(live), Some(held)) = (&plan.live, &mut ready.held) {
+        ready.source = with_live_objects(live, held, ready.source).await;
+    }
     if let Some(held) = ready.held.as_ref().filter(|_| ready.is_stream()) {
         warn_of_kept(&plan.spool.dir, &plan.key, held.upload.id());
     }
@@ -81,8 +84,14 @@ impl Ready {
     }
 }
 
-/// Opens all that is needed; says what cannot be.
-async fn prepare(job: &CopyJob, store: &Patient, stop: StopSignal, progress: &Arc<Progress>) -> Result<Ready, Exit> {
+/// Opens all that is needed; says what cannot be. There may be `live` objects.
+async fn prepare(
+    job: &CopyJob,
+    live: bool,
+    store: &Patient,
+    stop: StopSignal,
+    progress: &Arc<Progress>,
+) -> Result<Ready, Exit> {
     let source = match job.input.open(stop).await {
         Ok(source) => source,
         Err(InputError::Source(error @ SourceError::Unopened(_))) => {
@@ -94,7 +103,8 @@ async fn prepare(job: &CopyJob, store: &Patient, stop: StopSignal, progress: &Ar
             return Err(Exit::Failed);
         }
     };
-    let held = job.input.take_up(store, &job.key, job.part_size, &source).await.map_err(|error| {
+    let prefix = live.then_some(&job.live.objects.prefix);
+    let held = job.input.take_up(store, &job.key, job.part_size, prefix, &source).await.map_err(|error| {
         tracing::error!("{}", tell::not_taken_up(&error, job.input.kept.as_deref(), &job.words));
         Exit::Failed
     })?;

@@ -1,7 +1,8 @@
 //! Going on with the live objects of an upload that was left open (`--resume`).
 //!
 //! The head is up to some seconds old, so that more may be stored than it tells of: the names behind its edge are asked for,
-//! one after another, until one is missing. Where that is, the next run begins. What the dead writer has stored behind it, or
+//! one after another, until one is missing. Where that is, the next run begins, and there a stream goes on: what of that is in
+//! no part yet is read out of the live objects. What the dead writer has stored behind it, or
 //! what of its requests only lands now, is in the old run and counts no more.
 
 use tokio::time::Instant;
@@ -28,6 +29,42 @@ pub async fn find(store: &Patient, names: &Names, upload_id: &str) -> Result<Opt
     Ok(None)
 }
 
+/// What of a recording is stored, up to where that is without a gap: more than `head` tells of, as it is up to some seconds old.
+pub(super) async fn stored(upload: &Upload, names: &Names, head: Head) -> Result<Stored, StoreError> {
+    let began = Instant::now();
+    let behind = behind_edge(upload.store(), names, &head).await?;
+    let mut stored = Stored::new(head);
+    for (offset, length) in behind {
+        stored.note(offset, length);
+    }
+    let edge = stored.edge();
+    tracing::debug!(edge, "found where live objects end after {:.3} s", began.elapsed().as_secs_f64());
+    Ok(stored)
+}
+
+/// What an input can give again of what the run before was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// A file: all of it.
+    File,
+    /// A file that was kept: what is in no part that is stored.
+    Kept,
+    /// A stream: nothing, and what it gives now may be something else.
+    Stream,
+}
+
+impl Again {
+    /// Whether live objects that end at `edge` can be gone on with where `stored` bytes are in parts.
+    pub(super) fn goes_on(self, edge: u64, stored: u64) -> bool {
+        self == Self::File || edge >= stored
+    }
+
+    /// Whether what comes behind them is what the run before was given, too.
+    pub(super) fn is_same_input(self) -> bool {
+        self != Self::Stream
+    }
+}
+
 /// Begins the next run of what `head` tells of, where its live objects end: see [`LiveObjects::edge`]. What is before that
 /// need not be told of again, and may be. `same_input`: what comes from there on is what the run before was given, too.
 /// None where it cannot be gone on with, because live reading was given up, or it has had as many runs as it can have.
@@ -44,14 +81,7 @@ pub async fn go_on(
     if head.state != State::Open {
         return Ok(None);
     }
-    let began = Instant::now();
-    let behind = behind_edge(upload.store(), &names, &head).await?;
-    let mut stored = Stored::new(head);
-    for (offset, length) in behind {
-        stored.note(offset, length);
-    }
-    let edge = stored.edge();
-    tracing::debug!(edge, "live objects are gone on with after {:.3} s", began.elapsed().as_secs_f64());
+    let mut stored = stored(upload, &names, head).await?;
     if stored.head_mut().go_on(same_input).is_err() {
         return Ok(None);
     }

@@ -42,13 +42,14 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::object::live::Upload;
+use crate::object::live_objects::Recording;
 use crate::protocol::live_objects::{Head, Names, Pointer, RecordingId};
 use crate::store::StoreError;
 use crate::store::live_check::LiveRead;
 use crate::writer::look;
 
 pub use cutter::{Cut, Cutter, When};
-pub use going_on::{find, go_on};
+pub use going_on::{Again, find, go_on};
 pub use mode::{Chosen, Hourly, LiveMode, costs, hourly, is_backblaze, readers_can};
 pub use recorder::{Recorder, Settings, Wanted};
 pub use rights::{Rights, try_rights};
@@ -120,6 +121,12 @@ impl LiveObjects {
         let cutter = Cutter::new(upload.part_size().get(), when, stored.edge());
         let shared = Arc::new(Shared::new(upload, names, stored, cutter, stage));
         Self { shared, over: Arc::new(watch::channel(false).0), tasks: Arc::default() }
+    }
+
+    /// What is known of them now.
+    fn now(&self) -> Recording {
+        let (names, head) = (self.shared.names.clone(), self.shared.state().stored.head().clone());
+        Recording { names, id: self.shared.recording.clone(), head }
     }
 
     /// The input is being taken from now on.

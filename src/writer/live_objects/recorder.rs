@@ -9,10 +9,12 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use super::asking::{HOLD, Question};
+use super::going_on::stored;
 use super::stale::{Stale, clean};
-use super::{LiveObjects, When, find, go_on};
+use super::{Again, LiveObjects, When, find};
 use crate::media::fmp4::Found;
 use crate::object::live::Upload;
+use crate::object::live_objects::Recording;
 use crate::object::tap::{End, Opening, Tap};
 use crate::protocol::live_objects::{Head, Names, Prefix, RecordingId, Run, State as HeadState};
 use crate::protocol::part::PartSize;
@@ -130,44 +132,30 @@ impl Recorder {
         Ok(upload)
     }
 
-    /// Goes on with the live objects of an upload of which the store holds `stored` bytes in parts without a gap. Only if
-    /// the input from there on is the same as before, what lies in live objects behind that is of any use; else they are given
-    /// up, and their head says from where on they do not count.
-    pub async fn go_on(&self, upload: &Upload, stored: u64, same_input: bool) {
-        let Ok(names) = Names::new(&self.settings.prefix, upload.key()) else { return };
+    /// Goes on with the live objects of an upload of which the store holds `stored` bytes in parts without a gap, where the
+    /// input can. Else they are given up, and their head says from where on they do not count. What they are of, as far as it
+    /// is stored, if they are gone on with.
+    pub async fn go_on(&self, upload: &Upload, stored: u64, input: Again) -> Option<Recording> {
+        let names = Names::new(&self.settings.prefix, upload.key()).ok()?;
         if self.question.is_some() {
             let look = upload.store().at_most(HOLD).look(upload.key(), upload.id()).await;
             if matches!(look, Ok(LiveRead::On)) {
-                return tracing::info!("{} goes on to be read by Live Read", upload.object());
+                tracing::info!("{} goes on to be read by Live Read", upload.object());
+                return None;
             }
         }
-        let gone_on = async {
-            let Some(head) = find(upload.store(), &names, upload.id()).await? else { return Ok(None) };
-            if same_input
-                && let Some(live) = go_on(upload, names.clone(), head.clone(), self.settings.when, true).await?
-            {
-                if live.edge() >= stored {
-                    return Ok(Some(live));
-                }
-                live.left_open().await;
-            }
-            let mut head = head;
-            let run = Run { run: head.run().run + 1, from: stored.min(head.edge()), same_input };
-            head.runs.push(run);
-            head.state = HeadState::GivenUp;
-            let live = LiveObjects::begin(upload, names, head, When::PartIsFull).await?;
-            live.shared.make_no_more("the writer that goes on has no more of the input");
-            Ok::<_, StoreError>(Some(live))
-        };
-        match gone_on.await {
+        match self.next_run(upload, names, stored, input).await {
             Ok(Some(live)) => {
-                if live.given_up().is_some() {
+                let gone_on = live.given_up().is_none();
+                if !gone_on {
                     tracing::warn!("{} cannot be read any further before it is complete", upload.object());
                 }
+                let recording = live.now();
                 // Also those that are given up are taken away at the end.
                 drop(self.state().uploads.insert(upload.id().to_owned(), live));
+                return gone_on.then_some(recording);
             }
-            Ok(None) if matches!(upload.look().await, Ok(LiveRead::On)) => {
+            Ok(None) if self.question.is_none() && matches!(upload.look().await, Ok(LiveRead::On)) => {
                 tracing::info!("{} has no live objects, and goes on to be read by Live Read", upload.object());
             }
             Ok(None) => {
@@ -177,6 +165,30 @@ impl Recorder {
                 tracing::warn!("{} cannot be read any further before it is complete: {error}", upload.object());
             }
         }
+        None
+    }
+
+    /// The next run of an upload's live objects, or what is left of them where they are given up.
+    async fn next_run(
+        &self,
+        upload: &Upload,
+        names: Names,
+        in_parts: u64,
+        input: Again,
+    ) -> Result<Option<LiveObjects>, StoreError> {
+        let Some(mut head) = find(upload.store(), &names, upload.id()).await? else { return Ok(None) };
+        if head.state == HeadState::Open {
+            let mut known = stored(upload, &names, head.clone()).await?;
+            if input.goes_on(known.edge(), in_parts) && known.head_mut().go_on(input.is_same_input()).is_ok() {
+                return LiveObjects::begin_with(upload, names, known, self.settings.when).await.map(Some);
+            }
+        }
+        let from = in_parts.min(head.edge());
+        head.runs.push(Run { run: head.run().run + 1, from, same_input: input.is_same_input() });
+        head.state = HeadState::GivenUp;
+        let live = LiveObjects::begin(upload, names, head, When::PartIsFull).await?;
+        live.shared.make_no_more("the writer that goes on has not all of the input behind them");
+        Ok(Some(live))
     }
 
     /// The live objects of an upload, if it has any.
@@ -432,7 +444,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_stream_that_is_gone_on_with_tells_readers_from_where_on_they_have_other_bytes() {
+    async fn a_stream_goes_on_behind_its_live_objects_and_where_it_cannot_readers_are_told() {
         let (store, shelf) = store();
         shelf.without_live_read();
         let (plan, input) = (plan(Some(settings(When::PartIsFull)), 5_000_000), input(5_000_000));
@@ -449,23 +461,29 @@ mod tests {
         first.shared.post(5_000_000, bytes::Bytes::copy_from_slice(&input[..1_000]), patience).await.expect("stored");
         live.ended(upload.id(), End::Unfinished);
         live.tidied().await;
-        live.go_on(&upload, 5_000_000, false).await;
+        let names = Names::new(&Prefix::default(), "a/live.mp4").expect("short");
+        // It has what is in live objects, and goes on behind them.
+        let recording = live.go_on(&upload, 5_000_000, Again::Stream).await.expect("they are gone on with");
+        assert_eq!(recording.head.run(), Run { run: 1, from: 5_001_000, same_input: false });
+        live.ended(upload.id(), End::Unfinished);
+        live.tidied().await;
+        // More is in parts than in live objects: nobody can put that there.
+        assert_eq!(live.go_on(&upload, 6_000_000, Again::Stream).await, None);
         assert!(live.of(upload.id()).is_some_and(|live| live.given_up().is_some()));
         live.ended(upload.id(), End::Unfinished);
         live.tidied().await;
-        let names = Names::new(&Prefix::default(), "a/live.mp4").expect("short");
         let pointer = store.get_small(&names.pointer(), MAX_DOCUMENT).await.expect("answered").expect("a pointer");
         let recording = Pointer::parse(&pointer.bytes).expect("a pointer").recording;
         let head = store.get_small(&names.head(&recording), MAX_DOCUMENT).await.expect("answered").expect("a head");
         let head = Head::parse(&head.bytes).expect("a head");
         assert_eq!((head.state, head.edge()), (HeadState::GivenUp, 5_001_000));
-        assert_eq!(head.run(), Run { run: 1, from: 5_000_000, same_input: false });
+        assert_eq!(head.run(), Run { run: 2, from: 5_001_000, same_input: false });
         // Of a file they go on.
         let mut open = head;
         open.state = HeadState::Open;
         open.runs.pop();
         LiveObjects::begin(&upload, names, open, When::PartIsFull).await.expect("written").left_open().await;
-        live.go_on(&upload, 5_000_000, true).await;
-        assert_eq!(live.of(upload.id()).map(|live| live.edge()), Some(5_001_000));
+        let recording = live.go_on(&upload, 6_000_000, Again::File).await.expect("they are gone on with");
+        assert_eq!((recording.head.edge(), recording.head.run().same_input), (5_001_000, true));
     }
 }

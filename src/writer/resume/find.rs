@@ -1,8 +1,10 @@
 //! Which upload to go on with, and its part size.
 
 use super::ResumeError;
+use crate::protocol::live_objects::{Names, Prefix};
 use crate::protocol::part::{PartNumber, PartSize};
 use crate::store::{Fetched, Kind, Patient, Piece, StoreError, StoredPart};
+use crate::writer::live_objects;
 
 /// What to go on with.
 #[derive(Debug, Clone)]
@@ -13,6 +15,8 @@ pub struct Sought<'a> {
     pub upload_id: Option<&'a str>,
     /// The part size that the person asked for.
     pub part_size: Option<PartSize>,
+    /// What the names of its live objects begin with, if it may have some.
+    pub live: Option<&'a Prefix>,
 }
 
 /// The newest open upload.
@@ -44,6 +48,7 @@ pub(super) async fn part_size(
 ) -> Result<PartSize, ResumeError> {
     let object = store.object(wanted.key);
     let told = told_part_size(store, wanted, id, parts).await?;
+    let told = if told.is_some() { told } else { part_size_in_head(store, wanted, id).await };
     // A part that was the last when it was stored may be short although others follow it now, so the largest counts.
     let shown = || parts.split_last().and_then(|(_, others)| others.iter().map(|part| part.size).max());
     let Some(has) = told.or_else(shown) else {
@@ -60,6 +65,18 @@ pub(super) async fn part_size(
         }
         (Ok(part_size), _) => Ok(part_size),
         (Err(_), _) => Err(ResumeError::NotAPartSize { object, id: id.to_owned(), has }),
+    }
+}
+
+/// The part size as the head of its live objects names it, where it has some.
+async fn part_size_in_head(store: &Patient, wanted: &Sought<'_>, id: &str) -> Option<u64> {
+    let names = Names::new(wanted.live?, wanted.key).ok()?;
+    match live_objects::find(store, &names, id).await {
+        Ok(head) => head.map(|head| head.part_size),
+        Err(error) => {
+            tracing::debug!("{error}");
+            None
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where the writer's bytes come from: a pipe, a file to its end, or a file that is still growing.
 
+mod again;
 mod follow;
 mod kept;
 mod pipe;
@@ -12,6 +13,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::writer::kept::KeptFile;
+use again::Again;
+pub use again::Pieces;
 use follow::Follow;
 use kept::Kept;
 use pipe::Pipe;
@@ -99,6 +102,8 @@ pub enum Source {
     Follow(Box<Follow>),
     /// What an earlier writer could not store, and then what goes on.
     Kept(Kept),
+    /// What an earlier writer has taken of a stream, out of the store, and then what goes on.
+    Again(Again),
 }
 
 /// A file read to its end.
@@ -189,6 +194,12 @@ impl Source {
         Self::Kept(Kept::new(file, own_object, self))
     }
 
+    /// Goes on after what is had out of the store again.
+    #[must_use]
+    pub fn after(self, pieces: Pieces) -> Self {
+        Self::Again(Again::new(pieces, self))
+    }
+
     /// Waits for bytes and reads them into `room`, which must not be empty; 0 is the end. Dropping the future loses nothing.
     ///
     /// # Errors
@@ -199,6 +210,7 @@ impl Source {
             Self::Plain(plain) => plain.read(room),
             Self::Follow(follow) => follow.read(room).await,
             Self::Kept(kept) => kept.read(room).await,
+            Self::Again(again) => again.read(room).await,
         }
     }
 
@@ -206,7 +218,7 @@ impl Source {
     #[must_use]
     pub fn whole_file(&self) -> Option<&File> {
         match self {
-            Self::Pipe(_) | Self::Kept(_) => None,
+            Self::Pipe(_) | Self::Kept(_) | Self::Again(_) => None,
             Self::Plain(plain) => plain.whole.then_some(&plain.file),
             Self::Follow(follow) => Some(follow.file()),
         }
@@ -217,7 +229,7 @@ impl Source {
     pub fn kept(&self) -> Option<&KeptFile> {
         match self {
             Self::Kept(kept) => Some(kept.file()),
-            Self::Pipe(_) | Self::Plain(_) | Self::Follow(_) => None,
+            Self::Pipe(_) | Self::Plain(_) | Self::Follow(_) | Self::Again(_) => None,
         }
     }
 
@@ -237,7 +249,7 @@ impl Source {
                 kept.go_on_at(offset);
                 Ok(())
             }
-            Self::Pipe(_) | Self::Plain(_) => Ok(()),
+            Self::Pipe(_) | Self::Plain(_) | Self::Again(_) => Ok(()),
         }
     }
 
@@ -248,6 +260,7 @@ impl Source {
             Self::Pipe(_) => true,
             Self::Plain(_) | Self::Follow(_) => false,
             Self::Kept(kept) => kept.then().cannot_wait(),
+            Self::Again(again) => again.then().cannot_wait(),
         }
     }
 
@@ -255,7 +268,7 @@ impl Source {
     #[must_use]
     pub fn can_be_read_again(&self) -> bool {
         match self {
-            Self::Pipe(_) | Self::Kept(_) => false,
+            Self::Pipe(_) | Self::Kept(_) | Self::Again(_) => false,
             Self::Plain(plain) => plain.whole,
             Self::Follow(follow) => !follow.has_changed(),
         }
@@ -265,7 +278,7 @@ impl Source {
     pub fn closing_warning(&mut self) -> Option<String> {
         match self {
             Self::Follow(follow) => follow.closing_warning(),
-            Self::Pipe(_) | Self::Plain(_) | Self::Kept(_) => None,
+            Self::Pipe(_) | Self::Plain(_) | Self::Kept(_) | Self::Again(_) => None,
         }
     }
 }
