@@ -43,6 +43,8 @@ pub struct Ongoing {
     /// The highest part behind a gap that holds other bytes than the input will. It was never readable, and must not become
     /// so: the part that closes the gap waits until all up to this one are overwritten.
     pub stale: Option<PartNumber>,
+    /// How many bytes readers can have, where that is more than is in parts: a stream goes on behind them.
+    pub readable: Option<u64>,
 }
 
 /// The short last part of an upload, which the next bytes of a stream belong to.
@@ -125,7 +127,7 @@ fn stream(upload: Upload, parts: &[StoredPart]) -> Ongoing {
     }
     let highest = parts.last().map(|part| part.number);
     let stale = highest.filter(|number| ledger.size_of(*number).is_none());
-    Ongoing { upload, ledger, tail, highest, stale }
+    Ongoing { upload, ledger, tail, highest, stale, readable: None }
 }
 
 #[cfg(test)]

@@ -87,14 +87,16 @@ pub async fn write(
     let (object, part_size) = (store.object(&plan.key), plan.part_size);
     let mut others = None;
     let upload = if let Some(held) = &held {
-        let (id, parts, bytes) = (held.upload.id(), held.ledger.len(), held.ledger.bytes());
+        let (id, parts) = (held.upload.id(), held.ledger.len());
+        let bytes = held.readable.unwrap_or_else(|| held.ledger.bytes());
+        let more = if held.readable.is_some() { ", what is in no part of them in live objects" } else { "" };
         let _within = held.upload.span().enter();
         tracing::info!(
             event = "resumed",
             part_size = part_size.get(),
             parts,
             bytes,
-            "going on with the upload {id} of {object} in parts of {part_size} bytes: it keeps {parts} parts, {bytes} bytes"
+            "going on with the upload {id} of {object} in parts of {part_size} bytes: it keeps {parts} parts, {bytes} bytes{more}"
         );
         held.upload.clone()
     } else {

@@ -50,7 +50,7 @@ fn a_stream_goes_on_behind_what_readers_have_and_they_go_on_with_it() {
         let data = bytes(1, before + 2 * PART + 99);
         let first = killed(&lab, more, &data[..before]);
         let mut again = gone_on(&lab, more);
-        again.wait_for(&format!("readers can read the first {before} bytes"));
+        again.wait_for(&format!(" parts, {before} bytes, what is in no part"));
         let second = lab.reader(&[KEY]);
         again.write(&data[before..before + 2 * PART]);
         let seen = if more.is_empty() { before + 2 * PART - PART } else { before + 2 * PART };
@@ -108,7 +108,7 @@ fn a_reader_that_has_more_than_the_stream_goes_on_from_is_told_so() {
     let kept: usize =
         newest.rsplit_once('/').and_then(|(_, name)| name.split('.').next()?.parse().ok()).expect("an offset");
     let again = gone_on(&lab, &SOON);
-    again.wait_for(&format!("readers can read the first {kept} bytes"));
+    again.wait_for(&format!(" parts, {kept} bytes, what is in no part"));
     let ended = reader.wait().code(1);
     ended.says(&format!("byte {kept}")).says("another reader");
     let other = bytes(5, 2_000);

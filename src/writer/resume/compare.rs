@@ -77,7 +77,7 @@ pub(super) async fn compare(
         }
     }
     let highest = parts.last().map(|part| part.number);
-    Ok(Ongoing { upload, ledger, tail: None, highest, stale })
+    Ok(Ongoing { upload, ledger, tail: None, highest, stale, readable: None })
 }
 
 /// Whether each part has the bytes of the file at its place, as far as its MD5 is known. Uses all processors.

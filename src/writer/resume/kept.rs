@@ -64,7 +64,7 @@ pub(super) fn together(upload: Upload, parts: Vec<StoredPart>, kept: &KeptFile) 
     }
     match due.filter(|due| Some(*due) <= last) {
         Some(missing) => Err(refused(format!("part {missing} is in neither"))),
-        None => Ok(Ongoing { upload, ledger, tail, highest, stale }),
+        None => Ok(Ongoing { upload, ledger, tail, highest, stale, readable: None }),
     }
 }
 

@@ -43,11 +43,7 @@ pub async fn with_live_objects(live: &Recorder, held: &mut Ongoing, source: Sour
             // The short part is in live objects, too.
             let from = in_parts - held.tail.take().map_or(0, |tail| tail.part.size);
             held.ledger.keep_up_to(from, part_size);
-            let _within = upload.span().enter();
-            tracing::info!(
-                "readers can read the first {edge} bytes of {}: the input goes on behind them, and can be followed",
-                upload.object()
-            );
+            held.readable = Some(edge);
             if edge == from { source } else { source.after(again(upload.store(), upload.key(), recording, from)) }
         }
     }
