@@ -30,7 +30,7 @@ help:
 	@echo 'make kills     many short uploads, each with a kill or a race in it (N=1000, SEED=)'
 	@echo 'make bench     measures both tools beside others, and writes docs/performance.md'
 	@echo '               (ten minutes; BENCH=quick: two, and only prints; BENCH=tls: TLS alone;'
-	@echo '               BENCH=objects: live objects alone)'
+	@echo '               BENCH=objects: live objects alone, against their goals)'
 	@echo 'make microbench   the ways through memory alone (criterion)'
 	@echo 'make lint      formatting, clippy, documentation, shell scripts'
 	@echo 'make build     writer and reader in target/release'

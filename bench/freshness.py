@@ -12,11 +12,12 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-import peers
+from measure import Watched
 from store import kind
 
 PART = 5 * 1024 * 1024
 BLOCK = 0.02  # seconds between two blocks of the source
+SEEN = 0.25  # seconds between two looks at the memory of a pair: the kernel keeps the highest
 
 
 @dataclass
@@ -140,41 +141,52 @@ def run(new_store, streams, idle_seconds):
     return sorted(results, key=lambda measured: order[measured.stream.key])
 
 
-def follow(store, stream, idle_seconds):
-    env = store.env
-    writer = subprocess.Popen(stream.write, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+@dataclass
+class Flow:
+    """A stream that has gone through a writer and a reader, byte for byte."""
+
+    source: object
+    tap: object
+    began: float  # wall clock
+    flowed: float  # when the input ended
+    runs: dict  # what writer and reader took
+
+
+def flow(store, stream, env=None, silence=0.0):
+    """Sends a stream through its pair of commands; `silence` seconds after the last byte the input is closed."""
+    env = env or store.env
+    writer = Watched(stream.write, env, stream.seconds + silence + 120, SEEN, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     store.wait_for("CreateMultipartUpload")
-    reader = subprocess.Popen(stream.read, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    reader = Watched(stream.read, env, stream.seconds + silence + 120, SEEN, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     # Ready before the first byte, as it would be beside a stream that runs.
     time.sleep(1.5)
-    source, tap = Source(stream, writer.stdin, stream.seconds), Tap(reader.stdout)
+    source, tap = Source(stream, writer.process.stdin, stream.seconds), Tap(reader.process.stdout)
+    began = time.time()
     source.start()
     tap.start()
     source.join()
-    measured = Measured(stream, source.sent, tap.came)
-    if stream.idle:
-        measured.idle_from = time.time() + 5
-        time.sleep(5 + idle_seconds)
-        measured.idle_to = time.time()
-        writer.stdin.close()
-    statuses = ended(writer, measured, "writer"), ended(reader, measured, "reader")
+    flowed = time.time()
+    if silence:
+        time.sleep(silence)
+        writer.process.stdin.close()
+    runs = {"writer": writer.wait(), "reader": reader.wait()}
     tap.join(10)
-    if source.failure or any(statuses):
+    statuses = {name: run.status for name, run in runs.items()}
+    if source.failure or any(statuses.values()):
         raise RuntimeError(f"writer and reader ended with {statuses}, the source with {source.failure}")
     if source.digest.digest() != tap.digest.digest():
         raise RuntimeError("what came out is not what went in")
+    return Flow(source, tap, began, flowed, runs)
+
+
+def follow(store, stream, idle_seconds):
+    made = flow(store, stream, silence=5 + idle_seconds if stream.idle else 0.0)
+    measured = Measured(stream, made.source.sent, made.tap.came)
+    measured.cpu = {name: run.cpu for name, run in made.runs.items()}
+    if stream.idle:
+        measured.idle_from, measured.idle_to = made.flowed + 5, made.flowed + 5 + idle_seconds
     evaluate(store, measured)
     return measured
-
-
-def ended(process, measured, name):
-    watchdog = threading.Timer(60, process.kill)
-    watchdog.start()
-    _, status, usage = os.wait4(process.pid, 0)
-    watchdog.cancel()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    measured.cpu[name] = usage.ru_utime + usage.ru_stime
-    return process.returncode
 
 
 def evaluate(store, measured):

@@ -27,7 +27,8 @@ class Run:
 class Watched:
     """A running program whose memory is watched. `wait` gives what it took."""
 
-    def __init__(self, command, env, limit, **pipes):
+    def __init__(self, command, env, limit, sample=SAMPLE, **pipes):
+        self._sample_every = sample
         self.began = time.monotonic()
         self.began_wall = time.time()
         self._said = tempfile.TemporaryFile()
@@ -45,7 +46,7 @@ class Watched:
             if time.monotonic() > self._deadline:
                 self.process.kill()
                 return
-            self._over.wait(SAMPLE)
+            self._over.wait(self._sample_every)
 
     def _look(self):
         # The high-water mark that wait4 gives begins with that of the parent, before exec; this one does not.

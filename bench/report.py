@@ -38,8 +38,11 @@ def write_tls(made, machine):
     replace(TLS_HEAD, over_tls(made, machine), "## Requests, and what they cost")
 
 
-def write_objects(made, machine):
-    """Prints what was measured of live objects, and replaces that section of the document."""
+def write_objects(made, machine, quick):
+    """Prints what was measured of live objects; a whole run replaces that section of the document."""
+    if quick:
+        print(live_objects(made, machine))
+        return
     replace(OBJECTS_HEAD, live_objects(made, machine), "## Start-up")
 
 
@@ -58,12 +61,22 @@ def replace(head, section, before):
 
 def live_objects(made, machine):
     """Live objects beside Live Read."""
+    share = made["busy"]
+    warning = "" if share < 0.6 else \
+        " **Other work ran beside it: seconds are worth little; counts and memory are hardly moved by that.**"
     return (
         f"{OBJECTS_HEAD}\n\n`writer --live objects` and `reader --live objects` on a store without Live Read and without versions, beside the "
-        f"same by Live Read, {time.strftime('%Y-%m-%d')}, {machine.cores} cores ({machine.model}); random bytes at an even pace. *p50* to "
-        "*worst*: from the writer's standard input to the reader's standard output, in seconds. *Uploaded*: bytes sent for each byte of the "
+        f"same by Live Read in the same run (`make bench BENCH=objects`), {time.strftime('%Y-%m-%d')}, {machine.cores} cores ({machine.model}); "
+        f"random bytes at an even pace. The machine was busy for {share:.0%} of its processor time.{warning}\n\n"
+        "Ends are those of "
+        f"{len(made['ends']) // 4} short streams of each kind, at any moment of the beat. The recording that is joined, and that which is caught up "
+        "with, are laid into the store as a writer would have left them. Memory counts every pair here, a writer and a reader of "
+        "512 MiB at full speed, and the reader that catches up.\n\n"
+        + table(objects.GOALS_HEAD, objects.goals(made))
+        + "\nOf each pair: *p50* to *worst* from the writer's standard input to the reader's standard output, in seconds. *Uploaded*: "
+        "bytes sent for each byte of the "
         "input. *Writes* (PUT, copies of parts) while it flows; *GETs* of the reader for each live object, or for each part sent; *lists* and "
-        "*HEADs* of both. *End*: from the completion to the end of what the reader gives. *Left*: what lies below `_live/` afterwards.\n\n"
+        "*HEADs* of both. *End*: from the completion to the end of what the reader gives. *Left*: what lies beside the object afterwards.\n\n"
         + table(objects.HEAD, objects.rows(made))
     )
 

@@ -3,7 +3,8 @@
     bench/run.py             about ten minutes
     BENCH=quick bench/run.py about two; prints, and leaves the document as it is
     BENCH=tls bench/run.py   about one; only what is measured over TLS, which replaces its section of the document
-    BENCH=objects bench/run.py  about five; only live objects beside Live Read, likewise
+    BENCH=objects bench/run.py  about ten; only live objects beside Live Read, likewise
+    BENCH=objects-quick bench/run.py  about three, which only prints
 """
 
 import os
@@ -32,7 +33,8 @@ def main():
         report.write_tls(over_tls(False), machine)
         return
     if os.environ.get("BENCH", "").startswith("objects"):
-        report.write_objects(live_objects(os.environ["BENCH"] == "objects-quick"), machine)
+        only_prints = os.environ["BENCH"] == "objects-quick"
+        report.write_objects(live_objects(only_prints, machine), machine, only_prints)
         return
     with new_store("all") as store:
         say("throughput")
@@ -50,7 +52,7 @@ def main():
         os.remove(large)
         store.drop("memory")
     results["tls"] = over_tls(quick)
-    results["objects"] = live_objects(quick)
+    results["objects"] = live_objects(quick, machine)
     say("freshness")
     video = os.path.join(WORK, "x264.mp4")
     if not os.path.exists(video):
@@ -72,9 +74,12 @@ def over_tls(quick):
         os.remove(large)
 
 
-def live_objects(quick):
+def live_objects(quick, machine):
     say("live objects")
-    return objects.run(lambda name, more: new_store(name, more=more), quick)
+    busy, began = machine.busy(), time.monotonic()
+    made = objects.run(lambda name, more: new_store(name, more=more), quick)
+    made["busy"] = (machine.busy() - busy) / (time.monotonic() - began) / machine.cores
+    return made
 
 
 def new_store(name, tls=False, more=()):

@@ -97,11 +97,14 @@ class Store:
         request = urllib.request.Request(presign("DELETE", self.endpoint, f"/{BUCKET}/{key}"), method="DELETE")
         _direct(self.authority).open(request, timeout=10).close()
 
-    def count(self, prefix):
-        """How many objects there are whose keys begin with this, a thousand at the most."""
-        url = presign("GET", self.endpoint, f"/{BUCKET}", query={"list-type": "2", "prefix": prefix})
-        with _direct(self.authority).open(url, timeout=10) as answer:
-            return answer.read().count(b"<Key>")
+    def left(self, key):
+        """How much there is but the newest version of this key, a thousand at the most: objects, versions, marks, open uploads."""
+        count = -1
+        for query, elements in (({"versions": ""}, (b"<Version>", b"<DeleteMarker>")), ({"uploads": ""}, (b"<Upload>",))):
+            with _direct(self.authority).open(presign("GET", self.endpoint, f"/{BUCKET}", query=query), timeout=10) as answer:
+                text = answer.read()
+            count += sum(text.count(element) for element in elements)
+        return count
 
     def logged(self):
         """The request log so far; what lists has no key there."""

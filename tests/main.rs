@@ -41,6 +41,7 @@ mod pair {
     mod left_behind;
     mod live_auto;
     mod live_objects;
+    mod live_objects_races;
     mod live_read_off;
     mod live_resume;
     mod outages;

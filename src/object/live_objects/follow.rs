@@ -272,7 +272,12 @@ impl Follower {
         self.look_at = Some(now + wait);
         if known || self.pace.suspects_end(now) {
             self.pace.asked(now);
-            self.ask_whether_over(false);
+            if !known && self.pace.knows_no_beat(now) {
+                // Its head tells as well, in one request.
+                self.ask_head();
+            } else {
+                self.ask_whether_over(false);
+            }
         }
         self.at_edge_now()
     }

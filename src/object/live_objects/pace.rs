@@ -15,8 +15,8 @@ const SHARE: u32 = 12;
 const CLOSEST: Duration = Duration::from_millis(15);
 const FARTHEST: Duration = Duration::from_millis(250);
 
-/// The longest wait: the end is to be noticed soon, however long a part takes to fill.
-const LONGEST: Duration = Duration::from_millis(1250);
+/// The longest wait: the end is to be noticed within a second and a half, however long a part takes to fill.
+const LONGEST: Duration = Duration::from_millis(1400);
 
 /// Between two questions whether it is over, where what had been due came late all the same.
 const SPACING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -133,6 +133,11 @@ impl Pace {
         let spacing = if silent { IN_SILENCE } else { self.spacing };
         let spaced = self.asked.is_none_or(|asked| now.saturating_duration_since(asked) >= spacing);
         spaced && (silent || self.rhythm.suspects_end(now))
+    }
+
+    /// Whether it is not even known yet how fast live objects come, so that a miss says little about the end; but not for long.
+    pub(crate) fn knows_no_beat(&self, now: Instant) -> bool {
+        self.rhythm.usual_gap().is_none() && now.saturating_duration_since(self.came) < SILENCE.1
     }
 
     /// It was asked.

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::time::Instant;
 
 /// When the oldest byte that waits has waited long enough.
@@ -123,6 +123,10 @@ impl Cutter {
                 self.leave(self.end..end);
             } else {
                 self.oldest.get_or_insert(now);
+                if self.waiting.capacity() == 0 {
+                    // All at once: growing by doubling, it would end up larger than a part. What is not used costs nothing.
+                    self.waiting.reserve(usize::try_from(self.part_size).unwrap_or_default());
+                }
                 self.waiting.extend_from_slice(taken);
             }
             self.end = end;
@@ -233,6 +237,16 @@ impl Cutter {
         self.end - self.waiting.len() as u64
     }
 
+    /// The first so many bytes of what waits, in memory of just their size: a piece of the buffer would keep all of it.
+    fn give(&mut self, count: usize) -> Bytes {
+        if count as u64 == self.part_size {
+            return std::mem::take(&mut self.waiting).freeze();
+        }
+        let given = Bytes::copy_from_slice(self.waiting.get(..count).unwrap_or_default());
+        self.waiting.advance(count);
+        given
+    }
+
     fn cut_all(&mut self) {
         self.cut(self.end, None);
     }
@@ -242,7 +256,7 @@ impl Cutter {
         let offset = self.start();
         let count = usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX).min(self.waiting.len());
         if count > 0 {
-            let cut = Cut { offset, bytes: self.waiting.split_to(count).freeze() };
+            let cut = Cut { offset, bytes: self.give(count) };
             debug_assert!(cut.end() <= self.end);
             self.cuts.push_back(cut);
         }

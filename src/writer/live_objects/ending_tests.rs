@@ -49,6 +49,33 @@ async fn without_lists_and_without_bulk_deletes_nothing_is_left_either() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn twelve_thousand_live_objects_are_deleted_page_by_page() {
+    for may_list in [true, false] {
+        let (store, shelf) = scripted::store();
+        let store = store.patient(Retry { give_up_after: Duration::from_secs(60) });
+        let scene = Scene::begin_in(store.clone(), shelf.clone(), When::After(SECOND), 7).await;
+        let (names, mine) = (names(), recording(7));
+        let mut head = head(&store, 7).await.expect("a head");
+        drop(scene);
+        for number in 0..12_000_u64 {
+            shelf.lay(&names.object(&mine, 0, number * 3), "abc");
+            if let Some((number, page)) = head.push(3) {
+                shelf.lay(&names.page(&mine, number), page.to_bytes());
+            }
+        }
+        assert_eq!(head.pages, 46);
+        shelf.script(move |asked, _| match asked.op {
+            Op::Objects | Op::Versions if !may_list => Reply::Status(403, "AccessDenied"),
+            _ => Reply::Honest,
+        });
+        assert!(Sweep::new(&store, names, mine).run(Some(&head), &[], false).await.is_nothing());
+        assert!(shelf.keys().is_empty(), "{:?}", shelf.keys().first());
+        let requests = shelf.count(Op::DeleteMany);
+        assert!((13..=14).contains(&requests), "{requests} requests to delete");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn errors_inside_of_a_success_are_tried_again_and_told_of() {
     let mut scene = Scene::begin(When::After(SECOND)).await;
     scene.flow(1_000, 5, SECOND).await;
