@@ -290,8 +290,9 @@ impl S3 for Service {
             .collect::<S3Result<Vec<_>>>()?;
         let place = Place { bucket: &input.bucket, key: &input.key };
         let smallest = if self.quirks.has(Quirk::PartsOf5Mib) { 5 << 20 } else { uploads::MIN_PART };
-        let manifest = uploads::complete(&self.catalog, place, &input.upload_id, &list, &conditions, smallest)?;
+        // Before anybody can look.
         self.quirks.stored(Quirk::TornComplete, &input.upload_id);
+        let manifest = uploads::complete(&self.catalog, place, &input.upload_id, &list, &conditions, smallest)?;
         self.takes_the_place(&input.bucket, &input.key, &input.upload_id)?;
         Ok(S3Response::new(CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, input.key)),

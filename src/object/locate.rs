@@ -144,7 +144,7 @@ async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError
                 return Ok(growing(open.version.clone(), may_list, finished));
             }
             if !wanted.wait {
-                return Err(LocateError::Nothing(store.object(key)));
+                return at_last(store, key, may_list).await;
             }
         }
         if first {
@@ -166,6 +166,12 @@ async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError
         }
         seen = Some(glance);
     }
+}
+
+/// What was completed between the first question and the last, if anything was.
+async fn at_last(store: &Patient, key: &str, may_list: bool) -> Result<Located, LocateError> {
+    let Ok(Some(head)) = store.head(key, None).await else { return Err(LocateError::Nothing(store.object(key))) };
+    Ok(Located { version: head.version, finished: Some(head.size), may_list, ..Located::default() })
 }
 
 /// The recording with live objects beside an upload that cannot be read live, where those may be read.

@@ -254,3 +254,21 @@ async fn trouble_that_passes_ends_no_wait_and_what_never_passes_ends_it_at_once(
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_completed_between_two_questions_is_found_by_who_does_not_wait() {
+    let (store, shelf) = store();
+    let id = open(&shelf, KEY);
+    shelf.without_live_read();
+    let slow = Duration::from_millis(100);
+    shelf.script(move |asked, _| match asked.op {
+        Op::Uploads => Reply::Status(403, "AccessDenied"),
+        // The last question, of which the answer is that there is no recording.
+        Op::Get if asked.key.ends_with("/now") => Reply::Late(slow),
+        _ => Reply::Honest,
+    });
+    let looking = tokio::spawn(async move { locate(&store, &Wanted { live: Live::Auto, ..wanted(false) }).await });
+    tokio::time::sleep(slow / 2).await;
+    shelf.complete(&id);
+    assert_eq!(looking.await.expect("it ends").expect("it is there").finished, Some(4));
+}
