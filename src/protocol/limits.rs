@@ -12,6 +12,17 @@ pub const OBSERVED: Duration = Duration::from_secs(60);
 /// A stream that would go on for this long without reaching the limit needs no warning.
 pub const LONG_ENOUGH: Duration = Duration::from_secs(24 * 3600);
 
+/// What to say about parts that Backblaze takes and most other stores do not: those know only when an upload is to be completed.
+#[must_use]
+pub fn too_small_elsewhere(part_size: PartSize) -> Option<String> {
+    (part_size < PartSize::DEFAULT).then(|| {
+        format!(
+            "parts of {part_size} bytes are less than most stores take (5 MiB), and they say so only when the upload is to be \
+             completed: leave --part-size out, or give at least 5MiB, unless this store is known to take them"
+        )
+    })
+}
+
 /// What to say about an input of `bytes` in `elapsed`, if its rate would use up all parts of an object that is to last so
 /// long.
 #[must_use]

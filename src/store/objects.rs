@@ -59,6 +59,7 @@ impl Store {
         patience: Duration,
     ) -> Result<Option<String>, StoreError> {
         let doing = "writing the object";
+        self.shared.tally.sends(body.len());
         let metadata = labels.metadata.clone().map(|(name, value)| [(name.to_owned(), value)].into());
         let request = self.client().put_object().bucket(&self.bucket).key(key);
         let request = request.content_type(&labels.content_type).cache_control(labels.cache_control);

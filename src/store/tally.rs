@@ -12,6 +12,8 @@ pub struct Tally {
     reads: AtomicU64,
     lists: AtomicU64,
     others: AtomicU64,
+    free: AtomicU64,
+    sent: AtomicU64,
 }
 
 /// The counts at one moment.
@@ -25,6 +27,25 @@ pub struct Totals {
     pub lists: u64,
     /// Everything else: start, complete, abort, delete.
     pub others: u64,
+    /// Those of the others that no store bills: abort and delete.
+    pub free: u64,
+    /// Bytes of parts and objects that were sent, those sent again included.
+    pub sent: u64,
+}
+
+impl Totals {
+    /// Those that Amazon S3 and most others bill as PUT, COPY, POST or LIST.
+    #[must_use]
+    pub fn billed_as_writes(&self) -> u64 {
+        (self.uploads + self.lists + self.others).saturating_sub(self.free)
+    }
+
+    /// The same by what they are billed as.
+    #[must_use]
+    pub fn by_class(&self) -> String {
+        let count = |count: u64, kind: &str| format!("{count} {kind}{}", if count == 1 { "" } else { "s" });
+        format!("billed as {} and {}", count(self.billed_as_writes(), "write"), count(self.reads, "read"))
+    }
 }
 
 impl fmt::Display for Totals {
@@ -65,7 +86,18 @@ impl Tally {
 
     pub(super) fn deletion(&self) -> Right {
         self.others.fetch_add(1, Relaxed);
+        self.free.fetch_add(1, Relaxed);
         Right::Delete
+    }
+
+    pub(super) fn abort(&self) -> Right {
+        self.free.fetch_add(1, Relaxed);
+        self.other()
+    }
+
+    /// A body of so many bytes is sent.
+    pub(super) fn sends(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Relaxed);
     }
 
     /// The counts now.
@@ -76,6 +108,27 @@ impl Tally {
             reads: self.reads.load(Relaxed),
             lists: self.lists.load(Relaxed),
             others: self.others.load(Relaxed),
+            free: self.free.load(Relaxed),
+            sent: self.sent.load(Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_request_is_of_one_class() {
+        let tally = Tally::default();
+        for count in [Tally::upload, Tally::read, Tally::read, Tally::list, Tally::other, Tally::deletion, Tally::abort]
+        {
+            count(&tally);
+        }
+        tally.sends(70);
+        let totals = tally.totals();
+        assert_eq!((totals.billed_as_writes(), totals.reads, totals.free, totals.sent), (3, 2, 2, 70));
+        assert_eq!(totals.to_string(), "1 upload, 2 reads, 1 list, 3 other");
+        assert_eq!(totals.by_class(), "billed as 3 writes and 2 reads");
     }
 }

@@ -81,6 +81,7 @@ impl Store {
         patience: Duration,
     ) -> Result<ETag, StoreError> {
         let doing = format!("uploading part {number}");
+        self.shared.tally.sends(body.len());
         let request =
             self.client().upload_part().bucket(&self.bucket).key(key).upload_id(upload_id).part_number(number.as_i32());
         let sent = if self.shared.content_md5 {
@@ -136,6 +137,7 @@ impl Store {
         cache_control: &str,
         patience: Duration,
     ) -> Result<(), StoreError> {
+        self.shared.tally.sends(body.len());
         let request = self
             .client()
             .put_object()
@@ -154,7 +156,7 @@ impl Store {
     /// [`StoreError`] for anything else but success.
     pub async fn abort_upload(&self, key: &str, upload_id: &str) -> Result<(), StoreError> {
         let request = self.client().abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload_id);
-        match send!(self, other, "aborting the upload", self.object(key), self.patience.answer, request.send()) {
+        match send!(self, abort, "aborting the upload", self.object(key), self.patience.answer, request.send()) {
             Ok(_) => Ok(()),
             Err(error) if error.kind == Kind::NoUpload => Ok(()),
             Err(error) => Err(error),

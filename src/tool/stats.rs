@@ -91,8 +91,12 @@ impl Lines {
         }
         line.insert(
             "requests".to_owned(),
-            json!({ "uploads": requests.uploads, "reads": requests.reads, "lists": requests.lists, "others": requests.others }),
+            json!({
+                "uploads": requests.uploads, "reads": requests.reads, "lists": requests.lists, "others": requests.others,
+                "billed_as_writes": requests.billed_as_writes(), "billed_as_reads": requests.reads, "free": requests.free,
+            }),
         );
+        line.insert("bytes_sent".to_owned(), json!(requests.sent));
         line.insert("last".to_owned(), json!(last));
         Value::Object(line)
     }

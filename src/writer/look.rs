@@ -1,6 +1,7 @@
 //! The look at a new upload: whether it can be read live, and what follows, in plain words.
 
 use crate::object::live::Upload;
+use crate::protocol::limits;
 use crate::store::live_check::LiveRead;
 
 /// Says in plain words when readers will see nothing of this upload before its end; `why` there are no live objects.
@@ -18,6 +19,9 @@ const ON: &str = "Live Read is on: readers can follow the upload itself, and not
 /// Says what was found out about an upload that has live objects where there is no Live Read: `first` for the run, and `in_time`
 /// to make some. `objects` tells of those.
 pub(crate) fn say(upload: &Upload, found: LiveRead, first: bool, in_time: bool, objects: impl FnOnce() -> String) {
+    if let Some(warning) = limits::too_small_elsewhere(upload.part_size()).filter(|_| first && found == LiveRead::Off) {
+        tracing::warn!("{warning}");
+    }
     match (found, in_time) {
         (LiveRead::On, true) if first => tracing::info!("{ON}"),
         (LiveRead::Off, true) if first => tracing::info!("no Live Read here: {}. --live off does without", objects()),

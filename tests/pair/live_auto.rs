@@ -192,3 +192,48 @@ fn live_reading_is_switched_off_by_a_word() {
     assert_eq!((writer.count("WARN"), written(&lab)), (0, 0), "{}", writer.state());
     is_whole_and_alone(&lab, &data);
 }
+
+#[test]
+fn small_parts_are_warned_of_where_a_store_may_refuse_them_at_the_end() {
+    let warning = "parts of 5000000 bytes are less than most stores take";
+    for (lab, live, warned) in [
+        (Lab::new(), "auto", false),
+        (without_live_read(), "auto", true),
+        (without_live_read(), "objects", true),
+        (without_live_read(), "off", true),
+    ] {
+        let writer = lab.writer(&[&WRITES[..], &["--live", live]].concat());
+        writer.wait_for(if warned { warning } else { "Live Read is on" });
+        let writer = writer.end_with(b"data").code(0);
+        assert_eq!(writer.err.contains(warning), warned, "{}", writer.state());
+    }
+    let usual = without_live_read();
+    usual.writer(&[KEY]).end_with(b"data").code(0).does_not_say("less than most stores take");
+}
+
+#[test]
+fn figures_count_live_objects_and_what_is_billed() {
+    let lab = without_live_read();
+    let data = bytes(9, PART + 9);
+    let more = [&SOON[..], &["--stats", "figures"]].concat();
+    let mut writer = writer(&lab, &more);
+    writer.wait_for("no Live Read here");
+    let reader = lab.reader(&[KEY, "--stats", "read"]);
+    for some in data.chunks(1_000_000) {
+        writer.write(some);
+    }
+    writer.end().code(0).says("2.0 times as much as came in").says("billed as");
+    reader.wait().code(0).gave(&data);
+    let last = |name: &str| -> serde_json::Value {
+        let text = std::fs::read_to_string(lab.dir().join(name)).expect("the file");
+        serde_json::from_str(text.lines().last().expect("a line")).expect("JSON")
+    };
+    let (figures, read) = (last("figures"), last("read"));
+    let sent = figures["bytes_sent"].as_u64().expect("a number");
+    assert!((2 * data.len() as u64..2 * data.len() as u64 + 20_000).contains(&sent), "{figures}");
+    let billed = |figures: &serde_json::Value, name: &str| figures["requests"][name].as_u64().expect("a number");
+    assert_eq!(billed(&figures, "billed_as_reads"), billed(&figures, "reads"));
+    let all = ["uploads", "lists", "others"].map(|name| billed(&figures, name)).iter().sum::<u64>();
+    assert_eq!(billed(&figures, "billed_as_writes") + billed(&figures, "free"), all);
+    assert!(billed(&figures, "free") > 0 && billed(&read, "billed_as_reads") > 2, "{figures} {read}");
+}

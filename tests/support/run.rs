@@ -400,7 +400,9 @@ impl Outcome {
 
     /// Messages of this level.
     pub fn count(&self, level: &str) -> usize {
-        self.err.lines().filter(|line| line.split_whitespace().any(|word| word == level)).count()
+        // Most tests use parts of 5,000,000 bytes, of which stores without Live Read are warned.
+        let lines = self.err.lines().filter(|line| !line.contains("bytes are less than most stores take"));
+        lines.filter(|line| line.split_whitespace().any(|word| word == level)).count()
     }
 
     /// It failed with one message that names the object.

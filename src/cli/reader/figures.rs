@@ -21,7 +21,7 @@ pub(crate) fn status_line(progress: &Progress, rate: &str) -> String {
 
 /// The time and the requests that it took.
 pub(crate) fn bill(progress: &Progress, requests: &Totals) -> String {
-    format!("{:.1} s; requests: {requests}", progress.elapsed().as_secs_f64())
+    format!("{:.1} s; requests: {requests} ({})", progress.elapsed().as_secs_f64(), requests.by_class())
 }
 
 /// What a line of `--stats` tells.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::cli::tell;
 use crate::cli::writer::figures;
@@ -11,6 +12,7 @@ use crate::hls::{self, Ending, Hls};
 use crate::message::fields;
 use crate::message::logging::Console;
 use crate::object::tap::Tap;
+use crate::protocol::limits;
 use crate::protocol::part::PartSize;
 use crate::store::live_check::LiveRead;
 use crate::store::{Connection, Patient, Store};
@@ -60,6 +62,9 @@ pub async fn copy(
     };
     let (plan, ending) = plan(job, chosen, wanted, &store, &ready, at_once.clone());
     say_what_is_live(&job.live, chosen, &plan);
+    if chosen != Chosen::Either && chosen != Chosen::LiveRead {
+        warn_of_small_parts(plan.part_size, resolved.endpoint.as_deref());
+    }
     if let (Some(live), Some(held)) = (&plan.live, &mut ready.held) {
         ready.source = with_live_objects(live, held, ready.source).await;
     }
@@ -159,6 +164,15 @@ fn wanted(chosen: Chosen, endpoint: Option<&str>) -> Option<Wanted> {
     }
 }
 
+/// Says that most stores refuse small parts, which they do only when the upload is to be completed.
+fn warn_of_small_parts(part_size: PartSize, endpoint: Option<&str>) {
+    if let Some(warning) = limits::too_small_elsewhere(part_size)
+        && !endpoint.is_some_and(is_backblaze)
+    {
+        tracing::warn!("{warning}");
+    }
+}
+
 /// Says which way the input can be read live and what that costs, where that need not be found out.
 fn say_what_is_live(live: &Live, chosen: Chosen, plan: &Plan) {
     match chosen {
@@ -182,7 +196,12 @@ fn part_size(held: Option<PartSize>, asked: Option<PartSize>, kept: Option<PartS
 
 /// Uploads all of the input, and says how that ended.
 async fn upload(job: &CopyJob, store: &Patient, plan: &Plan, ready: &mut Ready, progress: &Arc<Progress>) -> Exit {
-    let bill = || figures::bill(progress, &store.requests(), plan.tail.is_some());
+    let bill = || {
+        let requests = store.requests();
+        // With live objects a byte may be sent twice.
+        let twice = plan.tail.is_some() || (plan.live.is_some() && requests.sent > progress.bytes_in.load(Relaxed));
+        figures::bill(progress, &requests, twice)
+    };
     let source = &mut ready.source;
     let (span, said) = if let Some(rollover) = job.rollover {
         let result = rollover::write(store, plan, rollover, source, progress).await;

@@ -19,11 +19,11 @@ pub(crate) fn status_line(progress: &Progress, rate: &str) -> String {
     format!("{rate}, {parts} parts stored, {} not yet stored{spooled}", show_bytes(progress.held()))
 }
 
-/// The time and the requests that it took, and, where parts may be sent `early`, how often each byte was uploaded.
-pub(crate) fn bill(progress: &Progress, requests: &Totals, early: bool) -> String {
-    let bill = format!("{:.1} s; requests: {requests}", progress.elapsed().as_secs_f64());
-    let (sent, taken) = (progress.bytes_sent.load(Relaxed), progress.bytes_in.load(Relaxed));
-    if !early || taken == 0 {
+/// The time and the requests that it took, and, where bytes may be sent `twice` or more often, how often that was.
+pub(crate) fn bill(progress: &Progress, requests: &Totals, twice: bool) -> String {
+    let bill = format!("{:.1} s; requests: {requests} ({})", progress.elapsed().as_secs_f64(), requests.by_class());
+    let (sent, taken) = (requests.sent, progress.bytes_in.load(Relaxed));
+    if !twice || taken == 0 {
         return bill;
     }
     #[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
@@ -60,10 +60,10 @@ mod tests {
 
     #[test]
     fn the_bill_tells_how_often_a_byte_was_sent_where_that_may_be_more_than_once() {
-        let (progress, requests) = (Progress::default(), Totals::default());
+        let (progress, mut requests) = (Progress::default(), Totals::default());
         assert!(!bill(&progress, &requests, true).contains("times"), "nothing came in");
         progress.bytes_in.store(10, Relaxed);
-        progress.bytes_sent.store(25, Relaxed);
+        requests.sent = 25;
         assert!(bill(&progress, &requests, true).ends_with("2.5 times as much as came in"));
         assert!(!bill(&progress, &requests, false).contains("times"));
     }
