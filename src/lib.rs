@@ -14,6 +14,7 @@
 //! | [`object`] | one object as it grows, whoever reads it |
 //! | [`hls`] | playlists beside the growing object |
 //! | [`reader`], [`writer`] | what the two tools do |
+//! | [`serve`] | a gateway: any number of viewers, one read of the store |
 //! | [`cli`] | what people type |
 //!
 //! A room imports only from rooms above it in this table; docs/architecture.md has the picture.
@@ -31,6 +32,7 @@ pub mod message;
 pub mod object;
 pub mod protocol;
 pub mod reader;
+pub mod serve;
 pub mod store;
 pub mod tool;
 pub mod writer;

@@ -5,8 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up. A room imports only from those before it.
-const FLOORS: [&str; 12] =
-    ["human", "protocol", "media", "message", "store", "tool", "object", "hls", "reader", "writer", "cli", "bin"];
+const FLOORS: [&str; 13] = [
+    "human", "protocol", "media", "message", "store", "tool", "object", "hls", "reader", "writer", "serve", "cli",
+    "bin",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

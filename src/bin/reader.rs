@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use live_read::cli::reader::args::ReaderArgs;
 use live_read::cli::reader::job::Job;
-use live_read::cli::reader::{copy, probe};
+use live_read::cli::reader::{copy, probe, serve};
 use live_read::cli::run;
 use live_read::message::logging::Console;
 use live_read::store::{Connection, Store};
@@ -19,8 +19,12 @@ fn main() -> ExitCode {
 
 /// Runs the tool until it is done or a signal ends it.
 async fn run(args: ReaderArgs, connection: Connection, console: &Console, mut signals: EndSignals) -> Exit {
+    let job = match Job::of(args) {
+        Job::Serve(job) => return serve::serve(*job, &connection, signals).await,
+        job => job,
+    };
     tokio::select! {
-        exit = work(Job::of(args), connection, console) => exit,
+        exit = work(job, connection, console) => exit,
         signal = signals.next() => Exit::Signal(signal),
     }
 }
@@ -41,5 +45,6 @@ async fn work(job: Job, mut connection: Connection, console: &Console) -> Exit {
     match job {
         Job::Copy(job) => copy::copy(&job, &store, console).await,
         Job::Probe { wanted, json } => probe::probe(&wanted, json, &store).await,
+        Job::Serve(_) => Exit::Failed,
     }
 }

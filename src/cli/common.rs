@@ -14,7 +14,7 @@ use crate::store::{Access, Connection};
 pub struct CommonArgs {
     /// The bucket
     #[arg(short, long, env = "BUCKET_NAME", value_name = "NAME", help_heading = "Store")]
-    pub bucket: Option<String>,
+    pub bucket: Vec<String>,
 
     /// The store's address, over AWS_ENDPOINT_URL
     #[arg(long, value_name = "URL", help_heading = "Store")]
@@ -59,14 +59,25 @@ pub struct CommonArgs {
 }
 
 impl CommonArgs {
+    /// Checks that no more than one bucket is named.
+    ///
+    /// # Errors
+    /// In words, when there are several.
+    pub fn one_bucket(&self) -> Result<(), String> {
+        if self.bucket.len() > 1 {
+            return Err("--bucket is given more than once: only reader --serve takes several".to_owned());
+        }
+        Ok(())
+    }
+
     /// The store that these options name.
     ///
     /// # Errors
     /// In words, when no bucket is named.
     pub fn connection(&self, access: Access) -> Result<Connection, String> {
-        let bucket = self.bucket.clone().filter(|bucket| !bucket.is_empty());
+        let bucket = self.bucket.first().cloned().filter(|bucket| !bucket.is_empty());
         let bucket = bucket.ok_or("no bucket: give --bucket NAME or set BUCKET_NAME in the environment or in .env")?;
-        if bucket.contains('/') {
+        if let Some(bucket) = self.bucket.iter().find(|bucket| bucket.contains('/')) {
             return Err(format!("{bucket:?} is not a bucket name; give the bucket and the key apart"));
         }
         Ok(Connection {

@@ -15,7 +15,7 @@ use crate::tool::shutdown::EndSignals;
 /// The command line of a tool.
 pub trait Arguments: Parser {
     /// Threads that send and receive, beside the one that runs the tool's own work: each further one costs memory.
-    const WORKERS: usize;
+    fn workers(&self) -> usize;
 
     /// The options that both tools take.
     fn common(&self) -> &CommonArgs;
@@ -77,7 +77,8 @@ where
             return Exit::Usage;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(A::WORKERS).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(args.workers()).enable_all().build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!("cannot start: {error}");

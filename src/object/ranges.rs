@@ -3,6 +3,9 @@
 //! One request at a time, and each counts: this is for looks, not for copying. A range is asked for no longer than it is
 //! wanted and read to its end, so that the next look finds the connection open.
 
+use std::pin::Pin;
+use std::sync::Arc;
+
 use crate::object::live_objects::Recording;
 use crate::object::live_objects::ranges::Looks;
 use crate::object::stretch::{Collected, End, Event, Hold, Reading, Stretch, Target, collect};
@@ -36,6 +39,17 @@ pub struct Ranges<'a> {
     has_peeked: bool,
     /// The live objects that it is read by, on a store without Live Read.
     looks: Option<Box<Looks>>,
+    /// Who has its bytes in place of the store.
+    kept: Option<Arc<dyn Kept>>,
+}
+
+/// Somebody who has the bytes of an object, or reads them for others as well.
+pub(crate) trait Kept: std::fmt::Debug + Send + Sync {
+    /// As [`Ranges::read`].
+    fn read(&self, first: u64, end: u64) -> Pin<Box<dyn Future<Output = Result<Answer, StoreError>> + Send + '_>>;
+
+    /// As [`Ranges::edge`].
+    fn edge(&self) -> Pin<Box<dyn Future<Output = Result<u64, StoreError>> + Send + '_>>;
 }
 
 /// What came of a range.
@@ -53,8 +67,13 @@ impl<'a> Ranges<'a> {
     /// Begins to look into an object.
     #[must_use]
     pub fn new(store: &'a Patient, target: Target) -> Self {
-        let (part_size, started, looks) = (None, None, None);
-        Self { store, target, part_size, started, requests: 0, bytes: 0, peeks: true, has_peeked: false, looks }
+        let (part_size, started, looks, kept) = (None, None, None, None);
+        Self { store, target, part_size, started, requests: 0, bytes: 0, peeks: true, has_peeked: false, looks, kept }
+    }
+
+    /// Begins to look into an object that somebody has.
+    pub(crate) fn through(store: &'a Patient, target: Target, kept: Arc<dyn Kept>) -> Self {
+        Self { kept: Some(kept), ..Self::new(store, target) }
     }
 
     /// Begins to look into a recording by its live objects.
@@ -80,6 +99,9 @@ impl<'a> Ranges<'a> {
     pub async fn read(&mut self, first: u64, end: u64) -> Result<Answer, StoreError> {
         let end = end.min(LAST).max(first.saturating_add(1));
         tracing::debug!(offset = first, bytes = end - first, "looking");
+        if let Some(kept) = &self.kept {
+            return kept.read(first, end).await;
+        }
         if let Some(looks) = &mut self.looks {
             let bytes = looks.read(first, end).await?;
             self.requests = looks.requests;
@@ -112,6 +134,9 @@ impl<'a> Ranges<'a> {
     /// # Errors
     /// When the store refuses, or cannot be reached for too long.
     pub async fn edge(&mut self, known: u64) -> Result<u64, StoreError> {
+        if let Some(kept) = &self.kept {
+            return Ok(kept.edge().await?.max(known));
+        }
         if let Some(looks) = &mut self.looks {
             let edge = looks.edge().await?;
             self.requests = looks.requests;

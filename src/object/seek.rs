@@ -40,6 +40,7 @@ const SEEN_MAX: usize = 50_000;
 
 /// What an object turned out to be.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 pub enum Opened<'a> {
     /// A fragmented MP4.
     Fragments(Box<Seeker<'a>>),

@@ -13,6 +13,14 @@ use crate::tool::exit::Exit;
 /// What a tool does first that has something to lose; false if it has nothing.
 static SEES_TO_IT: OnceLock<Box<dyn Fn() -> bool + Send + Sync>> = OnceLock::new();
 
+/// Whether a panic ends what panicked, and nothing else.
+static GOES_ON: AtomicBool = AtomicBool::new(false);
+
+/// Has a panic end only the task that panics, for who serves many: each is still told of.
+pub fn go_on() {
+    GOES_ON.store(true, Relaxed);
+}
+
 /// Has the first panic end the tool in its own way: `end` asks it to, or tells that nothing is to be done.
 pub fn see_to_it(end: impl Fn() -> bool + Send + Sync + 'static) {
     // Only one tool runs in a process.
@@ -23,6 +31,10 @@ pub fn see_to_it(end: impl Fn() -> bool + Send + Sync + 'static) {
 pub(crate) fn install() {
     static PANICKED: AtomicBool = AtomicBool::new(false);
     std::panic::set_hook(Box::new(|info| {
+        if GOES_ON.load(Relaxed) {
+            tracing::error!("{}", message(info));
+            return;
+        }
         if PANICKED.swap(true, Relaxed) {
             if SEES_TO_IT.get().is_some() {
                 process::exit(i32::from(Exit::Failed.code()));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 
 use crate::cli::common::{CommonArgs, key};
+use crate::cli::reader::serve_args::ServeArgs;
 use crate::cli::run::Arguments;
 use crate::cli::times;
 use crate::human::sizes;
@@ -23,8 +24,8 @@ use crate::store::Access;
 #[command(name = "reader", version, max_term_width = 100)]
 pub struct ReaderArgs {
     /// The object to read
-    #[arg(value_parser = key)]
-    pub key: String,
+    #[arg(value_parser = key, required_unless_present = "serve")]
+    pub key: Option<String>,
 
     /// Where to write; `-` is standard output
     #[arg(default_value = "-")]
@@ -106,6 +107,10 @@ pub struct ReaderArgs {
     #[arg(long, value_name = "SECONDS", value_parser = sizes::interval)]
     pub timeout: Option<Duration>,
 
+    /// Options of the gateway.
+    #[command(flatten)]
+    pub gateway: ServeArgs,
+
     /// Options of both tools.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -142,14 +147,20 @@ impl From<LiveMode> for Live {
 }
 
 impl Arguments for ReaderArgs {
-    // One takes in more than a gigabyte a second; two took a quarter more memory for the same.
-    const WORKERS: usize = 1;
+    fn workers(&self) -> usize {
+        // One takes in more than a gigabyte a second; two took a quarter more memory for the same.
+        if self.gateway.serve.is_none() { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) }
+    }
 
     fn common(&self) -> &CommonArgs {
         &self.common
     }
 
     fn access(&self) -> Result<Access, String> {
+        self.gateway.go_together()?;
+        if self.gateway.serve.is_none() {
+            self.common.one_bucket()?;
+        }
         if self.resume && self.file == Path::new("-") {
             return Err("--resume goes on after the bytes that a FILE holds; name the FILE".to_owned());
         }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::reader::args::{By, POLL_INTERVAL, ReaderArgs};
+use crate::cli::reader::serve_args::ServeArgs;
 use crate::object::reading::Reading;
 use crate::object::wanted::Wanted;
 use crate::reader::join::Excerpt;
@@ -20,6 +21,19 @@ pub enum Job {
         /// As JSON.
         json: bool,
     },
+    /// `--serve`: give objects to whoever asks by HTTP.
+    Serve(Box<ServeJob>),
+}
+
+/// A gateway.
+#[derive(Debug)]
+pub struct ServeJob {
+    /// As a template: how objects are looked for.
+    pub wanted: Wanted,
+    /// The buckets that may be asked for; the first is meant where none is named.
+    pub buckets: Vec<String>,
+    /// Where, to whom, and within which bounds.
+    pub options: ServeArgs,
 }
 
 /// A copy of an object, or of some of it, or of several.
@@ -58,7 +72,7 @@ impl Job {
             None => What::Object,
         };
         let wanted = Wanted {
-            key: args.key,
+            key: args.key.unwrap_or_default(),
             upload_id: args.upload_id,
             wait: !args.no_wait,
             poll_interval: args.poll_interval.unwrap_or(POLL_INTERVAL),
@@ -66,6 +80,10 @@ impl Job {
             live: args.live.into(),
             prefix: args.live_prefix,
         };
+        if args.gateway.serve.is_some() {
+            let (buckets, options) = (args.common.bucket, args.gateway);
+            return Self::Serve(Box::new(ServeJob { wanted, buckets, options }));
+        }
         if args.probe {
             return Self::Probe { wanted, json: args.json };
         }
@@ -86,12 +104,13 @@ impl Job {
         Self::Copy(Box::new(CopyJob { reading, what, output, stats, quiet }))
     }
 
-    /// What it looks for.
+    /// What it looks for, or how.
     #[must_use]
     pub fn wanted(&self) -> &Wanted {
         match self {
             Self::Copy(job) => &job.reading.wanted,
             Self::Probe { wanted, .. } => wanted,
+            Self::Serve(job) => &job.wanted,
         }
     }
 }
@@ -113,7 +132,7 @@ mod tests {
     fn copy(line: &str) -> CopyJob {
         match job(line) {
             Job::Copy(copy) => *copy,
-            Job::Probe { .. } => panic!("{line} is no copy"),
+            Job::Probe { .. } | Job::Serve(_) => panic!("{line} is no copy"),
         }
     }
 
@@ -127,10 +146,13 @@ mod tests {
             ("k --to 90s", "excerpt"),
             ("k --probe", "probe"),
             ("k --probe --json", "probe as JSON"),
+            ("--serve", "gateway"),
+            ("--serve 127.0.0.1:0 -b one -b two", "gateway"),
         ] {
             let name = match job(line) {
                 Job::Probe { json: true, .. } => "probe as JSON",
                 Job::Probe { json: false, .. } => "probe",
+                Job::Serve(_) => "gateway",
                 Job::Copy(copy) => match copy.what {
                     What::Object => "object",
                     What::Chain => "chain",

@@ -1,4 +1,4 @@
-//! `reader` as people meet it: what they type ([`args`]), what it means ([`job`]), how it is done ([`copy`], [`probe`]), and
+//! `reader` as people meet it: what they type ([`args`]), what it means ([`job`]), how it is done ([`copy`], [`probe`], [`serve`]), and
 //! what they are told meanwhile (`figures`).
 
 pub mod args;
@@ -6,3 +6,5 @@ pub mod copy;
 mod figures;
 pub mod job;
 pub mod probe;
+pub mod serve;
+pub mod serve_args;

@@ -177,13 +177,16 @@ impl From<Live> for LiveMode {
 
 impl Arguments for WriterArgs {
     // Hashing takes most of the time: two parts can be hashed at once.
-    const WORKERS: usize = 2;
+    fn workers(&self) -> usize {
+        2
+    }
 
     fn common(&self) -> &CommonArgs {
         &self.common
     }
 
     fn access(&self) -> Result<Access, String> {
+        self.common.one_bucket()?;
         self.names_are_apart()?;
         if self.kept.is_some() && self.file != Path::new("-") {
             return Err("--kept FILE goes on with standard input, not with another file".to_owned());

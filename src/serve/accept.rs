@@ -1,0 +1,210 @@
+//! Takes connections, no more than there is room for, speaks HTTP on each, and lets them end when the program does.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+use super::service::Gateway;
+use super::wire::{Speaks, Wire};
+
+/// How long the head of a request may take, also of the next one on a connection.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// The longest head, and the most fields in it.
+const HEAD_BYTES: usize = 64 << 10;
+const HEAD_FIELDS: usize = 64;
+
+/// Streams of one HTTP/2 connection.
+const STREAMS: u32 = 64;
+
+/// How long answers with an end may take to it, once the program is to end.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Connections that are told at one time that there is no room.
+const TURNED_AWAY: usize = 64;
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// In all.
+    pub connections: usize,
+    /// From one address; none: as many as there are.
+    pub per_address: Option<usize>,
+}
+
+/// Who is connected.
+#[derive(Debug)]
+struct Room {
+    limits: Limits,
+    connections: Arc<Semaphore>,
+    turned_away: Arc<Semaphore>,
+    addresses: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// Room for one connection.
+struct Seat {
+    room: Arc<Room>,
+    address: Option<IpAddr>,
+    _permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Room {
+    fn take(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+        let permit = Arc::clone(&self.connections).try_acquire_owned().ok()?;
+        let mut seat = Seat { room: Arc::clone(self), address: None, _permit: permit };
+        if let Some(most) = self.limits.per_address {
+            let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = addresses.entry(address).or_insert(0);
+            if *count >= most {
+                return None;
+            }
+            *count += 1;
+            seat.address = Some(address);
+        }
+        Some(seat)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Some(address) = self.address else { return };
+        let mut addresses = self.room.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = addresses.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(&address);
+            }
+        }
+    }
+}
+
+/// Serves until `ending` says that the program is to end and what has an end has come to it.
+pub(crate) async fn run(listener: TcpListener, gateway: Arc<Gateway>, limits: Limits, ending: watch::Receiver<bool>) {
+    let room = Arc::new(Room {
+        limits,
+        connections: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
+        turned_away: Arc::new(Semaphore::new(TURNED_AWAY)),
+        addresses: Mutex::default(),
+    });
+    let mut ends = ending.clone();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = ended(&mut ends) => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Above all: no file descriptor is left. One of the connections will end.
+                tracing::debug!("a connection cannot be taken: {error}");
+                sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        match room.take(address.ip()) {
+            Some(seat) => {
+                drop(tokio::spawn(connection(stream, address, Arc::clone(&gateway), ending.clone(), seat)));
+            }
+            None => turn_away(&room, stream),
+        }
+    }
+    drop(listener);
+    let seats = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+    drop(timeout(DRAIN, room.connections.acquire_many(seats)).await);
+}
+
+/// Waits until the program is to end.
+pub(crate) async fn ended(ending: &mut watch::Receiver<bool>) {
+    drop(ending.wait_for(|ending| *ending).await);
+}
+
+/// Says that there is no room, where that costs little.
+fn turn_away(room: &Room, mut stream: TcpStream) {
+    let Ok(permit) = Arc::clone(&room.turned_away).try_acquire_owned() else { return };
+    tokio::spawn(async move {
+        let _permit = permit;
+        let text = "all connections are taken\n";
+        let answer = format!(
+            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Cache-Control: no-store\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{text}",
+            text.len()
+        );
+        let tell = async {
+            stream.write_all(answer.as_bytes()).await?;
+            stream.shutdown().await?;
+            // A connection that is closed with something unread would take the answer back.
+            let mut some = [0; 1024];
+            while stream.read(&mut some).await? > 0 {}
+            Ok::<_, std::io::Error>(())
+        };
+        drop(timeout(Duration::from_secs(1), tell).await);
+    });
+}
+
+/// Speaks HTTP on one connection, for as long as it is there.
+async fn connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    gateway: Arc<Gateway>,
+    mut ending: watch::Receiver<bool>,
+    _seat: Seat,
+) {
+    drop(stream.set_nodelay(true));
+    let wire = tokio::select! {
+        wire = Wire::of(stream, HEAD) => wire,
+        () = ended(&mut ending) => None,
+    };
+    let Some((wire, speaks)) = wire else { return };
+    let torn = wire.torn();
+    let service = service_fn(move |request| {
+        let (gateway, torn) = (Arc::clone(&gateway), Arc::clone(&torn));
+        async move { Ok::<_, std::convert::Infallible>(gateway.answer(request, address, torn).await) }
+    });
+    let io = TokioIo::new(wire);
+    let ended = match speaks {
+        Speaks::Http1 => {
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES).max_headers(HEAD_FIELDS);
+            let mut connection = pin!(http.serve_connection(io, service));
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = ended(&mut ending) => {
+                    connection.as_mut().graceful_shutdown();
+                    timeout(DRAIN, connection).await.unwrap_or(Ok(()))
+                }
+            }
+        }
+        Speaks::Http2 => {
+            let mut http = http2::Builder::new(TokioExecutor::new());
+            http.timer(TokioTimer::new())
+                .max_concurrent_streams(STREAMS)
+                .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+                .max_pending_accept_reset_streams(20)
+                .max_send_buf_size(128 << 10)
+                .keep_alive_interval(Duration::from_secs(20))
+                .keep_alive_timeout(Duration::from_secs(20));
+            let mut connection = pin!(http.serve_connection(io, service));
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = ended(&mut ending) => {
+                    connection.as_mut().graceful_shutdown();
+                    timeout(DRAIN, connection).await.unwrap_or(Ok(()))
+                }
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!("a connection ended: {error}");
+    }
+}

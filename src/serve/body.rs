@@ -1,0 +1,194 @@
+//! Bodies of answers: short texts, and stretches of an object as they come, in slices that are not copied.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use super::access_log::Record;
+use super::block::BLOCK;
+use super::recording::{Broken, Step, Viewing, Waiting};
+use crate::media::fmp4::Mover;
+
+/// The body of an answer. It fails where what it gives cannot be given to its end: then the connection breaks.
+#[derive(Debug)]
+pub(crate) struct Body {
+    what: What,
+    record: Option<Record>,
+    /// To be set where the connection must not only be closed if this fails.
+    torn: Option<Arc<AtomicBool>>,
+}
+
+#[derive(Debug)]
+enum What {
+    /// Nothing, in the place of something whose length is not told.
+    Nothing,
+    Text(Option<Bytes>),
+    Stretch(Box<Stretch>),
+    /// A stretch that is fitted to what was sent before it.
+    Joined(Box<Joined>),
+}
+
+/// Bytes of an object, from one on.
+pub(crate) struct Stretch {
+    viewing: Viewing,
+    /// The next byte.
+    at: u64,
+    /// The offset after the last byte; none: to its end, however far that is.
+    end: Option<u64>,
+    /// How many bytes were read one after the other.
+    in_order: u64,
+    waiting: Option<Waiting>,
+}
+
+impl std::fmt::Debug for Stretch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stretch").field("at", &self.at).field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Joined {
+    ready: VecDeque<Bytes>,
+    mover: Mover,
+    rest: Stretch,
+}
+
+impl Stretch {
+    pub(crate) fn new(viewing: Viewing, at: u64, end: Option<u64>) -> Self {
+        Self { viewing, at, end, in_order: 0, waiting: None }
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        loop {
+            if let Some(waiting) = &mut self.waiting {
+                let waited = ready!(waiting.as_mut().poll(cx));
+                self.waiting = None;
+                if let Err(broken) = waited {
+                    return Poll::Ready(Some(Err(broken)));
+                }
+            }
+            let most = self.end.map_or(u64::MAX, |end| end.saturating_sub(self.at));
+            if most == 0 {
+                return Poll::Ready(None);
+            }
+            match self.viewing.read(self.at, most, self.end.is_none()) {
+                Step::Bytes(bytes) => {
+                    self.at = self.at.saturating_add(bytes.len() as u64);
+                    self.in_order = self.in_order.saturating_add(bytes.len() as u64);
+                    self.fetch_ahead();
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                Step::Wait(waiting) => self.waiting = Some(waiting),
+                Step::Over if self.end.is_none() => return Poll::Ready(None),
+                Step::Over | Step::Broken => return Poll::Ready(Some(Err(Broken))),
+            }
+        }
+    }
+
+    /// Whoever reads on is likely to want the next block, too.
+    fn fetch_ahead(&mut self) {
+        let next = self.at / BLOCK + 1;
+        let is_wanted = self.end.is_none_or(|end| end > next.saturating_mul(BLOCK));
+        if is_wanted && self.in_order >= BLOCK / 2 {
+            self.viewing.fetch_ahead(next);
+            self.in_order = 0;
+        }
+    }
+}
+
+impl Body {
+    fn of(what: What) -> Self {
+        Self { what, record: None, torn: None }
+    }
+
+    /// For an answer to HEAD.
+    pub(crate) fn nothing() -> Self {
+        Self::of(What::Nothing)
+    }
+
+    pub(crate) fn text(text: impl Into<Bytes>) -> Self {
+        let text: Bytes = text.into();
+        Self::of(What::Text(Some(text).filter(|text| !text.is_empty())))
+    }
+
+    pub(crate) fn stretch(stretch: Stretch) -> Self {
+        Self::of(What::Stretch(Box::new(stretch)))
+    }
+
+    /// `opening`, and after it what follows, fitted to its new place.
+    pub(crate) fn joined(opening: Bytes, mover: Mover, rest: Stretch) -> Self {
+        Self::of(What::Joined(Box::new(Joined { ready: VecDeque::from([opening]), mover, rest })))
+    }
+
+    /// Counted, and told of when it is over.
+    pub(crate) fn recorded(self, mut record: Option<Record>) -> Self {
+        let is_nothing = matches!(self.what, What::Nothing);
+        let expected = if is_nothing { Some(0) } else { http_body::Body::size_hint(&self).exact() };
+        if let Some(record) = &mut record {
+            record.expects(expected);
+        }
+        Self { record, ..self }
+    }
+
+    /// If this fails, its connection is reset: the client takes the end of the connection for that of the answer.
+    pub(crate) fn tears(self, torn: Arc<AtomicBool>) -> Self {
+        Self { torn: Some(torn), ..self }
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        match &mut self.what {
+            What::Nothing => Poll::Ready(None),
+            What::Text(text) => Poll::Ready(text.take().map(Ok)),
+            What::Stretch(stretch) => stretch.poll_bytes(cx),
+            What::Joined(joined) => loop {
+                if let Some(bytes) = joined.ready.pop_front() {
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                match ready!(joined.rest.poll_bytes(cx)) {
+                    Some(Ok(bytes)) => {
+                        let fitted = joined.mover.pass(&bytes).into_iter().filter(|bytes| !bytes.is_empty());
+                        joined.ready.extend(fitted);
+                    }
+                    other => return Poll::Ready(other),
+                }
+            },
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self.get_mut();
+        let next = ready!(this.poll_bytes(cx));
+        if let Some(record) = &mut this.record {
+            record.note(next.as_ref());
+        }
+        if let (Some(Err(_)), Some(torn)) = (&next, &this.torn) {
+            torn.store(true, Relaxed);
+        }
+        Poll::Ready(next.map(|next| next.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.what, What::Text(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.what {
+            What::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+            What::Stretch(stretch) => match stretch.end {
+                Some(end) => SizeHint::with_exact(end.saturating_sub(stretch.at)),
+                None => SizeHint::default(),
+            },
+            What::Nothing | What::Joined(_) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a URL names: a bucket, a key and a version, each decoded once. Pure.
+
+use percent_encoding::percent_decode_str;
+
+use crate::protocol::key::MAX_KEY;
+use crate::protocol::live_objects::Prefix;
+
+/// The longest version that can be asked for.
+const MAX_VERSION: usize = 1_024;
+
+/// Why nothing can be read under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unnamed {
+    /// 400: in words.
+    Wrong(&'static str),
+    /// 403: this bucket is not served.
+    Bucket,
+    /// 404: what the tools keep for themselves.
+    Reserved,
+}
+
+/// Which names may be asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    /// The first is meant where none is named.
+    pub(crate) buckets: Vec<String>,
+    /// What the names of live objects begin with.
+    pub(crate) live: Prefix,
+}
+
+/// The parameters of a query, decoded; of those that are given twice none can be meant.
+#[derive(Debug)]
+pub(crate) struct Query<'a>(&'a str);
+
+impl<'a> Query<'a> {
+    pub(crate) fn new(query: Option<&'a str>) -> Self {
+        Self(query.unwrap_or_default())
+    }
+
+    /// The value of a parameter, in which `+` is a blank, as in a form.
+    pub(crate) fn get(&self, name: &str) -> Result<Option<String>, Unnamed> {
+        let mut values = self.0.split('&').filter_map(|pair| {
+            let (found, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (found == name).then_some(value)
+        });
+        let value = values.next();
+        if values.next().is_some() {
+            return Err(Unnamed::Wrong("a parameter of the query is given twice"));
+        }
+        value.map(|value| decoded(&value.replace('+', " "))).transpose()
+    }
+}
+
+/// Undoes percent-encoding, once.
+pub(crate) fn decoded(text: &str) -> Result<String, Unnamed> {
+    let text = percent_decode_str(text).decode_utf8();
+    Ok(text.map_err(|_| Unnamed::Wrong("the URL is not encoded UTF-8"))?.into_owned())
+}
+
+impl Names {
+    /// The bucket that is named, or the first.
+    pub(crate) fn bucket(&self, named: Option<&str>) -> Result<&str, Unnamed> {
+        let found = match named {
+            None => self.buckets.first(),
+            Some(named) => self.buckets.iter().find(|bucket| *bucket == named),
+        };
+        found.map(String::as_str).ok_or(Unnamed::Bucket)
+    }
+
+    /// Whether a decoded key may be read.
+    pub(crate) fn check(&self, key: &str) -> Result<(), Unnamed> {
+        if key.trim().is_empty() {
+            return Err(Unnamed::Wrong("the URL names no key"));
+        }
+        if key.len() > MAX_KEY {
+            return Err(Unnamed::Wrong("a key has at most 1024 bytes"));
+        }
+        if key.chars().any(char::is_control) {
+            return Err(Unnamed::Wrong("a key here has no control characters"));
+        }
+        // On its way such a key could come to mean another, even one of another bucket.
+        if key.split(['/', '\\']).any(|name| matches!(name, "." | "..")) {
+            return Err(Unnamed::Wrong("a key here has no . or .. between slashes"));
+        }
+        if self.is_reserved(key) { Err(Unnamed::Reserved) } else { Ok(()) }
+    }
+
+    /// Whether it is one that the tools make for themselves.
+    fn is_reserved(&self, key: &str) -> bool {
+        let name = key.rsplit('/').next().unwrap_or(key);
+        key.starts_with(self.live.as_str()) || key.contains(".renditions/") || name.contains(".tail-check-")
+    }
+}
+
+/// A version that can be asked for.
+pub(crate) fn version(text: Option<String>) -> Result<Option<String>, Unnamed> {
+    let sound = |text: &String| text.len() <= MAX_VERSION && text.bytes().all(|byte| byte.is_ascii_graphic());
+    match text.filter(|text| !text.is_empty()) {
+        Some(text) if !sound(&text) => Err(Unnamed::Wrong("there is no such version")),
+        text => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        Names { buckets: vec!["one".to_owned(), "two".to_owned()], live: Prefix::default() }
+    }
+
+    #[test]
+    fn a_key_is_decoded_once() {
+        for (query, key) in [
+            ("v=a.mp4", "a.mp4"),
+            ("bucket=x&v=shows%2Fa+b%2B.mp4&other=1", "shows/a b+.mp4"),
+            ("v=%252e%252e%252fa", "%2e%2e%2fa"),
+            ("v=%C3%A9", "\u{e9}"),
+            ("v=100%", "100%"),
+        ] {
+            let key_of = Query::new(Some(query)).get("v").expect("a key").expect("a value");
+            assert_eq!(key_of, key, "{query}");
+            assert_eq!(names().check(&key_of), Ok(()), "{query}");
+        }
+        assert_eq!(Query::new(Some("b=1")).get("v"), Ok(None));
+        assert_eq!(Query::new(None).get("v"), Ok(None));
+        for query in ["v=a&v=b", "v=%c0%ae%c0%ae", "v=%ff"] {
+            assert!(matches!(Query::new(Some(query)).get("v"), Err(Unnamed::Wrong(_))), "{query}");
+        }
+    }
+
+    #[test]
+    fn hostile_keys_are_refused_and_reserved_ones_are_not_there() {
+        let long = "k".repeat(1_025);
+        for key in ["", " ", "..", "../x", "a/../b", "a/..", "./a", "a\\..\\b", "a\0b", "a\r\nb", "a\x7fb", &long] {
+            assert!(matches!(names().check(key), Err(Unnamed::Wrong(_))), "{key:?}");
+        }
+        for key in ["_live/x", "_live/", "live.m3u8.renditions/a", "a.mp4.tail-check-17"] {
+            assert_eq!(names().check(key), Err(Unnamed::Reserved), "{key}");
+        }
+        for key in ["a//b", "/a", "a..b", "..a", "x_live/a", "live/renditions/a", &"k".repeat(1_024)] {
+            assert_eq!(names().check(key), Ok(()), "{key}");
+        }
+    }
+
+    #[test]
+    fn no_bucket_is_reached_but_those_that_are_served() {
+        assert_eq!(names().bucket(None), Ok("one"));
+        assert_eq!(names().bucket(Some("two")), Ok("two"));
+        for other in ["", "three", "ONE", "one/x", "../one"] {
+            assert_eq!(names().bucket(Some(other)), Err(Unnamed::Bucket), "{other}");
+        }
+    }
+
+    #[test]
+    fn versions_are_printable_and_short() {
+        assert_eq!(version(Some("4_z27".to_owned())), Ok(Some("4_z27".to_owned())));
+        assert_eq!(version(Some(String::new())), Ok(None));
+        assert!(version(Some("a b".to_owned())).is_err() && version(Some("v".repeat(1_025))).is_err());
+    }
+}
