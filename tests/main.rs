@@ -59,6 +59,13 @@ mod reader {
     mod show;
 }
 
+mod serve {
+    mod bytes;
+    mod players;
+    mod safety;
+    mod scene;
+}
+
 mod store {
     mod credentials;
     mod door;
