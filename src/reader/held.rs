@@ -99,14 +99,28 @@ pub async fn find(store: &Patient, wanted: &Wanted, held: &Held) -> Result<Resul
     };
     // The upload may have been completed since, and another begun.
     let before = located.before.clone().filter(|_| located.is_open());
-    let is_open = located.is_open() && located.recording.is_none();
-    let first = compare(store, wanted, held, located).await;
+    let was_open = located.is_open();
+    let is_open = was_open && located.recording.is_none();
+    let mut first = compare(store, wanted, held, located).await;
     // What cannot be read live may have live objects beside it.
     if is_open
         && matches!(first, Err(HeldError::Other { .. }))
         && let Some(found) = beside(store, wanted).await?
     {
-        return Ok(compare(store, wanted, held, found).await);
+        first = compare(store, wanted, held, found).await;
+    }
+    if was_open
+        && wanted.upload_id.is_none()
+        && matches!(first, Err(HeldError::Other { .. }))
+        && let Ok(Some(now)) = store.head(&wanted.key, None).await
+        && before.as_ref() != Some(&now)
+    {
+        // It was completed while it was compared, and its live objects are gone.
+        let finished = Some(now.size);
+        let completed = Located { version: now.version, finished, may_list: true, ..Located::default() };
+        if let Ok(found) = compare(store, wanted, held, completed).await {
+            return Ok(Ok(found));
+        }
     }
     let Some(older) = before.filter(|_| matches!(first, Err(HeldError::Other { .. }))) else { return Ok(first) };
     let size = Some(older.size);

@@ -209,10 +209,16 @@ impl Sweep {
 
     /// Whether the pointer is to this recording, and whether it has a version.
     async fn pointer_is_ours(&self) -> (bool, bool) {
-        let there = self.store.get_small(&self.names.pointer(), MAX_DOCUMENT).await.ok().flatten();
-        let versioned = there.as_ref().is_some_and(|there| there.version.is_some());
-        let pointer = there.and_then(|there| Pointer::parse(&there.bytes).ok());
-        (pointer.is_some_and(|pointer| pointer.recording == self.recording), versioned)
+        for round in 0..ROUNDS {
+            let there = self.store.get_small(&self.names.pointer(), MAX_DOCUMENT).await.ok().flatten();
+            let Some(there) = there else { break };
+            if let Ok(pointer) = Pointer::parse(&there.bytes) {
+                return (pointer.recording == self.recording, there.version.is_some());
+            }
+            // Some stores show an object before it is whole.
+            sleep(Duration::from_millis(100 << round)).await;
+        }
+        (false, false)
     }
 
     /// Deletes these; those that are left after some rounds.
