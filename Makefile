@@ -24,7 +24,7 @@ help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
 	@echo '               (DEMO_SECONDS=30, DEMO_OUT=demo-out)'
 	@echo 'make test      all tests'
-	@echo 'make test-players   finished playlists in browsers, mpv, VLC and GStreamer'
+	@echo 'make test-players   playlists in browsers, mpv, VLC and GStreamer'
 	@echo 'make test-ceph   both tools on a real Ceph gateway (Debian: 60 MB of packages, nothing is installed)'
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
 	@echo 'make kills     many short uploads, each with a kill or a race in it (N=1000, SEED=)'
@@ -63,6 +63,7 @@ test-players:
 	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build players
 	@$(COMPILE) --bins --example local_store
 	./scripts/check-players.sh
+	./scripts/check-live-players.sh
 
 test-ceph:
 	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build

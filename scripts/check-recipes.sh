@@ -214,6 +214,9 @@ other_recipes() {
     run any-store; status=$?
     judge any-store "exit code $status" eval "[ $status = 0 ] && fetch anywhere.mp4 anywhere.mp4 && has_frames anywhere.mp4 300 && has_frames copy.mp4 300"
 
+    run hls-anywhere; status=$?
+    judge hls-anywhere "exit code $status, or the playlist does not end in the object" eval "[ $status = 0 ] && fetch everywhere.m3u8 everywhere.m3u8 && in_file EXT-X-ENDLIST everywhere.m3u8 && not_in_file _live everywhere.m3u8 && fetch everywhere.mp4 everywhere.mp4 && has_frames everywhere.mp4 300"
+
     run rollover; status=$?
     judge rollover "exit code $status" eval "[ $status = 0 ] && object match-0002.mp4 && has_frames whole.mp4 600"
 

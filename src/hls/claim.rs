@@ -204,7 +204,12 @@ mod tests {
         let (began, second) = (1_795_258_800_000_000, 1_000_000);
         let written = |path: &str, ended: bool| {
             let mut timeline = Timeline::default();
-            timeline.objects.push(Object { uri: format!("{path}?versionId=1"), header: 0, header_len: 100 });
+            timeline.objects.push(Object {
+                uri: format!("{path}?versionId=1"),
+                header: 0,
+                header_len: 100,
+                live: None,
+            });
             timeline.segments.push(Segment { object: 0, first: 100, len: 9, micros: 2_000_000, date: Some(began) });
             Written { timeline, view: View { target: 4, kind: PlaylistKind::Event, from: 0, ended } }
         };

@@ -7,24 +7,33 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use super::claim::{Claim, Ownership};
+use super::live_names::LiveNames;
 use super::news::{News, Origin};
 use super::own_rendition::OwnRendition;
-use super::playlist::reference;
+use super::playlist::{View, reference};
 use super::publish::Step;
 use super::readability::Readability;
 use super::recording::Recording;
+use super::release::Release;
+use super::restore::{self, Resumed};
 use super::shown::Shown;
 use super::{Settings, walk};
 use crate::media::fmp4::Found;
+use crate::object::tap::Beside;
+use crate::protocol::escape;
 use crate::protocol::part::PartSize;
 use crate::store::Store;
 
 /// The first version waits for this long: what is readable may be the last part of a recording that is over in a moment, and
 /// then shows all of it, without a promise about what comes in bursts.
 const FIRST: Duration = Duration::from_millis(300);
+
+/// How long to ask whether an upload's id is a version.
+const ASK: Duration = Duration::from_secs(10);
 
 /// A target duration of more seconds than this is worth a warning.
 const LONG_TARGET: u64 = 12;
@@ -43,6 +52,11 @@ pub(super) struct Editor {
     pub(super) ownership: Ownership,
     pub(super) shown: Shown,
     pub(super) rendition: OwnRendition,
+    pub(super) release: Release,
+    /// An upload with live objects that is to be gone on with.
+    resumed: Option<Resumed>,
+    /// What the last versions show, and whether there is one of all.
+    pub(super) last_shown: Option<(View, bool)>,
     /// It has been said why there is no playlist.
     pub(super) told: bool,
 }
@@ -82,6 +96,9 @@ impl Editor {
             ownership: Ownership::default(),
             shown: Shown::new(store.clone(), &settings.key, settings.window),
             rendition: OwnRendition::new(store.clone(), settings.key.clone(), settings.membership.clone()),
+            release: Release::new(),
+            resumed: None,
+            last_shown: None,
             told: false,
             store,
             settings,
@@ -100,6 +117,9 @@ impl Editor {
                 step = self.shown.live.next() => self.step_live(&step),
                 step = self.shown.dvr.next() => self.step_dvr(&step),
             }
+            if let Some(resumed) = self.resumed.take() {
+                self.restore(resumed).await;
+            }
             let news = self.recording.list();
             self.tell_left_out();
             if news {
@@ -111,21 +131,20 @@ impl Editor {
 
     pub(super) fn hear(&mut self, news: News) {
         match news {
-            News::Object { key, upload_id, readable, origin } => {
-                let uri = reference(&self.settings.key, &key, Some(&upload_id));
-                if origin == Origin::Store
-                    && let Some(tell) = self.tell.upgrade()
-                {
-                    let (store, playlist) = (self.store.clone(), self.settings.key.clone());
-                    let resumed =
-                        walk::Resumed { key: key.clone(), upload_id: upload_id.clone(), uri: uri.clone(), playlist };
-                    tokio::spawn(walk::follow(store, resumed, readable.clone(), tell));
+            News::Object { key, upload_id, readable, origin, beside } => {
+                self.hear_object(key, upload_id, readable, origin, beside);
+            }
+            News::LiveObject(upload_id, bytes) => self.recording.live_object(&upload_id, &bytes),
+            News::NoMoreLiveObjects(upload_id) => self.recording.no_more_live_objects(&upload_id),
+            News::Located { upload_id, uri } => {
+                self.recording.locate(&upload_id, &uri);
+                self.release.note(&upload_id, &self.shown);
+                if self.may_write() && self.shown.live.was_sent() {
+                    self.shown.live.renew();
                 }
-                self.recording.begin_object(upload_id.clone(), uri, readable, origin == Origin::Store);
-                if self.uploads.all.is_empty() {
-                    self.claim(key.clone());
+                if self.shown.dvr.was_sent() {
+                    self.shown.dvr.renew();
                 }
-                self.uploads.all.push((key, upload_id));
             }
             News::Filled(filled) => self.uploads.filled = Some(filled),
             News::Found { found, at } => {
@@ -156,9 +175,65 @@ impl Editor {
                 let remedy = &self.settings.remedy;
                 tracing::warn!("the playlist cannot go on: {cause}. {remedy} writes it after the end");
             }
-            News::Completed(upload_id) => self.recording.complete(&upload_id),
+            News::Completed(upload_id) => {
+                self.recording.complete(&upload_id);
+                if self.recording.waits_for_places()
+                    && let Some(tell) = self.tell.upgrade()
+                {
+                    let key = self.uploads.key_of(&upload_id).to_owned();
+                    tokio::spawn(locate(self.store.clone(), self.settings.key.clone(), key, upload_id, tell));
+                }
+            }
             News::End => {}
         }
+    }
+
+    /// An object begins, or is gone on with.
+    fn hear_object(
+        &mut self,
+        key: String,
+        upload_id: String,
+        readable: watch::Receiver<u64>,
+        origin: Origin,
+        beside: Option<Beside>,
+    ) {
+        let in_store = origin == Origin::Store;
+        let playlist = self.settings.key.clone();
+        if let Some(beside) = beside {
+            let live = live_names(&playlist, &beside);
+            let uri = reference(&playlist, &key, None);
+            self.recording.begin_object(upload_id.clone(), uri, readable, in_store, Some(live.clone()));
+            if in_store {
+                self.resumed = Some(Resumed { upload_id: upload_id.clone(), beside, live });
+            }
+        } else {
+            let uri = reference(&playlist, &key, Some(&upload_id));
+            if in_store && let Some(tell) = self.tell.upgrade() {
+                let (key, upload_id, uri) = (key.clone(), upload_id.clone(), uri.clone());
+                let resumed = walk::Resumed { key, upload_id, uri, playlist };
+                tokio::spawn(walk::follow(self.store.clone(), resumed, readable.clone(), tell));
+            }
+            self.recording.begin_object(upload_id.clone(), uri, readable, in_store, None);
+        }
+        if self.uploads.all.is_empty() {
+            self.claim(key.clone());
+        }
+        self.uploads.all.push((key, upload_id));
+    }
+
+    /// Goes on after what the playlist of a killed writer shows, and what of its live objects it does not.
+    async fn restore(&mut self, resumed: Resumed) {
+        let gone_on = restore::restore(&self.store, &self.settings.key, &resumed, &mut self.recording).await;
+        let lost = match gone_on {
+            Ok(restore::Restored::At(segments)) => {
+                tracing::info!("{} goes on after its {segments} segments", self.store.object(&self.settings.key));
+                return;
+            }
+            Ok(restore::Restored::Never) => "what comes now cannot be read before the upload is complete".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.readability.lose();
+        tracing::warn!("the playlist cannot go on before the end, when it is made of the object: {lost}");
     }
 
     /// Asks whose the playlist's key is.
@@ -197,7 +272,9 @@ impl Editor {
     /// There are new segments.
     async fn show(&mut self) {
         if !self.readability.was_asked() {
-            self.readability.ask(&self.store, &self.settings.key, self.uploads.first()).await;
+            // Live objects can be read by everybody.
+            let upload = self.uploads.first().filter(|_| !self.recording.has_live_objects());
+            self.readability.ask(&self.store, &self.settings.key, upload).await;
             self.shown.live.wait(FIRST);
             // Whoever began at the same moment was not there to be seen yet.
             if self.ownership.is_free()
@@ -211,6 +288,12 @@ impl Editor {
                 "a segment lasts {:.1} s, longer than the playlist promised; its target duration is {target} s from now on, which \
                  some players take for an error. Key frames at fixed distances avoid this (ffmpeg: -g)",
                 seconds(micros)
+            );
+        }
+        if self.recording.has_gaps() {
+            tracing::warn!(
+                "some of the playlist cannot be played before the end: a segment has to fit into a part to be a live object, and \
+                 while the store is away for long none is made. A larger --part-size holds more of both"
             );
         }
         if self.may_write() {
@@ -231,18 +314,29 @@ impl Editor {
     /// Decides the target duration.
     pub(super) fn decide(&mut self) {
         let Settings { part_size, max_latency, .. } = self.settings;
-        let target = self.recording.decide(part_size, self.uploads.filled, max_latency);
+        let in_bursts = !self.recording.has_live_objects();
+        let target = if in_bursts {
+            self.recording.decide(part_size, self.uploads.filled, max_latency)
+        } else {
+            self.recording.decide(0, None, None)
+        };
         tracing::info!("viewers can play {} (target duration {target} s)", self.store.object(&self.settings.key));
-        if target > LONG_TARGET {
+        if target > LONG_TARGET && in_bursts {
             let smaller = if part_size > PartSize::DEFAULT.get() { "a smaller --part-size, " } else { "" };
             tracing::warn!(
                 "the playlist changes only every {target} s or so, because so much time passes until a part is full, and viewers \
                  are as far behind: {smaller}--max-latency or a higher bit rate would bring them closer"
             );
+        } else if target > LONG_TARGET {
+            tracing::warn!(
+                "the playlist changes only every {target} s or so, because key frames are so far apart, and viewers are as far \
+                 behind: more of them would bring them closer (ffmpeg: -g)"
+            );
         }
     }
 
     fn step_live(&mut self, step: &Step) {
+        self.release.check(&self.shown, &self.recording);
         match step {
             Step::Due => {
                 if self.recording.target().is_none() {
@@ -256,10 +350,27 @@ impl Editor {
     }
 
     fn step_dvr(&mut self, step: &Step) {
+        self.release.check(&self.shown, &self.recording);
         if matches!(step, Step::Due) {
             self.shown.send_dvr(&self.recording, false);
         }
     }
+}
+
+/// How the playlist refers to live objects.
+fn live_names(playlist: &str, beside: &Beside) -> LiveNames {
+    let folder = reference(playlist, &beside.names.recording(&beside.recording), None);
+    LiveNames::new(folder, &escape::segment(&beside.names.file(0)), beside.runs.clone())
+}
+
+/// Finds out whether the object that an upload has become is a version with the id of the upload, as on Backblaze B2, and
+/// tells how the playlist refers to it.
+async fn locate(store: Store, playlist: String, key: String, upload_id: String, tell: mpsc::UnboundedSender<News>) {
+    let head = timeout(ASK, store.head(&key, Some(&upload_id))).await;
+    let version = matches!(head, Ok(Ok(Some(_)))).then_some(upload_id.as_str());
+    let uri = reference(&playlist, &key, version);
+    // Whoever would listen has ended.
+    drop(tell.send(News::Located { upload_id, uri }));
 }
 
 /// Microseconds as seconds, to be shown.

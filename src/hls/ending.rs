@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::claim::Claim;
 use super::editor::Editor;
 use super::news::News;
 use super::playlist::{PlaylistKind, View, reference};
 use super::publish::{self, Outlet, Step};
+use super::rebuild;
+use super::release::Release;
+use crate::store::retry::Retry;
 
 /// How long the end may take.
 const LAST_TRIES: Duration = Duration::from_secs(15);
@@ -44,11 +47,32 @@ impl Ending {
 }
 
 impl Editor {
-    /// Writes what there is in the end.
+    /// Writes what there is in the end, and gives players of live objects the time to hear of it.
     pub(super) async fn finish(mut self) {
         let deadline = Instant::now() + LAST_TRIES;
+        let written = Box::pin(self.last_versions(deadline)).await;
+        let named = self.shown.has_named_live_objects() || self.recording.was_restored();
+        if named && self.recording.had_live_objects() {
+            if !written {
+                // What a playlist still names has to stay.
+                return;
+            }
+            let wait = Release::wait(&self.shown, &self.recording);
+            let playlist = self.store.object(self.shown.live.key());
+            tracing::info!("players of {playlist} have {} s; then its live objects are taken away", wait.as_secs());
+            sleep(wait).await;
+            if let Some((view, with_dvr)) = self.last_shown {
+                // What was given up long ago may have landed since.
+                self.confirm(view, with_dvr).await;
+            }
+        }
+        self.release.all(self.uploads.all.iter().map(|(_, id)| id.clone()));
+    }
+
+    /// Writes the last versions; whether the playlists show by now all that they ever will.
+    async fn last_versions(&mut self, deadline: Instant) -> bool {
         let mut news = self.recording.list();
-        while self.recording.is_behind() && !self.readability.is_lost() {
+        while (self.recording.is_behind() || self.recording.waits_for_places()) && !self.readability.is_lost() {
             match timeout_at(deadline, self.news.recv()).await {
                 Ok(Some(heard)) => self.hear(heard),
                 Ok(None) | Err(_) => break,
@@ -57,20 +81,23 @@ impl Editor {
         }
         self.tell_left_out();
         let behind = self.recording.is_behind();
+        if self.readability.is_lost() && self.recording.is_complete() && self.recording.had_live_objects() {
+            return self.rebuild().await;
+        }
         let ended = self.recording.is_complete() && !behind && !self.readability.is_lost();
         if self.recording.timeline.segments.is_empty() {
             if !self.told && self.recording.has_input() {
                 tracing::warn!("there is no playlist (--hls): no segment was whole");
             }
-            return;
+            return true;
         }
         if !self.claim_in_the_end(deadline).await {
-            return;
+            return true;
         }
         // What nobody has seen yet needs not be one that grew.
         let fresh = ended && !self.shown.live.was_sent() && !self.recording.was_restored();
         if self.readability.is_in_the_end() && !ended {
-            return;
+            return true;
         }
         if self.readability.is_in_the_end() {
             self.unpin().await;
@@ -117,7 +144,22 @@ impl Editor {
         if settled {
             self.confirm(view, with_dvr).await;
         }
+        self.last_shown = Some((view, with_dvr));
         self.rendition.settle(deadline).await;
+        settled && !self.recording.waits_for_places()
+    }
+
+    /// Makes the playlist of what has become of the uploads, since it could not be made while they were open.
+    async fn rebuild(&mut self) -> bool {
+        let Some((key, _)) = self.uploads.all.first() else { return true };
+        let store = self.store.patient(Retry { give_up_after: LAST_TRIES });
+        match rebuild::rebuild(&store, key, &self.settings).await {
+            Ok(rebuilt) => rebuilt.ended,
+            Err(error) => {
+                tracing::warn!("there is no playlist of all of it: {error}. {} writes it", self.settings.remedy);
+                false
+            }
+        }
     }
 
     /// Whether the playlist may be written in the end: what is not known to be free by now may be another's.

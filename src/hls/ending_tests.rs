@@ -84,7 +84,13 @@ async fn recorded(mut reply: impl FnMut(usize) -> Reply + Send + 'static) -> End
     let ending = Ending { tell: tell.clone(), task };
     let (readable, seen) = watch::channel(0);
     let say = |news| assert!(tell.send(news).is_ok(), "the editor listens");
-    say(News::Object { key: KEY.to_owned(), upload_id: id.clone(), readable: seen, origin: Origin::Input });
+    say(News::Object {
+        key: KEY.to_owned(),
+        upload_id: id.clone(),
+        readable: seen,
+        origin: Origin::Input,
+        beside: None,
+    });
     let (mut scanner, mut stream) = (Scanner::new(), Vec::new());
     let mut feed = |bytes: Vec<u8>| {
         for found in scanner.feed(&bytes) {

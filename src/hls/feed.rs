@@ -1,10 +1,12 @@
 //! The writer's side of the playlist: a [tap](Tap) that tells the [`editor`](super::editor) of the fragments on their way
 //! to the store. Nothing here waits.
 
+use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::Settings;
 use super::editor::Editor;
@@ -21,6 +23,7 @@ pub struct Hls {
     tell: mpsc::UnboundedSender<News>,
     first: Arc<Mutex<First>>,
     part_size: u64,
+    released: watch::Receiver<HashSet<String>>,
 }
 
 /// The first part, as it fills.
@@ -40,9 +43,16 @@ impl Hls {
     pub fn start(store: Store, settings: Settings) -> (Self, Ending) {
         let (tell, news) = mpsc::unbounded_channel();
         let part_size = settings.part_size;
-        let task = tokio::spawn(Editor::new(store, settings, news, tell.downgrade()).run());
-        let ending = Ending { tell: tell.clone(), task };
-        (Self { tell, first: Arc::default(), part_size }, ending)
+        let editor = Editor::new(store, settings, news, tell.downgrade());
+        let released = editor.release.released();
+        let ending = Ending { tell: tell.clone(), task: tokio::spawn(editor.run()) };
+        (Self { tell, first: Arc::default(), part_size, released }, ending)
+    }
+
+    /// The uploads whose live objects no player needs any more. Closed, it names no more.
+    #[must_use]
+    pub fn released(&self) -> watch::Receiver<HashSet<String>> {
+        self.released.clone()
     }
 
     fn tell(&self, news: News) {
@@ -63,6 +73,7 @@ impl Tap for Hls {
             upload_id: opening.upload_id.to_owned(),
             readable: opening.readable.clone(),
             origin: if opening.fresh { Origin::Input } else { Origin::Store },
+            beside: opening.beside.clone(),
         });
     }
 
@@ -88,6 +99,14 @@ impl Tap for Hls {
 
     fn saw(&self, found: &Found) {
         self.tell(News::Found { found: found.clone(), at: Some(clock::micros()) });
+    }
+
+    fn live_object(&self, upload_id: &str, bytes: &Range<u64>) {
+        self.tell(News::LiveObject(upload_id.to_owned(), bytes.clone()));
+    }
+
+    fn no_more_live_objects(&self, upload_id: &str) {
+        self.tell(News::NoMoreLiveObjects(upload_id.to_owned()));
     }
 
     fn ended(&self, upload_id: &str, end: End) {

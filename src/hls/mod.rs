@@ -17,6 +17,8 @@
 //! | [`unfit`] | what cannot be played by a playlist, and why; pure |
 //! | [`recording`] | what has been recorded, and how much of it can be listed; pure |
 //! | [`pending`] | of one object, the segments that cannot be listed yet; pure |
+//! | [`pieces`] | the segments of an object with live objects beside it; pure |
+//! | [`live_names`] | how a playlist refers to live objects; pure |
 //! | [`target`] | the target duration; pure |
 //! | [`stream_info`] | what the multivariant playlist tells of a stream; pure |
 //! | [`news`] | what the editor is told |
@@ -26,6 +28,8 @@
 //! | [`views`] | which segments each shows; pure |
 //! | [`shown`] | the playlist, and beside one that slides that of all |
 //! | [`readability`] | what can be read of open uploads |
+//! | [`restore`] | goes on with the playlist of a killed writer, by live objects |
+//! | [`release`] | when no player needs live objects any more |
 //! | [`ending`] | the last versions |
 //! | [`publish`] | writes a playlist until the store has the newest version |
 //! | [`rendition`] | what is known of one rendition, as text and back; pure |
@@ -39,16 +43,20 @@ pub mod clock;
 pub mod editor;
 pub mod ending;
 pub mod feed;
+pub mod live_names;
 pub mod master;
 pub mod news;
 pub mod own_rendition;
 pub mod pending;
+pub mod pieces;
 pub mod playlist;
 pub mod publish;
 pub mod readability;
 pub mod rebuild;
 pub mod recording;
+pub mod release;
 pub mod rendition;
+pub mod restore;
 pub mod segmenter;
 pub mod segments;
 pub mod shown;

@@ -1,5 +1,6 @@
 //! What the editor is told: by the writer's side, and by those who look at objects in the store.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::sync::watch;
 
 use super::playlist::Written;
 use crate::media::fmp4::{Found, Header};
+use crate::object::tap::Beside;
 
 /// Where an object is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,19 @@ pub(super) enum News {
         readable: watch::Receiver<u64>,
         /// Where to look at it.
         origin: Origin,
+        /// Its live objects, where it has some.
+        beside: Option<Beside>,
+    },
+    /// The store holds these bytes of an upload as a live object.
+    LiveObject(String, Range<u64>),
+    /// An upload has no more live objects.
+    NoMoreLiveObjects(String),
+    /// What an upload with live objects has become can be read there.
+    Located {
+        /// The upload.
+        upload_id: String,
+        /// The reference to the object.
+        uri: String,
     },
     /// The first part took so long to fill.
     Filled(Duration),

@@ -2,8 +2,10 @@
 //! was recorded. Pure.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
-use super::segmenter::{Begin, Cut, Segmenter};
+use super::pieces::{self, Pieces, Whole};
+use super::segmenter::{Begin, Cut, Segmenter, micros};
 use super::unfit::{self, Unfit};
 use crate::media::fmp4::{Found, Fragment, Header, Run};
 
@@ -16,6 +18,8 @@ pub(super) struct Pending {
     time: TimeOfDay,
     /// What is whole, in order.
     queue: VecDeque<Queued>,
+    /// Where the segments are live objects.
+    pieces: Option<Pieces>,
     unfit: bool,
 }
 
@@ -28,6 +32,8 @@ struct Init {
     main: u32,
     timescale: u32,
     segmenter: Segmenter,
+    /// Ticks of all fragments so far.
+    passed: u64,
 }
 
 /// A segment that is whole.
@@ -38,6 +44,8 @@ pub(super) struct Queued {
     pub(super) date: Option<i64>,
     /// Offset and length of the header that it needs.
     pub(super) header: (u64, u64),
+    /// No live object holds it by itself.
+    pub(super) gap: bool,
 }
 
 /// When what comes was recorded, in microseconds since 1970.
@@ -50,6 +58,47 @@ struct TimeOfDay {
 }
 
 impl Pending {
+    /// Of an object with live objects beside it; segments of about `aim` microseconds.
+    pub(super) fn beside(aim: u64) -> Self {
+        Self { pieces: Some(Pieces::new(aim)), ..Self::default() }
+    }
+
+    /// All before this place is in segments already.
+    pub(super) fn go_on_at(&mut self, place: u64) {
+        if let Some(pieces) = &mut self.pieces {
+            pieces.go_on_at(place);
+        }
+    }
+
+    /// Up to where there are live objects without a gap; none where they do not matter.
+    pub(super) fn edge(&self) -> Option<u64> {
+        self.pieces.as_ref().map(Pieces::edge)
+    }
+
+    /// The store holds these bytes as a live object.
+    pub(super) fn piece(&mut self, bytes: &Range<u64>) {
+        let found = self.pieces.as_mut().map(|pieces| pieces.piece(bytes));
+        self.queue_found(found);
+    }
+
+    /// No more live objects come.
+    pub(super) fn give_up(&mut self) {
+        let found = self.pieces.as_mut().map(Pieces::give_up);
+        self.queue_found(found);
+    }
+
+    /// All of the object can be read.
+    pub(super) fn finish(&mut self) {
+        let found = self.pieces.as_mut().map(Pieces::finish);
+        self.queue_found(found);
+    }
+
+    fn queue_found(&mut self, found: Option<Vec<pieces::Found>>) {
+        for pieces::Found { cut, date, header, gap } in found.into_iter().flatten() {
+            self.queue.push_back(Queued { cut, date, header, gap });
+        }
+    }
+
     /// The next fragment was recorded at this moment, in microseconds since 1970, as far as that is known.
     pub(super) fn set_clock(&mut self, moment: Option<i64>) {
         self.time.clock = moment.map(|moment| (moment, 0));
@@ -95,7 +144,7 @@ impl Pending {
             segmenter.limit(target);
         }
         let place = (header.end.saturating_sub(len), len);
-        self.init = Some(Init { place, main: main.id, timescale: main.timescale, segmenter });
+        self.init = Some(Init { place, main: main.id, timescale: main.timescale, segmenter, passed: 0 });
         Ok(())
     }
 
@@ -105,6 +154,11 @@ impl Pending {
         self.begun = fragment.run(init.main).map_or(0, |run| run.duration);
         self.time.told(fragment);
         let now = self.time.now(init.timescale);
+        if let Some(pieces) = &mut self.pieces {
+            pieces.begin(fragment.first);
+            self.time.segment = now;
+            return Ok(());
+        }
         let cut = init.segmenter.begin(Begin { first: fragment.first, ticks: self.begun, key: fragment.key });
         self.queue(cut);
         self.time.segment = self.time.segment.or(now);
@@ -113,20 +167,34 @@ impl Pending {
 
     fn end(&mut self, fragment: &Fragment, at: Option<i64>) {
         let (Some(init), Some(end)) = (&mut self.init, fragment.end) else { return };
-        let cut = init.segmenter.end(end);
         self.time.passed(self.begun, init.timescale, at);
+        if let Some(pieces) = &mut self.pieces {
+            let began = micros(init.passed, init.timescale.into());
+            init.passed = init.passed.saturating_add(self.begun);
+            // Out of the places in the whole stream, so that rounding never adds up.
+            let micros = micros(init.passed, init.timescale.into()).saturating_sub(began);
+            let (first, key, header, date) = (fragment.first, fragment.key, init.place, self.time.segment.take());
+            let found = pieces.end(Whole { first, end, micros, key, date, header });
+            return self.queue_found(Some(found));
+        }
+        let cut = init.segmenter.end(end);
         self.queue(cut);
     }
 
     /// Nothing comes any more that belongs to what is being put together.
     pub(super) fn cut_rest(&mut self) {
+        if self.pieces.is_some() {
+            // Where the last one ends, its live object tells.
+            return;
+        }
         let cut = self.init.as_mut().and_then(|init| init.segmenter.finish());
         self.queue(cut);
     }
 
     fn queue(&mut self, cut: Option<Cut>) {
         if let (Some(cut), Some(init)) = (cut, &self.init) {
-            self.queue.push_back(Queued { cut, date: self.time.segment.take(), header: init.place });
+            let (date, header) = (self.time.segment.take(), init.place);
+            self.queue.push_back(Queued { cut, date, header, gap: false });
         }
     }
 
@@ -134,6 +202,9 @@ impl Pending {
     pub(super) fn limit(&mut self, target: u64) {
         if let Some(init) = &mut self.init {
             init.segmenter.limit(target);
+        }
+        if let Some(pieces) = &mut self.pieces {
+            pieces.limit(target);
         }
     }
 
@@ -144,12 +215,16 @@ impl Pending {
 
     /// Whether no whole segment is left.
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.waiting() == 0
     }
 
     /// How long the whole segments play, in microseconds.
     pub(super) fn micros(&self) -> u64 {
-        self.queue.iter().fold(0, |sum, queued| sum.saturating_add(queued.cut.micros))
+        self.queue.iter().fold(self.waiting(), |sum, queued| sum.saturating_add(queued.cut.micros))
+    }
+
+    fn waiting(&self) -> u64 {
+        self.pieces.as_ref().map_or(0, Pieces::waiting)
     }
 
     /// The longest segment so far, whole or not, in microseconds.

@@ -4,11 +4,13 @@
 //! Apple's players take fragmented MP4 from version 7 on. A segment's duration is written in microseconds, so that the
 //! places of 43,000 segments stay within a frame of the truth.
 
-use crate::protocol::escape;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::clock;
+use super::live_names::LiveNames;
 use super::segments::{Segment, Segments};
+use crate::protocol::escape;
 
 /// The version of the protocol that the tags ask for.
 const VERSION: u32 = 7;
@@ -25,6 +27,16 @@ pub struct Object {
     pub header: u64,
     /// Length of the header in bytes.
     pub header_len: u64,
+    /// While it cannot be read: where its live objects are, one for the header and one for each segment.
+    pub live: Option<LiveNames>,
+}
+
+impl Object {
+    /// Whether it is the same, as far as it does not change when it can be read.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.uri, self.header, self.header_len) == (&other.uri, other.header, other.header_len)
+    }
 }
 
 /// All that has been recorded so far.
@@ -34,6 +46,8 @@ pub struct Timeline {
     pub objects: Vec<Object>,
     /// The segments in order. A change of the object is a discontinuity.
     pub segments: Segments,
+    /// Segments that no live object holds by itself, so that nobody can play them before their object can be read.
+    pub gaps: BTreeSet<usize>,
 }
 
 /// What a playlist promises about its changes.
@@ -119,24 +133,60 @@ impl Timeline {
                 if current.is_some() {
                     out.push_str("#EXT-X-DISCONTINUITY\n");
                 }
-                let _ = writeln!(
-                    out,
-                    "#EXT-X-MAP:URI=\"{}\",BYTERANGE=\"{}@{}\"",
-                    object.uri, object.header_len, object.header
-                );
+                put_header(out, object);
                 current = Some(segment.object);
             }
             if let Some(date) = segment.date.filter(|_| other || number % DATE_EVERY == 0) {
                 let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", clock::show(date));
             }
+            if object.live.is_some() {
+                let _ = writeln!(out, "{OWN_RANGE}:{}@{}", segment.len, segment.first);
+                if self.gaps.contains(&number) {
+                    out.push_str("#EXT-X-GAP\n");
+                }
+            }
             let _ = writeln!(out, "#EXTINF:{}.{:06},", segment.micros / 1_000_000, segment.micros % 1_000_000);
-            let _ = writeln!(out, "#EXT-X-BYTERANGE:{}@{}\n{}", segment.len, segment.first, object.uri);
+            if let Some(live) = &object.live {
+                if self.gaps.contains(&number) {
+                    live.put_gap(out, segment.first);
+                } else {
+                    live.put(out, segment.first);
+                }
+                out.push('\n');
+            } else {
+                let _ = writeln!(out, "#EXT-X-BYTERANGE:{}@{}\n{}", segment.len, segment.first, object.uri);
+            }
         }
         if view.ended {
             out.push_str("#EXT-X-ENDLIST\n");
         }
         text
     }
+}
+
+/// Comments that say where in the object a live object lies: players pass over them, and whoever goes on with a playlist
+/// needs them.
+const OWN_OBJECT: &str = "#LIVE-READ-OBJECT";
+const OWN_RANGE: &str = "#LIVE-READ-RANGE";
+
+/// Where the header of an object is, which the segments after it need.
+fn put_header(out: &mut String, object: &Object) {
+    let Object { uri, header, header_len, live } = object;
+    // A string takes whatever is written into it: the results are of no interest.
+    let Some(live) = live else {
+        let _ = writeln!(out, "#EXT-X-MAP:URI=\"{uri}\",BYTERANGE=\"{header_len}@{header}\"");
+        return;
+    };
+    let _ = writeln!(out, "{OWN_OBJECT}:{header_len}@{header} {uri}");
+    out.push_str("#EXT-X-MAP:URI=\"");
+    live.put(out, *header);
+    out.push_str("\"\n");
+}
+
+/// `LENGTH@OFFSET`.
+fn range(text: &str) -> Option<(u64, u64)> {
+    let (len, first) = text.split_once('@')?;
+    Some((first.parse().ok()?, len.parse().ok()?))
 }
 
 /// A playlist that was written by this module.
@@ -158,7 +208,7 @@ impl Written {
         }
         let mut timeline = Timeline::default();
         let mut view = View { target: 0, kind: PlaylistKind::Sliding, from: 0, ended: false };
-        let (mut micros, mut range, mut dated) = (None, None, None);
+        let (mut micros, mut place, mut dated, mut own) = (None, None, None, None);
         // Where the next segment is in time, as far as that is known.
         let mut due = None;
         for line in lines {
@@ -169,13 +219,24 @@ impl Written {
                 "#EXT-X-PLAYLIST-TYPE" if value == "EVENT" => view.kind = PlaylistKind::Event,
                 "#EXT-X-PLAYLIST-TYPE" => view.kind = PlaylistKind::Vod,
                 "#EXT-X-ENDLIST" => view.ended = true,
-                "#EXT-X-MAP" => {
-                    let (uri, header) = value.strip_prefix("URI=\"")?.split_once("\",BYTERANGE=\"")?;
-                    let (header_len, header) = header.strip_suffix('"')?.split_once('@')?;
-                    let (header, header_len) = (header.parse().ok()?, header_len.parse().ok()?);
-                    timeline.objects.push(Object { uri: uri.to_owned(), header, header_len });
+                OWN_OBJECT => {
+                    let (place, uri) = value.split_once(' ')?;
+                    own = Some((range(place)?, uri.to_owned()));
+                }
+                "#EXT-X-MAP" if own.is_some() => {
+                    let ((header, header_len), object) = own.take()?;
+                    let (live, offset) = LiveNames::read(value.strip_prefix("URI=\"")?.strip_suffix('"')?)?;
+                    let live = Some(live).filter(|_| offset == header);
+                    timeline.objects.push(Object { uri: object, header, header_len, live: Some(live?) });
                     due = None;
                 }
+                "#EXT-X-MAP" => {
+                    let (uri, place) = value.strip_prefix("URI=\"")?.split_once("\",BYTERANGE=\"")?;
+                    let (header, header_len) = range(place.strip_suffix('"')?)?;
+                    timeline.objects.push(Object { uri: uri.to_owned(), header, header_len, live: None });
+                    due = None;
+                }
+                "#EXT-X-GAP" => drop(timeline.gaps.insert(timeline.segments.len())),
                 "#EXT-X-PROGRAM-DATE-TIME" => dated = Some(clock::read(value)?),
                 "#EXTINF" => {
                     let (seconds, fraction) = value.strip_suffix(',')?.split_once('.')?;
@@ -183,17 +244,23 @@ impl Written {
                         (seconds.parse().ok()?, Some(fraction).filter(|text| text.len() == 6)?.parse().ok()?);
                     micros = Some(seconds.checked_mul(1_000_000)?.checked_add(fraction)?);
                 }
-                "#EXT-X-BYTERANGE" => {
-                    let (len, first) = value.split_once('@')?;
-                    range = Some((first.parse().ok()?, len.parse().ok()?));
-                }
+                "#EXT-X-BYTERANGE" | OWN_RANGE => place = Some(range(value)?),
                 _ if line.is_empty() || line.starts_with('#') => {}
                 _ => {
-                    let ((first, len), micros): ((u64, u64), u64) = (range.take()?, micros.take()?);
+                    let ((first, len), micros): ((u64, u64), u64) = (place.take()?, micros.take()?);
                     first.checked_add(len)?;
                     let object = timeline.objects.len().checked_sub(1)?;
-                    if timeline.objects.last().is_none_or(|object| object.uri != line) {
-                        return None;
+                    match timeline.objects.last_mut()? {
+                        Object { live: Some(live), .. } if live.is_gap(line, first) => {}
+                        Object { live: Some(live), .. } => {
+                            let (names, offset) = LiveNames::read(line)?;
+                            if offset != first || !live.is_same(&names) {
+                                return None;
+                            }
+                            live.learn(&names);
+                        }
+                        Object { uri, .. } if uri != line => return None,
+                        Object { .. } => {}
                     }
                     let date = dated.take().or(due);
                     due = date.and_then(|date: i64| date.checked_add_unsigned(micros));
@@ -239,6 +306,7 @@ mod tests {
                 uri: format!("live-{object}.mp4?versionId=4_z1"),
                 header: 0,
                 header_len: 1_000,
+                live: None,
             });
             for number in 0..*count as u64 {
                 let (first, micros) = (1_000 + number * 50, 2_002_000);
@@ -262,6 +330,41 @@ mod tests {
         assert_eq!(timeline(&[1, 1]).text(&view), want);
     }
 
+    /// The same while the last of its objects is open.
+    fn open(mut timeline: Timeline) -> Timeline {
+        let count = timeline.segments.len();
+        let last = timeline.objects.last_mut().expect("an object");
+        let folder = "../_live/live.mp4/20261121T143349Z-9f3c2a7b/".to_owned();
+        let runs = if count == 3 { vec![(0, 0), (1_050, 1)] } else { vec![(0, 0)] };
+        last.live = Some(LiveNames::new(folder, "0000000000000000.mp4", runs));
+        last.uri = "live.mp4".to_owned();
+        timeline
+    }
+
+    #[test]
+    fn a_small_playlist_of_live_objects_as_text() {
+        let view = View { target: 3, kind: PlaylistKind::Event, from: 0, ended: false };
+        let folder = "../_live/live.mp4/20261121T143349Z-9f3c2a7b";
+        let want = format!(
+            "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:3\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT\n\
+            #LIVE-READ-OBJECT:1000@0 live.mp4\n#EXT-X-MAP:URI=\"{folder}/0/0000000000000000.mp4\"\n\
+            #EXT-X-PROGRAM-DATE-TIME:2026-11-21T11:00:00.123Z\n#LIVE-READ-RANGE:50@1000\n#EXTINF:2.002000,\n\
+            {folder}/0/0000000000001000.mp4\n#LIVE-READ-RANGE:50@1050\n#EXTINF:2.002000,\n\
+            {folder}/1/0000000000001050.mp4\n#LIVE-READ-RANGE:50@1100\n#EXT-X-GAP\n#EXTINF:2.002000,\n\
+            {folder}/gap/0000000000001100.mp4\n"
+        );
+        let mut timeline = open(timeline(&[3]));
+        timeline.gaps.insert(2);
+        assert_eq!(timeline.text(&view), want);
+        assert!(Written::read(&want).is_some_and(|read| read.timeline == timeline && read.view == view));
+        // One that names another object than it says.
+        for other in ["1000@1 live.mp4", "50@1051"] {
+            let (tag, right) = if other.contains(' ') { ("OBJECT", "1000@0 live.mp4") } else { ("RANGE", "50@1050") };
+            let text = want.replace(&format!("{tag}:{right}"), &format!("{tag}:{other}"));
+            assert_eq!(Written::read(&text), None, "{other}");
+        }
+    }
+
     #[test]
     fn what_has_left_a_window_is_counted() {
         let timeline = timeline(&[3, 2, 4]);
@@ -279,7 +382,12 @@ mod tests {
         let version =
             "4_z27c88f1d182b150646ff0b16_f2004b1a1d7d2e5b0_d20150809_m012853_c100_v0009990_t0000_u01439083733000";
         let mut timeline = Timeline::default();
-        timeline.objects.push(Object { uri: format!("live.mp4?versionId={version}"), header: 0, header_len: 1_272 });
+        timeline.objects.push(Object {
+            uri: format!("live.mp4?versionId={version}"),
+            header: 0,
+            header_len: 1_272,
+            live: None,
+        });
         for number in 0..43_200u64 {
             let (first, date) = (1_272 + number * 1_500_123, Some(DATE + number.cast_signed() * 2_000_000));
             timeline.segments.push(Segment { object: 0, first, len: 1_500_123, micros: 2_000_000, date });
@@ -310,8 +418,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_can_be_read_back(objects in prop::collection::vec(1usize..70, 1..4), ended: bool, event: bool) {
+        fn what_is_written_can_be_read_back(objects in prop::collection::vec(1usize..70, 1..4), ended: bool, event: bool, live: bool) {
             let timeline = timeline(&objects);
+            let timeline = if live && timeline.segments.len() != 3 { open(timeline) } else { timeline };
             let view = View { target: 7, kind: if event { PlaylistKind::Event } else { PlaylistKind::Sliding }, from: 0, ended };
             let read = Written::read(&timeline.text(&view)).expect("it was written here");
             prop_assert_eq!(read.view, view);

@@ -54,12 +54,18 @@ pub struct Outlet {
     not_before: Instant,
     /// Between a version and the next.
     pace: Duration,
+    /// The same, also when the end is near.
+    least: Duration,
+    /// When the last version was answered.
+    answered: Option<Instant>,
     in_flight: Option<Attempt>,
     failures: u32,
     /// When an attempt was given up that may still land.
     stray: Option<Instant>,
-    /// Whether the store may hold a version.
-    sent: bool,
+    /// Versions that were sent.
+    sent: u64,
+    /// The last of them that the store has taken.
+    made: u64,
     /// The end is near.
     hurried: bool,
 }
@@ -81,10 +87,13 @@ impl Outlet {
             stale: false,
             not_before: now,
             pace,
+            least: Duration::ZERO,
+            answered: None,
             in_flight: None,
             failures: 0,
             stray: None,
-            sent: false,
+            sent: 0,
+            made: 0,
             hurried: false,
         }
     }
@@ -98,6 +107,12 @@ impl Outlet {
     /// Sets the least time between a version and the next.
     pub fn set_pace(&mut self, pace: Duration) {
         self.pace = pace;
+    }
+
+    /// Some stores refuse to write one key twice in this time.
+    pub fn set_least(&mut self, least: Duration) {
+        self.least = least;
+        self.pace = self.pace.max(least);
     }
 
     /// The next version comes no sooner than after this time.
@@ -114,7 +129,7 @@ impl Outlet {
     pub fn hurry(&mut self, most: Duration) {
         self.pace = Duration::ZERO;
         self.hurried = true;
-        self.not_before = Instant::now();
+        self.not_before = self.answered.map_or_else(Instant::now, |answered| answered + self.least);
         if let Some(attempt) = self.in_flight.take() {
             self.in_flight = Some(Box::pin(async move {
                 let late = StoreError::local("writing the playlist", String::new(), Kind::Passing, "no answer in time");
@@ -132,7 +147,19 @@ impl Outlet {
     /// Whether the store may hold a version that was written here.
     #[must_use]
     pub fn was_sent(&self) -> bool {
-        self.sent
+        self.sent > 0
+    }
+
+    /// The number of the version that is sent next.
+    #[must_use]
+    pub fn next_version(&self) -> u64 {
+        self.sent + 1
+    }
+
+    /// Whether the store has taken this version, or a later one.
+    #[must_use]
+    pub fn has_made(&self, version: u64) -> bool {
+        self.made >= version
     }
 
     /// Until when an earlier version, the writing of which got no answer, may take the place of the newest; `None` where
@@ -147,13 +174,14 @@ impl Outlet {
         if let Some(attempt) = &mut self.in_flight {
             let result = attempt.await;
             self.in_flight = None;
+            self.answered = Some(Instant::now());
             return match result {
                 Ok(()) => {
                     if self.failures > 0 {
                         tracing::info!("{} is written again", self.store.object(&self.key));
                     }
-                    self.failures = 0;
-                    self.not_before = Instant::now() + self.pace;
+                    (self.failures, self.made) = (0, self.sent);
+                    self.not_before = Instant::now() + self.pace.max(self.least);
                     Step::Made
                 }
                 Err(error) => {
@@ -189,7 +217,8 @@ impl Outlet {
     /// Starts to write this version.
     pub fn send(&mut self, text: String, finished: bool) {
         tracing::debug!(bytes = text.len(), "writing {}", self.key);
-        (self.stale, self.sent) = (false, true);
+        self.stale = false;
+        self.sent += 1;
         self.in_flight = Some(Box::pin(write_once(self.store.clone(), self.key.clone(), text, finished)));
     }
 }

@@ -97,7 +97,7 @@ pub async fn rebuild(store: &Patient, key: &str, settings: &Settings) -> Result<
             recording.promise(before.view.target);
         }
         let (tell, readable) = watch::channel(0);
-        recording.begin_object(uri.clone(), uri.clone(), readable, true);
+        recording.begin_object(uri.clone(), uri.clone(), readable, true, None);
         recording.set_clock(member.began);
         let mut walk = Walk::new(store.once(), key.clone(), member.version);
         let mut unfit = None;

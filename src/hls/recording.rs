@@ -4,10 +4,12 @@
 //! is readable of an open upload stays readable.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::live_names::LiveNames;
 use super::pending::{Pending, Queued};
 use super::playlist::{Object, Timeline, Written};
 use super::segmenter::rounded;
@@ -24,6 +26,8 @@ struct SegmentSource {
     uri: String,
     /// Bytes that can be read from the beginning on.
     readable: watch::Receiver<u64>,
+    /// Its live objects, as long as nothing else of it can be read.
+    live: Option<LiveNames>,
     /// Segments that are not listed yet.
     pending: Pending,
     /// It is looked at in the store, not on its way there.
@@ -39,6 +43,10 @@ struct Begun {
     upload_id: String,
     /// The reference to its object.
     uri: String,
+    /// It had live objects, whatever the playlist refers to now.
+    beside: bool,
+    /// Its live objects, as long as the playlist refers to them.
+    live: Option<LiveNames>,
     complete: bool,
 }
 
@@ -57,6 +65,8 @@ pub struct Recording {
     /// What the multivariant playlist tells of it.
     pub info: StreamInfo,
     restored: bool,
+    /// It was told that there are gaps.
+    told_of_gaps: bool,
 }
 
 impl Recording {
@@ -71,21 +81,36 @@ impl Recording {
             timeline: Timeline::default(),
             info: StreamInfo::default(),
             restored: false,
+            told_of_gaps: false,
         }
     }
 
     /// The next object begins; it is seen on its way to the store, or `in_store`.
-    pub fn begin_object(&mut self, upload_id: String, uri: String, readable: watch::Receiver<u64>, in_store: bool) {
+    pub fn begin_object(
+        &mut self,
+        upload_id: String,
+        uri: String,
+        readable: watch::Receiver<u64>,
+        in_store: bool,
+        live: Option<LiveNames>,
+    ) {
         if let Some(before) = self.sources.back_mut().filter(|before| !before.in_store) {
             // All of it has come in.
             before.see_end();
         }
-        self.uploads.push(Begun { upload_id: upload_id.clone(), uri: uri.clone(), complete: false });
-        let pending = Pending::default();
+        self.uploads.push(Begun {
+            upload_id: upload_id.clone(),
+            uri: uri.clone(),
+            beside: live.is_some(),
+            live: live.clone(),
+            complete: false,
+        });
+        let pending = if live.is_some() { Pending::beside(self.target.aim()) } else { Pending::default() };
         self.sources.push_back(SegmentSource {
             upload_id,
             uri,
             readable,
+            live,
             pending,
             in_store,
             scanned: false,
@@ -100,11 +125,17 @@ impl Recording {
         self.set_target(written.view.target);
         if let Some(source) = self.sources.back_mut() {
             source.pending.set_clock(date);
+            if let (Some(last), true) = (last, source.live.is_some()) {
+                source.pending.go_on_at(last.end());
+            }
         }
         for segment in &written.timeline.segments {
             self.info.listed(&segment);
         }
         self.timeline = written.timeline;
+        if let (Some(object), Some(source)) = (self.timeline.objects.last_mut(), self.sources.back()) {
+            object.live.clone_from(&source.live);
+        }
         self.restored = true;
     }
 
@@ -159,10 +190,65 @@ impl Recording {
         }
         if let Some(source) = self.source(upload_id) {
             source.complete = true;
-            if !source.in_store {
+            if !source.in_store || source.live.is_some() {
                 source.see_end();
             }
+            source.pending.finish();
         }
+    }
+
+    /// The store holds these bytes of an object as a live object.
+    pub fn live_object(&mut self, upload_id: &str, bytes: &Range<u64>) {
+        if let Some(source) = self.source(upload_id) {
+            source.pending.piece(bytes);
+        }
+    }
+
+    /// An object has no more live objects.
+    pub fn no_more_live_objects(&mut self, upload_id: &str) {
+        if let Some(source) = self.source(upload_id) {
+            source.pending.give_up();
+        }
+    }
+
+    /// An object can be read: from now on the playlist refers to it by `uri`, and to none of its live objects.
+    pub fn locate(&mut self, upload_id: &str, uri: &str) {
+        let Some(upload) = self.uploads.iter_mut().find(|upload| upload.upload_id == upload_id) else { return };
+        let Some(live) = upload.live.take() else { return };
+        uri.clone_into(&mut upload.uri);
+        if let Some(source) = self.source(upload_id) {
+            uri.clone_into(&mut source.uri);
+            source.live = None;
+        }
+        let same = |object: &&mut Object| object.live.as_ref().is_some_and(|other| other.is_same(&live));
+        for object in self.timeline.objects.iter_mut().filter(same) {
+            uri.clone_into(&mut object.uri);
+            object.live = None;
+        }
+    }
+
+    /// Whether the newest object has live objects that the playlist refers to.
+    #[must_use]
+    pub fn has_live_objects(&self) -> bool {
+        self.uploads.last().is_some_and(|upload| upload.live.is_some())
+    }
+
+    /// Whether the playlist as it would be now refers to any.
+    #[must_use]
+    pub fn refers_to_live_objects(&self) -> bool {
+        self.timeline.objects.iter().any(|object| object.live.is_some())
+    }
+
+    /// Whether any object had live objects.
+    #[must_use]
+    pub fn had_live_objects(&self) -> bool {
+        self.uploads.iter().any(|upload| upload.beside)
+    }
+
+    /// Whether the playlist still refers to live objects of something that is complete.
+    #[must_use]
+    pub fn waits_for_places(&self) -> bool {
+        self.uploads.iter().any(|upload| upload.complete && upload.live.is_some())
     }
 
     /// Has the references of an object name no version: what the upload was called is none.
@@ -219,11 +305,21 @@ impl Recording {
             // Asked for first: if nobody tells of more any more, what is readable then is final.
             let over = source.readable.has_changed().is_err();
             // A change from here on wakes [`changed`](Self::changed).
-            let readable = *source.readable.borrow_and_update();
-            while let Some(Queued { cut, date, header }) = source.pending.next(readable) {
-                let object = Object { uri: source.uri.clone(), header: header.0, header_len: header.1 };
-                if self.timeline.objects.last() != Some(&object) {
+            let stored = *source.readable.borrow_and_update();
+            let readable = match source.pending.edge() {
+                // The store may hold parts that nobody can read yet.
+                Some(edge) if !source.complete => edge,
+                Some(_) => u64::MAX,
+                None => stored,
+            };
+            while let Some(Queued { cut, date, header, gap }) = source.pending.next(readable) {
+                let live = source.live.clone();
+                let object = Object { uri: source.uri.clone(), header: header.0, header_len: header.1, live };
+                if self.timeline.objects.last().is_none_or(|last| !last.is_same(&object)) {
                     self.timeline.objects.push(object);
+                }
+                if gap {
+                    self.timeline.gaps.insert(self.timeline.segments.len());
                 }
                 let len = cut.end.saturating_sub(cut.first);
                 let object = self.timeline.objects.len().saturating_sub(1);
@@ -249,6 +345,13 @@ impl Recording {
     /// microseconds; told once.
     pub fn left_out(&mut self) -> Option<(String, u64)> {
         self.left_out.take()
+    }
+
+    /// Whether there are segments that nobody can play before their object is complete; told once.
+    pub fn has_gaps(&mut self) -> bool {
+        let news = !self.told_of_gaps && !self.timeline.gaps.is_empty();
+        self.told_of_gaps |= news;
+        news
     }
 
     /// `EXT-X-TARGETDURATION` in seconds, once it is decided.

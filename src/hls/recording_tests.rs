@@ -24,7 +24,7 @@ fn the_target_duration_allows_for_bursts() {
 fn record(recording: &mut Recording, id: &str, segments: u32) -> (watch::Sender<u64>, Vec<u64>) {
     use crate::media::fmp4::fragments::tests::{header, mdat, moof, picture};
     let (tell, readable) = watch::channel(0);
-    recording.begin_object(id.to_owned(), format!("{id}.mp4"), readable, false);
+    recording.begin_object(id.to_owned(), format!("{id}.mp4"), readable, false, None);
     let mut scanner = crate::media::fmp4::Scanner::new();
     let mut ends = Vec::new();
     for found in scanner.feed(&header()) {

@@ -128,7 +128,9 @@ impl Segmenter {
 }
 
 /// Ticks in microseconds, rounded to the nearest.
-fn micros(ticks: u64, timescale: u64) -> u64 {
+#[must_use]
+pub fn micros(ticks: u64, timescale: u64) -> u64 {
+    let timescale = timescale.max(1);
     let scaled = u128::from(ticks) * 1_000_000 + u128::from(timescale / 2);
     u64::try_from(scaled / u128::from(timescale)).unwrap_or(u64::MAX)
 }

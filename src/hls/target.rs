@@ -45,8 +45,7 @@ impl TargetDuration {
         let limit = max_latency.and_then(|limit| u64::try_from(limit.as_micros()).ok());
         // Segments that are longer by two fifths, and parts that take almost twice as long, still fit.
         let burst = limit.map_or(burst, |limit| burst.min(limit)).saturating_mul(6) / 5;
-        let needed = (longest.saturating_mul(7) / 5).max(burst).max(self.aim);
-        needed.div_ceil(SECOND).max(1)
+        room_for(longest, burst.max(self.aim))
     }
 
     /// A segment of so many microseconds is listed, for which it is raised if it has to be.
@@ -60,6 +59,13 @@ impl TargetDuration {
     pub(super) fn overlong(&mut self) -> Option<u64> {
         self.overlong.take()
     }
+}
+
+/// A target duration in seconds for segments of up to `longest` microseconds, and of `least` microseconds at least: those
+/// that are longer by two fifths fit.
+#[must_use]
+pub fn room_for(longest: u64, least: u64) -> u64 {
+    (longest.saturating_mul(7) / 5).max(least).div_ceil(SECOND).max(1)
 }
 
 /// How long the input takes to fill a part, in microseconds: by the rate so far, and by the clock, `filled`, for the first one.

@@ -79,7 +79,7 @@ mod tests {
     /// So many segments of two seconds.
     fn timeline(count: u64) -> Timeline {
         let segment = |index| Segment { object: 0, first: index * 9, len: 9, micros: 2_000_000, date: None };
-        Timeline { objects: Vec::new(), segments: (0..count).map(segment).collect() }
+        Timeline { segments: (0..count).map(segment).collect(), ..Timeline::default() }
     }
 
     #[test]

@@ -8,11 +8,13 @@
 //! queue of which the tap decides what happens when it is full.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use crate::media::fmp4::{Found, NotFragments, OffReason};
+use crate::protocol::live_objects::{Names, RecordingId};
 
 /// Listens to what a writer does; see the [module](self).
 pub trait Tap: fmt::Debug + Send + Sync {
@@ -36,6 +38,16 @@ pub trait Tap: fmt::Debug + Send + Sync {
         _ = found;
     }
 
+    /// The store holds these bytes of an object also as a live object. Told in any order.
+    fn live_object(&self, upload_id: &str, bytes: &Range<u64>) {
+        _ = (upload_id, bytes);
+    }
+
+    /// An object has no more live objects than it has by now, although it goes on.
+    fn no_more_live_objects(&self, upload_id: &str) {
+        _ = upload_id;
+    }
+
     /// The input is over: no more bytes and no more objects come. What was taken last may still be on its way.
     fn input_ended(&self) {}
 
@@ -57,6 +69,23 @@ pub struct Opening<'a> {
     /// All bytes of it will be told of. Otherwise an earlier writer has sent some, which are only in the store, and some of
     /// those that it misses may be sent in between.
     pub fresh: bool,
+    /// What lies beside the upload for those who cannot read it while it is open, where something does.
+    pub beside: Option<Beside>,
+}
+
+/// The live objects of an upload, as far as it is known of them where they begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// What they are called.
+    pub names: Names,
+    /// The recording that they are of.
+    pub recording: RecordingId,
+    /// The runs so far: offsets from which on they count, and their numbers.
+    pub runs: Vec<(u64, u32)>,
+    /// Up to where they lie without a gap.
+    pub edge: u64,
+    /// No more of them come.
+    pub given_up: bool,
 }
 
 /// How an upload ended.
@@ -101,6 +130,27 @@ impl Taps {
     pub fn input_ended(&self) {
         for tap in &*self.0 {
             tap.input_ended();
+        }
+    }
+
+    /// Something was found in the newest object by somebody else than who takes it.
+    pub fn saw(&self, found: &Found) {
+        for tap in self.0.iter().filter(|tap| tap.looks()) {
+            tap.saw(found);
+        }
+    }
+
+    /// The store holds these bytes as a live object.
+    pub fn live_object(&self, upload_id: &str, bytes: &Range<u64>) {
+        for tap in &*self.0 {
+            tap.live_object(upload_id, bytes);
+        }
+    }
+
+    /// No more live objects come.
+    pub fn no_more_live_objects(&self, upload_id: &str) {
+        for tap in &*self.0 {
+            tap.no_more_live_objects(upload_id);
         }
     }
 
@@ -156,9 +206,7 @@ impl Tapped {
         }
         let moved = (self.shift != 0).then(|| found.shifted(self.shift));
         let found = moved.as_ref().unwrap_or(found);
-        for tap in self.taps.0.iter().filter(|tap| tap.looks()) {
-            tap.saw(found);
-        }
+        self.taps.saw(found);
     }
 }
 
@@ -220,7 +268,7 @@ mod tests {
     }
 
     fn opening(fresh: bool) -> Opening<'static> {
-        Opening { key: "k", upload_id: "u", readable: watch::channel(0).1, fresh }
+        Opening { key: "k", upload_id: "u", readable: watch::channel(0).1, fresh, beside: None }
     }
 
     /// A header and a fragment, and what is found in them.

@@ -116,9 +116,9 @@ fn what_browsers_cannot_play_gets_a_warning_and_no_playlist() {
 }
 
 #[test]
-fn without_live_read_the_playlist_comes_with_the_end() {
+fn where_nothing_can_be_read_before_the_end_the_playlist_comes_with_it() {
     let lab = Lab::with_args(&["--no-live-read"]);
-    let mut run = writer(&lab, &["--hls-time", "1"]);
+    let mut run = writer(&lab, &["--hls-time", "1", "--live", "b2"]);
     run.write(&STREAM);
     run.wait_for("before that nothing could be played");
     assert!(list(&lab, LIST).is_none());

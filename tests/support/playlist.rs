@@ -10,6 +10,10 @@ pub struct Segment {
     pub map: (String, u64, u64),
     pub first: u64,
     pub len: u64,
+    /// It is a whole object, and the two above say where it will be.
+    pub whole: bool,
+    /// `EXT-X-GAP`.
+    pub gap: bool,
     pub seconds: f64,
     pub date: Option<String>,
     pub discontinuity: bool,
@@ -47,7 +51,7 @@ impl Playlist {
             ended: false,
             segments: Vec::new(),
         };
-        let (mut seen, mut map) = (Vec::<String>::new(), None);
+        let (mut seen, mut map, mut own, mut whole, mut gap) = (Vec::<String>::new(), None, None, false, false);
         let (mut extinf, mut range, mut date, mut discontinuity) = (None, None, None, false);
         for line in text.lines().skip(1) {
             rule(
@@ -97,6 +101,20 @@ impl Playlist {
                     rule(!discontinuity && extinf.is_none(), "one EXT-X-DISCONTINUITY before a segment's EXTINF", line);
                     discontinuity = true;
                 }
+                // What this writer notes for itself, in comments.
+                "#LIVE-READ-OBJECT" => {
+                    let (place, uri) = value.split_once(' ').expect(line);
+                    let (len, first) = byte_range(place);
+                    own = Some((uri.to_owned(), first, len));
+                }
+                "#LIVE-READ-RANGE" => (whole, range) = (true, Some(byte_range(value))),
+                "#EXT-X-GAP" => gap = true,
+                "#EXT-X-MAP" if own.is_some() => {
+                    let uri = value.strip_prefix("URI=\"").and_then(|rest| rest.strip_suffix('"')).expect(line);
+                    is_reference(uri);
+                    let (_, first, len) = own.take().expect("a note");
+                    map = Some((uri.to_owned(), first, len));
+                }
                 "#EXT-X-MAP" => {
                     let (uri, rest) = value.strip_prefix("URI=\"").and_then(|rest| rest.split_once('"')).expect(line);
                     let bytes = rest.strip_prefix(",BYTERANGE=\"").and_then(|rest| rest.strip_suffix('"')).expect(line);
@@ -122,15 +140,17 @@ impl Playlist {
                         extinf.take().unwrap_or_else(|| panic!("4.3.2.1: EXTINF is REQUIRED: {line}\n{text}"));
                     let (len, first) = range.take().expect("a byte range");
                     let map = map.clone().expect("4.3.2.5: fragmented MP4 MUST have an EXT-X-MAP");
-                    rule(map.0 == uri, "the header is in the same object", line);
+                    let whole = std::mem::take(&mut whole);
+                    rule(whole || map.0 == uri, "the header is in the same object", line);
                     let discontinuity = std::mem::take(&mut discontinuity);
                     if let Some(before) = list.segments.last() {
-                        let same = before.uri == uri;
+                        let same = before.uri == uri || before.map == map;
                         rule(!same || before.first + before.len <= first, "ranges rise and do not overlap", line);
                         rule(same || discontinuity, "4.3.2.3: MUST be present if the timestamps change", line);
                     }
                     let uri = uri.to_owned();
-                    list.segments.push(Segment { uri, map, first, len, seconds, date: date.take(), discontinuity });
+                    let (date, gap) = (date.take(), std::mem::take(&mut gap));
+                    list.segments.push(Segment { uri, map, first, len, whole, gap, seconds, date, discontinuity });
                 }
             }
             rule(!list.ended || tag == "#EXT-X-ENDLIST", "ENDLIST is the last line here", line);
@@ -161,7 +181,10 @@ impl Playlist {
             rule(next.sequence >= self.sequence, "6.2.2: the media sequence number MUST NOT decrease");
             rule(self.kind == next.kind, "6.2.1: MUST NOT change");
         }
-        if self.kind.as_deref() == Some("EVENT") {
+        // Once its object can be read, a segment is a part of that.
+        let located = |before: &Segment, now: &Segment| before.whole && !now.whole;
+        let same_places = self.segments.iter().zip(&next.segments).all(|(one, other)| !located(one, other));
+        if self.kind.as_deref() == Some("EVENT") && same_places {
             rule(next.text.starts_with(&self.text), "4.3.3.5: an EVENT list MUST NOT change but by lines at its end");
         }
         rule(self.kind.as_deref() != Some("VOD"), "4.3.3.5: a VOD list MUST NOT change");
@@ -174,8 +197,9 @@ impl Playlist {
             };
             let Some(other) = next.segments.get(at as usize) else { panic!("6.2.1: a segment was taken from the end") };
             rule(
-                (&segment.uri, segment.first, segment.len, &segment.map)
-                    == (&other.uri, other.first, other.len, &other.map)
+                (segment.first, segment.len, segment.map.1, segment.map.2)
+                    == (other.first, other.len, other.map.1, other.map.2)
+                    && (located(segment, other) || (&segment.uri, &segment.map) == (&other.uri, &other.map))
                     && (segment.seconds - other.seconds).abs() < 1e-9,
                 "6.2.2: a number MUST NOT stand for another segment",
             );

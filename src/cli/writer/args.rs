@@ -102,8 +102,8 @@ pub struct WriterArgs {
     #[arg(long, value_name = "SIZE|DURATION|auto", value_parser = Rollover::parse, conflicts_with_all = ["left_open", "check"])]
     pub rollover: Option<Rollover>,
 
-    /// Write a playlist beside the object, so that browsers can play it while it grows and every player afterwards; for
-    /// fragmented MP4. Keeps 32 bytes for each segment, and its text while that is written (9 MB in a day at 2s)
+    /// Write a playlist beside the object, so that browsers can play it while it grows and every player afterwards (with
+    /// --live objects every player at once: each segment is a live object then); for fragmented MP4. Keeps 32 bytes for each segment, and its text while that is written (9 MB in a day at 2s)
     #[arg(long, group = "playlist", conflicts_with_all = ["abort", "check"], help_heading = "HLS")]
     pub hls: bool,
 
@@ -158,7 +158,7 @@ pub enum Live {
     /// By Live Read, and where it is not on not at all.
     B2,
     /// On any store, by small objects beside the upload, which are taken away at its end. Sends whole parts once (twice where
-    /// the store copies no parts), and with --max-latency everything twice.
+    /// the store copies no parts), and with --max-latency or --hls everything twice.
     Objects,
     /// Not at all: nothing is put beside the upload.
     Off,
@@ -208,9 +208,6 @@ impl WriterArgs {
     /// What needs Live Read is not asked for without it.
     fn what_is_live_goes_together(&self) -> Result<(), String> {
         let refusal = match self.live {
-            Live::Objects if self.hls => {
-                "--hls and --live objects do not go together yet: write the playlist afterwards, with --hls-rebuild"
-            }
             Live::Objects if self.max_amplification.is_some() => {
                 "--max-amplification is for Live Read; with --live objects and --max-latency each byte is sent twice, never \
                  more often"
@@ -335,12 +332,16 @@ mod tests {
             let line = std::iter::once("writer").chain(more.split_whitespace());
             WriterArgs::try_parse_from(line).expect("it parses").access().map(drop)
         };
-        for fits in ["k --live objects --max-latency 1s", "k --live off --rollover 1h", "k --live b2 --hls", "k --hls"]
-        {
+        for fits in [
+            "k --live objects --max-latency 1s",
+            "k --live off --rollover 1h",
+            "k --live b2 --hls",
+            "k --hls",
+            "k --live objects --hls",
+        ] {
             assert_eq!(access(fits), Ok(()), "{fits}");
         }
         for (line, names) in [
-            ("k --live objects --hls", "--hls-rebuild"),
             ("k --live objects --max-latency 1s --max-amplification 3", "--max-amplification"),
             ("k --live off --hls", "--hls-rebuild"),
             ("k --live off --max-latency 1s", "--max-latency"),

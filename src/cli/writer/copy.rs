@@ -74,7 +74,7 @@ pub async fn copy(
     let status = progress::show(console.clone(), progress.clone(), job.quiet, figures::status_line);
     let exit = Box::pin(upload(job, &store, &plan, &mut ready, progress)).await;
     if let Some(ending) = ending {
-        end(ending, at_once).await;
+        end(ending, plan.live.as_ref(), at_once).await;
     }
     if let Some(status) = status {
         status.abort();
@@ -137,8 +137,16 @@ fn plan(
     let playlist = job.playlist.clone().map(|settings| hls::Settings { part_size: part_size.get(), ..settings });
     let (hls, ending) = playlist.map(|settings| Hls::start(store.once().clone(), settings)).unzip();
     let live = wanted.map(|wanted| Recorder::new(job.live.objects.settings(wanted)));
-    // What is stored is told of first: a playlist that points to it comes after.
+    let live = live.map(|live| match &hls {
+        Some(hls) => {
+            let listeners = std::iter::once(Arc::new(hls.clone()) as Arc<dyn Tap>).collect();
+            live.played(listeners, hls.released())
+        }
+        None => live,
+    });
     let live_tap = live.iter().map(|live| Arc::new(live.clone()) as Arc<dyn Tap>);
+    // The playlist hears first what is found, and then of the live object that it is in.
+    let hls_tap = hls.into_iter().map(|hls| Arc::new(hls) as Arc<dyn Tap>);
     let plan = Plan {
         key: job.key.clone(),
         part_size,
@@ -146,7 +154,7 @@ fn plan(
         content_type: job.content_type.clone(),
         spool: spool_dir::settings(job.spool_dir.clone(), job.spool_limit, source),
         at_once,
-        taps: live_tap.chain(hls.into_iter().map(|hls| Arc::new(hls) as Arc<dyn Tap>)).collect(),
+        taps: hls_tap.chain(live_tap).collect(),
         tail: job.tail,
         live_read: matches!(chosen, Chosen::LiveRead | Chosen::Either),
         live,
@@ -220,11 +228,22 @@ async fn upload(job: &CopyJob, store: &Patient, plan: &Plan, ready: &mut Ready, 
     said.exit()
 }
 
-/// Waits for the last version of each playlist, but not when all is to end at once.
-async fn end(ending: Ending, mut at_once: StopSignal) {
+/// Waits for the last version of each playlist, and until players have heard of it and nothing lies there any more that
+/// they needed, but not when all is to end at once.
+async fn end(ending: Ending, live: Option<&Recorder>, mut at_once: StopSignal) {
+    let all = async {
+        ending.end().await;
+        if let Some(live) = live {
+            live.played_to_the_end().await;
+        }
+    };
     tokio::select! {
-        () = ending.end() => {}
-        Ok(_) = at_once.wait_for(|at_once| *at_once) => {}
+        () = all => {}
+        Ok(_) = at_once.wait_for(|at_once| *at_once) => {
+            if live.is_some_and(Recorder::is_played) {
+                tracing::warn!("live objects stay, since players may still need them: the next writer of this key takes them away");
+            }
+        }
     }
 }
 

@@ -115,7 +115,10 @@ pub struct Objects {
 
 impl Live {
     fn of(args: &WriterArgs) -> Self {
-        let when = args.max_latency.map_or(When::PartIsFull, When::After);
+        // A segment of a playlist is a live object.
+        let segment = args.max_latency.map_or(args.hls_time, |latency| latency.min(args.hls_time));
+        let other = args.max_latency.map_or(When::PartIsFull, When::After);
+        let when = if args.hls { When::AtSegment(segment) } else { other };
         Self { mode: args.live.into(), objects: Objects { prefix: args.live_prefix.clone(), when } }
     }
 

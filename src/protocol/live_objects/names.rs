@@ -152,7 +152,13 @@ impl Names {
     /// The live object whose first byte is at `offset`, or the end mark.
     #[must_use]
     pub fn object(&self, recording: &RecordingId, run: u32, offset: u64) -> String {
-        format!("{}{recording}/{run}/{offset:0OFFSET_DIGITS$}{}", self.folder, self.extension)
+        format!("{}{recording}/{run}/{}", self.folder, self.file(offset))
+    }
+
+    /// The last part of that name.
+    #[must_use]
+    pub fn file(&self, offset: u64) -> String {
+        format!("{offset:0OFFSET_DIGITS$}{}", self.extension)
     }
 
     /// What `name` stands for, or `None` where it is none of this key's: keys such as `KEY/b.mp4` have theirs below the same

@@ -52,6 +52,7 @@ use crate::tool::progress::Progress;
 use crate::writer::cause::Cause;
 use crate::writer::completion::complete;
 use crate::writer::kept::Rest;
+use crate::writer::live_objects::LiveObjects;
 use crate::writer::outbox::Outbox;
 use crate::writer::plan::Plan;
 use crate::writer::resume::{self, Ongoing};
@@ -85,7 +86,8 @@ impl Context<'_> {
 
     fn tapped(&self, outbox: &Outbox, fresh: bool) -> Tapped {
         let (key, upload_id) = (outbox.upload().key(), outbox.upload().id());
-        self.plan.taps.begin(&Opening { key, upload_id, readable: outbox.readable(), fresh })
+        let beside = outbox.live().and_then(LiveObjects::beside);
+        self.plan.taps.begin(&Opening { key, upload_id, readable: outbox.readable(), fresh, beside })
     }
 }
 
@@ -174,6 +176,9 @@ impl<'a> Intake<'a> {
             if !self.filling.has_buffer() {
                 self.begin_part(source).await?;
             }
+            if !source.cannot_wait() {
+                self.wait_for_live_objects().await?;
+            }
             let count = self.read(source).await?;
             if count == 0 {
                 return Ok(());
@@ -184,6 +189,20 @@ impl<'a> Intake<'a> {
             }
             let decided = self.scan.decided();
             self.take_to(decided).await?;
+        }
+    }
+
+    /// A file can wait until there is room for more segments of a playlist to be live objects.
+    async fn wait_for_live_objects(&mut self) -> Result<(), Cause> {
+        let Some(live) = self.object.outbox.live().cloned() else { return Ok(()) };
+        loop {
+            tokio::select! {
+                () = live.room() => return Ok(()),
+                stored = self.object.outbox.stored() => {
+                    stored?;
+                    self.before.release(&mut self.object.outbox);
+                }
+            }
         }
     }
 

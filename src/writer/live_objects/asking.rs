@@ -44,6 +44,16 @@ pub(super) struct Answer {
 }
 
 impl Question {
+    /// Asks once, where it is not known. Without an answer that is taken for it which is presumed.
+    pub(super) async fn now(&self, upload: &Upload) -> Answer {
+        if let Some(known) = self.found.get() {
+            return Answer { live_read: *known, first: false, guessed: false };
+        }
+        let look = upload.store().at_most(HOLD).look(upload.key(), upload.id()).await;
+        let guessed = look.is_err();
+        self.note(look.unwrap_or(self.presumed), guessed)
+    }
+
     /// Asks until it is answered or nobody wants to know any more.
     pub(super) async fn ask(
         &self,

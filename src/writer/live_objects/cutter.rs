@@ -25,8 +25,8 @@ pub enum When {
     PartIsFull,
     /// After this time.
     After(Duration),
-    /// At the end of the first fragment that ends after this time.
-    AtFragment(Duration),
+    /// Where a segment of about this length ends: at the end of a fragment, with a key frame behind it.
+    AtSegment(Duration),
 }
 
 /// What becomes a live object.
@@ -60,8 +60,8 @@ pub struct Cutter {
     end: u64,
     /// What lies before is stored already.
     from: u64,
-    /// The last end of a fragment among what waits, and when it came.
-    boundary: Option<(u64, Instant)>,
+    /// The last end of a fragment among what waits.
+    boundary: Option<u64>,
     /// What is left to the parts and not stored yet, in order.
     left: Vec<Range<u64>>,
     leaving: bool,
@@ -130,7 +130,7 @@ impl Cutter {
                 self.waiting.extend_from_slice(taken);
             }
             self.end = end;
-            if self.waiting.len() as u64 == self.part_size {
+            if self.waiting.len() as u64 == self.part_size && !self.cut_at_boundary() {
                 self.cut_all();
             }
             bytes = rest;
@@ -146,7 +146,7 @@ impl Cutter {
         if self.leaving {
             self.leaving = !at_part || self.held() > self.part_size / 2;
         } else if self.held() >= self.most() {
-            self.cut_all();
+            self.close();
             self.leaving = true;
         }
     }
@@ -162,20 +162,38 @@ impl Cutter {
         }
     }
 
-    /// A fragment ends here, so that the next live object can begin.
-    pub fn fragment_ends(&mut self, offset: u64, now: Instant) {
+    /// A fragment ends here: if a live object has to be cut before its segment ends, that is done here.
+    pub fn fragment_ends(&mut self, offset: u64) {
         if offset > self.start() && offset <= self.end {
-            self.boundary = Some((offset, now));
+            self.boundary = Some(offset);
         }
+    }
+
+    /// A segment ends here, and so does a live object.
+    pub fn segment_ends(&mut self, offset: u64) {
+        if matches!(self.when, When::AtSegment(_)) {
+            self.cut(offset);
+        }
+    }
+
+    /// There are no segments in this input: the length of one is how long a byte may wait.
+    pub fn has_no_segments(&mut self) {
+        if let When::AtSegment(time) = self.when {
+            self.cut_at_boundary();
+            self.when = When::After(time);
+        }
+    }
+
+    /// Whether the next part of the input can be taken without a segment being left to the parts.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !matches!(self.when, When::AtSegment(_)) || self.held() <= self.part_size
     }
 
     /// The next live object, if one is due. It counts as on its way until [`Self::landed`].
     pub fn next(&mut self, now: Instant) -> Option<Cut> {
         if self.cuts.is_empty() && self.due().is_some_and(|due| due <= now) {
-            match (self.when, self.boundary) {
-                (When::AtFragment(_), Some((boundary, at))) => self.cut(boundary, Some(at)),
-                _ => self.cut_all(),
-            }
+            self.cut_all();
         }
         let cut = self.cuts.pop_front()?;
         self.flying += cut.bytes.len() as u64;
@@ -186,9 +204,8 @@ impl Cutter {
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
         match self.when {
-            When::PartIsFull => None,
+            When::PartIsFull | When::AtSegment(_) => None,
             When::After(time) => self.oldest.map(|oldest| oldest + time),
-            When::AtFragment(time) => self.boundary.and(self.oldest).map(|oldest| oldest + time),
         }
     }
 
@@ -207,6 +224,7 @@ impl Cutter {
 
     /// No more input comes: what waits need not become old.
     pub fn close(&mut self) {
+        self.cut_at_boundary();
         self.cut_all();
     }
 
@@ -248,11 +266,20 @@ impl Cutter {
     }
 
     fn cut_all(&mut self) {
-        self.cut(self.end, None);
+        self.cut(self.end);
     }
 
-    /// Cuts what waits before `at`; the first of the rest came at about `rest`.
-    fn cut(&mut self, at: u64, rest: Option<Instant>) {
+    /// Cuts where the last fragment has ended, if one has.
+    fn cut_at_boundary(&mut self) -> bool {
+        let boundary = self.boundary.filter(|_| matches!(self.when, When::AtSegment(_)));
+        if let Some(boundary) = boundary {
+            self.cut(boundary);
+        }
+        boundary.is_some()
+    }
+
+    /// Cuts what waits before `at`. The rest has come in about now.
+    fn cut(&mut self, at: u64) {
         let offset = self.start();
         let count = usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX).min(self.waiting.len());
         if count > 0 {
@@ -260,8 +287,8 @@ impl Cutter {
             debug_assert!(cut.end() <= self.end);
             self.cuts.push_back(cut);
         }
-        self.oldest = if self.waiting.is_empty() { None } else { rest.or(self.oldest) };
-        self.boundary = None;
+        self.oldest = self.oldest.filter(|_| !self.waiting.is_empty());
+        self.boundary = self.boundary.filter(|boundary| *boundary > self.start());
     }
 }
 
@@ -321,24 +348,45 @@ mod tests {
     }
 
     #[test]
-    fn with_fragments_it_is_cut_at_the_last_that_has_ended() {
-        let (mut cutter, now) = cutter(When::AtFragment(SECOND));
+    fn with_segments_it_is_cut_where_they_end_and_nowhere_else() {
+        let (mut cutter, now) = cutter(When::AtSegment(SECOND));
         take(&mut cutter, 100, now);
+        cutter.fragment_ends(60);
         assert_eq!((cutter.due(), cutter.next(now + SECOND * 9)), (None, None));
-        cutter.fragment_ends(90, now + SECOND / 2);
-        assert_eq!(cutter.next(now + SECOND / 2), None);
-        assert_eq!(cutter.next(now + SECOND), cut(0, 90));
-        // The rest came with the end of that fragment.
-        assert_eq!(cutter.next(now + SECOND * 9), None);
-        take(&mut cutter, 10, now + SECOND);
-        cutter.fragment_ends(105, now + SECOND);
-        assert_eq!(cutter.due(), Some(now + SECOND * 3 / 2));
-        assert_eq!(cutter.next(now + SECOND * 2), cut(90, 15));
-        // Ends that are not among what waits are none.
-        for offset in [0, 105, 111] {
-            cutter.fragment_ends(offset, now);
+        cutter.segment_ends(90);
+        // What has ended already ends nothing more.
+        cutter.segment_ends(90);
+        assert_eq!((cutter.next(now), cutter.next(now + SECOND * 9)), (cut(0, 90), None));
+        // A segment that fits into no live object is cut at a fragment, if one ends in it.
+        take(&mut cutter, 600, now);
+        cutter.fragment_ends(650);
+        take(&mut cutter, 500, now);
+        assert_eq!((cutter.next(now), cutter.next(now)), (cut(90, 560), None));
+        // What comes last is no part of a segment.
+        cutter.fragment_ends(1_190);
+        cutter.close();
+        assert_eq!((cutter.next(now), cutter.next(now), cutter.next(now)), (cut(650, 540), cut(1_190, 10), None));
+    }
+
+    #[test]
+    fn input_without_segments_waits_as_long_as_one() {
+        let (mut cutter, now) = cutter(When::AtSegment(SECOND));
+        take(&mut cutter, 100, now);
+        cutter.has_no_segments();
+        assert_eq!((cutter.due(), cutter.next(now + SECOND)), (Some(now + SECOND), cut(0, 100)));
+    }
+
+    #[test]
+    fn there_is_room_for_a_part_or_there_is_not() {
+        let (mut cutter, now) = cutter(When::AtSegment(SECOND));
+        for (count, room) in [(1_000, true), (1, false)] {
+            take(&mut cutter, count, now);
+            assert_eq!(cutter.has_room(), room);
         }
-        assert_eq!(cutter.next(now + SECOND * 9), None);
+        assert_eq!(cutter.next(now), cut(0, 1_000));
+        assert!(!cutter.has_room());
+        cutter.landed(1_000);
+        assert!(cutter.has_room());
     }
 
     #[test]
@@ -419,7 +467,7 @@ mod tests {
             steps in proptest::collection::vec((0..4u8, 1..700usize), 1..200),
             fragments: bool,
         ) {
-            let when = if fragments { When::AtFragment(SECOND) } else { When::After(SECOND) };
+            let when = if fragments { When::AtSegment(SECOND) } else { When::After(SECOND) };
             let (mut cutter, mut now) = cutter(when);
             let (mut seen, mut flying) = (Vec::new(), VecDeque::new());
             for (step, count) in steps {
@@ -436,7 +484,10 @@ mod tests {
                     },
                     _ => {
                         take(&mut cutter, count, now);
-                        cutter.fragment_ends(cutter.end - count as u64 / 3, now);
+                        cutter.fragment_ends(cutter.end - count as u64 / 3);
+                        if count % 5 == 0 {
+                            cutter.segment_ends(cutter.end - count as u64 / 3);
+                        }
                     }
                 }
                 prop_assert!(cutter.held() <= PART * Cutter::MOST_PARTS);

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::LiveObjects;
 use super::stage::Stage;
@@ -22,6 +22,9 @@ const LAST_OBJECTS: Duration = Duration::from_secs(10);
 
 /// How long it waits for the end mark.
 const MARK_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often the head is written while players have their time.
+const STILL_HERE: Duration = Duration::from_secs(60);
 
 impl LiveObjects {
     /// No more input comes, and all parts are stored: waits a moment for the last live objects and marks the end, so that
@@ -62,8 +65,9 @@ impl LiveObjects {
         }
     }
 
-    /// The upload is complete: takes away all that lies beside it, after `players` have had time to hear of it.
-    pub async fn completed(self, size: u64, players: Duration) -> Left {
+    /// The upload is complete: takes away all that lies beside it, once `players` have had time to hear of it. If they cannot
+    /// hear of it, because the playlist could not be written, all stays, and the next writer of the key takes it away.
+    pub async fn completed(self, size: u64, players: impl Future<Output = bool>) -> Left {
         if !self.stop().await {
             return Left::default();
         }
@@ -73,8 +77,27 @@ impl LiveObjects {
             state.stored.head_mut().state = State::Complete;
         }
         self.write_last_head().await;
-        sleep(players).await;
-        self.take_away(size).await
+        if self.await_players(players).await {
+            return self.take_away(size).await;
+        }
+        let shared = &self.shared;
+        let folder = shared.store.object(&shared.names.recording(&shared.recording));
+        tracing::warn!(
+            "live objects stay below {folder}, since a playlist may still name them: the next writer of this key \
+             takes them away"
+        );
+        Left::default()
+    }
+
+    /// The head stays young meanwhile, so that nobody takes this for what a killed writer has left.
+    async fn await_players(&self, players: impl Future<Output = bool>) -> bool {
+        tokio::pin!(players);
+        loop {
+            match timeout(STILL_HERE, &mut players).await {
+                Ok(over) => return over,
+                Err(_) => self.write_last_head().await,
+            }
+        }
     }
 
     /// The upload was aborted: readers are told so, and all is taken away.

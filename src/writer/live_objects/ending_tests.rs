@@ -126,7 +126,7 @@ async fn wherever_a_writer_is_killed_the_next_start_leaves_nothing() {
                 _ => Reply::Honest,
             });
             let size = scene.input.len() as u64;
-            let _ = scene.live.clone().completed(size, Duration::ZERO).await;
+            let _ = scene.live.clone().completed(size, std::future::ready(true)).await;
             shelf.script(|_, _| Reply::Honest);
         }
         drop(scene);
@@ -297,7 +297,11 @@ async fn a_writer_that_has_completed_takes_its_own_things_away() {
     let left_alone = |found: &[Found]| matches!(found, [Found { stale: Stale::LeftAlone, .. }]);
     assert!(left_alone(&clean_all_but(&store, 8).await));
     let size = scene.input.len() as u64;
-    let ending = tokio::spawn(scene.live.clone().completed(size, SECOND * 60));
+    let players = async {
+        sleep(SECOND * 60).await;
+        true
+    };
+    let ending = tokio::spawn(scene.live.clone().completed(size, players));
     sleep(SECOND * 50).await;
     assert!(left_alone(&clean_all_but(&store, 8).await), "players of the playlist still need them");
     assert!(ending.await.expect("it ends").is_nothing());

@@ -5,14 +5,20 @@
 //! no part yet is read out of the live objects. What the dead writer has stored behind it, or
 //! what of its requests only lands now, is in the old run and counts no more.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio::time::Instant;
 
+use super::segment_ends::SegmentEnds;
 use super::stale::recordings;
 use super::stored::Stored;
-use super::{LiveObjects, When};
+use super::{LiveObjects, Manner, When};
+use crate::media::fmp4::Movie;
+use crate::media::fmp4::found::HEADER_MAX;
 use crate::object::live::Upload;
 use crate::protocol::live_objects::{Head, MAX_DOCUMENT, Met, Names, State};
-use crate::store::{Fetched, Patient, Piece, StoreError};
+use crate::store::{Fetched, Kind, Patient, Piece, StoreError};
 
 /// The head of the recording that belongs to an upload, if it has live objects.
 ///
@@ -85,7 +91,29 @@ pub async fn go_on(
     if stored.head_mut().go_on(same_input).is_err() {
         return Ok(None);
     }
-    LiveObjects::begin_with(upload, names, stored, when).await.map(Some)
+    LiveObjects::begin_with(upload, names, stored, Manner::of(when)).await.map(Some)
+}
+
+/// Where segments end in what comes now: their header is the first live object.
+pub(super) async fn segment_ends(
+    store: &Patient,
+    names: &Names,
+    head: &Head,
+    aim: Duration,
+) -> Result<Option<SegmentEnds>, StoreError> {
+    let at = head.edge();
+    if at == 0 {
+        return Ok(Some(SegmentEnds::beginning(aim)));
+    }
+    let run = head.runs.iter().rev().find(|run| run.from == 0).map_or(0, |run| run.run);
+    let header = store.get_small(&names.object(&head.recording, run, 0), HEADER_MAX as u64).await;
+    let header = match header {
+        Ok(header) => header,
+        Err(error) if error.kind == Kind::Refused => None,
+        Err(error) => return Err(error),
+    };
+    let movie = header.and_then(|header| Movie::parse(&header.bytes));
+    Ok(movie.and_then(|movie| SegmentEnds::going_on(aim, Arc::new(movie), at)))
 }
 
 /// The live objects behind the edge of `head`, of its newest run: offsets and lengths.

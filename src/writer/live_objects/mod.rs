@@ -26,6 +26,7 @@ mod mode;
 mod parts;
 mod recorder;
 mod rights;
+mod segment_ends;
 mod shared;
 mod stage;
 mod stale;
@@ -41,8 +42,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use crate::media::fmp4;
 use crate::object::live::Upload;
 use crate::object::live_objects::Recording;
+use crate::object::tap::{Beside, Taps};
 use crate::protocol::live_objects::{Head, Names, Pointer, RecordingId};
 use crate::store::StoreError;
 use crate::store::live_check::LiveRead;
@@ -57,6 +60,7 @@ pub use stale::{Found, Stale, clean, clean_all};
 pub use sweep::{Left, Sweep};
 
 use asking::{Answer, Question};
+use segment_ends::SegmentEnds;
 use shared::Shared;
 use stage::Stage;
 use stale::pointed_to;
@@ -90,11 +94,11 @@ impl LiveObjects {
     /// # Errors
     /// [`StoreError`] when the store does not take those two: the upload has to go on without live objects.
     pub async fn begin(upload: &Upload, names: Names, head: Head, when: When) -> Result<Self, StoreError> {
-        Self::begin_with(upload, names, Stored::new(head), when).await
+        Self::begin_with(upload, names, Stored::new(head), Manner::of(when)).await
     }
 
-    async fn begin_with(upload: &Upload, names: Names, stored: Stored, when: When) -> Result<Self, StoreError> {
-        let live = Self::at(Stage::Beginning, upload, names, stored, when);
+    async fn begin_with(upload: &Upload, names: Names, stored: Stored, manner: Manner) -> Result<Self, StoreError> {
+        let live = Self::at(Stage::Beginning, upload, names, stored, manner);
         live.shared.write_head().await?;
         live.shared.write_pointer().await?;
         live.shared.go_on_to(Stage::Made);
@@ -105,9 +109,10 @@ impl LiveObjects {
 
     /// Begins with them beside the input: once `question` is answered, where there is one, and if the answer is that there is
     /// no Live Read.
-    fn beside(upload: &Upload, names: Names, head: Head, when: When, question: Option<Question>) -> Self {
+    fn begun_beside(upload: &Upload, names: Names, head: Head, manner: Manner, question: Option<Question>) -> Self {
+        let when = manner.when;
         let stage = if question.is_some() { Stage::Asking } else { Stage::Beginning };
-        let live = Self::at(stage, upload, names, Stored::new(head), when);
+        let live = Self::at(stage, upload, names, Stored::new(head), manner);
         let beginning = beginning(live.shared.clone(), upload.clone(), when, question, live.over.subscribe());
         let task = tokio::spawn(beginning.instrument(upload.span().clone()));
         // Nobody else has it yet.
@@ -117,9 +122,9 @@ impl LiveObjects {
         live
     }
 
-    fn at(stage: Stage, upload: &Upload, names: Names, stored: Stored, when: When) -> Self {
-        let cutter = Cutter::new(upload.part_size().get(), when, stored.edge());
-        let shared = Arc::new(Shared::new(upload, names, stored, cutter, stage));
+    fn at(stage: Stage, upload: &Upload, names: Names, stored: Stored, manner: Manner) -> Self {
+        let cutter = Cutter::new(upload.part_size().get(), manner.when, stored.edge());
+        let shared = Arc::new(Shared::new(upload, names, stored, cutter, stage, manner));
         Self { shared, over: Arc::new(watch::channel(false).0), tasks: Arc::default() }
     }
 
@@ -140,16 +145,47 @@ impl LiveObjects {
         &self.shared.recording
     }
 
+    /// What taps are told of them where they begin.
+    #[must_use]
+    pub fn beside(&self) -> Option<Beside> {
+        if !matches!(self.shared.stage(), Stage::Beginning | Stage::Made) {
+            return None;
+        }
+        let state = self.shared.state();
+        let head = state.stored.head();
+        Some(Beside {
+            names: self.shared.names.clone(),
+            recording: self.shared.recording.clone(),
+            runs: head.runs.iter().map(|run| (run.from, run.run)).collect(),
+            edge: state.stored.edge(),
+            given_up: state.trouble.given_up().is_some(),
+        })
+    }
+
     /// The next bytes of the input. They have to be told of before their part is stored by [`Self::put_part`].
     pub fn took(&self, offset: u64, bytes: &[u8]) {
-        self.shared.state().cutter.take(offset, bytes, Instant::now());
+        let found = self.shared.state().take(offset, bytes, Instant::now());
+        self.shared.tell();
+        for found in &found {
+            self.shared.listeners.saw(found);
+        }
+    }
+
+    /// Something was found in what has been taken.
+    pub fn saw(&self, found: &fmp4::Found) {
+        self.shared.state().see(found);
         self.shared.tell();
     }
 
-    /// A fragment ends here in the input, and the next can begin a live object.
-    pub fn fragment_ends(&self, offset: u64) {
-        self.shared.state().cutter.fragment_ends(offset, Instant::now());
-        self.shared.tell();
+    /// Waits until there is room for the next part of the input. Only an input that can wait should.
+    pub async fn room(&self) {
+        let mut news = self.shared.news();
+        loop {
+            news.mark_unchanged();
+            if self.shared.state().cutter.has_room() || news.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// No more bytes come: what waits need not become old.
@@ -245,6 +281,24 @@ async fn may_have_some(upload: &Upload, shared: &Shared) -> bool {
 /// Makes them until it is over.
 async fn making(shared: Arc<Shared>, over: watch::Receiver<bool>) {
     tokio::join!(cuts::run(shared.clone(), over.clone()), beat::run(shared, over));
+}
+
+/// How live objects are made.
+#[derive(Debug)]
+struct Manner {
+    when: When,
+    /// Where segments end, if that matters.
+    ends: Option<SegmentEnds>,
+    /// Those who are told of each that is stored.
+    listeners: Taps,
+}
+
+impl Manner {
+    /// With nobody who listens, and for an object from its beginning on.
+    fn of(when: When) -> Self {
+        let ends = if let When::AtSegment(aim) = when { Some(SegmentEnds::new(aim)) } else { None };
+        Self { when, ends, listeners: Taps::default() }
+    }
 }
 
 /// The pointer to a recording, as it is stored.

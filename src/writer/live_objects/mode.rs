@@ -92,7 +92,7 @@ pub fn hourly(when: When, part_size: PartSize, bits: u64, copies: bool) -> Hourl
     let parts = bits / 8 * HOUR / part_size.get();
     let (objects, sent) = match when {
         When::PartIsFull => (parts, if copies { 100 } else { 200 }),
-        When::After(time) | When::AtFragment(time) => {
+        When::After(time) | When::AtSegment(time) => {
             let millis = u64::try_from(time.max(Duration::from_millis(1)).as_millis()).unwrap_or(u64::MAX);
             ((HOUR * 1_000 / millis).max(parts), 200)
         }

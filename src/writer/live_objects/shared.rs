@@ -8,10 +8,13 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::cutter::Cutter;
+use super::segment_ends::{Place, SegmentEnds};
 use super::stage::Stage;
 use super::stored::Stored;
-use super::{GIVE_UP, pointer};
+use super::{GIVE_UP, Manner, pointer};
+use crate::media::fmp4::Found;
 use crate::object::live::Upload;
+use crate::object::tap::Taps;
 use crate::protocol::live_objects::{
     CACHE_IMMUTABLE, CACHE_NONE, DOCUMENT_TYPE, END_METADATA, EndMark, LENGTH_METADATA, MAX_DOCUMENT, Names,
     RecordingId, State as HeadState,
@@ -32,6 +35,9 @@ pub(super) struct Shared {
     pub(super) store: Patient,
     pub(super) names: Names,
     pub(super) recording: RecordingId,
+    /// Those who are told of each that is stored.
+    pub(super) listeners: Taps,
+    upload_id: String,
     content_type: String,
     state: Mutex<State>,
     news: watch::Sender<()>,
@@ -48,6 +54,8 @@ pub(super) struct Shared {
 /// What changes.
 pub(super) struct State {
     pub(super) cutter: Cutter,
+    /// Where segments of a playlist end, if that matters.
+    ends: Option<SegmentEnds>,
     pub(super) stored: Stored,
     pub(super) trouble: Trouble,
     /// How often copies have failed in a row; none where they are not tried any more.
@@ -61,18 +69,37 @@ pub(super) struct State {
 }
 
 impl Shared {
-    pub(super) fn new(upload: &Upload, names: Names, stored: Stored, cutter: Cutter, begins: Stage) -> Self {
+    pub(super) fn new(
+        upload: &Upload,
+        names: Names,
+        stored: Stored,
+        cutter: Cutter,
+        begins: Stage,
+        manner: Manner,
+    ) -> Self {
         let head = stored.head();
         let content_type = head.content_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned());
         let (recording, trouble) = (head.recording.clone(), Trouble::default());
-        let changes =
-            State { cutter, stored, trouble, copies: Some(0), versioned: false, unanswered: None, pointed_to: None };
+        let Manner { ends, listeners, .. } = manner;
+        let changes = State {
+            cutter,
+            ends,
+            stored,
+            trouble,
+            copies: Some(0),
+            versioned: false,
+            unanswered: None,
+            pointed_to: None,
+        };
         let (state, news, written) = (Mutex::new(changes), watch::channel(()).0, tokio::sync::Mutex::new(None));
+        let upload_id = upload.id().to_owned();
         let (store, part_stored) = (upload.store().clone(), Notify::new());
         Self {
             store,
             names,
             recording,
+            listeners,
+            upload_id,
             content_type,
             state,
             news,
@@ -98,6 +125,7 @@ impl Shared {
         });
         if gone_on && stage == Stage::Without {
             self.state().cutter.give_up();
+            self.listeners.no_more_live_objects(&self.upload_id);
         }
         gone_on
     }
@@ -138,6 +166,7 @@ impl Shared {
                 state.trouble.passed();
                 drop(state);
                 self.tell();
+                self.listeners.live_object(&self.upload_id, &(offset..offset + length));
                 Ok(())
             }
             Err(error) => {
@@ -156,6 +185,7 @@ impl Shared {
             "live objects cannot be stored: {error} This recording cannot be read any further before it is complete. The \
              upload itself goes on."
         );
+        self.listeners.no_more_live_objects(&self.upload_id);
         self.tell();
     }
 
@@ -264,6 +294,40 @@ pub(super) fn may_pass(error: &StoreError) -> bool {
 }
 
 impl State {
+    /// Takes the next bytes of the input; gives what was found in them, where nobody else looks.
+    pub(super) fn take(&mut self, offset: u64, mut bytes: &[u8], now: Instant) -> Vec<Found> {
+        let found = self.ends.as_mut().map(|ends| ends.look(offset, bytes)).unwrap_or_default();
+        let mut at = offset;
+        for found in &found {
+            let to = match found {
+                Found::Header(header) => header.end,
+                Found::Begun(fragment) => fragment.moof_end,
+                Found::Ended(fragment) => fragment.end.unwrap_or(at),
+                Found::Bare | Found::Off(_) => at,
+            };
+            // A place is told of when all before it has been taken, and nothing behind it.
+            let count = usize::try_from(to.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
+            let (before, rest) = bytes.split_at(count);
+            self.cutter.take(at, before, now);
+            (at, bytes) = (at + count as u64, rest);
+            self.see(found);
+        }
+        self.cutter.take(at, bytes, now);
+        found
+    }
+
+    /// Something was found in what has been taken.
+    pub(super) fn see(&mut self, found: &Found) {
+        let Some(ends) = &mut self.ends else { return };
+        for place in ends.see(found) {
+            match place {
+                Place::Fragment(end) => self.cutter.fragment_ends(end),
+                Place::Segment(end) => self.cutter.segment_ends(end),
+                Place::Nowhere => self.cutter.has_no_segments(),
+            }
+        }
+    }
+
     /// A copy has failed; whether it is worth to try the next.
     pub(super) fn copy_failed(&mut self, error: &StoreError) {
         let failed = self.copies.map_or(0, |failed| failed + 1);

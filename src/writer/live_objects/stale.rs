@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A head that is not older than this has a writer: three beats.
 const ALIVE: i64 = 15;
 
-/// A writer that has completed needs so long at most before it has taken all away.
+/// A writer that has completed needs so long at most before it has taken all away, counted from its last head.
 const TIDYING: i64 = 120;
 
 /// Where it cannot be asked whether an upload is open, a head of this age has none.

@@ -102,7 +102,7 @@ impl Scene {
         self.finish().await;
         self.complete().await;
         let size = self.input.len() as u64;
-        self.live.completed(size, Duration::ZERO).await
+        self.live.completed(size, std::future::ready(true)).await
     }
 
     pub(super) async fn head(&self) -> Head {
@@ -162,7 +162,7 @@ async fn every_byte_can_be_read_when_it_is_old_enough_and_nothing_is_left_at_the
     assert!(scene.read().await == (scene.input.clone(), true));
     scene.complete().await;
     let (store, shelf, size) = (scene.store, scene.shelf, scene.input.len() as u64);
-    assert!(scene.live.completed(size, Duration::ZERO).await.is_nothing());
+    assert!(scene.live.completed(size, std::future::ready(true)).await.is_nothing());
     assert_eq!((shelf.keys(), shelf.open(KEY).len()), (vec![KEY.to_owned()], 0));
     let object = store.head(KEY, None).await.expect("answered").expect("it is there");
     assert_eq!(object.objects, Some(recording(7)));
@@ -333,27 +333,44 @@ async fn pages_are_stored_before_the_head_that_counts_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn live_objects_begin_where_fragments_do() {
-    let mut scene = Scene::begin(When::AtFragment(SECOND)).await;
-    for fragment in 1..=10_u64 {
-        // The next one has begun already when this one is seen to end.
-        scene.take(30_000).await;
-        scene.live.fragment_ends(fragment * 30_000 - 10_000);
-        sleep(SECOND * 2 / 5).await;
+async fn live_objects_are_segments_where_there_are_some() {
+    use crate::media::fmp4::Scanner;
+    use crate::media::fmp4::fragments::tests::{header, mdat, moof, picture};
+    let mut scene = Scene::begin(When::AtSegment(SECOND / 2)).await;
+    let (mut scanner, mut ends) = (Scanner::new(), Vec::new());
+    let mut feed = async |scene: &mut Scene, bytes: Vec<u8>| {
+        let from = scene.input.len() as u64;
+        scene.input.extend(&bytes);
+        // What is found is told of when all before it has been taken, and nothing behind it.
+        scene.live.took(from, &bytes);
+        for found in scanner.feed(&bytes) {
+            scene.live.saw(&found);
+        }
+        sleep(SECOND / 10).await;
+        scene.input.len() as u64
+    };
+    let first = feed(&mut scene, header()).await;
+    // Fragments of 120 ms, a key frame in each fifth.
+    for number in 0..30 {
+        let end = feed(&mut scene, [moof(&[picture(number * 12, number % 5 == 0)]), mdat(5_000)].concat()).await;
+        ends.push(end);
     }
-    sleep(SECOND * 2).await;
-    let offsets = scene.shelf.keys();
-    let offsets = offsets.iter().filter(|key| is_object(key)).filter_map(|key| match names().parse(key) {
-        Some(crate::protocol::live_objects::Name::Object(_, _, offset)) => Some(offset),
-        _ => None,
-    });
-    let offsets: Vec<u64> = offsets.collect();
-    // The last part does not wait for the end of a fragment that has none.
-    let before_last = Instant::now();
+    let end = scene.input.len() as u64 + 100;
+    feed(&mut scene, vec![0; 100]).await;
     scene.part().await;
-    assert!(before_last.elapsed() < SECOND);
-    assert!(offsets.len() >= 3 && offsets[1..].iter().all(|offset| offset % 30_000 == 20_000), "{offsets:?}");
     assert!(scene.finish().await);
+    let offsets: Vec<u64> = scene
+        .shelf
+        .keys()
+        .iter()
+        .filter_map(|key| match names().parse(key) {
+            Some(crate::protocol::live_objects::Name::Object(_, _, offset)) => Some(offset),
+            _ => None,
+        })
+        .collect();
+    // The header, the segments, what is no segment, and the mark of the end.
+    let wanted = [vec![0, first], ends.iter().skip(4).step_by(5).copied().collect(), vec![end]].concat();
+    assert_eq!(offsets, wanted);
     assert!(scene.read().await == (scene.input.clone(), true));
     assert!(scene.end().await.is_nothing());
 }
