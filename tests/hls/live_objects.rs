@@ -23,6 +23,12 @@ fn lab(quirks: &[&str]) -> Lab {
     lab
 }
 
+/// A writer with room for nearly all of [`STREAM`], so that nothing of it becomes a gap however busy the machine is.
+fn roomy(lab: &Lab, more: &[&str]) -> Run {
+    let args = ["--live", "objects", "--hls-time", "1", "--part-size", "40MB"];
+    launch(lab, &[&[KEY, "--hls"][..], &args, more].concat())
+}
+
 fn start(lab: &Lab, more: &[&str]) -> Run {
     launch(lab, &[&[KEY, "--hls"][..], &LIVE_OBJECTS, more].concat())
 }
@@ -108,13 +114,13 @@ fn ends(lab: &Lab, run: &mut Run, key: &str) -> (Playlist, Duration) {
 #[test]
 fn segments_are_objects_while_it_is_live_and_parts_of_the_one_object_afterwards() {
     let lab = lab(&[]);
-    let mut run = start(&lab, &[]);
+    let mut run = roomy(&lab, &[]);
     let player = plays(&lab);
     let seen = feed(&lab, &mut run, LIST);
     assert!(seen as u32 >= SECONDS - 2, "{seen} segments while it was live");
     let (last, stayed) = ends(&lab, &mut run, LIST);
     let wait = Duration::from_secs(3 * last.target);
-    assert!(stayed + Duration::from_millis(500) > wait && stayed < wait + Duration::from_secs(5), "{stayed:?}");
+    assert!(stayed + Duration::from_millis(1_500) > wait && stayed < wait + Duration::from_secs(5), "{stayed:?}");
     let player = player.join().expect("it plays");
     run.wait().code(0).says("viewers can play").says("then its live objects are taken away").does_not_say("WARN");
     assert!(player == *FRAMES, "live: {} frames instead of {}", player.lines().count(), FRAMES.lines().count());
@@ -148,7 +154,7 @@ fn stores_of_all_kinds_have_it() {
         for quirks in rows {
             scope.spawn(move || {
                 let lab = lab(quirks);
-                let mut run = start(&lab, &["--max-latency", "1s"]);
+                let mut run = roomy(&lab, &["--max-latency", "1s"]);
                 assert!(feed(&lab, &mut run, LIST) > 8);
                 drop(run.stdin.take());
                 let run = run.wait().code(0);
@@ -214,7 +220,7 @@ fn objects_of_a_rollover_are_parts_of_themselves_when_they_are_complete() {
 #[test]
 fn a_window_slides_over_live_objects_and_all_of_it_is_in_the_other_list() {
     let lab = lab(&[]);
-    let mut run = start(&lab, &["--hls-window", "3s"]);
+    let mut run = roomy(&lab, &["--hls-window", "3s"]);
     feed(&lab, &mut run, LIST);
     let dvr = list(&lab, DVR).expect("the list of all");
     assert!(dvr.segments.iter().all(|segment| segment.whole && plain(&lab, DVR, &segment.uri).0 == 200));
@@ -304,12 +310,13 @@ fn what_a_playlist_names_that_could_not_be_ended_stays_until_the_next_writer() {
     run.write(&STREAM[..2 * SIZE]);
     await_that("a playlist", || list(&lab, LIST).is_some_and(|list| list.segments.len() > 1));
     lab.faults(&json!([{ "operation": "PutObject", "key": LIST, "status": 503 }]));
-    run.end_with(&STREAM[2 * SIZE..]).code(0).says("--hls-rebuild").says("live objects stay below");
+    run.end_with(&STREAM[2 * SIZE..3 * SIZE]).code(0).says("--hls-rebuild").says("live objects stay below");
     let stale = list(&lab, LIST).expect("a playlist");
     assert!(stale.segments.iter().all(|segment| plain(&lab, LIST, &segment.uri).0 == 200));
     lab.clear_faults();
     launch(&lab, &[KEY, "--hls-rebuild", "--hls-time", "1"]).end().code(0);
-    shows_all(&lab, &list(&lab, LIST).expect("a playlist"));
+    let last = list(&lab, LIST).expect("a playlist");
+    assert!(last.ended && last.segments.iter().all(|segment| !segment.whole), "{}", last.text);
 }
 
 #[test]
