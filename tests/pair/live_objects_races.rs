@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::independent::Independent;
 use crate::support::lab::Lab;
-use crate::support::run::{Launch, Run, assert_same};
+use crate::support::run::{Launch, Run, assert_same, await_that};
 use crate::support::{BUCKET, PART, PUBLIC_BUCKET, bytes};
 
 const KEY: &str = "live/stream.mp4";
@@ -161,10 +161,13 @@ fn two_writers_of_one_key_are_read_each_by_its_own_readers() {
     let lab = lab(&[]);
     let data = [bytes(6, 600_000), bytes(7, 800_000)];
     let mut pairs = Vec::new();
+    let pointer = || lab.object(&format!("_live/{KEY}/now"));
     for data in &data {
+        let before = pointer();
         let mut writer = writer(&lab);
         writer.write(&data[..200_000]);
         // The pointer leads to the one that began last.
+        await_that("the pointer to it", || pointer().is_some_and(|now| Some(&now) != before.as_ref()));
         let reader = lab.reader(&[&READS[..], &["--no-wait"]].concat());
         reader.wait_output(200_000);
         pairs.push((writer, reader));
