@@ -14,7 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::service::Gateway;
+use super::service::{Connection, Gateway};
+use super::stall::Stalls;
 use super::wire::{Speaks, Wire};
 
 /// How long the head of a request may take, also of the next one on a connection.
@@ -166,10 +167,11 @@ async fn connection(
         () = ended(&mut ending) => None,
     };
     let Some((wire, speaks)) = wire else { return };
-    let torn = wire.torn();
+    let stalls = Arc::<Stalls>::default();
+    let on = Connection { remote: address, torn: wire.torn(), stalls: Arc::clone(&stalls) };
     let service = service_fn(move |request| {
-        let (gateway, torn) = (Arc::clone(&gateway), Arc::clone(&torn));
-        async move { Ok::<_, std::convert::Infallible>(gateway.answer(request, address, torn).await) }
+        let (gateway, on) = (Arc::clone(&gateway), on.clone());
+        async move { Ok::<_, std::convert::Infallible>(gateway.answer(request, &on).await) }
     });
     let io = TokioIo::new(wire);
     let ended = match speaks {
@@ -197,6 +199,7 @@ async fn connection(
             let mut connection = pin!(http.serve_connection(io, service));
             tokio::select! {
                 ended = connection.as_mut() => ended,
+                () = stalls.too_long() => Ok(()),
                 () = ended(&mut ending) => {
                     connection.as_mut().graceful_shutdown();
                     timeout(DRAIN, connection).await.unwrap_or(Ok(()))

@@ -12,6 +12,7 @@ use http_body::{Frame, SizeHint};
 use super::access_log::Record;
 use super::block::BLOCK;
 use super::recording::{Broken, Step, Viewing, Waiting};
+use super::stall::Stall;
 use crate::media::fmp4::Mover;
 
 /// The body of an answer. It fails where what it gives cannot be given to its end: then the connection breaks.
@@ -21,6 +22,8 @@ pub(crate) struct Body {
     record: Option<Record>,
     /// To be set where the connection must not only be closed if this fails.
     torn: Option<Arc<AtomicBool>>,
+    /// Tells whether it is taken, where its connection does not.
+    stall: Option<Stall>,
 }
 
 #[derive(Debug)]
@@ -103,7 +106,7 @@ impl Stretch {
 
 impl Body {
     fn of(what: What) -> Self {
-        Self { what, record: None, torn: None }
+        Self { what, record: None, torn: None, stall: None }
     }
 
     /// For an answer to HEAD.
@@ -140,6 +143,11 @@ impl Body {
         Self { torn: Some(torn), ..self }
     }
 
+    /// It is one of many on its connection.
+    pub(crate) fn shares(self, stall: Stall) -> Self {
+        Self { stall: Some(stall), ..self }
+    }
+
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
         match &mut self.what {
             What::Nothing => Poll::Ready(None),
@@ -167,7 +175,13 @@ impl http_body::Body for Body {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
+        if let Some(stall) = &this.stall {
+            stall.asked();
+        }
         let next = ready!(this.poll_bytes(cx));
+        if let (Some(stall), Some(_)) = (&this.stall, &next) {
+            stall.handed();
+        }
         if let Some(record) = &mut this.record {
             record.note(next.as_ref());
         }

@@ -29,6 +29,7 @@ mod refusal;
 mod ring;
 pub mod routes;
 mod service;
+mod stall;
 mod watch;
 mod wire;
 

@@ -20,10 +20,20 @@ use super::once::Once;
 use super::recordings::Recordings;
 use super::refusal::Refusal;
 use super::routes::{Do, Route};
+use super::stall::Stalls;
 use super::{live, watch as watching};
 
 /// Answers that are held back at one time, at most.
 const HELD: usize = 8_192;
+
+/// The connection of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    pub(crate) remote: SocketAddr,
+    /// Set where it has to be reset because an answer broke off.
+    pub(crate) torn: Arc<AtomicBool>,
+    pub(crate) stalls: Arc<Stalls>,
+}
 
 /// All that answers need.
 #[derive(Debug)]
@@ -50,15 +60,10 @@ impl Gateway {
         Self { names, gate, recordings, joins, held, access_log, ending }
     }
 
-    /// Answers a request. `torn` is set where its connection has to be reset if the answer breaks off.
-    pub(crate) async fn answer(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        remote: SocketAddr,
-        torn: Arc<AtomicBool>,
-    ) -> Response<Body> {
+    /// Answers a request.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>, on: &Connection) -> Response<Body> {
         let (parts, _) = request.into_parts();
-        let mut record = self.access_log.then(|| Record::new(remote, &parts.method));
+        let mut record = self.access_log.then(|| Record::new(on.remote, &parts.method));
         let passed = self.gate.check(&parts);
         if let (Some(record), Ok(Pass::Route(route, _))) = (&mut record, &passed) {
             record.route = route.path;
@@ -85,10 +90,13 @@ impl Gateway {
         if let Some(record) = &mut record {
             record.status = answer.status().as_u16();
         }
-        let is_old = parts.version < Version::HTTP_11;
         answer.map(|body| {
             let body = body.recorded(record);
-            if is_old { body.tears(torn) } else { body }
+            match parts.version {
+                Version::HTTP_2 => body.shares(on.stalls.begin()),
+                Version::HTTP_11 => body,
+                _ => body.tears(Arc::clone(&on.torn)),
+            }
         })
     }
 

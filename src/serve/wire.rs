@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 /// How long a client may take nothing of what is written to it.
-const STALLED: Duration = Duration::from_secs(60);
+pub(crate) const STALLED: Duration = Duration::from_secs(60);
 
 /// What HTTP/2 begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -128,5 +128,68 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const HEAD: Duration = Duration::from_secs(10);
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
+        let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connect");
+        (client, listener.accept().await.expect("accept").0)
+    }
+
+    #[tokio::test]
+    async fn which_http_it_is_is_seen_by_its_first_bytes_and_none_of_them_is_lost() {
+        for (sent, speaks) in [
+            (&b"GET / HTTP/1.1\r\n"[..], Speaks::Http1),
+            (b"PRI * HTTP/1.1\r\n", Speaks::Http1),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nmore", Speaks::Http2),
+        ] {
+            let (mut client, server) = pair().await;
+            client.write_all(sent).await.expect("send");
+            let (mut wire, found) = Wire::of(server, HEAD).await.expect("it speaks");
+            assert_eq!(found, speaks);
+            drop(client);
+            let mut all = Vec::new();
+            wire.read_to_end(&mut all).await.expect("read");
+            assert_eq!(all, sent);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_or_stops_in_the_preface_is_given_up() {
+        for sent in [&b""[..], b"PRI * HTTP/2.0\r\n"] {
+            let (mut client, server) = pair().await;
+            client.write_all(sent).await.expect("send");
+            assert!(Wire::of(server, HEAD).await.is_none());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_for_a_minute_is_given_up() {
+        let (mut client, server) = pair().await;
+        client.write_all(b"GET / HTTP/1.1\r\n").await.expect("send");
+        let (mut wire, _) = Wire::of(server, HEAD).await.expect("it speaks");
+        let block = vec![7; 1 << 20];
+        let begun = Instant::now();
+        // What the system holds for a connection is full after some of it.
+        let error = loop {
+            if let Err(error) = wire.write_all(&block).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() >= STALLED, "{:?}", begun.elapsed());
+        // It took what it could.
+        let mut some = [0; 10];
+        assert!(client.read(&mut some).await.is_ok_and(|count| count == 10));
     }
 }
