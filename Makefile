@@ -12,13 +12,15 @@ PORT ?= 8000
 MINUTES ?= 5
 SEED ?=
 N ?= 1000
+FUZZ_SECONDS ?= 600
+FUZZ_SEED ?= 1
 BENCH ?=
 CARGO ?= cargo
 COMPILE = ./scripts/step.sh 'compiling (the first time some minutes, most of it the AWS SDK)' $(CARGO) build --release --locked
 export DEMO_SECONDS DEMO_OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-page test-recipes test-players test-ceph soak kills bench microbench lint build install page
+.PHONY: help demo test test-rust test-page test-recipes test-players test-ceph soak kills fuzz-rtmp bench microbench lint build install page
 
 help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
@@ -28,6 +30,7 @@ help:
 	@echo 'make test-ceph   both tools on a real Ceph gateway (Debian: 60 MB of packages, nothing is installed)'
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
 	@echo 'make kills     many short uploads, each with a kill or a race in it (N=1000, SEED=)'
+	@echo 'make fuzz-rtmp   damaged streams of encoders, for ten minutes (FUZZ_SECONDS=600, FUZZ_SEED=1)'
 	@echo 'make bench     measures both tools beside others, and writes docs/performance.md'
 	@echo '               (ten minutes; BENCH=quick: two, and only prints; BENCH=tls: TLS alone;'
 	@echo '               BENCH=objects: live objects alone, against their goals)'
@@ -82,6 +85,11 @@ kills:
 	@$(COMPILE) --bins --example local_store
 	KILLS='$(N)' KILLS_SEED='$(SEED)' \
 		nice $(CARGO) test --quiet --release --locked --test tools -- --ignored --nocapture many_lives
+
+fuzz-rtmp:
+	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build
+	FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_SEED='$(FUZZ_SEED)' \
+		$(CARGO) test --quiet --release --locked --lib -- --nocapture damaged_captures_do_no_harm
 
 bench:
 	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build bench

@@ -13,6 +13,7 @@ cd "$(dirname "$0")/.."
 aws_venv=target/tools/awscli
 bench_venv=target/tools/bench
 stores_venv=target/tools/stores
+encoders_venv=target/tools/encoders
 PATH="$PWD/$aws_venv/bin:$PATH"
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }
@@ -229,6 +230,18 @@ if [ -n "$stores" ] && ! cmp -s scripts/stores/requirements.txt "$stores_venv/in
     python3 -m venv "$stores_venv" >&2
     "$stores_venv/bin/pip" install -q --disable-pip-version-check -r scripts/stores/requirements.txt >&2 </dev/null
     cp scripts/stores/requirements.txt "$stores_venv/installed.txt"
+fi
+
+# An encoder of today for the tests, exactly as locked. Where there is none for this machine, what it would check is skipped.
+if [ -n "$stores" ] && ! cmp -s scripts/encoders/requirements.txt "$encoders_venv/installed.txt"; then
+    say "installing a new ffmpeg into $encoders_venv"
+    rm -rf "$encoders_venv"
+    python3 -m venv "$encoders_venv" >&2
+    if "$encoders_venv/bin/pip" install -q --disable-pip-version-check -r scripts/encoders/requirements.txt >&2 </dev/null; then
+        cp scripts/encoders/requirements.txt "$encoders_venv/installed.txt"
+    else
+        say "WARNING: no new ffmpeg; the codecs of enhanced RTMP are not tested with a real encoder"
+    fi
 fi
 
 # boto3 for the bench, in an environment of its own; the tests are content with the system's.

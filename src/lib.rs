@@ -8,6 +8,7 @@
 //! | room | job |
 //! |---|---|
 //! | [`protocol`], [`human`], [`media`] | facts, words and what goes through; pure |
+//! | [`rtmp`], [`mux`] | what encoders send, and a recording of it; pure |
 //! | [`message`] | what people are told |
 //! | [`store`] | the one door to S3 |
 //! | [`tool`] | figures, signals, exit codes |
@@ -15,6 +16,7 @@
 //! | [`hls`] | playlists beside the growing object |
 //! | [`reader`], [`writer`] | what the two tools do |
 //! | [`serve`] | a gateway: any number of viewers, one read of the store |
+//! | [`ingest`] | streams from encoders, on their way to the writer |
 //! | [`cli`] | what people type |
 //!
 //! A room imports only from rooms above it in this table; docs/architecture.md has the picture.
@@ -27,11 +29,14 @@
 pub mod cli;
 pub mod hls;
 pub mod human;
+pub mod ingest;
 pub mod media;
 pub mod message;
+pub mod mux;
 pub mod object;
 pub mod protocol;
 pub mod reader;
+pub mod rtmp;
 pub mod serve;
 pub mod store;
 pub mod tool;

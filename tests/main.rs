@@ -24,6 +24,12 @@ mod hls {
     mod trouble;
 }
 
+mod ingest {
+    mod breaks;
+    mod hostile;
+    mod publish;
+}
+
 mod local_store {
     mod clients;
     mod faults;

@@ -1,4 +1,5 @@
-//! What goes through: fragmented MP4 and transport streams. Pure.
+//! What goes through: fragmented MP4, transport streams and FLV. Pure.
 
+pub mod flv;
 pub mod fmp4;
 pub mod mpeg_ts;

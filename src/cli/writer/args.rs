@@ -7,6 +7,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::cli::common::{CommonArgs, key};
 use crate::cli::run::Arguments;
+use crate::cli::writer::listening::ListeningArgs;
 use crate::hls;
 use crate::human::sizes;
 use crate::protocol::key::{MAX_KEY, number_of, numbered};
@@ -28,7 +29,8 @@ pub struct WriterArgs {
     #[arg(value_parser = key, required_unless_present_any = ["check", "setup_cors"])]
     pub key: Option<String>,
 
-    /// A file to follow as it grows; `-` is standard input, to its end
+    /// A file to follow as it grows; `-` is standard input, to its end; `rtmp://ADDRESS:PORT/APPLICATION/STREAMKEY` (or rtmps)
+    /// listens there for an encoder, such as OBS
     #[arg(default_value = "-")]
     pub file: PathBuf,
 
@@ -145,6 +147,10 @@ pub struct WriterArgs {
     #[arg(long, value_name = "TYPE")]
     pub content_type: Option<String>,
 
+    /// Options of listening for encoders.
+    #[command(flatten)]
+    pub listening: ListeningArgs,
+
     /// Options of both tools.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -193,6 +199,7 @@ impl Arguments for WriterArgs {
         }
         self.names_are_left_for_later_objects()?;
         self.what_is_live_goes_together()?;
+        self.listening.settings(&self.file)?;
         Ok(Access::Credentials)
     }
 }

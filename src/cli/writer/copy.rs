@@ -9,6 +9,7 @@ use crate::cli::writer::figures;
 use crate::cli::writer::job::{CopyJob, Live};
 use crate::cli::writer::signals::Stops;
 use crate::hls::{self, Ending, Hls};
+use crate::ingest;
 use crate::message::fields;
 use crate::message::logging::Console;
 use crate::object::tap::Tap;
@@ -89,6 +90,24 @@ impl Ready {
     }
 }
 
+/// Opens the input, or listens for it; says why that cannot be.
+async fn open(job: &CopyJob, stop: StopSignal) -> Result<Source, Exit> {
+    let opened = match &job.listen {
+        Some(settings) => ingest::open(settings, stop).await.map_err(|error| error.to_string()),
+        None => match job.input.open(stop).await {
+            Err(InputError::Source(error @ SourceError::Unopened(_))) => {
+                tracing::warn!("{error}; nothing has been uploaded");
+                return Err(Exit::Done);
+            }
+            opened => opened.map_err(|error| error.to_string()),
+        },
+    };
+    opened.map_err(|error| {
+        tracing::error!("{error}; nothing has been uploaded");
+        Exit::Failed
+    })
+}
+
 /// Opens all that is needed; says what cannot be. There may be `live` objects.
 async fn prepare(
     job: &CopyJob,
@@ -97,17 +116,7 @@ async fn prepare(
     stop: StopSignal,
     progress: &Arc<Progress>,
 ) -> Result<Ready, Exit> {
-    let source = match job.input.open(stop).await {
-        Ok(source) => source,
-        Err(InputError::Source(error @ SourceError::Unopened(_))) => {
-            tracing::warn!("{error}; nothing has been uploaded");
-            return Err(Exit::Done);
-        }
-        Err(error) => {
-            tracing::error!("{error}; nothing has been uploaded");
-            return Err(Exit::Failed);
-        }
-    };
+    let source = open(job, stop).await?;
     let prefix = live.then_some(&job.live.objects.prefix);
     let held = job.input.take_up(store, &job.key, job.part_size, prefix, &source).await.map_err(|error| {
         tracing::error!("{}", tell::not_taken_up(&error, job.input.kept.as_deref(), &job.words));

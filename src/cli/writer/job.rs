@@ -7,6 +7,7 @@ use crate::cli::writer::args::WriterArgs;
 use crate::hls;
 use crate::hls::rendition::Membership;
 use crate::human::shell::shell_word;
+use crate::ingest;
 use crate::protocol::content_type::content_type_of;
 use crate::protocol::live_objects::Prefix;
 use crate::protocol::part::PartSize;
@@ -71,6 +72,8 @@ pub struct CopyJob {
     pub content_type: Option<String>,
     /// Where the input comes from, and whether it goes on with an upload.
     pub input: InputSettings,
+    /// Where to listen for the input instead, for a stream from an encoder.
+    pub listen: Option<ingest::Settings>,
     /// The part size that was asked for; an upload that is gone on with keeps its own.
     pub part_size: Option<PartSize>,
     /// Parts in flight at once, at least one.
@@ -163,7 +166,10 @@ impl Job {
             }
             Some(playlist) if args.hls_rebuild => Errand::Rebuild { key, playlist },
             playlist => {
-                let mut words = Words::of(&key, &args.file, connection, usual_bucket);
+                // What comes from an encoder is a stream like standard input; and its URL has a key in it.
+                let listens = args.listening.settings(&args.file)?.is_some();
+                let file = if listens { Path::new("-") } else { &args.file };
+                let mut words = Words::of(&key, file, connection, usual_bucket);
                 words.options += &Live::of(&args).options();
                 return CopyJob::of(args, key, playlist, words).map(|job| Self::Copy(Box::new(job)));
             }
@@ -180,12 +186,15 @@ impl CopyJob {
         // Live objects are made in time by themselves.
         let early = args.max_latency.filter(|_| live.mode != LiveMode::Objects);
         let follow = (!args.no_follow).then_some(args.poll_interval);
-        let from = if args.file == Path::new("-") { Where::Stdin } else { Where::File { path: args.file, follow } };
+        let listen = args.listening.settings(&args.file)?;
+        let stdin = listen.is_some() || args.file == Path::new("-");
+        let from = if stdin { Where::Stdin } else { Where::File { path: args.file, follow } };
         let resume = args.resume.then_some(Resume { upload_id: args.upload_id });
         Ok(Self {
             content_type: args.content_type.or_else(|| content_type_of(&key).map(str::to_owned)),
             key,
             input: InputSettings { from, kept: args.kept, resume },
+            listen,
             part_size: args.part_size,
             concurrency: usize::from(args.concurrency),
             spool_dir: args.spool_dir,

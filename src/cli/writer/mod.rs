@@ -6,4 +6,5 @@ pub mod copy;
 pub mod errand;
 mod figures;
 pub mod job;
+pub mod listening;
 pub mod signals;

@@ -1,6 +1,8 @@
-//! Where the writer's bytes come from: a pipe, a file to its end, or a file that is still growing.
+//! Where the writer's bytes come from: a pipe, a file to its end, a file that is still growing, or a stream that this
+//! program takes from an encoder.
 
 mod again;
+mod feed;
 mod follow;
 mod kept;
 mod pipe;
@@ -15,6 +17,7 @@ use tokio::sync::watch;
 use crate::writer::kept::KeptFile;
 use again::Again;
 pub use again::Pieces;
+pub use feed::{Feed, Feeder, feed};
 use follow::Follow;
 use kept::Kept;
 use pipe::Pipe;
@@ -104,6 +107,8 @@ pub enum Source {
     Kept(Kept),
     /// What an earlier writer has taken of a stream, out of the store, and then what goes on.
     Again(Again),
+    /// What another task makes.
+    Feed(Feed),
 }
 
 /// A file read to its end.
@@ -211,6 +216,7 @@ impl Source {
             Self::Follow(follow) => follow.read(room).await,
             Self::Kept(kept) => kept.read(room).await,
             Self::Again(again) => again.read(room).await,
+            Self::Feed(feed) => feed.read(room).await,
         }
     }
 
@@ -218,7 +224,7 @@ impl Source {
     #[must_use]
     pub fn whole_file(&self) -> Option<&File> {
         match self {
-            Self::Pipe(_) | Self::Kept(_) | Self::Again(_) => None,
+            Self::Pipe(_) | Self::Kept(_) | Self::Again(_) | Self::Feed(_) => None,
             Self::Plain(plain) => plain.whole.then_some(&plain.file),
             Self::Follow(follow) => Some(follow.file()),
         }
@@ -229,7 +235,7 @@ impl Source {
     pub fn kept(&self) -> Option<&KeptFile> {
         match self {
             Self::Kept(kept) => Some(kept.file()),
-            Self::Pipe(_) | Self::Plain(_) | Self::Follow(_) | Self::Again(_) => None,
+            Self::Pipe(_) | Self::Plain(_) | Self::Follow(_) | Self::Again(_) | Self::Feed(_) => None,
         }
     }
 
@@ -249,7 +255,7 @@ impl Source {
                 kept.go_on_at(offset);
                 Ok(())
             }
-            Self::Pipe(_) | Self::Plain(_) | Self::Again(_) => Ok(()),
+            Self::Pipe(_) | Self::Plain(_) | Self::Again(_) | Self::Feed(_) => Ok(()),
         }
     }
 
@@ -257,7 +263,7 @@ impl Source {
     #[must_use]
     pub fn cannot_wait(&self) -> bool {
         match self {
-            Self::Pipe(_) => true,
+            Self::Pipe(_) | Self::Feed(_) => true,
             Self::Plain(_) | Self::Follow(_) => false,
             Self::Kept(kept) => kept.then().cannot_wait(),
             Self::Again(again) => again.then().cannot_wait(),
@@ -268,7 +274,7 @@ impl Source {
     #[must_use]
     pub fn can_be_read_again(&self) -> bool {
         match self {
-            Self::Pipe(_) | Self::Kept(_) | Self::Again(_) => false,
+            Self::Pipe(_) | Self::Kept(_) | Self::Again(_) | Self::Feed(_) => false,
             Self::Plain(plain) => plain.whole,
             Self::Follow(follow) => !follow.has_changed(),
         }
@@ -278,7 +284,7 @@ impl Source {
     pub fn closing_warning(&mut self) -> Option<String> {
         match self {
             Self::Follow(follow) => follow.closing_warning(),
-            Self::Pipe(_) | Self::Plain(_) | Self::Kept(_) | Self::Again(_) => None,
+            Self::Pipe(_) | Self::Plain(_) | Self::Kept(_) | Self::Again(_) | Self::Feed(_) => None,
         }
     }
 }

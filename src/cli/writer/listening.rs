@@ -1,0 +1,150 @@
+//! The options of `writer` that are about listening for encoders, and what they mean.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::human::sizes;
+use crate::ingest::address::{Address, is_url};
+use crate::ingest::{self, Certificate};
+
+/// How long a fragment is, unless told otherwise.
+const FRAGMENT: Duration = Duration::from_secs(1);
+/// How long an encoder is waited for, unless told otherwise.
+const RECONNECT: Duration = Duration::from_secs(60);
+
+/// Options of listening for encoders.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Streams from encoders (rtmp://, rtmps://)")]
+pub struct ListeningArgs {
+    /// Further URLs to listen at for the same stream
+    #[arg(value_name = "URL")]
+    pub more: Vec<String>,
+
+    /// How long a fragment of the object is at most; it also ends at each key frame. 200ms for a short delay [default: 1s]
+    #[arg(long, value_name = "DURATION", value_parser = fragment)]
+    pub fragment: Option<Duration>,
+
+    /// How long an encoder that is gone without ending its stream is waited for: back in time, it goes on in the same object
+    /// [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = sizes::duration)]
+    pub reconnect: Option<Duration>,
+
+    /// Who publishes when another encoder comes with the same stream key [default: newest]
+    #[arg(long, value_enum, value_name = "WHO")]
+    pub takeover: Option<Takeover>,
+
+    /// The certificate for rtmps://, and those above it, as PEM; with it each rtmp:// port takes RTMPS too
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+}
+
+/// Who publishes when another encoder comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Takeover {
+    /// The one that came last: the other may be a dead connection.
+    Newest,
+    /// The one that is there.
+    Refuse,
+}
+
+impl ListeningArgs {
+    /// What to listen for, where the input is one or more URLs.
+    ///
+    /// # Errors
+    /// In words, for what does not go together. Stream keys are not in them.
+    pub fn settings(&self, file: &Path) -> Result<Option<ingest::Settings>, String> {
+        let first = file.to_str().filter(|word| is_url(word));
+        let Some(first) = first else { return self.is_not_given().map(|()| None) };
+        let urls = std::iter::once(first).chain(self.more.iter().map(String::as_str));
+        let addresses = urls.map(Address::parse).collect::<Result<Vec<_>, _>>()?;
+        if let Some(secure) = addresses.iter().find(|address| address.secure && self.tls_cert.is_none()) {
+            return Err(format!("{secure} needs --tls-cert and --tls-key"));
+        }
+        let certificate = self.tls_cert.clone().zip(self.tls_key.clone());
+        Ok(Some(ingest::Settings {
+            addresses,
+            fragment: self.fragment.unwrap_or(FRAGMENT),
+            reconnect: self.reconnect.unwrap_or(RECONNECT),
+            takeover: match self.takeover {
+                Some(Takeover::Refuse) => ingest::Takeover::Refuse,
+                Some(Takeover::Newest) | None => ingest::Takeover::Newest,
+            },
+            certificate: certificate.map(|(chain, key)| Certificate { chain, key }),
+        }))
+    }
+
+    /// Without a URL none of it means anything.
+    fn is_not_given(&self) -> Result<(), String> {
+        if !self.more.is_empty() {
+            return Err("there is one FILE; only URLs to listen at can be several".to_owned());
+        }
+        let given = [
+            ("--fragment", self.fragment.is_some()),
+            ("--reconnect", self.reconnect.is_some()),
+            ("--takeover", self.takeover.is_some()),
+            ("--tls-cert", self.tls_cert.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(format!(
+                "{option} is about streams from encoders, and needs a URL to listen at, such as \
+                 rtmp://0.0.0.0:1935/live/STREAMKEY"
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The length of a fragment.
+fn fragment(text: &str) -> Result<Duration, String> {
+    let time = sizes::duration(text)?;
+    let fits = (Duration::from_millis(50)..=Duration::from_secs(30)).contains(&time);
+    if fits { Ok(time) } else { Err("a fragment lasts 50ms to 30s".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        file: PathBuf,
+        #[command(flatten)]
+        listening: ListeningArgs,
+    }
+
+    fn settings(line: &str) -> Result<Option<ingest::Settings>, String> {
+        let line = Line::try_parse_from(std::iter::once("writer").chain(line.split_whitespace())).expect("it parses");
+        line.listening.settings(&line.file)
+    }
+
+    #[test]
+    fn a_url_is_listened_at_and_a_file_is_not() {
+        let one = settings("rtmp://:1935/live/key").expect("settings").expect("a URL");
+        assert_eq!((one.addresses.len(), one.fragment, one.reconnect), (1, FRAGMENT, RECONNECT));
+        assert_eq!((one.takeover, one.certificate), (ingest::Takeover::Newest, None));
+        let line = "rtmp://:1935/live/key rtmps://:443/live/key --tls-cert c --tls-key k --fragment 200ms --reconnect 5 --takeover refuse";
+        let two = settings(line).expect("settings").expect("URLs");
+        assert_eq!((two.addresses.len(), two.fragment), (2, Duration::from_millis(200)));
+        assert_eq!((two.reconnect, two.takeover), (Duration::from_secs(5), ingest::Takeover::Refuse));
+        assert_eq!(settings("file.mp4"), Ok(None));
+        for bad in [
+            "file.mp4 other.mp4",
+            "- --reconnect 5",
+            "rtmps://:443/live/s3cret",
+            "rtmp://:1935/s3cret",
+            "rtmp://:1935/live/s3cret file.mp4",
+            "http://:80/s3cret",
+        ] {
+            let refused = settings(bad).expect_err(bad);
+            assert!(!refused.contains("s3cret"), "{refused}");
+        }
+    }
+}

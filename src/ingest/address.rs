@@ -1,0 +1,168 @@
+//! Where to listen, as a URL: `rtmp://ADDRESS[:PORT]/APPLICATION/KEY`. The key is never shown.
+
+use std::fmt;
+
+/// The usual ports.
+const RTMP_PORT: u16 = 1935;
+const RTMPS_PORT: u16 = 443;
+
+/// Where one stream is listened for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Only TLS is taken.
+    pub secure: bool,
+    /// The address of an interface; all of them if empty.
+    pub host: String,
+    /// The port; 0 for a free one.
+    pub port: u16,
+    /// The application, and the key.
+    app: String,
+    key: String,
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.at(&format!("{}:{}", self.host, self.port)))
+    }
+}
+
+/// Whether a word on the command line means to listen.
+#[must_use]
+pub fn is_url(word: &str) -> bool {
+    ["rtmp://", "rtmps://", "http://", "https://", "srt://"].iter().any(|scheme| starts_with(word, scheme))
+}
+
+fn starts_with(word: &str, scheme: &str) -> bool {
+    word.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+}
+
+impl Address {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// In words, which have nothing of the URL behind its application in them.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let secure = starts_with(url, "rtmps://");
+        if !secure && !starts_with(url, "rtmp://") {
+            let scheme = url.split(':').next().unwrap_or_default();
+            return Err(format!(
+                "{scheme}:// is not taken yet, only rtmp:// and rtmps://; `ffmpeg … -f mp4 - | writer KEY` takes it meanwhile"
+            ));
+        }
+        let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if authority.contains('@') {
+            return Err(
+                "a name and a password are not for listening: the stream key is the last part of the path".to_owned()
+            );
+        }
+        let (host, port) = split_port(authority, if secure { RTMPS_PORT } else { RTMP_PORT })?;
+        let path = path.trim_matches('/');
+        let (app, key) = path.rsplit_once('/').ok_or_else(|| {
+            format!(
+                "a URL to listen at has an application and a stream key, as in rtmp://{}/live/KEY: whoever knows the key may \
+                 publish",
+                if authority.is_empty() { "0.0.0.0:1935" } else { authority }
+            )
+        })?;
+        if key.contains(['?', '#']) || app.contains(['?', '#']) {
+            return Err("a stream key has no ? and no # in it".to_owned());
+        }
+        Ok(Self { secure, host: host.to_owned(), port, app: app.to_owned(), key: key.to_owned() })
+    }
+
+    /// The application's URL at the socket where it is listened, without the key.
+    #[must_use]
+    pub fn at(&self, socket: &str) -> String {
+        format!("{}://{socket}/{}", if self.secure { "rtmps" } else { "rtmp" }, self.app)
+    }
+
+    /// Where to bind.
+    pub(super) fn host(&self) -> &str {
+        if self.host.is_empty() { "0.0.0.0" } else { &self.host }
+    }
+
+    /// Whether an encoder's application and stream name are these. Where one ends and the other begins is for the encoder to
+    /// say, and what follows a `?` is for others.
+    pub(super) fn is_for(&self, app: &str, name: &str) -> bool {
+        let plain = |text: &str| text.split('?').next().unwrap_or_default().trim_matches('/').to_owned();
+        let (app, name) = (plain(app), plain(name));
+        let given = if name.is_empty() { app } else { format!("{app}/{name}") };
+        is_same(given.as_bytes(), format!("{}/{}", self.app, self.key).as_bytes())
+    }
+}
+
+/// Compares in a time that does not depend on where they differ.
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+fn split_port(authority: &str, usual: u16) -> Result<(&str, u16), String> {
+    let (host, port) = match authority.rsplit_once(':') {
+        // Colons inside brackets are those of the address.
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (authority, ""),
+    };
+    let bad = || format!("{port:?} is no port");
+    let port = if port.is_empty() { usual } else { port.parse().map_err(|_| bad())? };
+    Ok((host.trim_start_matches('[').trim_end_matches(']'), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_read_and_keys_are_not_shown() {
+        for (url, secure, host, port, shown) in [
+            ("rtmp://0.0.0.0:1935/live/s3cret", false, "0.0.0.0", 1935, "rtmp://0.0.0.0:1935/live"),
+            ("rtmp://127.0.0.1:0/live/s3cret/", false, "127.0.0.1", 0, "rtmp://127.0.0.1:0/live"),
+            ("RTMP://:1936/a/b/s3cret", false, "0.0.0.0", 1936, "rtmp://:1936/a/b"),
+            ("rtmps://[::1]/live/s3cret", true, "::1", 443, "rtmps://::1:443/live"),
+            ("rtmp://[::]:7/live/s3cret", false, "::", 7, "rtmp://:::7/live"),
+        ] {
+            let address = Address::parse(url).expect(url);
+            assert_eq!((address.secure, address.host(), address.port), (secure, host, port), "{url}");
+            assert_eq!(address.to_string(), shown);
+            assert!(!format!("{address:?} {address}").contains("s3cret"));
+        }
+        for url in [
+            "rtmp://h",
+            "rtmp://h/s3cret",
+            "rtmp://h:x/live/s3cret",
+            "rtmp://u:p@h/live/s3cret",
+            "srt://:9000/s3cret",
+            "rtmp://h/live/s3cret?x",
+        ] {
+            let refused = Address::parse(url).expect_err(url);
+            assert!(!refused.contains("s3cret"), "{refused}");
+        }
+        assert!(is_url("rtmp://x") && is_url("HTTP://x") && !is_url("rtmp") && !is_url("./rtmp://x") && !is_url("é"));
+    }
+
+    #[test]
+    fn whoever_knows_the_key_may_publish() {
+        let address = Address::parse("rtmp://:0/live/key").expect("a URL");
+        for (app, name, may) in [
+            ("live", "key", true),
+            ("live/", "key?token=1", true),
+            ("/live", "key", true),
+            ("live/key", "", true),
+            ("live?x=y", "key", true),
+            ("live", "Key", false),
+            ("live", "ke", false),
+            ("live", "keykey", false),
+            ("other", "key", false),
+            ("", "", false),
+            ("live", "", false),
+        ] {
+            assert_eq!(address.is_for(app, name), may, "{app} {name}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! One encoder's connection: until it publishes, with a deadline; then its frames, as long as it has the recording.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::address::Address;
+use super::listen::Seat;
+use super::stage::{Door, Lease};
+use super::words::{Left, Why};
+use crate::mux::Arrival;
+use crate::rtmp::session::Publish;
+use crate::rtmp::{Event, Session};
+
+/// How long a connection has until it publishes.
+pub(super) const TO_PUBLISH: Duration = Duration::from_secs(10);
+/// An encoder that sends nothing for so long is gone.
+const SILENCE: Duration = Duration::from_secs(10);
+/// An encoder that has said that it ends has this time to close the stream.
+const TO_END: Duration = Duration::from_secs(1);
+/// How long an encoder may take to read an answer.
+const TO_READ: Duration = Duration::from_secs(5);
+/// Bytes taken from a socket at once.
+const READ: usize = 64 << 10;
+/// The codes of refusals, which encoders know.
+const BAD_NAME: &str = "NetStream.Publish.BadName";
+const DENIED: &str = "NetStream.Publish.Denied";
+const UNFIT: &str = "NetStream.Publish.Rejected";
+
+/// Somebody at the door.
+#[derive(Debug)]
+pub(super) struct Visit {
+    pub(super) peer: SocketAddr,
+    /// When it has to publish.
+    pub(super) by: Instant,
+    pub(super) address: Address,
+    pub(super) door: Door,
+    pub(super) seat: Seat,
+}
+
+/// Does all that is to be done with a connection.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, visit: Visit) {
+    let Visit { peer, by, address, door, seat } = visit;
+    let random = std::iter::repeat_with(|| fastrand::u8(..)).take(1528).collect();
+    let mut wire = Wire { stream, buffer: vec![0; READ], session: Session::new(random) };
+    let publish = match timeout_at(by, wire.until_it_publishes()).await {
+        Ok(Ok(publish)) => publish,
+        Ok(Err(why)) => {
+            door.turned_away.say(peer, &why.to_string());
+            return wire.farewell().await;
+        }
+        Err(_) => return door.turned_away.say(peer, "it did not publish in 10 s"),
+    };
+    if !address.is_for(&publish.app, &publish.name) {
+        wire.session.refuse(BAD_NAME, "there is no such stream here: check the URL's application and the stream key");
+        door.turned_away.say(peer, "it has another application or stream key");
+        return wire.farewell().await;
+    }
+    let mut lease = match door.ask(peer, publish.encoder).await {
+        Ok(lease) => lease,
+        Err(refusal) => {
+            wire.session.refuse(DENIED, &refusal);
+            door.turned_away.say(peer, &refusal);
+            return wire.farewell().await;
+        }
+    };
+    drop(seat);
+    wire.session.accept();
+    let left = wire.receive(&mut lease).await;
+    let ended = left == Left::Ended;
+    match &left {
+        Left::TakenOver => wire.session.refuse(DENIED, "another encoder has taken over"),
+        Left::Unfit(why) => wire.session.refuse(UNFIT, why),
+        Left::Ended | Left::Broken(_) | Left::Stopped | Left::Unread => {}
+    }
+    lease.give_back(left);
+    if ended {
+        // It closes the connection itself, and may take it for a failure if somebody else does.
+        drop(wire.answer().await);
+        drop(timeout(TO_END, async { while wire.read().await.is_ok() {} }).await);
+    }
+    wire.farewell().await;
+}
+
+/// A socket, and what is spoken over it.
+struct Wire<S> {
+    stream: S,
+    buffer: Vec<u8>,
+    session: Session,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    async fn until_it_publishes(&mut self) -> Result<Publish, Why> {
+        loop {
+            let next = self.session.next_event();
+            self.answer().await?;
+            match next? {
+                Some(Event::Publish(publish)) => return Ok(publish),
+                Some(_) => {}
+                None if self.session.is_over() => return Err(Why::Closed),
+                None => self.read().await?,
+            }
+        }
+    }
+
+    /// Takes frames, until the encoder or the stage ends it.
+    async fn receive(&mut self, lease: &mut Lease) -> Left {
+        let mut ends = false;
+        loop {
+            loop {
+                match self.session.next_event() {
+                    Ok(Some(Event::End)) => return Left::Ended,
+                    Ok(Some(Event::Ending)) => ends = true,
+                    Ok(Some(event)) => {
+                        let arrival = Arrival { elapsed: lease.recording.began.elapsed(), at: SystemTime::now() };
+                        if let Err(why) = lease.recording.take(event, arrival) {
+                            return Left::Unfit(why);
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(fault) => return Left::Broken(fault.into()),
+                }
+                tokio::select! {
+                    biased;
+                    read = lease.recording.hand_on() => if !read { return Left::Unread },
+                    called = &mut lease.called_back => return called.unwrap_or(Left::Stopped),
+                }
+            }
+            tokio::select! {
+                next = self.answer_and_read(if ends { TO_END } else { SILENCE }) => match next {
+                    Ok(()) => {}
+                    Err(_) if ends => return Left::Ended,
+                    Err(why) => return Left::Broken(why),
+                },
+                called = &mut lease.called_back => return called.unwrap_or(Left::Stopped),
+            }
+        }
+    }
+
+    async fn answer_and_read(&mut self, patience: Duration) -> Result<(), Why> {
+        self.answer().await?;
+        timeout(patience, self.read()).await.unwrap_or(Err(Why::Silence(patience)))
+    }
+
+    async fn read(&mut self) -> Result<(), Why> {
+        match self.stream.read(&mut self.buffer).await {
+            Ok(0) => Err(Why::Closed),
+            Ok(count) => {
+                self.session.feed(self.buffer.get(..count).unwrap_or_default());
+                Ok(())
+            }
+            Err(error) => Err(Why::Socket(error.to_string())),
+        }
+    }
+
+    /// Sends what there is to be said.
+    async fn answer(&mut self) -> Result<(), Why> {
+        let answers = self.session.answers();
+        if answers.is_empty() {
+            return Ok(());
+        }
+        let sent = async {
+            self.stream.write_all(&answers).await?;
+            self.stream.flush().await
+        };
+        let slow = || Err(io::Error::other("it does not read what it is told"));
+        timeout(TO_READ, sent).await.unwrap_or_else(|_| slow()).map_err(|error| Why::Socket(error.to_string()))
+    }
+
+    /// Says the last words, and waits a moment for them to be read: a socket that is closed with bytes unread takes them back.
+    async fn farewell(mut self) {
+        const MOMENT: Duration = Duration::from_secs(1);
+        let last = async {
+            if self.answer().await.is_ok() && self.stream.shutdown().await.is_ok() {
+                while self.stream.read(&mut self.buffer).await.is_ok_and(|count| count > 0) {}
+            }
+        };
+        // Whoever does not read them in that time will not.
+        drop(timeout(MOMENT, last).await);
+    }
+}

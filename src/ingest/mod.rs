@@ -1,0 +1,111 @@
+//! Streams from encoders, over the network: who may publish, and what becomes of it.
+//!
+//! ```text
+//! listen: accept -> TLS? -> connection: Session (RTMP) -> Muxer -> Feeder -> Source::Feed -> the writer, as any input
+//!                               ^                |
+//!                               +---- stage -----+   lends the recording to one encoder at a time
+//! ```
+//!
+//! The recording (muxer and feeder) belongs to the [stage], which lends it to the connection that may publish, and gets it
+//! back when that encoder is gone, with how it went. So there is one recording, whatever becomes of its encoders.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`address`] | where to listen and for what, as URLs |
+//! | `listen` | sockets, and how many may be open |
+//! | `tls` | RTMPS: certificates, read again when they change |
+//! | `connection` | one encoder: deadlines, bytes in, frames out |
+//! | `stage` | whose turn it is, and when the recording is over |
+//! | `words` | what people are told, and how often |
+
+pub mod address;
+#[cfg(test)]
+mod captures;
+mod connection;
+mod listen;
+mod stage;
+mod tls;
+mod words;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ingest::address::Address;
+use crate::ingest::listen::Listener;
+use crate::ingest::stage::{Recording, Stage};
+use crate::writer::source::{Source, StopSignal, feed};
+
+/// The most bytes between the encoder and the part buffers; beyond that the encoder waits.
+const QUEUE: usize = 16 << 20;
+
+/// Where streams come from, and how they are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where to listen.
+    pub addresses: Vec<Address>,
+    /// How long a fragment is at most.
+    pub fragment: Duration,
+    /// How long an encoder that is gone is waited for.
+    pub reconnect: Duration,
+    /// Who publishes when there is one already.
+    pub takeover: Takeover,
+    /// For RTMPS.
+    pub certificate: Option<Certificate>,
+}
+
+/// Who publishes when another encoder comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takeover {
+    /// The one that came last: the one before it may be a connection that nobody has noticed to be dead.
+    Newest,
+    /// The one that is there.
+    Refuse,
+}
+
+/// Files of a certificate and its key, in PEM form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The certificate, and those above it.
+    pub chain: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// Why nothing can be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The address cannot be listened at.
+    #[error("cannot listen at {address}: {cause}")]
+    Listen {
+        /// The address, without its key.
+        address: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The certificate cannot be used.
+    #[error("cannot use the certificate in {} with the key in {}: {reason}", files.chain.display(), files.key.display())]
+    Certificate {
+        /// The files.
+        files: Certificate,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Listens for one stream, and tells where; the source ends when the stream does, or when `stop` says so.
+///
+/// # Errors
+/// [`IngestError`].
+pub async fn open(settings: &Settings, stop: StopSignal) -> Result<Source, IngestError> {
+    let tls = settings.certificate.clone().map(tls::Tls::load).transpose()?.map(Arc::new);
+    let (feeder, source) = feed(QUEUE);
+    let (stage, door) = Stage::new(settings, stop);
+    let mut listeners = Vec::new();
+    for address in &settings.addresses {
+        listeners.push(Listener::bind(address.clone(), tls.clone(), door.clone()).await?);
+    }
+    let recording = Recording::new(settings.fragment, feeder);
+    tokio::spawn(stage.run(recording, listeners));
+    Ok(Source::Feed(source))
+}

@@ -1,0 +1,66 @@
+//! What people are told about encoders, and how often: strangers must not be able to fill a log.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::rtmp::Fault;
+
+/// A line about strangers at most this often; the others are for `--debug`.
+const OFTEN: Duration = Duration::from_secs(10);
+
+/// Lines about strangers.
+#[derive(Debug, Default)]
+pub(super) struct TurnedAway {
+    told: Mutex<Option<(Instant, u64)>>,
+}
+
+impl TurnedAway {
+    /// Says that somebody was turned away, unless that has just been said.
+    pub(super) fn say(&self, who: SocketAddr, why: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *told {
+            Some((at, more)) if at.elapsed() < OFTEN => {
+                *more += 1;
+                tracing::debug!("{who} was turned away: {why}");
+            }
+            before => {
+                let more = before.map_or(0, |(_, more)| more);
+                let others =
+                    if more > 0 { format!(" (and {more} others since the last such line)") } else { String::new() };
+                *before = Some((Instant::now(), 0));
+                tracing::warn!(event = "turned_away", "{who} was turned away: {why}{others}");
+            }
+        }
+    }
+}
+
+/// How a stream of an encoder ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It said that it was done.
+    Ended,
+    /// It was gone without a word.
+    Broken(Why),
+    /// Another one came.
+    TakenOver,
+    /// The recording is to end.
+    Stopped,
+    /// What it sends cannot be taken.
+    Unfit(String),
+    /// Nobody writes any more.
+    Unread,
+}
+
+/// Why a connection broke.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Why {
+    #[error("the connection was closed in the middle of the stream")]
+    Closed,
+    #[error("{0}")]
+    Socket(String),
+    #[error("nothing came for {} s", .0.as_secs())]
+    Silence(Duration),
+    #[error("{0}")]
+    Fault(#[from] Fault),
+}

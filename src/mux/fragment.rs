@@ -1,0 +1,105 @@
+//! One fragment: the time of day where a key frame is, then `moof`, and all samples in one `mdat`.
+
+use bytes::Bytes;
+
+use super::boxes::Writer;
+
+/// A frame that others do not need to be decoded with it.
+const KEY: u32 = 0x0200_0000;
+/// A frame that needs others.
+const NOT_KEY: u32 = 0x0101_0000;
+
+/// A sample of a track, in units of the track's timescale.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    pub(super) at: i64,
+    pub(super) duration: u32,
+    pub(super) shown_after: i32,
+    pub(super) key: bool,
+    pub(super) data: Bytes,
+}
+
+/// What a fragment has of one track.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    /// The track's number in the header.
+    pub(super) track: u32,
+    pub(super) pictures: bool,
+    pub(super) samples: &'a [Sample],
+}
+
+/// The time of day at a place of a track.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimeOfDay {
+    pub(super) track: u32,
+    pub(super) ntp: u64,
+    pub(super) at: u64,
+}
+
+/// Writes a fragment, which is number `sequence` of all.
+pub(super) fn fragment(sequence: u32, parts: &[Part<'_>], time: Option<TimeOfDay>) -> Bytes {
+    let length = |part: &Part<'_>| part.samples.iter().map(|sample| sample.data.len()).sum::<usize>();
+    let data: usize = parts.iter().map(length).sum();
+    let mut w = Writer::default();
+    // Each sample has at most sixteen bytes in the head.
+    let samples: usize = parts.iter().map(|part| part.samples.len()).sum();
+    w.bytes.reserve(data + samples * 16 + parts.len() * 80 + 100);
+    if let Some(TimeOfDay { track, ntp, at }) = time {
+        // By one clock all along, from the first fragment to the last.
+        w.full(*b"prft", 1, 24, |w| {
+            w.u32(track);
+            w.u64(ntp);
+            w.u64(at);
+        });
+    }
+    let (moof, mut places) = (w.bytes.len(), Vec::new());
+    w.boxed(*b"moof", |w| {
+        w.full(*b"mfhd", 0, 0, |w| w.u32(sequence));
+        for part in parts {
+            track_fragment(w, part, &mut places);
+        }
+    });
+    let mut place = w.bytes.len() - moof + 8;
+    for (part, at) in parts.iter().zip(places) {
+        w.put_u32(at, u32::try_from(place).unwrap_or(u32::MAX));
+        place += length(part);
+    }
+    w.boxed(*b"mdat", |w| {
+        for sample in parts.iter().flat_map(|part| part.samples) {
+            w.raw(&sample.data);
+        }
+    });
+    w.bytes.freeze()
+}
+
+/// Writes what `moof` says of a track, and notes where the place of its data is to be put.
+fn track_fragment(w: &mut Writer, part: &Part<'_>, places: &mut Vec<usize>) {
+    const DATA_OFFSET: u32 = 1;
+    const DURATIONS_AND_SIZES: u32 = 0x300;
+    const FLAGS: u32 = 0x400;
+    const SHOWN_AFTER: u32 = 0x800;
+    let reordered = part.samples.iter().any(|sample| sample.shown_after != 0);
+    let pictures = if part.pictures { FLAGS } else { 0 };
+    let flags = DATA_OFFSET | DURATIONS_AND_SIZES | pictures | if reordered { SHOWN_AFTER } else { 0 };
+    w.boxed(*b"traf", |w| {
+        // Places count from the moof.
+        w.full(*b"tfhd", 0, 0x02_0000, |w| w.u32(part.track));
+        let first = part.samples.first().map_or(0, |sample| sample.at);
+        w.full(*b"tfdt", 1, 0, |w| w.u64(u64::try_from(first).unwrap_or(0)));
+        w.full(*b"trun", 1, flags, |w| {
+            w.u32(u32::try_from(part.samples.len()).unwrap_or(u32::MAX));
+            places.push(w.bytes.len());
+            w.u32(0);
+            for sample in part.samples {
+                w.u32(sample.duration);
+                w.u32(u32::try_from(sample.data.len()).unwrap_or(u32::MAX));
+                if part.pictures {
+                    w.u32(if sample.key { KEY } else { NOT_KEY });
+                }
+                if reordered {
+                    w.u32(sample.shown_after.cast_unsigned());
+                }
+            }
+        });
+    });
+}

@@ -1,0 +1,28 @@
+//! Frames into fragmented MP4: a header once it is known what tracks there are, then fragments. Pure: no socket, no clock;
+//! when something came is told with it.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`clock`] | an encoder's milliseconds on the recording's own time line |
+//! | [`setup`] | what a configuration record says of a track |
+//! | `picture` | the size of the picture, out of what a decoder is set up with |
+//! | `header` | the boxes in front: `ftyp` and `moov` |
+//! | `fragment` | `prft`, `moof` and `mdat` |
+//! | `gathering` | the tracks of an encoder, until it is known which there are |
+//! | [`muxer`] | all of it together: when to cut, and what goes on where |
+//!
+//! Configuration records are copied byte for byte. Boxes are those of ISO/IEC 14496-12, sample entries those of 14496-15,
+//! 14496-14, and the bindings of AV1, VP9 and Opus.
+
+mod boxes;
+pub mod clock;
+mod fragment;
+mod gathering;
+mod header;
+pub mod muxer;
+mod picture;
+pub mod setup;
+mod track;
+
+pub use clock::Arrival;
+pub use muxer::{MuxError, Muxer};

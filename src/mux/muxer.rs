@@ -1,0 +1,277 @@
+//! Frames of one encoder after the other, into one recording.
+//!
+//! A fragment ends where a key frame comes, and after the asked time before that. When an encoder is gone, what it sent is
+//! handed on as it is; the next one goes on where the time line ends, if it sends the same kind of stream.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::clock::{Arrival, Clock};
+use super::fragment::{Sample, TimeOfDay, fragment};
+use super::gathering::{Gathering, Waiting};
+use super::header::header;
+use super::setup::{Setup, SetupError};
+use super::track::Track;
+use crate::media::flv::{Content, Kind, TrackId, Unit};
+
+/// A fragment of more bytes than this ends at once.
+const FRAGMENT_MAX: usize = 12 << 20;
+/// How much longer than asked for a fragment may be that no picture ends, in milliseconds.
+const STALLED: i64 = 500;
+
+/// Why frames cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MuxError {
+    /// A configuration of which no track can be made.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// Other settings than those of the header, which cannot be changed.
+    #[error("its settings for {0} are no longer those that the recording began with")]
+    Changed(&'static str),
+}
+
+/// What went otherwise than it should.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Frames that could not be used: before a key frame or a configuration, or of tracks that are not in the header.
+    pub dropped: u64,
+    /// How often the encoder's time jumped.
+    pub jumps: u64,
+    /// A track that came when the header was written.
+    pub late: Option<TrackId>,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Muxer {
+    /// How long a fragment lasts at most, in milliseconds.
+    lasts: i64,
+    gathering: Option<Gathering>,
+    size: Option<(u16, u16)>,
+    tracks: Vec<Track>,
+    clock: Clock,
+    sequence: u32,
+    /// Where the fragment begins, in milliseconds, and how many bytes it has.
+    begins: Option<i64>,
+    bytes: usize,
+    /// When the first frame of the first track came that is in the fragment, if decoding can begin with it.
+    key_came: Option<Arrival>,
+    ready: VecDeque<Bytes>,
+    counts: Counts,
+}
+
+impl Muxer {
+    /// For a recording whose fragments last at most so long.
+    #[must_use]
+    pub fn new(lasts: Duration) -> Self {
+        Self {
+            lasts: i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX),
+            gathering: Some(Gathering::default()),
+            size: None,
+            tracks: Vec::new(),
+            clock: Clock::default(),
+            sequence: 0,
+            begins: None,
+            bytes: 0,
+            key_came: None,
+            ready: VecDeque::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Whether the header is written.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        !self.tracks.is_empty()
+    }
+
+    /// What went otherwise than it should.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts { jumps: self.clock.jumps(), ..self.counts }
+    }
+
+    /// The codecs of the tracks, as people call them.
+    #[must_use]
+    pub fn codecs(&self) -> Vec<&'static str> {
+        self.tracks.iter().map(|track| track.setup.codec.name()).collect()
+    }
+
+    /// The encoder says what it will send.
+    pub fn told(&mut self, size: Option<(u16, u16)>, video: Option<bool>, audio: Option<bool>) {
+        self.size = size.or(self.size);
+        if let Some(gathering) = &mut self.gathering {
+            gathering.video = video.or(gathering.video);
+            gathering.audio = audio.or(gathering.audio);
+        }
+    }
+
+    /// The next piece that is ready: the header, or a whole fragment. It stays until it is [handed on](Self::handed_on).
+    #[must_use]
+    pub fn ready(&self) -> Option<Bytes> {
+        self.ready.front().cloned()
+    }
+
+    /// That piece is where it belongs.
+    pub fn handed_on(&mut self) {
+        self.ready.pop_front();
+    }
+
+    /// Takes a configuration or a frame with the encoder's time.
+    ///
+    /// # Errors
+    /// [`MuxError`]: the encoder sends what cannot go into this recording.
+    pub fn push(&mut self, unit: Unit, time: u32, arrival: Arrival) -> Result<(), MuxError> {
+        if let Some(gathering) = &mut self.gathering {
+            gathering.take(unit, time, arrival)?;
+            return if gathering.is_ready() { self.begin() } else { Ok(()) };
+        }
+        let Unit { track, codec, content } = unit;
+        match content {
+            // Encoders repeat it.
+            Content::Config(config) => match self.tracks.iter().find(|known| known.id == track) {
+                Some(known) if known.setup != Setup::of(codec, &config)? => Err(MuxError::Changed(codec.name())),
+                Some(_) => Ok(()),
+                None => {
+                    self.counts.late = Some(track);
+                    Ok(())
+                }
+            },
+            frame @ Content::Frame { .. } => {
+                self.frame(Waiting { track, time, arrival, content: frame });
+                Ok(())
+            }
+        }
+    }
+
+    /// Begins the recording with what was gathered, or goes on with it.
+    fn begin(&mut self) -> Result<(), MuxError> {
+        let Some(gathering) = self.gathering.take() else { return Ok(()) };
+        self.counts.dropped += gathering.dropped;
+        if self.tracks.is_empty() {
+            let tracks = gathering.tracks.into_iter().zip(1..);
+            self.tracks = tracks.map(|((id, setup), number)| Track::new(id, setup, number)).collect();
+            let setups: Vec<_> = self.tracks.iter().map(|track| &track.setup).collect();
+            self.ready.push_back(header(&setups, self.size));
+        } else {
+            for (id, setup) in gathering.tracks {
+                match self.tracks.iter().find(|track| track.id == id) {
+                    Some(track) if track.setup != setup => return Err(MuxError::Changed(setup.codec.name())),
+                    Some(_) => {}
+                    None => self.counts.late = Some(id),
+                }
+            }
+        }
+        if let Some(front) = gathering.frames.front() {
+            // Sound and pictures take turns: the earliest need not have come first.
+            let after = |frame: &&Waiting| frame.time.wrapping_sub(front.time).cast_signed();
+            let first = gathering.frames.iter().min_by_key(after).map_or(front.time, |frame| frame.time);
+            let from = self.goes_on_at(&gathering.frames, first);
+            self.clock.anchor(first, from, front.arrival);
+        }
+        for frame in gathering.frames {
+            self.frame(frame);
+        }
+        Ok(())
+    }
+
+    /// Where in the recording an encoder goes on whose first time is `first`: no frame is decoded or shown before one that was.
+    fn goes_on_at(&self, frames: &VecDeque<Waiting>, first: u32) -> i64 {
+        let from = self.tracks.iter().filter_map(|track| {
+            let frame = frames.iter().find(|frame| frame.track == track.id)?;
+            let Content::Frame { shown_after, .. } = frame.content else { return None };
+            let after = i64::from(frame.time.wrapping_sub(first).cast_signed());
+            Some(track.end().max(track.shown_to() - i64::from(shown_after)) - after)
+        });
+        from.max().unwrap_or(0).max(0)
+    }
+
+    fn frame(&mut self, frame: Waiting) {
+        let Waiting { track, time, arrival, content: Content::Frame { key, shown_after, data } } = frame else {
+            return;
+        };
+        let first = self.tracks.first().map(|track| track.id);
+        let Some(at) = self.tracks.iter().position(|known| known.id == track) else {
+            self.counts.dropped += 1;
+            return;
+        };
+        let Some(known) = self.tracks.get_mut(at) else { return };
+        if known.waits_for_key && !key {
+            self.counts.dropped += 1;
+            return;
+        }
+        known.waits_for_key = false;
+        let milliseconds = self.clock.place(time, arrival, known.last);
+        let place = known.place(milliseconds);
+        let leads = first == Some(track);
+        if leads {
+            known.next_is(place);
+        }
+        if self.is_full(leads, key && track.kind == Kind::Video, milliseconds, data.len()) {
+            self.cut();
+        }
+        let Some(known) = self.tracks.get_mut(at) else { return };
+        if leads && key && known.samples.is_empty() {
+            self.key_came = Some(arrival);
+        }
+        let data = known.setup.sample(data);
+        let scale = i64::from(known.setup.timescale);
+        let shown_after = i32::try_from(i64::from(shown_after) * scale / 1000).unwrap_or(0);
+        self.bytes += data.len();
+        self.begins = Some(self.begins.unwrap_or(milliseconds).min(milliseconds));
+        known.add(milliseconds, Sample { at: place, duration: 0, shown_after, key, data });
+    }
+
+    /// Whether the fragment is to end before a frame of so many bytes. Sound that came before the first picture goes into the
+    /// same fragment.
+    fn is_full(&self, leads: bool, key: bool, at: i64, length: usize) -> bool {
+        let Some(begins) = self.begins else { return false };
+        let age = at - begins;
+        let leader = self.tracks.first().is_some_and(|track| !track.samples.is_empty());
+        (leads && leader && (key || age >= self.lasts))
+            || age >= self.lasts.saturating_add(STALLED)
+            || self.bytes + length > FRAGMENT_MAX
+    }
+
+    /// Ends the fragment.
+    fn cut(&mut self) {
+        let parts: Vec<_> = self.tracks.iter().map(Track::part).filter(|part| !part.samples.is_empty()).collect();
+        let Some(first) = parts.first() else { return };
+        self.sequence = self.sequence.wrapping_add(1);
+        let time = self.key_came.take().zip(first.samples.first()).map(|(came, sample)| TimeOfDay {
+            track: first.track,
+            ntp: came.ntp(),
+            at: u64::try_from(sample.at).unwrap_or(0),
+        });
+        self.ready.push_back(fragment(self.sequence, &parts, time));
+        for track in &mut self.tracks {
+            track.samples.clear();
+        }
+        (self.begins, self.bytes) = (None, 0);
+    }
+
+    /// The stream is over: hands on all that came of it.
+    pub fn finish(&mut self) {
+        if self.gathering.as_ref().is_some_and(|gathering| !gathering.frames.is_empty()) {
+            // Ended early, it is what there is of it. Another kind of stream is no part of this one.
+            drop(self.begin());
+        }
+        self.leave();
+    }
+
+    /// The encoder is gone: hands on what it sent, and gets ready for the next. What came before it was known which tracks
+    /// there are is given up.
+    pub fn leave(&mut self) {
+        self.cut();
+        self.gathering = Some(Gathering::default());
+        for track in &mut self.tracks {
+            track.begin_anew();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "muxer_tests.rs"]
+mod tests;

@@ -1,0 +1,173 @@
+//! Encoders that break off, come back, take over, or may not publish: and one object in the end.
+
+use std::time::Duration;
+
+use crate::support::encoder::{KEY, STREAM_KEY, Words, camera, ended, ffmpeg, listening, packets};
+use crate::support::lab::Lab;
+use crate::support::media::plays;
+use crate::support::run::{Outcome, await_that};
+
+/// How many headers are in it.
+fn headers(object: &[u8]) -> usize {
+    object.windows(4).filter(|window| window == b"moov").count()
+}
+
+/// Its end, with the object; the key is seen nowhere.
+#[track_caller]
+fn end(lab: &Lab, outcome: Outcome) -> Vec<u8> {
+    outcome.code(0).does_not_say(STREAM_KEY);
+    lab.object(KEY).expect("the object")
+}
+
+#[test]
+fn an_encoder_that_is_killed_and_comes_back_goes_on_in_the_same_object() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &["--debug", "--fragment", "200ms"]);
+    for time in 0..3 {
+        let mut encoder = camera(if time == 2 { 2 } else { 30 }, &url);
+        if time == 2 {
+            ended(encoder);
+            break;
+        }
+        writer.wait_for(["an encoder publishes", "an encoder is back"][time]);
+        std::thread::sleep(Duration::from_millis(1500));
+        encoder.kill().expect("kill");
+        encoder.wait().expect("its end");
+        await_that("the break", || writer.messages().matches("the encoder is gone").count() == time + 1);
+    }
+    let object = end(&lab, writer.wait());
+    assert_eq!(headers(&object), 1);
+    plays(&object);
+    // Whatever the encoders' clocks said, times go on, with less than a quarter of a second between.
+    let file = lab.dir().join("object.mp4");
+    std::fs::write(&file, &object).expect("a file");
+    for stream in ["0:v", "0:a"] {
+        let mut times: Vec<_> = packets(&ffmpeg(), &file, stream).into_iter().map(|packet| packet.0).collect();
+        assert!(times.len() > 50, "{} packets of {stream}", times.len());
+        times.sort_by(f64::total_cmp);
+        assert!(times.windows(2).all(|two| two[1] - two[0] < 0.25), "{stream}: {times:?}");
+    }
+}
+
+#[test]
+fn an_encoder_that_stays_away_ends_the_recording_and_what_it_sent_is_there() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &["--reconnect", "300ms"]);
+    let mut words = Words::accepted(&url);
+    words.stream(3);
+    drop(words);
+    let outcome = writer.wait().says("the encoder is gone").says("the recording is over");
+    let object = end(&lab, outcome);
+    for time in [0u32, 2900] {
+        let frame = [&[0x65][..], &time.to_be_bytes()[1..]].concat();
+        assert!(object.windows(4).any(|window| window == frame), "the picture at {time} ms");
+    }
+}
+
+#[test]
+fn the_newest_encoder_takes_over_and_with_refuse_the_first_one_stays() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &[]);
+    let mut first = Words::accepted(&url);
+    first.stream(2);
+    let mut second = Words::publishing(&url, "live", STREAM_KEY);
+    first.hear("another encoder has taken over");
+    second.hear("NetStream.Publish.Start");
+    second.stream(2);
+    second.end();
+    second.hear("NetStream.Unpublish.Success");
+    let object = end(&lab, writer.wait().says("takes over"));
+    assert_eq!(headers(&object), 1);
+
+    let (writer, url) = listening(&lab, &["--takeover", "refuse"]);
+    let mut first = Words::accepted(&url);
+    let mut second = Words::publishing(&url, "live", STREAM_KEY);
+    second.hear("NetStream.Publish.Denied");
+    second.is_closed_within(5);
+    first.stream(1);
+    first.end();
+    end(&lab, writer.wait());
+}
+
+#[test]
+fn who_has_not_the_key_is_told_so_and_nobody_can_play() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &["--debug"]);
+    for (app, key) in [("live", "guess"), ("other", STREAM_KEY), ("live", ""), ("live", "s3cretke")] {
+        let mut words = Words::publishing(&url, app, key);
+        words.hear("NetStream.Publish.BadName");
+        words.is_closed_within(5);
+    }
+    // A real one ends with what it is told.
+    let output = camera(5, &url.replace(STREAM_KEY, "guess")).wait_with_output().expect("ffmpeg");
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("check the URL's application and the stream key"));
+    let player = std::process::Command::new("ffmpeg").args(["-v", "error", "-i", &url, "-f", "null", "-"]).output();
+    let player = player.expect("ffmpeg");
+    assert!(!player.status.success() && String::from_utf8_lossy(&player.stderr).contains("nothing to be played here"));
+    let mut words = Words::accepted(&url);
+    words.stream(1);
+    words.end();
+    end(&lab, writer.wait().says("was turned away").says("it wants to play"));
+}
+
+#[test]
+fn a_codec_that_is_not_taken_is_named_and_the_right_one_may_follow() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &[]);
+    let mut words = Words::accepted(&url);
+    words.message(8, 0, b"\x2fmp3");
+    words.hear("MP3 is not taken");
+    writer.wait_for("MP3 is not taken");
+    let mut words = Words::accepted(&url);
+    words.stream(1);
+    words.end();
+    end(&lab, writer.wait());
+}
+
+#[test]
+fn other_settings_are_refused_and_the_same_go_on() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &[]);
+    let mut words = Words::accepted(&url);
+    words.stream(2);
+    drop(words);
+    writer.wait_for("the encoder is gone");
+    let mut other = Words::accepted(&url);
+    other.message(8, 0, &[0xaf, 0, 0x12, 0x10]);
+    other.stream(2);
+    other.message(8, 2000, &[0xaf, 0, 0x12, 0x10]);
+    other.hear("no longer those that the recording began with");
+    let mut same = Words::accepted(&url);
+    same.stream(2);
+    same.end();
+    assert_eq!(headers(&end(&lab, writer.wait())), 1);
+}
+
+#[test]
+fn a_signal_ends_the_recording_with_all_that_came() {
+    let lab = Lab::new();
+    for publishes in [true, false] {
+        let (writer, url) = listening(&lab, &["--max-latency", "100ms"]);
+        let mut words = publishes.then(|| Words::accepted(&url));
+        if let Some(words) = &mut words {
+            words.stream(3);
+            let reader = lab.reader(&[KEY]);
+            reader.wait_output(1000);
+        }
+        writer.signal("INT");
+        let outcome = writer.wait().code(0);
+        if publishes {
+            plays_to(&lab.object(KEY).expect("the object"), 2900);
+        } else {
+            outcome.says("was not made");
+        }
+    }
+}
+
+/// The picture of that moment is in it.
+#[track_caller]
+fn plays_to(object: &[u8], time: u32) {
+    let frame = [&[0x65][..], &time.to_be_bytes()[1..]].concat();
+    assert!(object.windows(4).any(|window| window == frame), "the picture at {time} ms");
+}

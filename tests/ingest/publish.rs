@@ -1,0 +1,165 @@
+//! What real encoders send, and that it is in the object: each frame, with its time, beside the encoder's own recording.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::encoder::{
+    KEY, STREAM_KEY, camera, ended, ffmpeg, listening, new_ffmpeg, packets, publish, url_of,
+};
+use crate::support::lab::Lab;
+use crate::support::media::plays;
+use crate::support::run::await_that;
+
+const PICTURE: &str = "-f lavfi -i testsrc2=size=322x182:rate=25:duration=3";
+const SOUND: &str = "-f lavfi -i sine=duration=3:sample_rate=44100";
+const B_FRAMES: &str = "-pix_fmt yuv420p -c:v libx264 -preset veryfast -bf 3 -g 25";
+
+/// Publishes, and compares what became of it with the encoder's own recording: the bytes of each packet, and its time, of
+/// which one is as far from the encoder's as all others.
+#[track_caller]
+fn compare(ffmpeg: &Path, inputs: &str, coded: &str, streams: &[&str]) -> Vec<u8> {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &[]);
+    let (own, object) = (lab.dir().join("own.mp4"), lab.dir().join("object.mp4"));
+    ended(publish(ffmpeg, inputs, coded, &url, &own));
+    writer.wait().code(0).says("the encoder has ended the stream").says("is complete").does_not_say(STREAM_KEY);
+    let bytes = lab.object(KEY).expect("the object");
+    std::fs::write(&object, &bytes).expect("a file");
+    let mut shift = None;
+    for stream in streams {
+        let (here, there) = (packets(ffmpeg, &object, stream), packets(ffmpeg, &own, stream));
+        assert!(here.len() > 20, "{} packets of {stream}", here.len());
+        let hashes = |packets: &[(f64, String)]| packets.iter().map(|packet| packet.1.clone()).collect::<Vec<_>>();
+        assert_eq!(hashes(&here), hashes(&there), "{stream}");
+        for ((here, _), (there, _)) in here.iter().zip(&there) {
+            let shift = *shift.get_or_insert(here - there);
+            // RTMP knows milliseconds.
+            assert!((here - there - shift).abs() < 0.003, "{stream}: {here} for {there}, and {shift} before");
+        }
+    }
+    bytes
+}
+
+#[test]
+fn each_frame_of_h264_and_aac_is_in_the_object_at_its_time() {
+    for coded in [format!("{B_FRAMES} -c:a aac"), format!("{B_FRAMES} -r 30000/1001 -ar 48000 -ac 1 -c:a aac")] {
+        plays(&compare(
+            &ffmpeg(),
+            &format!("{PICTURE} {SOUND}"),
+            &format!("-map 0:v -map 1:a {coded}"),
+            &["0:v", "0:a"],
+        ));
+    }
+}
+
+#[test]
+fn sound_alone_and_pictures_alone_are_recorded() {
+    plays(&compare(&ffmpeg(), PICTURE, &format!("-map 0:v {B_FRAMES}"), &["0:v"]));
+    plays(&compare(&ffmpeg(), SOUND, "-map 0:a -c:a aac", &["0:a"]));
+}
+
+#[test]
+fn the_codecs_of_enhanced_rtmp_are_recorded() {
+    let Some(ffmpeg) = new_ffmpeg() else {
+        eprintln!("skipped: scripts/install-deps.sh test installs the encoder");
+        return;
+    };
+    let both = format!("{PICTURE} {SOUND} -map 0:v -map 1:a -pix_fmt yuv420p");
+    for coded in [
+        "-c:v libx265 -preset ultrafast -x265-params log-level=error:keyint=25:bframes=2 -c:a aac",
+        "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -c:a aac",
+        "-c:v libx264 -preset ultrafast -g 25 -c:a libopus -ar 48000",
+    ] {
+        compare(&ffmpeg, &both, coded, &["0:v", "0:a"]);
+    }
+    // Two qualities at once, in one object.
+    let small = "-f lavfi -i testsrc=size=160x90:rate=25:duration=3";
+    let tracks = format!("{PICTURE} {small} {SOUND} -map 0:v -map 1:v -map 2:a");
+    compare(
+        &ffmpeg,
+        &tracks,
+        "-pix_fmt yuv420p -c:v libx264 -preset ultrafast -g 25 -c:a aac",
+        &["0:v:0", "0:v:1", "0:a"],
+    );
+    // Of AV1 the recording has no marks between pictures, which ffmpeg takes out in its own way.
+    let own = "-c:v libaom-av1 -cpu-used 8 -usage realtime -g 25 -c:a aac";
+    compare(&ffmpeg, &both, own, &["0:v", "0:a"]);
+}
+
+#[test]
+fn a_playlist_and_a_reader_follow_while_it_is_published() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &["--hls", "--hls-time", "1", "--max-latency", "300ms", "--fragment", "200ms"]);
+    let encoder = camera(6, &url);
+    let reader = lab.reader(&[KEY, "--from", "live"]);
+    reader.wait_output(20_000);
+    await_that("a playlist with a segment", || {
+        lab.object("live/camera.m3u8").is_some_and(|list| String::from_utf8_lossy(&list).contains("#EXTINF"))
+    });
+    ended(encoder);
+    writer.wait().code(0);
+    plays(&reader.wait().code(0).out);
+    plays(&lab.object(KEY).expect("the object"));
+    let list = String::from_utf8(lab.object("live/camera.m3u8").expect("a playlist")).expect("text");
+    assert!(list.contains("#EXT-X-ENDLIST") && list.contains("#EXT-X-PROGRAM-DATE-TIME"), "{list}");
+    assert_eq!(list.matches("#EXTINF").count(), 6, "{list}");
+}
+
+#[test]
+fn it_goes_into_several_objects_as_any_input() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &["--rollover", "2s", "--live", "off"]);
+    ended(camera(5, &url));
+    writer.wait().code(0);
+    for key in ["live/camera.mp4", "live/camera-0002.mp4"] {
+        plays(&lab.object(key).expect(key));
+    }
+}
+
+#[test]
+fn rtmps_is_taken_on_the_same_port() {
+    let lab = Lab::new();
+    let (cert, key) = (lab.dir().join("cert.pem"), lab.dir().join("key.pem"));
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    std::fs::write(&cert, made.cert.pem()).expect("a file");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+    let files = ["--tls-cert", cert.to_str().expect("a path"), "--tls-key", key.to_str().expect("a path")];
+    for secure in [false, true] {
+        let (writer, url) = listening(&lab, &files);
+        let url = if secure { url.replace("rtmp://", "rtmps://") } else { url };
+        ended(camera(1, &url));
+        writer.wait().code(0);
+        plays(&lab.object(KEY).expect("the object"));
+    }
+    // Without a certificate there is no TLS, and with rtmps:// nothing else.
+    let address = format!("rtmps://127.0.0.1:0/live/{STREAM_KEY}");
+    let writer = lab.writer(&[&[KEY, &address][..], &files].concat());
+    let url = url_of(&writer).replace("rtmps://", "rtmp://");
+    assert!(!camera(1, &url).wait().expect("ffmpeg").success());
+    writer.wait_for("it comes without TLS");
+}
+
+#[test]
+fn gstreamer_publishes() {
+    let there = Command::new("gst-inspect-1.0").arg("rtmp2sink").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !there.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: there is no rtmp2sink");
+        return;
+    }
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &[]);
+    let line = format!(
+        "videotestsrc num-buffers=75 ! video/x-raw,width=320,height=180,framerate=25/1 ! x264enc tune=zerolatency \
+         key-int-max=25 ! h264parse ! flvmux name=mux streamable=true ! rtmp2sink location={url} audiotestsrc \
+         num-buffers=130 ! avenc_aac ! aacparse ! mux."
+    );
+    let mut gst = Command::new("gst-launch-1.0");
+    let gst = gst.arg("-q").args(line.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    ended(gst.expect("gst-launch-1.0"));
+    writer.wait().code(0);
+    let object = lab.object(KEY).expect("the object");
+    plays(&object);
+    let file = lab.dir().join("object.mp4");
+    std::fs::write(&file, &object).expect("a file");
+    assert_eq!(packets(&ffmpeg(), &file, "0:v").len(), 75);
+}
