@@ -81,8 +81,10 @@ impl ListeningArgs {
 
     /// Without a URL none of it means anything.
     fn is_not_given(&self) -> Result<(), String> {
-        if !self.more.is_empty() {
-            return Err("there is one FILE; only URLs to listen at can be several".to_owned());
+        if let Some(word) = self.more.first() {
+            // A URL has a key in it.
+            let word = if is_url(word) { String::new() } else { format!("'{word}' is one too many: ") };
+            return Err(format!("{word}there is one FILE; only URLs to listen at can be several"));
         }
         let given = [
             ("--fragment", self.fragment.is_some()),
