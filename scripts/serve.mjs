@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url';
 
 const types = {
   '.html': 'text/html; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
   '.mjs': 'text/javascript; charset=utf-8',
   '.m3u8': 'application/vnd.apple.mpegurl',

@@ -27,6 +27,7 @@ export class Lab {
     lab.site = path.join(lab.dir, 'site');
     mkdirSync(path.join(lab.site, 'hls'), { recursive: true });
     cpSync(path.join(top, 'index.html'), path.join(lab.site, 'index.html'));
+    cpSync(path.join(top, 'page'), path.join(lab.site, 'page'), { recursive: true });
     symlinkSync(path.join(top, 'node_modules'), path.join(lab.site, 'node_modules'));
     lab.server = await serve(lab.site);
     lab.address = `http://127.0.0.1:${lab.server.address().port}/`;

@@ -1,0 +1,44 @@
+// What is played, and what is known of it. Everything else stands on this.
+'use strict';
+
+const LIVE_READ = 'x-backblaze-live-read-enabled';
+const $ = (id) => document.getElementById(id);
+const [main, player, video] = [document.querySelector('main'), $('player'), $('video')];
+const query = new URLSearchParams(location.search);
+const now = () => performance.now() / 1000;
+const clamp = (value, least, most) => Math.max(least, Math.min(most, value));
+
+/** The playlist's address, or null if it is none that a page may ask for. */
+function addressOf(text) {
+  try {
+    const url = new URL(text, location.href);
+    return /^https?:$/.test(url.protocol) && !url.username && !url.password ? url : null;
+  } catch {
+    return null;
+  }
+}
+const source = addressOf(query.get('src') || 'hls/stream.m3u8');
+function titleOf(url) {
+  const last = url?.pathname.split('/').pop().replace(/\.m3u8$/i, '') ?? '';
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return last;
+  }
+}
+const name = query.get('title') || titleOf(source) || 'Live Read';
+
+// Beside a playlist that slides, writer puts one of the whole recording: live.dvr.m3u8 beside live.m3u8.
+const whole = source && new URL(source);
+if (whole) whole.pathname = whole.pathname.replace(/(\.m3u8)?$/i, '.dvr.m3u8');
+
+// What is known of the stream.
+let hls = null;
+let details = null;    // of the media playlist that is played, as hls.js has it
+let started = false;   // something could be played
+let ended = false;     // the playlist says that no more will come
+let failed = false;    // nothing more is tried until somebody asks
+let list = source;     // what is played: the source or the whole recording
+let skew = 0;          // seconds that the store's clock is ahead of this one
+const growing = new Map(); // media playlist → whether it is still live
+const serverNow = () => Date.now() / 1000 + skew;
