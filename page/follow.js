@@ -17,6 +17,9 @@ const follow = {
   unusual: 0,
   steers: false,  // plays at a speed of its own choice
   loads: [],      // seconds that the last fragments took to load
+  paces: [],      // { took, seconds, bytes } of the last fragments
+  loading: null,  // { at, seconds } of the fragment that is on its way
+  jumped: -Infinity, // when it last went to live because it was too far behind
   reserve: 0.35,
   stays: null,    // { position, at }: where the picture stays before its end, and since when
 
@@ -41,7 +44,7 @@ const follow = {
     this.lacking = Math.max(0, this.hold - whole);
   },
   restart(on) {
-    Object.assign(this, { on, needs: [], unusual: 0 });
+    Object.assign(this, { on, needs: [], unusual: 0, paces: [], loading: null });
     this.lists.clear();
   },
   /** Something went wrong: when the next burst comes says nothing about the stream. */
@@ -83,6 +86,18 @@ const follow = {
     const target = this.target();
     return target === null ? 0 : target - video.currentTime;
   },
+  /** How much of the time of what it plays loading takes: 1 is just enough, more is too slow. */
+  load() {
+    const [took, seconds] = this.paces.reduce(([t, s], one) => [t + one.took, s + one.seconds], [0, 0]);
+    const done = this.paces.length >= 2 && seconds > 0 ? took / seconds : 0;
+    const on = this.loading ? (now() - this.loading.at) / this.loading.seconds : 0;
+    return Math.max(done, this.paces.length && on > 1.2 ? on : 0);
+  },
+  /** Bits a second: what the connection gave for the last fragments, and what they need. */
+  rates() {
+    const sum = (what) => this.paces.reduce((all, one) => all + one[what], 0);
+    return this.paces.length ? { gives: sum('bytes') * 8 / sum('took'), needs: sum('bytes') * 8 / sum('seconds') } : null;
+  },
   tick() {
     if (holding && (now() > holding || ended || rhythm()?.growths > 0)) start();
     this.finish();
@@ -93,7 +108,13 @@ const follow = {
     if (this.on && hls && !ended && !video.paused && !video.seeking && started && this.needs.length >= 2) {
       const late = this.behind();
       const going = video.playbackRate > 1;
-      if (late > (going ? 0.05 : 0.2) && ahead > 1) rate = 1 + Math.min(Math.ceil(late * 2) * 0.05, 0.2);
+      const load = this.load();
+      // After an outage a fifth faster would take minutes. Over a line that is too slow it would never end.
+      if (late > 15 && load < 0.8 && !troubles.size && now() > this.jumped + 10) {
+        this.jumped = now();
+        tell(tr('Skipped {0} to be live again.', amount(late)));
+        video.currentTime = this.target();
+      } else if (late > (going ? 0.05 : 0.2) && ahead > 1 && load < 0.8) rate = 1 + Math.min(Math.ceil(late * 2) * 0.05, 0.2);
       else if (this.target(false) - video.currentTime < (video.playbackRate < 1 ? 0 : -0.4)) rate = 0.95;
     }
     this.steers = rate !== 1;

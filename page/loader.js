@@ -22,7 +22,7 @@ function sleep(seconds, signal) {
 /** Seconds until the next attempt: the store is not asked more often the longer it is away. */
 function pause({ kind }, attempt) {
   if (kind === 'notyet' || kind === 'short') return 1;
-  if (['cors', 'private', 'mixed', 'other', 'refused', 'ranges'].includes(kind)) return 10;
+  if (['cors', 'private', 'mixed', 'other', 'refused', 'ranges', 'malformed'].includes(kind)) return 10;
   return Math.min(1 + attempt * 0.25, kind === 'away' || kind === 'offline' ? 3 : 5);
 }
 
@@ -117,6 +117,12 @@ class PlaylistLoader extends Loader {
         setTimeout(restart);
         throw new Error('another stream');
       }
+      const wrong = flaw(text);
+      if (wrong) {
+        troubled('playlist', new Trouble('malformed', { url, media: false, reason: wrong }));
+        await sleep(2, this.gone.signal);
+        continue;
+      }
       rhythm.grown(text);
       return this.deliver(type, answer);
     }
@@ -133,6 +139,18 @@ class PlaylistLoader extends Loader {
     // target duration, which has to allow for the slowest part, hls.js would do both later than need be.
     return { data: data.replace(/^#EXT-X-TARGETDURATION:.*$/m, '#EXT-X-TARGETDURATION:1'), url };
   }
+}
+/** What is wrong with a media playlist, in words; null if hls.js can be given it. */
+function flaw(text) {
+  if (!/^#EXT-X-TARGETDURATION:\s*\d/m.test(text)) return 'no #EXT-X-TARGETDURATION';
+  const bad = /^#EXTINF:(?!\s*\d*\.?\d).*$/m.exec(text) ?? /^#EXT-X-BYTERANGE:(?!\s*\d+(@\d+)?\s*$).*$/m.exec(text);
+  if (bad) return `“${shown(bad[0]).slice(0, 80)}” has no number where there should be one`;
+  if (/^#EXTINF:[^\n]*\n(?:(?!#EXTINF:)#[^\n]*\n|\s*\n)*#EXTINF:/m.test(text)) return 'a segment without an address';
+  return null;
+}
+/** The same for a multivariant one. */
+function masterFlaw(text) {
+  return /^#EXT-X-STREAM-INF[^\n]*\n(?:#[^\n]*\n|\s*\n)*[^#\s]/m.test(text) ? null : '#EXT-X-STREAM-INF without an address';
 }
 /** Whether a list is not a later version of the one before, but that of another stream under the same name. */
 function replaced(before, text) {

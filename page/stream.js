@@ -8,6 +8,28 @@ const query = new URLSearchParams(location.search);
 const now = () => performance.now() / 1000;
 const clamp = (value, least, most) => Math.max(least, Math.min(most, value));
 
+/** A thing that this browser remembers, or not where it may not. */
+const remembered = {
+  get(what) {
+    try {
+      return localStorage.getItem(`live-read ${what}`);
+    } catch {
+      return null;
+    }
+  },
+  set(what, value) {
+    try {
+      localStorage.setItem(`live-read ${what}`, value);
+    } catch {
+      // In a frame of another site, say. Then it is forgotten.
+    }
+  },
+};
+/** Whether a switch is in the address: ?embed, ?embed=1; not ?embed=0. */
+const wants = (what, otherwise = false) => (query.has(what) ? !/^(0|no|false|off)$/i.test(query.get(what)) : otherwise);
+/** An address as it may be shown: what comes after the path may be a signature. */
+const shown = (text) => String(text).replace(/\?[^\s"')]*/g, '');
+
 /** The playlist's address, or null if it is none that a page may ask for. */
 function addressOf(text) {
   try {
@@ -17,6 +39,12 @@ function addressOf(text) {
     return null;
   }
 }
+/** Whether whoever put up this page lets it play from there. */
+function allowedSource(url) {
+  const origins = document.querySelector('meta[name="live-read-sources"]')?.content.split(/\s+/).filter(Boolean) ?? [];
+  return !origins.length || origins.some((one) => (one === 'self' ? location.origin : one.replace(/\/$/, '')) === url.origin);
+}
+language = known(query.get('lang')) ?? known(remembered.get('language')) ?? navigator.languages?.map(known).find(Boolean) ?? 'en';
 const source = addressOf(query.get('src') || 'hls/stream.m3u8');
 function titleOf(url) {
   const last = url?.pathname.split('/').pop().replace(/\.m3u8$/i, '') ?? '';

@@ -38,9 +38,11 @@ function put(id, text) {
   if ($(id).textContent !== text) $(id).textContent = text;
 }
 
-function say(words, busy, retry) {
-  put('title', words[0]);
-  put('detail', words[1]);
+function say([heading, line, operator = ''], busy, retry) {
+  put('title', heading);
+  put('detail', line);
+  put('operator', operator);
+  $('remedy').hidden = !operator;
   $('message').classList.toggle('busy', busy);
   $('retry').hidden = !retry;
   $('message').hidden = false;
@@ -52,52 +54,86 @@ function show(state, text, announce = text) {
   put('state', text);
   if (said !== announce) put('announce', said = announce);
 }
+/** When it is to begin, as ?start= says; null once that has passed. */
+const BEGINS = Date.parse(query.get('start') ?? '') / 1000;
+function untilStart() {
+  const left = BEGINS - serverNow();
+  return left > 0 ? left : null;
+}
+/** The words before the beginning: a countdown where the beginning is known. */
+function before(trouble) {
+  const left = trouble.kind === 'begin' ? untilStart() : null;
+  if (left === null) return words[trouble.kind](trouble);
+  const date = new Date(BEGINS * 1000);
+  const days = Math.floor(left / 86400);
+  return [days > 0 ? tr('Begins in {0} days', days + 1) : tr('Begins in {0}', clock(left)),
+    date.toLocaleString(language, { dateStyle: 'full', timeStyle: 'short' }), words.begin(trouble)[2]];
+}
 
 function view() {
   const stuck = !started || (video.readyState < 3 && !video.seeking && bufferedAhead() < 0.3 && !video.ended);
   const worse = worst();
   const growth = rhythm();
   const still = growth ? now() - growth.at : 0;
-  const silent = !ended && growth && still > Math.max(15, 3 * (growth.interval ?? 0), 2 * follow.real);
+  const nothingNew = !ended && growth && still > Math.max(15, 3 * (growth.interval ?? 0), 2 * follow.real);
   let [note, covered] = [flash, true];
 
   if (failed) {
-    show('error', 'Stopped');
-    say([failed.title, failed.detail], false, true);
+    show('error', tr('Stopped'));
+    say([failed.title, failed.detail, failed.operator], false, failed.again);
   } else if (worse && stuck) {
     const { trouble } = worse;
-    const error = ['cors', 'private', 'mixed', 'ranges', 'refused', 'other'].includes(trouble.kind);
-    show(error ? 'error' : 'waiting', SHORT[trouble.kind] ?? (error ? 'Stopped' : 'Waiting'));
-    say(words[trouble.kind](trouble), !error, trouble.kind !== 'begin');
+    const error = ['cors', 'private', 'mixed', 'ranges', 'refused', 'other', 'malformed'].includes(trouble.kind);
+    show(error ? 'error' : 'waiting', tr(SHORT[trouble.kind] ?? (error ? 'Stopped' : 'Waiting')));
+    say(before(trouble), !error, trouble.kind !== 'begin');
   } else if (waiting && !started) {
-    show('waiting', 'Live');
+    show('waiting', tr('Live'));
     say(waiting, true, false);
-  } else if (silent && stuck && !video.paused) {
-    show('waiting', 'Waiting');
-    say(['Waiting for the sender', `Nothing new has come for ${amount(10 * Math.floor(still / 10))}. It goes on here by itself.`], true, false);
+  } else if (nothingNew && stuck && !video.paused) {
+    show('waiting', tr('Waiting'));
+    say([tr('Waiting for the sender'), tr('Nothing new has come for {0}. It goes on here by itself.', amount(10 * Math.floor(still / 10)))], true, false);
   } else {
     covered = false;
     if (worse && now() - worse.since > 1.5) {
-      note = `${words[worse.trouble.kind](worse.trouble)[0]}. Playing what is here (${amount(bufferedAhead())}).`;
-    } else if (silent) note = `Nothing new for ${amount(still)}.`;
+      note = `${words[worse.trouble.kind](worse.trouble)[0]}. ${tr('Playing what is here ({0}).', amount(bufferedAhead()))}`;
+    } else if (nothingNew) note = tr('Nothing new for {0}.', amount(still));
+    else if (tooSlow()) note = tooSlow();
     const behind = span() ? (hls ? follow.behind() : span().live - video.currentTime) : 0;
     const part = hls && list === source && details && details.startSN > 0 && details.type !== 'EVENT' && hls.levels.length === 1;
     $('whole').hidden = !part;
-    if (!started || holding) show('loading', 'Loading');
-    else if (ended) show('ended', video.ended ? 'Ended' : 'Recording');
-    else if (video.paused) show('paused', behind > 3 ? `Paused, ${amount(behind)} behind` : 'Paused', 'Paused');
-    else if (list === whole) show('behind', 'Behind live');
-    else if (!follow.on || behind > 5) show('behind', `${amount(Math.max(1, behind))} behind live`, 'Behind live');
-    else show('live', 'Live');
+    if (!started || holding) show('loading', tr('Loading'));
+    else if (ended) show('ended', video.ended ? tr('Ended') : tr('Recording'));
+    else if (video.paused) show('paused', behind > 3 ? tr('Paused, {0} behind', amount(behind)) : tr('Paused'), tr('Paused'));
+    else if (list === whole) show('behind', tr('Behind live'));
+    else if (!follow.on || behind > 5) show('behind', tr('{0} behind live', amount(Math.max(1, behind))), tr('Behind live'));
+    else show('live', tr('Live'));
   }
   $('message').hidden = !covered;
+  player.classList.toggle('covered', covered && (!started || !!failed));
   $('spin').hidden = covered || !(holding || (stuck && !video.paused));
   put('notice', note);
   $('notice').hidden = !note;
   $('golive').hidden = ended || !started || !['behind', 'paused'].includes(main.dataset.state);
-  $('unmute').hidden = covered || !video.muted || !started;
+  viewSound(covered);
   document.title = `${main.dataset.state === 'live' ? '● ' : ''}${name}`;
   viewPosition();
+}
+/** Says that the connection does not carry the stream, while that is to be noticed. */
+function tooSlow() {
+  const rates = hls && follow.rates();
+  if (!rates || video.paused || follow.load() < 1 || bufferedAhead() > 4 || video.ended) return '';
+  const lower = hls.levels.length > 1 && !hls.autoLevelEnabled && hls.loadLevel > 0 ? ` ${tr('Choose a lower quality.')}` : '';
+  return tr('Your connection gives {0}, the stream needs {1}.', rate(rates.gives), rate(rates.needs)) + lower;
+}
+/** The offer of sound stays for ten seconds of playing; then the button in the row is enough. */
+let offered = 0;
+function viewSound(covered) {
+  const offer = !covered && started && video.muted && silent === false && !video.paused;
+  if (offer && !offered) offered = now();
+  const early = offer && now() - offered < 10;
+  $('unmute').hidden = !early;
+  document.querySelector('.calls').classList.toggle('offered', early);
+  $('mute').disabled = $('volume').disabled = silent === true;
 }
 
 function viewPosition() {
@@ -113,16 +149,28 @@ function viewPosition() {
     set('valuemin', range.from.toFixed(0));
     set('valuemax', range.to.toFixed(0));
     set('valuenow', at.toFixed(0));
-    set('valuetext', ended ? `${clock(at)} of ${clock(range.to)}` : main.dataset.state === 'live' ? 'live' : `${amount(Math.max(0, range.live - at))} behind live`);
+    set('valuetext', ended ? tr('{0} of {1}', clock(at), clock(range.to)) : main.dataset.state === 'live' ? tr('Live') : tr('{0} behind live', amount(Math.max(0, range.live - at))));
+    $('clip').hidden = marks.from === null && marks.to === null;
+    if (!$('clip').hidden) {
+      const [from, to] = [part(marks.from ?? marks.to), part(marks.to ?? marks.from)];
+      $('clip').style.left = `${from * 100}%`;
+      $('clip').style.width = `max(3px, ${(to - from) * 100}%)`;
+    }
   }
+  // Where the beginning slides, the time since it says nothing.
+  const date = usable && !countable() ? dateAt(at) : null;
+  const text = date ? date.toLocaleTimeString(language) : usable && !countable() ? `−${clock(range.live - at)}` : clock(at);
   const total = ended && range ? ` / ${clock(range.to)}` : '';
-  if ($('time').dataset.text !== clock(at) + total) {
-    $('time').dataset.text = clock(at) + total;
-    $('time').innerHTML = `${clock(at)}<small>${total}</small>`;
+  if ($('time').dataset.text !== text + total) {
+    $('time').dataset.text = text + total;
+    const small = document.createElement('small');
+    small.textContent = total;
+    $('time').replaceChildren(text, small);
   }
-  label('play', video.ended ? 'Play again' : video.paused ? 'Play' : 'Pause', video.ended ? ICONS.again : video.paused ? ICONS.play : ICONS.pause);
-  label('mute', video.muted || !video.volume ? 'Turn the sound on' : 'Turn the sound off', video.muted || !video.volume ? ICONS.silent : ICONS.sound);
-  label('full', document.fullscreenElement ? 'Leave full screen' : 'Full screen', ICONS.full);
+  label('play', video.ended ? tr('Play again') : video.paused ? tr('Play') : tr('Pause'), video.ended ? ICONS.again : video.paused ? ICONS.play : ICONS.pause);
+  const mute = video.muted || !video.volume;
+  label('mute', silent ? tr('This stream has no sound') : mute ? tr('Turn the sound on') : tr('Turn the sound off'), mute || silent ? ICONS.silent : ICONS.sound);
+  label('full', document.fullscreenElement ? tr('Leave full screen') : tr('Full screen'), ICONS.full);
   if (document.activeElement !== $('volume')) $('volume').value = video.muted ? 0 : video.volume;
 }
 const ICONS = {
@@ -131,6 +179,12 @@ const ICONS = {
   sound: 'M4 9v6h4l5 4.5v-15L8 9zM15.5 8.2a5 5 0 0 1 0 7.6l1.2 1.5a7 7 0 0 0 0-10.6z',
   silent: 'M4 9v6h4l5 4.5v-15L8 9zM15.3 9.7l1.3-1.3 2.1 2.1 2.1-2.1 1.3 1.3-2.1 2.1 2.1 2.1-1.3 1.3-2.1-2.1-2.1 2.1-1.3-1.3 2.1-2.1z',
   full: 'M4 4h6v2H6v4H4zM14 4h6v6h-2V6h-4zM4 14h2v4h4v2H4zM18 14h2v6h-6v-2h4z',
+  back: 'M11.5 5V1.5L6 6l5.5 4.5V7a5.5 5.5 0 1 1-5.5 5.5H4A7.5 7.5 0 1 0 11.5 5z', on: 'M12.5 5V1.5L18 6l-5.5 4.5V7a5.5 5.5 0 1 0 5.5 5.5h2A7.5 7.5 0 1 1 12.5 5z',
+  captions: 'M3 5h18v14H3zm2 2v10h14V7zm1.5 3.5h5V12H8v1.5h3.500V15h-5zm6.500 0h5V12h-3.500v1.500H18V15h-5z',
+  share: 'M14 4l7 6.500-7 6.500v-4c-5 0-8.500 1.500-11 5 .8-5.500 4-9 11-10z',
+  info: 'M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zm0 2a7 7 0 1 1 0 14 7 7 0 0 1 0-14zm-1 2.500h2v2h-2zm0 3.500h2v6h-2z',
+  settings: 'M10.500 3h3l.5 2.400 1.600.7 2.100-1.300 2.100 2.100-1.300 2.100.7 1.600 2.400.5v3l-2.400.5-.7 1.600 1.300 2.100-2.100 2.100-2.100-1.300-1.600.7-.5 2.400h-3l-.5-2.400-1.600-.7-2.100 1.300-2.100-2.100 1.300-2.100-.7-1.600L2.400 13.500v-3l2.400-.5.7-1.600-1.300-2.100 2.100-2.100 2.100 1.300 1.600-.7zM12 8.500a3.500 3.500 0 1 0 0 7 3.500 3.500 0 0 0 0-7z',
+  airplay: 'M4 4h16v12h-3v-2h1V6H6v8h1v2H4zm8 10l5 6H7z', pip: 'M3 5h18v14H3zm2 2v10h14V7zm6 4.500h7V16h-7z',
 };
 function label(id, text, icon) {
   if ($(id).getAttribute('aria-label') === text && $(id).dataset.icon === icon) return;
@@ -139,47 +193,4 @@ function label(id, text, icon) {
   $(id).dataset.icon = icon;
   $(id).querySelector('path').setAttribute('d', icon);
 }
-
-function viewFacts() {
-  const range = span();
-  let delay = '–';
-  if (started && !ended) {
-    const date = dateAt(video.currentTime);
-    const exact = date ? serverNow() - date / 1000 : NaN;
-    if (exact > -2 && exact < 7 * 86400) delay = exact < 99.5 ? `${Math.max(0, exact).toFixed(1)} s` : clock(exact);
-    else if (hls && details) delay = `over ${amount(Math.max(0, details.edge + details.age - video.currentTime))}`;
-    else if (range) delay = `over ${amount(range.to - video.currentTime)}`;
-  } else if (ended) {
-    const date = dateAt(video.currentTime);
-    if (date) delay = date.toLocaleString([], { dateStyle: 'short', timeStyle: 'medium' });
-  }
-  document.querySelector('.facts dt').textContent = ended ? 'Recorded' : 'Delay';
-  put('delay', delay);
-  const [bytes, seconds] = rates.reduce(([b, s], one) => [b + one.bytes, s + one.seconds], [0, 0]);
-  put('bitrate', seconds ? rate(bytes * 8 / seconds) : '–');
-  put('picture', video.videoHeight ? `${video.videoWidth} × ${video.videoHeight}` : '–');
-  put('ahead', started ? `${bufferedAhead().toFixed(1)} s ahead` : '–');
-  const every = rhythm()?.interval;
-  put('growth', ended ? 'complete' : every ? `every ${every.toFixed(1)} s` : '–');
-  const quality = video.getVideoPlaybackQuality?.();
-  put('lost', quality?.totalVideoFrames ? `${quality.droppedVideoFrames} of ${quality.totalVideoFrames}` : '–');
-}
 const rate = (bits) => (bits >= 995e3 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bits / 1e3)} kbit/s`);
-
-function qualities() {
-  if (!hls) return;
-  const { levels } = hls;
-  $('quality').hidden = levels.length < 2;
-  if (levels.length < 2) return;
-  const title = (one) => one.attrs?.NAME || one.name || (one.height ? `${one.height}p` : rate(one.bitrate));
-  const playing = levels[hls.currentLevel];
-  const options = [[-1, hls.autoLevelEnabled && playing && innerWidth > 500 ? `Auto (${title(playing)})` : 'Auto'],
-    ...levels.map((one, i) => [i, levels.some((other, j) => j !== i && title(other) === title(one)) ? `${title(one)}, ${rate(one.bitrate)}` : title(one)]).reverse()];
-  const chosen = hls.autoLevelEnabled ? -1 : hls.loadLevel;
-  $('quality').replaceChildren(...options.map(([value, text]) => new Option(text, value, false, value === chosen)));
-}
-
-setInterval(() => { follow.tick(); view(); viewFacts(); }, 250);
-for (const event of ['play', 'playing', 'pause', 'waiting', 'seeking', 'seeked', 'ended', 'volumechange', 'timeupdate', 'loadeddata']) {
-  video.addEventListener(event, view);
-}

@@ -1,10 +1,12 @@
 // A small static web server for index.html: `node scripts/serve.mjs [PORT]`.
-// Serves the working directory, playlists uncached, with byte ranges.
+// Serves the working directory, asked about anew each time, with byte ranges, and text compressed.
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { brotliCompress, constants, gzip } from 'node:zlib';
 
 const types = {
   '.html': 'text/html; charset=utf-8',
@@ -18,6 +20,27 @@ const types = {
   '.png': 'image/png',
   '.svg': 'image/svg+xml',
 };
+
+const encodings = {
+  br: (bytes) => promisify(brotliCompress)(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } }),
+  gzip: promisify(gzip),
+};
+const text = new Set(['.html', '.css', '.js', '.mjs', '.m3u8', '.svg']);
+const small = 16 << 20; // larger files are not compressed in memory
+const packed = new Map(); // file and encoding → { etag, bytes }
+
+/** What an Accept-Encoding header lets us use; null for nothing. */
+function encodingFor(accepts = '') {
+  const taken = new Map(accepts.split(',').map((one) => one.trim().split(';')).map(([name, q = '']) => [name.trim(), !/^\s*q=0(\.0*)?\s*$/.test(q)]));
+  return Object.keys(encodings).find((name) => taken.get(name)) ?? null;
+}
+
+/** A file compressed; kept for as long as it is the same. */
+async function compressed(file, encoding, etag) {
+  const key = `${encoding} ${file}`;
+  if (packed.get(key)?.etag !== etag) packed.set(key, { etag, bytes: encodings[encoding](await readFile(file)) });
+  return packed.get(key).bytes;
+}
 
 /** Serves `root` on `port` (0: any) of this machine; resolves to the server. */
 export function serve(root, port = 0, host = '127.0.0.1') {
@@ -55,7 +78,20 @@ async function answer(root, request, response) {
     'content-type': types[path.extname(file)] ?? 'application/octet-stream',
     'cache-control': 'no-cache',
     'accept-ranges': 'bytes',
+    etag: `"${found.size.toString(36)}-${Math.round(found.mtimeMs).toString(36)}"`,
   };
+  const squeezable = text.has(path.extname(file)) && found.size <= small;
+  if (squeezable) headers.vary = 'accept-encoding';
+  if (request.headers['if-none-match'] === headers.etag) {
+    response.writeHead(304, headers);
+    return response.end();
+  }
+  const encoding = squeezable && !request.headers.range ? encodingFor(request.headers['accept-encoding']) : null;
+  if (encoding && found.size > 0) {
+    const bytes = await compressed(file, encoding, headers.etag);
+    response.writeHead(200, { ...headers, 'content-encoding': encoding, 'content-length': bytes.length });
+    return response.end(request.method === 'HEAD' ? undefined : bytes);
+  }
   let [first, last, status] = [0, found.size - 1, 200];
   const range = /^bytes=(\d*)-(\d*)$/.exec(request.headers.range ?? '');
   if (range && (range[1] || range[2])) {

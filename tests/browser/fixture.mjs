@@ -40,6 +40,8 @@ export class GrowingStore {
   answer = null;      // a status instead of the answer to a request for media or playlist: { media: 503 }
   asked = 0;          // requests for media so far
   hold = null;        // a promise: answers to requests for media wait for it
+  speed = null;       // bytes a second at which media is sent, to all together
+  texts = {};         // playlists that are not made of what is stored: path → text
   version = 'v1';     // of the object, in the addresses that the playlist names
   #start = null;
   #end = null;
@@ -145,6 +147,7 @@ export class GrowingStore {
     const wrong = this.answer?.[key.endsWith('.m3u8') ? 'playlist' : 'media'];
     if (wrong) return reply(wrong);
     if (key.endsWith('.m3u8')) {
+      if (this.texts[key]) return reply(200, this.texts[key], { 'content-type': 'application/vnd.apple.mpegurl' });
       const name = key.replace(/(\.dvr)?\.m3u8$/, '.mp4');
       const text = key === 'master.m3u8' ? this.#start !== null && this.#master() : this.objects.has(name) && this.playlist(name, key.endsWith('.dvr.m3u8'));
       if (!text) return reply(404);
@@ -159,12 +162,29 @@ export class GrowingStore {
     const stored = this.stored(object);
     const [first, last] = [Number(range[1]), Math.min(Number(range[2] || Infinity), stored - 1)];
     if (first >= stored) return reply(416);
-    const answer = () => reply(206, object.bytes.subarray(first, last + 1), {
-      'content-type': 'video/mp4', 'content-range': `bytes ${first}-${last}/${this.ended ? stored : '*'}`,
-    });
+    const answer = () => {
+      const more = { 'content-type': 'video/mp4', 'content-range': `bytes ${first}-${last}/${this.ended ? stored : '*'}` };
+      const bytes = object.bytes.subarray(first, last + 1);
+      return this.speed === null ? reply(206, bytes, more) : this.#trickle(response, bytes, { ...headers, ...more });
+    };
     this.asked += 1;
     if (this.hold === null) return answer();
     return void this.hold.then(answer);
+  }
+
+  /** Sends an answer at `speed`. */
+  #trickle(response, bytes, headers) {
+    response.writeHead(206, { 'content-length': bytes.length, ...headers });
+    const [begin, from] = [performance.now(), this.speed];
+    let sent = 0;
+    const timer = setInterval(() => {
+      const due = Math.min(bytes.length, Math.floor((performance.now() - begin) / 1000 * from));
+      if (due > sent) response.write(bytes.subarray(sent, due));
+      sent = due;
+      if (sent < bytes.length && !response.destroyed) return;
+      clearInterval(timer);
+      response.end();
+    }, 50);
   }
 
   close() {

@@ -25,10 +25,12 @@ export class Lab {
     const lab = new Lab();
     lab.dir = mkdtempSync(path.join(tmpdir(), 'live-read-page-'));
     lab.site = path.join(lab.dir, 'site');
+    lab.bare = path.join(lab.dir, 'bare'); // the page without hls.js
     mkdirSync(path.join(lab.site, 'hls'), { recursive: true });
     cpSync(path.join(top, 'index.html'), path.join(lab.site, 'index.html'));
     cpSync(path.join(top, 'page'), path.join(lab.site, 'page'), { recursive: true });
     symlinkSync(path.join(top, 'node_modules'), path.join(lab.site, 'node_modules'));
+    cpSync(lab.site, lab.bare, { recursive: true, filter: (file) => !file.includes('node_modules') });
     lab.server = await serve(lab.site);
     lab.address = `http://127.0.0.1:${lab.server.address().port}/`;
     lab.browser = await Chromium.start(chromium);
@@ -97,7 +99,8 @@ export class Lab {
 const VIDEO = 'document.querySelector("video")';
 export const state = (...names) => `[${names.map((name) => `'${name}'`)}].includes(document.querySelector('main').dataset.state)`;
 export const position = `${VIDEO}.currentTime`;
-export const shows = (text) => `document.body.innerText.includes(${JSON.stringify(text)})`;
+/** Whether a text is seen, or is what whoever runs the stream can look at. */
+export const shows = (text) => `[document.body.innerText, document.querySelector('#remedy:not([hidden])')?.textContent].join(' ').includes(${JSON.stringify(text)})`;
 export const frames = `${VIDEO}.getVideoPlaybackQuality().totalVideoFrames`;
 
 /** Whether playback began at the beginning, however far it has come since. */

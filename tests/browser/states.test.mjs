@@ -276,7 +276,7 @@ describe('the states of index.html', { timeout: 900_000, concurrency: 3 }, () =>
       .filter((one) => one.offsetParent && (one.offsetHeight < 36 || one.offsetWidth < 44)).map((one) => one.id)`);
     assert.deepEqual(small, []);
     const nameless = await page.value(`[...document.querySelectorAll('button, select, input, [role=slider]')]
-      .filter((one) => !(one.getAttribute('aria-label') || one.textContent.trim())).map((one) => one.id)`);
+      .filter((one) => !(one.getAttribute('aria-label') || one.labels?.length || one.textContent.trim())).map((one) => one.id)`);
     assert.deepEqual(nameless, []);
     // A finger on the scrubber.
     const box = await page.value('(({ x, y, width, height }) => ({ x, y, width, height }))(document.querySelector("#scrub").getBoundingClientRect())');
