@@ -15,6 +15,7 @@ function openPanel(button, open = $(PANELS[button]).hidden) {
     sharedAt = started ? video.currentTime : null;
     viewSharing();
   }
+  if (button === 'info' && past.length) draw();
   viewFacts();
   $(PANELS[button]).querySelector('label:not(:has([hidden])) :is(select, input), button')?.focus();
 }
@@ -89,7 +90,7 @@ function viewSpeed() {
   if (ended) choose('speed', SPEEDS.map((one) => [one, one === 1 ? tr('Normal') : `${one.toLocaleString(language)} ×`]), video.playbackRate);
 }
 function setSpeed(speed) {
-  if (ended) video.playbackRate = speed;
+  if (ended && speed > 0) video.playbackRate = speed;
   viewSpeed();
 }
 const faster = (by) => setSpeed(SPEEDS[clamp(SPEEDS.indexOf(video.playbackRate) + by, 0, SPEEDS.length - 1)] ?? 1);

@@ -67,6 +67,10 @@ export class GrowingStore {
 
   /** The encoder begins to run. */
   begin() { [this.#start, this.#end] = [performance.now() / 1000, null]; }
+  /** The encoder has been running for so much longer. */
+  skip(seconds) { this.#start -= seconds; }
+  /** When what is at the beginning was seen, in milliseconds since 1970. */
+  get zero() { return Date.now() - (performance.now() / 1000 - this.#start) * 1000; }
   /** The encoder ends, and the upload is completed. */
   end() { this.#end = this.elapsed; }
   /** The encoder makes a pause. */
@@ -104,7 +108,7 @@ export class GrowingStore {
     else if (!this.window || whole) lines.push('#EXT-X-PLAYLIST-TYPE:EVENT');
     const uri = `${key}?versionId=${this.version}`;
     lines.push(`#EXT-X-MAP:URI="${uri}",BYTERANGE="${object.header}@0"`);
-    const zero = Date.now() - (performance.now() / 1000 - this.#start) * 1000;
+    const { zero } = this;
     for (let i = from; i < last; i += 1) {
       const begin = i === 0 ? object.header : object.ends[i - 1];
       if (this.dated) lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(zero + i * this.segment * 1000).toISOString()}`);
@@ -155,6 +159,7 @@ export class GrowingStore {
       if (request.headers['if-none-match'] === etag) return reply(304, '', { etag });
       return reply(200, text, { 'content-type': 'application/vnd.apple.mpegurl', 'cache-control': 'no-cache', etag });
     }
+    if (this.texts[key]) return reply(200, this.texts[key], { 'content-type': 'text/vtt' });
     const object = this.objects.get(key);
     if (!object || this.#start === null || (!live && !this.ended)) return reply(404);
     const range = (live ? /^bytes=(\d+)-(\d+)$/ : /^bytes=(\d+)-(\d*)$/).exec(request.headers.range ?? '');
