@@ -72,11 +72,7 @@ impl Gateway {
         let answered = match passed {
             Err(refusal) => Err(refusal),
             Ok(Pass::Preflight) => Ok(status(StatusCode::NO_CONTENT)),
-            Ok(Pass::Route(route, rest)) => {
-                let answer = AssertUnwindSafe(Box::pin(self.done(route, rest, &parts, record.as_mut())));
-                let failed = |_| Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a fault of the gateway"));
-                answer.catch_unwind().await.unwrap_or_else(failed)
-            }
+            Ok(Pass::Route(route, rest)) => caught(Box::pin(self.done(route, rest, &parts, record.as_mut()))).await,
         };
         let mut answer = answered.unwrap_or_else(|refusal| refused(refusal, parts.method == http::Method::HEAD));
         let headers = answer.headers_mut();
@@ -116,6 +112,12 @@ impl Gateway {
     }
 }
 
+/// A panic is the end of one answer, and of nothing else.
+async fn caught(answer: impl Future<Output = Result<Response<Body>, Refusal>>) -> Result<Response<Body>, Refusal> {
+    let failed = |_| Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a fault of the gateway"));
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(failed)
+}
+
 fn has_body(headers: &HeaderMap) -> bool {
     let has_length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     has_length || headers.contains_key(header::TRANSFER_ENCODING)
@@ -152,4 +154,16 @@ fn refused(refusal: Refusal, is_head: bool) -> Response<Body> {
 pub(crate) fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let values: Vec<_> = headers.get_all(name).iter().map(|value| value.to_str()).collect::<Result<_, _>>().ok()?;
     (!values.is_empty()).then(|| values.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_one_answer() {
+        let refusal = caught(async { panic!("as the test asked") }).await.expect_err("it panics");
+        assert_eq!(refusal.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!refusal.text.contains("test"));
+    }
 }

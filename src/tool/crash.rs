@@ -32,7 +32,7 @@ pub(crate) fn install() {
     static PANICKED: AtomicBool = AtomicBool::new(false);
     std::panic::set_hook(Box::new(|info| {
         if GOES_ON.load(Relaxed) {
-            tracing::error!("{}", message(info));
+            tell(info);
             return;
         }
         if PANICKED.swap(true, Relaxed) {
@@ -44,12 +44,7 @@ pub(crate) fn install() {
                 std::thread::park();
             }
         }
-        let message = message(info);
-        if tracing::dispatcher::has_been_set() {
-            tracing::error!("{message}");
-        } else {
-            outlet().line(format!("{}\n", safe(&message, 4096)));
-        }
+        tell(info);
         outlet().clear();
         if SEES_TO_IT.get().is_some_and(|end| end()) {
             return;
@@ -57,6 +52,15 @@ pub(crate) fn install() {
         outlet().settle(stderr::PATIENCE);
         process::exit(i32::from(Exit::Failed.code()));
     }));
+}
+
+fn tell(info: &PanicHookInfo<'_>) {
+    let message = message(info);
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!("{message}");
+    } else {
+        outlet().line(format!("{}\n", safe(&message, 4096)));
+    }
 }
 
 fn message(info: &PanicHookInfo<'_>) -> String {
@@ -119,5 +123,24 @@ mod tests {
         let words = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(7), "{words}");
         assert_eq!(words.matches("in a task").count(), 1, "{words}");
+    }
+    /// The same of one that serves many: what panicked is gone, the rest goes on.
+    #[test]
+    fn who_serves_many_goes_on_after_a_panic() {
+        if std::env::var_os(CHILD).is_some() {
+            super::install();
+            super::go_on();
+            for _ in 0..2 {
+                assert!(std::thread::spawn(|| panic!("in an answer")).join().is_err());
+            }
+            crate::message::stderr::outlet().settle(crate::message::stderr::PATIENCE);
+            std::process::exit(7);
+        }
+        let name = "tool::crash::tests::who_serves_many_goes_on_after_a_panic";
+        let mut child = Command::new(std::env::current_exe().expect("this program"));
+        let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output().expect("a child");
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(7), "{words}");
+        assert_eq!(words.matches("in an answer").count(), 2, "{words}");
     }
 }

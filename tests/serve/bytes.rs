@@ -231,6 +231,37 @@ fn what_curl_and_wget_have_begun_they_go_on_with() {
 }
 
 #[test]
+fn over_http_2_what_grows_comes_to_its_end_and_what_is_aborted_is_no_end() {
+    let can = |output: std::process::Output| String::from_utf8_lossy(&output.stdout).contains("HTTP2");
+    if !present("curl", &["--version"]) || !Command::new("curl").arg("--version").output().is_ok_and(can) {
+        return;
+    }
+    let lab = Lab::new();
+    let gateway = Gateway::start(&lab, &[]);
+    let data = bytes(13, 2 * PART);
+    for aborts in [true, false] {
+        let id = lab.begin(KEY);
+        let first = lab.part(KEY, &id, 1, &data[..PART]);
+        let looks = || lab.count(true, "GetObject", "416");
+        let before = looks();
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let mut curl = Command::new("curl");
+        let curl = curl.args(["-sS", "--http2-prior-knowledge", "-o"]).arg(file.path()).arg(gateway.url(WATCH)).spawn();
+        await_that("it has begun", || looks() > before + 1);
+        if aborts {
+            lab.abort(KEY, &id);
+        } else {
+            let etags = [first, lab.part(KEY, &id, 2, &data[PART..])];
+            lab.complete(KEY, &id, &etags);
+        }
+        let ended = curl.expect("curl").wait().expect("curl");
+        assert_eq!(ended.success(), !aborts, "{ended}");
+        let end = if aborts { PART } else { data.len() };
+        assert_same(&std::fs::read(file.path()).expect("a file"), &data[..end], "over HTTP/2");
+    }
+}
+
+#[test]
 fn a_writer_on_a_store_without_live_read_is_watched_by_its_live_objects() {
     let lab = Lab::with_args(&["--no-live-read"]);
     let gateway = Gateway::start(&lab, &[]);
