@@ -30,7 +30,7 @@ help:
 	@echo 'make test-ceph   both tools on a real Ceph gateway (Debian: 60 MB of packages, nothing is installed)'
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
 	@echo 'make kills     many short uploads, each with a kill or a race in it (N=1000, SEED=)'
-	@echo 'make fuzz-rtmp   damaged streams of encoders, for ten minutes (FUZZ_SECONDS=600, FUZZ_SEED=1)'
+	@echo 'make fuzz-rtmp   damaged streams of encoders, for ten minutes, and another parser beside ours (FUZZ_SECONDS=600, FUZZ_SEED=1)'
 	@echo 'make bench     measures both tools beside others, and writes docs/performance.md'
 	@echo '               (ten minutes; BENCH=quick: two, and only prints; BENCH=tls: TLS alone;'
 	@echo '               BENCH=objects: live objects alone, against their goals)'
@@ -90,6 +90,7 @@ fuzz-rtmp:
 	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build
 	FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_SEED='$(FUZZ_SEED)' \
 		$(CARGO) test --quiet --release --locked --lib -- --nocapture damaged_captures_do_no_harm
+	cd scripts/differential && $(CARGO) run --quiet --release --locked -- '$(FUZZ_SEED)'
 
 bench:
 	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build bench
