@@ -15,6 +15,8 @@ const OTHER_KIND_WAIT: Duration = Duration::from_secs(2);
 const KEY_FRAME_WAIT: Duration = Duration::from_secs(10);
 /// The most bytes of frames that wait.
 const BYTES: usize = 8 << 20;
+/// The most frames that wait.
+const FRAMES: usize = 8192;
 /// The most tracks.
 const TRACKS: usize = 8;
 
@@ -82,6 +84,6 @@ impl Gathering {
         // Times that go back are of no use here.
         let patient = waited >= OTHER_KIND_WAIT || (OTHER_KIND..u32::MAX / 2).contains(&lasted);
         let key = !self.has(Kind::Video) || self.frames.iter().any(|frame| frame.track.kind == Kind::Video);
-        self.bytes >= BYTES || ((known || patient) && (key || waited >= KEY_FRAME_WAIT))
+        self.bytes >= BYTES || self.frames.len() >= FRAMES || ((known || patient) && (key || waited >= KEY_FRAME_WAIT))
     }
 }

@@ -18,6 +18,8 @@ use crate::media::flv::{Content, Kind, TrackId, Unit};
 
 /// A fragment of more bytes than this ends at once.
 const FRAGMENT_MAX: usize = 12 << 20;
+/// A fragment of more frames than this ends at once: what is noted of each takes room, however small it is.
+const FRAMES_MAX: usize = 8192;
 /// How much longer than asked for a fragment may be that no picture ends, in milliseconds.
 const STALLED: i64 = 500;
 
@@ -233,6 +235,7 @@ impl Muxer {
         (leads && leader && (key || age >= self.lasts))
             || age >= self.lasts.saturating_add(STALLED)
             || self.bytes + length > FRAGMENT_MAX
+            || self.tracks.iter().map(|track| track.samples.len()).sum::<usize>() >= FRAMES_MAX
     }
 
     /// Ends the fragment.

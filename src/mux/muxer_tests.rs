@@ -285,6 +285,12 @@ fn a_fragment_that_is_too_large_ends() {
         muxer.push(frame(VIDEO, n == 0, 0, &large), n * 40, at(0)).unwrap();
     }
     assert_eq!(muxer.ready.len(), 1 + 2);
+    // All at the same moment, and next to nothing each.
+    for n in 0..3 * FRAMES_MAX {
+        muxer.push(frame(AUDIO, true, 0, b"x"), 240, at(0)).unwrap();
+        muxer.push(frame(VIDEO, false, 0, &[u8::from(n % 2 == 0)]), 240, at(0)).unwrap();
+    }
+    assert_eq!(muxer.ready.len(), 1 + 2 + 3);
 }
 
 proptest! {

@@ -117,6 +117,32 @@ fn it_goes_into_several_objects_as_any_input() {
 }
 
 #[test]
+fn it_is_live_on_a_store_without_live_read() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &["--live", "objects", "--max-latency", "500ms"]);
+    let encoder = camera(4, &url);
+    let reader = lab.reader(&[KEY, "--live", "objects"]);
+    reader.wait_output(20_000);
+    ended(encoder);
+    writer.wait().code(0);
+    let object = lab.object(KEY).expect("the object");
+    plays(&object);
+    reader.wait().code(0).gave(&object);
+}
+
+#[test]
+fn an_address_that_is_taken_is_a_failure_and_a_bad_url_wrong_usage() {
+    let lab = Lab::new();
+    let (_writer, url) = listening(&lab, &[]);
+    let second = lab.writer(&["another.mp4", &url]).wait();
+    second.code(1).says("cannot listen at rtmp://127.0.0.1").does_not_say(STREAM_KEY);
+    for bad in [&["rtmp://127.0.0.1/s3cretkey"][..], &["http://127.0.0.1/live/s3cretkey"], &["-", "--reconnect", "5s"]]
+    {
+        lab.writer(&[&["another.mp4"][..], bad].concat()).wait().code(2).does_not_say(STREAM_KEY);
+    }
+}
+
+#[test]
 fn rtmps_is_taken_on_the_same_port() {
     let lab = Lab::new();
     let (cert, key) = (lab.dir().join("cert.pem"), lab.dir().join("key.pem"));
