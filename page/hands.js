@@ -314,6 +314,7 @@ document.documentElement.classList.toggle('embed', wants('embed'));
 document.documentElement.classList.toggle('bare', !wants('controls', true));
 const poster = query.get('poster') && addressOf(query.get('poster'));
 if (poster) video.poster = poster.href;
+player.classList.toggle('postered', !!poster);
 viewFrame();
 session();
 speak(language);

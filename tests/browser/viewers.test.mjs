@@ -60,8 +60,8 @@ describe('what viewers meet', { timeout: 900_000 }, () => {
     const { windowId } = await page.browser.send('Browser.getWindowForTarget', { targetId: page.targetId });
     const window = (windowState) => page.browser.send('Browser.setWindowBounds', { windowId, bounds: { windowState } });
     await window('minimized');
-    // Chromium does so by itself after a while, at a time of its own.
-    await page.value("document.querySelector('video').pause()");
+    // Chromium pauses a video without sound.
+    await page.until("document.querySelector('video').paused", 'nobody sees it');
     await sleep(20);
     await window('normal');
     await page.until(`!document.querySelector('video').paused && ${state('live')}`, 'it plays, and live');
@@ -172,6 +172,7 @@ describe('what viewers meet', { timeout: 900_000 }, () => {
       assert.ok(await page.value("getComputedStyle(document.querySelector('#announce').parentElement).display !== 'none'"), 'what is announced is heard');
       if (height < 500) {
         const { left, top, right, bottom } = await page.value(box('video'));
+        assert.ok(await page.value('document.documentElement.scrollHeight <= innerHeight'), 'nothing to scroll');
         assert.ok(top === 0 && bottom === height && left === 0 && right === width, `the picture has all of the frame: ${[left, top, right, bottom]}`);
       }
       assert.ok(await page.value('document.documentElement.scrollWidth <= innerWidth'), 'nothing sticks out');
