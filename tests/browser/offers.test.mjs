@@ -77,6 +77,15 @@ describe('what the page offers', { timeout: 900_000 }, () => {
     const said = /^reader live\.mp4 --from 00:00:(\d\d\.\d) --to 00:00:(\d\d\.\d) live-clip\.mp4$/.exec(command);
     assert.ok(said, command);
     assert.ok(Math.abs(said[1] - from) < 1 && Math.abs(said[2] - to) < 1, `${command}: ${from} to ${to}`);
+    // The key in the addresses of stores.
+    for (const [address, key] of [
+      ['https://bucket.s3.eu-central-003.backblazeb2.com/a/live%20one.mp4?versionId=4', 'a/live one.mp4'],
+      ['https://s3.eu-central-003.backblazeb2.com/bucket/a/live.mp4', 'a/live.mp4'],
+      ['https://video.example.com/live.mp4', 'live.mp4'],
+      ['http://127.0.0.1:9000/bucket/_live/a/live.mp4/20261121T143349Z-9f3c2a7b/0/0000000000001272.mp4', 'a/live.mp4'],
+    ]) assert.equal(await page.value(`keyOf(${JSON.stringify(address)})`), key);
+    assert.deepEqual(await page.value(`['90', '1:30', '1h2m3s', '0:00:05.5', '2026-01-31T12:00:00Z', 'soon', '1:2:3:4', ''].map(momentOf)`),
+      [{ seconds: 90 }, { seconds: 90 }, { seconds: 3723 }, { seconds: 5.5 }, { date: Date.parse('2026-01-31T12:00:00Z') }, null, null, null]);
     const times = new URL(link).hash.slice(3).split(',').map((one) => (Date.parse(one) - store.zero) / 1000);
     assert.ok(Math.abs(times[0] - said[1]) < 0.2 && Math.abs(times[1] - said[2]) < 0.2, `${link}: ${times}`);
     assert.equal(new URL(link).searchParams.get('src'), `${store.address}live.m3u8`);
