@@ -182,3 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         drop(timeout(MOMENT, last).await);
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -120,7 +120,7 @@ pub(super) struct Seat {
 }
 
 impl Strangers {
-    fn seat(self: &Arc<Self>, ip: IpAddr) -> Option<Seat> {
+    pub(super) fn seat(self: &Arc<Self>, ip: IpAddr) -> Option<Seat> {
         let of = household(ip);
         let mut here = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if here.values().sum::<usize>() >= STRANGERS {
