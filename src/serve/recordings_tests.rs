@@ -346,6 +346,40 @@ async fn what_is_not_there_is_asked_for_once_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_comes_later_costs_a_byte_and_seldom_a_list_and_gets_a_newer_upload_as_soon() {
+    let (recordings, _, shelf) = served();
+    let id = shelf.begin(KEY, PART);
+    shelf.put(&id, 1, input(0, PART));
+    let viewer = tokio::spawn({
+        let recordings = Arc::clone(&recordings);
+        async move { view(&recordings, 0, None).await }
+    });
+    sleep(Duration::from_secs(2)).await;
+    let lists = shelf.count(Op::Uploads);
+    let mut tag = String::new();
+    for _ in 0..100 {
+        sleep(Duration::from_millis(1_100)).await;
+        tag = recordings.find("bucket", KEY, None).await.expect("it is there").identity.etag.clone();
+    }
+    // Beside those of the follower, which sees that nothing comes.
+    let more = shelf.count(Op::Uploads) - lists;
+    assert!(more <= 12, "{more} lists in 110 s");
+    shelf.complete(&id);
+    assert!(viewer.await.expect("no panic").expect("to its end") == input(0, PART));
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(recordings.find("bucket", KEY, None).await.expect("it is there").identity.etag, tag);
+    let newer = shelf.begin(KEY, PART);
+    shelf.put(&newer, 1, &b"newer"[..]);
+    sleep(Duration::from_millis(1_100)).await;
+    let found = recordings.find("bucket", KEY, None).await.expect("it is there");
+    assert!(found.identity.version == newer && found.identity.etag != tag);
+    drop(found);
+    shelf.abort(&newer);
+    sleep(Duration::from_millis(1_100)).await;
+    assert_eq!(recordings.find("bucket", KEY, None).await.expect("it is there").identity.etag, tag);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_before_it_is_complete_hides_nothing_that_can() {
     let (recordings, _, shelf) = served();
     shelf.without_live_read();
