@@ -82,6 +82,7 @@ async fn greet(stream: TcpStream, peer: SocketAddr, place: Arc<Place>, seat: Sea
     match timeout_at(by, hello(stream, &place)).await {
         Ok(Ok(Spoken::Plain(stream))) => connection::serve(stream, visit).await,
         Ok(Ok(Spoken::Tls(stream))) => connection::serve(*stream, visit).await,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => tracing::debug!("{peer} said nothing"),
         Ok(Err(error)) => place.door.turned_away.say(peer, &error.to_string()),
         Err(_) => tracing::debug!("{peer} said nothing"),
     }
