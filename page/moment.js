@@ -87,18 +87,16 @@ function readerTime(position) {
   return `${two(position / 3600)}:${two(position / 60 % 60)}:${two(position % 60)}.${String(Math.floor(position * 10 % 10 + 1e-6))}`;
 }
 /** The key of the object that is played, as far as its address tells it. */
-function keyOf(address = details?.fragments?.at(-1)?.url ?? source) {
+function keyOf() {
   if (query.get('key')) return query.get('key');
-  const url = new URL(address, location.href);
+  const url = new URL(details?.fragments?.at(-1)?.url ?? source, location.href);
   const parts = url.pathname.split('/').filter(Boolean);
   // Path-style addresses of a store have the bucket before the key.
   if (parts.length > 1 && /^(s3[.-]|localhost$|[\d.]+$|\[)/.test(url.hostname)) parts.shift();
-  // A live object stands for the one that it is a part of.
-  const path = parts.join('/').replace(/^(?:_live\/)?(.+)\/\d{8}T\d{6}Z-[0-9a-f]+\/\d+\/[^/]+$/, '$1');
   try {
-    return decodeURIComponent(path);
+    return decodeURIComponent(parts.join('/'));
   } catch {
-    return path;
+    return parts.join('/');
   }
 }
 const marks = { from: null, to: null }; // positions

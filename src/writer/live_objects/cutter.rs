@@ -1,9 +1,11 @@
 //! Where the input is cut into live objects, and how much of it may wait for that. Pure.
 //!
 //! What is taken waits as a copy until it is old enough, and then goes out as one live object, or with all that came while
-//! none could go out. No more than [`Cutter::MOST_PARTS`] part sizes are copied at once. What comes beyond that is left to
-//! the parts: the parts of the upload are in memory or on disk anyway, and whoever stores one stores as a live object, too,
-//! what the cutter has left out of it. Where a live object is a whole part, all is left to the parts and nothing is copied.
+//! none could go out. No more than [`Cutter::MOST_PARTS`] part sizes are copied at once: one that waits, and one that is cut
+//! or on its way. What came before the last beginning of a part is left to the parts when there is no room for it: the parts
+//! of the upload are in memory or on disk anyway, and whoever stores one stores as a live object, too, what the cutter has
+//! left out of it. The part that is not full yet is not left to it: nobody knows when it will be full. Where a live object is
+//! a whole part, all is left to the parts and nothing is copied.
 //!
 //! ```text
 //! input    |------- part 1 -------|------- part 2 -------|------- part 3 ---
@@ -114,7 +116,9 @@ impl Cutter {
             let room = if self.leaving {
                 self.part_size - in_part
             } else {
-                (self.part_size - self.waiting.len() as u64).min(self.most() - self.held())
+                // By the time, there is always room for what waits: see `make_room`.
+                let most = if self.segments() { self.most() - self.held() } else { u64::MAX };
+                (self.part_size - self.waiting.len() as u64).min(most)
             };
             let count = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
             let (taken, rest) = bytes.split_at(count);
@@ -131,16 +135,46 @@ impl Cutter {
             }
             self.end = end;
             if self.waiting.len() as u64 == self.part_size && !self.cut_at_boundary() {
-                self.cut_all();
+                self.make_room();
             }
             bytes = rest;
         }
     }
 
-    /// Begins and stops to leave input to the parts. It goes back to copying only where a part begins, and with room to
-    /// spare, so that it does not do so for a byte at a time.
+    /// A part size waits: it is cut, or what of it belongs to full parts is left to them.
+    fn make_room(&mut self) {
+        if self.segments() || self.may_cut() {
+            self.cut_all();
+        } else {
+            self.leave_until(self.end - self.end % self.part_size);
+        }
+    }
+
+    /// Whether what waits may be cut: the bound holds only if no more than one part size is cut and on its way.
+    fn may_cut(&self) -> bool {
+        self.held() <= self.part_size
+    }
+
+    /// Leaves to the parts what waits before `at`, where one of them begins.
+    fn leave_until(&mut self, at: u64) {
+        let start = self.start();
+        let count = usize::try_from(at.saturating_sub(start)).unwrap_or(usize::MAX).min(self.waiting.len());
+        if count > 0 {
+            drop(self.waiting.split_to(count));
+            self.leave(start..start + count as u64);
+        }
+        self.oldest = self.oldest.filter(|_| !self.waiting.is_empty());
+    }
+
+    fn segments(&self) -> bool {
+        matches!(self.when, When::AtSegment(_))
+    }
+
+    /// Where segments are cut: begins and stops to leave input to the parts. It goes back to copying only where a part begins,
+    /// and with room to spare, so that it does not do so for a byte at a time.
     fn decide(&mut self, at_part: bool) {
-        if self.when == When::PartIsFull {
+        if !self.segments() {
+            self.leaving = self.when == When::PartIsFull;
             return;
         }
         if self.leaving {
@@ -205,7 +239,7 @@ impl Cutter {
     pub fn due(&self) -> Option<Instant> {
         match self.when {
             When::PartIsFull | When::AtSegment(_) => None,
-            When::After(time) => self.oldest.map(|oldest| oldest + time),
+            When::After(time) => self.oldest.filter(|_| self.may_cut()).map(|oldest| oldest + time),
         }
     }
 
@@ -218,7 +252,11 @@ impl Cutter {
     pub fn part_waits(&mut self, end: u64) {
         const MOMENT: Duration = Duration::from_secs(2);
         if matches!(self.when, When::After(time) if time > MOMENT) && self.start() < end {
-            self.cut_all();
+            if self.may_cut() {
+                self.cut_all();
+            } else {
+                self.leave_until(end);
+            }
         }
     }
 

@@ -49,6 +49,8 @@ fn what_waits_while_none_can_go_out_goes_as_one_up_to_a_part() {
     }
     assert_eq!(cutter.next(now), cut(0, 1_000));
     assert_eq!(cutter.next(now), None);
+    assert_eq!((cutter.due(), cutter.next(now + SECOND)), (None, None));
+    cutter.landed(1_000);
     assert_eq!(cutter.next(now + SECOND), cut(1_000, 300));
 }
 
@@ -107,17 +109,36 @@ fn whole_parts_are_all_left_to_the_parts() {
 }
 
 #[test]
-fn what_does_not_fit_is_left_to_the_parts_and_copying_goes_on_where_one_begins() {
+fn full_parts_that_do_not_fit_are_left_to_the_parts() {
     let (mut cutter, now) = cutter(When::After(SECOND));
     take(&mut cutter, 2_500, now);
-    assert_eq!((cutter.held(), cutter.left_in(&(2_000..3_000))), (2_000, vec![2_000..2_500]));
-    assert_eq!((cutter.next(now), cutter.next(now)), (cut(0, 1_000), cut(1_000, 1_000)));
-    cutter.landed(2_000);
+    assert_eq!((cutter.held(), cutter.left_in(&(0..3_000))), (1_500, vec![1_000..2_000]));
+    assert_eq!((cutter.next(now), cutter.next(now + SECOND)), (cut(0, 1_000), None));
     take(&mut cutter, 700, now);
-    assert_eq!(cutter.left_in(&(2_000..4_000)), vec![2_000..3_000]);
-    assert_eq!(cutter.next(now + SECOND), cut(3_000, 200));
+    assert_eq!((cutter.held(), cutter.left_in(&(0..4_000))), (1_200, vec![1_000..3_000]));
     cutter.filled(&(2_100..2_200));
-    assert_eq!(cutter.left_in(&(0..9_000)), vec![2_000..2_100, 2_200..3_000]);
+    assert_eq!(cutter.left_in(&(0..9_000)), vec![1_000..2_100, 2_200..3_000]);
+}
+
+#[test]
+fn what_trickles_in_behind_a_burst_is_cut_in_time() {
+    let (mut cutter, now) = cutter(When::After(SECOND));
+    take(&mut cutter, 4_200, now);
+    assert_eq!(cutter.next(now), cut(0, 1_000));
+    take(&mut cutter, 77, now + SECOND / 2);
+    cutter.landed(1_000);
+    assert_eq!((cutter.due(), cutter.next(now + SECOND)), (Some(now + SECOND), cut(4_000, 277)));
+    assert_eq!(cutter.left_in(&(0..u64::MAX)), vec![1_000..4_000]);
+}
+
+#[test]
+fn a_full_part_is_not_kept_by_what_waits_for_its_turn() {
+    let (mut cutter, now) = cutter(When::After(SECOND * 3));
+    take(&mut cutter, 1_600, now);
+    assert_eq!(cutter.next(now), cut(0, 1_000));
+    take(&mut cutter, 500, now);
+    cutter.part_waits(2_000);
+    assert_eq!((cutter.next(now), cutter.left_in(&(0..9_000))), (None, vec![1_000..2_000]));
 }
 
 #[test]

@@ -131,7 +131,7 @@ impl LiveObjects {
     }
 
     async fn write_last_head(&self) {
-        if let Err(error) = self.shared.write_last_head().await {
+        if let Err(error) = self.shared.write_head().await {
             tracing::debug!("the last head of the live objects is not written: {error}");
         }
     }

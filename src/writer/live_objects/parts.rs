@@ -42,31 +42,17 @@ impl LiveObjects {
             Stage::Made => {}
             Stage::Beginning | Stage::Without => return upload.put(number, body, patience).await,
         }
-        let left = {
-            let state = shared.state();
-            if state.trouble.given_up().is_some() { Vec::new() } else { state.cutter.left_in(&part) }
-        };
-        for range in &left {
-            let bytes = within(&body, start, range);
-            let Err(error) = shared.post(range.start, bytes, patience).await else {
-                shared.state().cutter.filled(range);
-                continue;
-            };
-            if may_pass(&error) && !shared.state().trouble.is_long(Instant::now()) {
-                return Err(error);
+        let whole = match self.fill(upload, &part, &body, patience).await {
+            Ok(whole) => whole,
+            Err(error) if may_pass(&error) && !shared.state().trouble.is_long(Instant::now()) => return Err(error),
+            Err(error) => {
+                let etag = upload.put(number, body, patience).await?;
+                shared.give_up(&error);
+                return Ok(etag);
             }
-            let etag = upload.put(number, body, patience).await?;
-            shared.give_up(&error);
-            return Ok(etag);
-        }
-        if body.len() < upload.part_size().as_len() {
-            // Only the last part is short: nothing comes that its last bytes could wait for.
-            self.input_ended();
-        }
-        self.has_in_live_objects(&part).await;
+        };
         // The last part is sent: some stores make none out of an object that is smaller than parts have to be.
-        let whole = left == [part] && body.len() == upload.part_size().as_len();
-        if whole && shared.state().copies.is_some() {
+        if whole && body.len() == upload.part_size().as_len() && shared.state().copies.is_some() {
             match self.copied(upload, number, start, patience).await {
                 Ok(etag) => return Ok(etag),
                 Err(error) => shared.state().copy_failed(&error),
@@ -105,36 +91,67 @@ impl LiveObjects {
             }
         }
         let start = upload.part_size().start_of(number);
-        let left = shared.state().cutter.left_in(&(start..start + body.len() as u64));
-        for range in left {
-            shared.post(range.start, within(&body, start, &range), patience).await?;
-            shared.state().cutter.filled(&range);
-        }
+        self.fill(upload, &(start..start + body.len() as u64), &body, patience).await?;
         shared.state().trouble.part_is_stored(Instant::now());
         Ok(etag)
     }
 
-    /// Waits until all of a part lies in live objects, or those are given up, but not for ever.
-    async fn has_in_live_objects(&self, part: &Range<u64>) {
+    /// Stores what of a part is left to it, until all of it lies in live objects, or those are given up, but not for ever.
+    /// Gives whether that was one live object, which is all of the part.
+    async fn fill(
+        &self,
+        upload: &Upload,
+        part: &Range<u64>,
+        body: &Bytes,
+        patience: Duration,
+    ) -> Result<bool, StoreError> {
+        let shared = &self.shared;
+        let mut whole = false;
+        if body.len() < upload.part_size().as_len() {
+            // Only the last part is short: nothing comes that its last bytes could wait for.
+            self.input_ended();
+        }
+        loop {
+            let left = {
+                let mut state = shared.state();
+                state.cutter.part_waits(part.end);
+                if state.trouble.given_up().is_some() { Vec::new() } else { state.cutter.left_in(part) }
+            };
+            shared.tell();
+            for range in &left {
+                shared.post(range.start, within(body, part.start, range), patience).await?;
+                shared.state().cutter.filled(range);
+                whole = range == part;
+            }
+            if !self.is_left_more(part).await {
+                return Ok(whole);
+            }
+        }
+    }
+
+    /// Waits until all of a part lies in live objects, or those are given up, but not for ever; or until more of it is left to
+    /// it, which is true.
+    async fn is_left_more(&self, part: &Range<u64>) -> bool {
         let shared = &self.shared;
         let mut news = shared.news();
-        shared.state().cutter.part_waits(part.end);
-        shared.tell();
         let stored = async {
             loop {
                 news.mark_unchanged();
                 {
                     let state = shared.state();
                     if state.trouble.given_up().is_some() || state.stored.covers(part) {
-                        return;
+                        return false;
+                    }
+                    if !state.cutter.left_in(part).is_empty() {
+                        return true;
                     }
                 }
                 if news.changed().await.is_err() {
-                    return;
+                    return false;
                 }
             }
         };
-        drop(timeout(GIVE_UP, stored).await);
+        timeout(GIVE_UP, stored).await.unwrap_or(false)
     }
 
     async fn copied(

@@ -218,12 +218,6 @@ impl Shared {
         }
     }
 
-    /// The same at the end, at once: who refuses a second write within a second is asked again after that.
-    pub(super) async fn write_last_head(&self) -> Result<(), StoreError> {
-        *self.written.lock().await = None;
-        self.write_head().await
-    }
-
     /// Writes the pointer, over whatever is there.
     pub(super) async fn write_pointer(&self) -> Result<(), StoreError> {
         self.write(&self.names.pointer(), pointer(&self.recording), CACHE_NONE, None).await
