@@ -66,6 +66,8 @@ pub(super) struct Editor {
 pub(super) struct Uploads {
     /// Their keys and ids.
     pub(super) all: Vec<(String, String)>,
+    /// The newest is complete, and the playlist still names its live objects.
+    pub(super) completed: Option<String>,
     /// How long the first part took to fill.
     filled: Option<Duration>,
 }
@@ -139,6 +141,7 @@ impl Editor {
             News::Located { upload_id, uri } => {
                 self.recording.locate(&upload_id, &uri);
                 self.release.note(&upload_id, &self.shown);
+                self.shown.turn();
                 if self.may_write() && self.shown.live.was_sent() {
                     self.shown.live.renew();
                 }
@@ -176,15 +179,25 @@ impl Editor {
                 tracing::warn!("the playlist cannot go on: {cause}. {remedy} writes it after the end");
             }
             News::Completed(upload_id) => {
-                self.recording.complete(&upload_id);
-                if self.recording.waits_for_places()
-                    && let Some(tell) = self.tell.upgrade()
-                {
-                    let key = self.uploads.key_of(&upload_id).to_owned();
-                    tokio::spawn(locate(self.store.clone(), self.settings.key.clone(), key, upload_id, tell));
+                let newest = self.uploads.all.last().is_some_and(|(_, id)| *id == upload_id);
+                if newest && self.recording.has_live_objects() {
+                    self.uploads.completed = Some(upload_id);
+                } else {
+                    self.complete(&upload_id);
                 }
             }
             News::End => {}
+        }
+    }
+
+    /// An upload is complete, and what it has become is to be shown.
+    pub(super) fn complete(&mut self, upload_id: &str) {
+        self.recording.complete(upload_id);
+        if self.recording.waits_for_places()
+            && let Some(tell) = self.tell.upgrade()
+        {
+            let key = self.uploads.key_of(upload_id).to_owned();
+            tokio::spawn(locate(self.store.clone(), self.settings.key.clone(), key, upload_id.to_owned(), tell));
         }
     }
 
@@ -197,6 +210,9 @@ impl Editor {
         origin: Origin,
         beside: Option<Beside>,
     ) {
+        if let Some(before) = self.uploads.completed.take() {
+            self.complete(&before);
+        }
         let in_store = origin == Origin::Store;
         let playlist = self.settings.key.clone();
         if let Some(beside) = beside {
@@ -265,7 +281,7 @@ impl Editor {
     }
 
     /// Whether the playlist may be written now.
-    fn may_write(&self) -> bool {
+    pub(super) fn may_write(&self) -> bool {
         self.readability.is_now() && self.ownership.may_write()
     }
 

@@ -16,7 +16,6 @@ use super::news::News;
 use super::playlist::{PlaylistKind, View, reference};
 use super::publish::{self, Outlet, Step};
 use super::rebuild;
-use super::release::Release;
 use crate::store::retry::Retry;
 
 /// How long the end may take.
@@ -49,6 +48,10 @@ impl Ending {
 impl Editor {
     /// Writes what there is in the end, and gives players of live objects the time to hear of it.
     pub(super) async fn finish(mut self) {
+        if let Some(upload_id) = self.uploads.completed.take() {
+            self.last_of_live_objects().await;
+            self.complete(&upload_id);
+        }
         let deadline = Instant::now() + LAST_TRIES;
         let written = Box::pin(self.last_versions(deadline)).await;
         let named = self.shown.has_named_live_objects() || self.recording.was_restored();
@@ -57,7 +60,7 @@ impl Editor {
                 // What a playlist still names has to stay.
                 return;
             }
-            let wait = Release::wait(&self.shown, &self.recording);
+            let wait = self.release.left(&self.shown, &self.recording);
             let playlist = self.store.object(self.shown.live.key());
             tracing::info!("players of {playlist} have {} s; then its live objects are taken away", wait.as_secs());
             sleep(wait).await;
@@ -67,6 +70,27 @@ impl Editor {
             }
         }
         self.release.all(self.uploads.all.iter().map(|(_, id)| id.clone()));
+    }
+
+    /// Lists the last live objects, and gives whoever follows the playlist the time to hear of them: RFC 8216 (6.2.1) has
+    /// references stay as they are, and some players only look at what they do not have yet.
+    async fn last_of_live_objects(&mut self) {
+        if self.recording.list() {
+            self.shown.live.renew();
+        }
+        let (Some(target), true) = (self.recording.target(), self.shown.live.was_sent() && self.may_write()) else {
+            return;
+        };
+        let target = Duration::from_secs(target);
+        let deadline = Instant::now() + (target + LAST_ATTEMPT).min(LAST_TRIES);
+        while !self.shown.live.is_settled() {
+            match timeout_at(deadline, self.shown.live.next()).await {
+                Ok(Step::Due) => self.shown.send_live(&self.recording),
+                Ok(Step::Made | Step::Failed(_)) => {}
+                Err(_) => return,
+            }
+        }
+        sleep((target * 5 / 4).min(LAST_TRIES)).await;
     }
 
     /// Writes the last versions; whether the playlists show by now all that they ever will.
@@ -114,11 +138,14 @@ impl Editor {
         if fresh {
             view = View { kind: PlaylistKind::Vod, from: 0, ..view };
         }
-        let with_dvr = view.from > 0;
+        let with_dvr = self.shown.has_dvr(&view);
         if with_dvr {
             self.shown.dvr.renew();
         }
         let mut settled = self.last_tries(view, with_dvr, deadline).await;
+        if settled {
+            self.release.begin();
+        }
         if ended {
             self.rendition.tell(&self.recording, Some(clock::now().as_secs()));
         }
@@ -219,7 +246,9 @@ impl Editor {
                 }
             };
             match timeout_at(deadline, next).await {
-                Ok((true, Step::Due)) => self.shown.live.send(self.recording.timeline.text(&view), view.ended),
+                Ok((true, Step::Due)) => {
+                    self.shown.live.send(self.recording.timeline.text(&view), view.ended && view.from == 0);
+                }
                 Ok((false, Step::Due)) => self.shown.send_dvr(&self.recording, view.ended),
                 Ok(_) => {}
                 Err(_) => return false,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::recording::Recording;
 use super::shown::Shown;
@@ -19,6 +19,8 @@ const TARGETS: u32 = 3;
 pub(super) struct Release {
     tell: Arc<watch::Sender<HashSet<String>>>,
     waiting: Vec<Waiting>,
+    /// Since when no playlist names any.
+    unnamed: Option<Instant>,
 }
 
 /// An upload whose live objects older versions name.
@@ -32,7 +34,7 @@ struct Waiting {
 
 impl Release {
     pub(super) fn new() -> Self {
-        Self { tell: Arc::new(watch::channel(HashSet::new()).0), waiting: Vec::new() }
+        Self { tell: Arc::new(watch::channel(HashSet::new()).0), waiting: Vec::new(), unnamed: None }
     }
 
     /// The uploads whose live objects nobody needs any more.
@@ -63,8 +65,18 @@ impl Release {
         }
     }
 
+    /// The store holds versions that name none, and will name none again.
+    pub(super) fn begin(&mut self) {
+        self.unnamed = Some(Instant::now());
+    }
+
+    /// How long players of the last playlists that named some still have.
+    pub(super) fn left(&self, shown: &Shown, recording: &Recording) -> Duration {
+        Self::wait(shown, recording).saturating_sub(self.unnamed.map_or(Duration::ZERO, |since| since.elapsed()))
+    }
+
     /// How long players have.
-    pub(super) fn wait(shown: &Shown, recording: &Recording) -> Duration {
+    fn wait(shown: &Shown, recording: &Recording) -> Duration {
         shown.longest_target().max(Duration::from_secs(recording.target().unwrap_or(0))) * TARGETS
     }
 

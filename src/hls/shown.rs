@@ -47,6 +47,16 @@ impl Shown {
         view
     }
 
+    /// References to live objects have become byte ranges.
+    pub(super) fn turn(&mut self) {
+        self.views.turn();
+    }
+
+    /// Whether there is a list of all beside this one.
+    pub(super) fn has_dvr(&self, view: &View) -> bool {
+        self.views.has_dvr(view.from)
+    }
+
     /// What the playlist of all shows.
     pub(super) fn dvr_view(&mut self, recording: &Recording, ended: bool) -> View {
         let view = self.views.dvr(recording.target().unwrap_or(1), ended);
@@ -57,7 +67,7 @@ impl Shown {
     /// Writes what is to be seen while the recording goes on.
     pub(super) fn send_live(&mut self, recording: &Recording) {
         let view = self.view(recording, false);
-        if view.from > 0 {
+        if self.has_dvr(&view) {
             self.dvr.renew();
         }
         self.live.set_pace(Duration::from_secs(view.target) / 2);

@@ -26,13 +26,15 @@ pub(super) struct Views {
     slides: bool,
     /// The first segment that it shows.
     from: usize,
+    /// References have changed since the last version.
+    turned: bool,
     /// What the playlist of all has promised, in seconds.
     dvr_target: Option<u64>,
 }
 
 impl Views {
     pub(super) fn new(window: Option<Duration>) -> Self {
-        Self { window, slides: window.is_some(), from: 0, dvr_target: None }
+        Self { window, slides: window.is_some(), from: 0, turned: false, dvr_target: None }
     }
 
     /// Whether a recording of so many segments has become too long to be shown whole; told once.
@@ -42,21 +44,34 @@ impl Views {
         now
     }
 
+    /// References to live objects have become byte ranges. A list that slides, and any that ends, begins a segment later
+    /// with them: GStreamer 1.22 compares what has the first number, gives up where that is called otherwise than before, and
+    /// looks no further where the list begins behind it.
+    pub(super) fn turn(&mut self) {
+        self.turned = true;
+    }
+
     /// What the playlist shows now; `target` is the target duration.
     pub(super) fn live(&mut self, timeline: &Timeline, target: u64, ended: bool) -> View {
-        if !self.slides {
-            return View { target, kind: PlaylistKind::Event, from: 0, ended };
+        // No segment may go whose going leaves less than three target durations (RFC 8216, 6.2.2).
+        let least = target.saturating_mul(3_000_000);
+        let from = match self.window {
+            _ if !self.slides => 0,
+            None => timeline.segments.len().saturating_sub(EVENT_MAX),
+            Some(window) => timeline.window(u64::try_from(window.as_micros()).unwrap_or(u64::MAX).max(least)),
+        };
+        let mut from = from.max(self.from);
+        if (self.slides || ended) && std::mem::take(&mut self.turned) && self.from < timeline.window(least) {
+            from = from.max(self.from + 1);
         }
-        let window = self.window.map_or_else(
-            || timeline.segments.len().saturating_sub(EVENT_MAX),
-            |window| {
-                let window = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
-                // No segment may go whose going leaves less than three target durations (RFC 8216, 6.2.2).
-                timeline.window(window.max(target.saturating_mul(3_000_000)))
-            },
-        );
-        self.from = self.from.max(window);
-        View { target, kind: PlaylistKind::Sliding, from: self.from, ended }
+        self.from = from;
+        let kind = if self.slides || from > 0 { PlaylistKind::Sliding } else { PlaylistKind::Event };
+        View { target, kind, from, ended }
+    }
+
+    /// Whether there is a list of all beside one that begins at this segment.
+    pub(super) fn has_dvr(&self, from: usize) -> bool {
+        self.slides && from > 0
     }
 
     /// What the playlist of all shows; `target` is the target duration of the other.
@@ -123,6 +138,31 @@ mod tests {
             assert_eq!(views.outgrown(timeline.segments.len()), outgrown, "{count}");
             let view = views.live(&timeline, 2, false);
             assert_eq!((view.kind, view.from), (kind, from), "{count}");
+        }
+    }
+
+    #[test]
+    fn a_list_whose_references_have_changed_begins_a_segment_later_once_it_slides_or_ends() {
+        // Segments, the window, whether it ends, and the first segment shown before and after the change.
+        for (count, window, ended, before, after) in [
+            (20, None, false, 0, 0),
+            (20, None, true, 0, 1),
+            // Three target durations stay.
+            (4, None, true, 0, 1),
+            (3, None, true, 0, 0),
+            (20, Some(20), false, 10, 11),
+            (20, Some(20), true, 10, 11),
+            (3, Some(20), false, 0, 0),
+        ] {
+            let mut views = Views::new(window.map(Duration::from_secs));
+            assert_eq!(views.live(&timeline(count), 2, false).from, before);
+            views.turn();
+            for _ in 0..2 {
+                let view = views.live(&timeline(count), 2, ended);
+                assert_eq!(view.from, after, "{count} segments, {window:?}, ended: {ended}");
+                assert_eq!(view.kind == PlaylistKind::Event, window.is_none() && after == 0);
+                assert_eq!(views.has_dvr(view.from), window.is_some() && after > 0);
+            }
         }
     }
 

@@ -97,18 +97,29 @@ fn beside(lab: &Lab) -> Vec<String> {
     listed.versions().iter().filter_map(|version| version.key().map(str::to_owned)).chain(marks).collect()
 }
 
-/// The end of a playlist that was seen by whoever follows it; how long its live objects stayed after that.
-fn ends(lab: &Lab, run: &mut Run, key: &str) -> (Playlist, Duration) {
+/// When the first version came that ends the playlist, and when the first live object went, by the clock of the store in
+/// milliseconds.
+fn named_and_gone(lab: &Lab) -> (u64, u64) {
+    let requests = lab.request_log();
+    let written = requests.iter().filter(|one| one["operation"] == "PutObject" && one["key"] == LIST);
+    // The last but one ends it, the last shows all.
+    let named = written.rev().nth(1).expect("two versions");
+    let gone = requests.iter().find(|one| one["operation"].as_str().is_some_and(|name| name.starts_with("Delete")));
+    let time = |one: &serde_json::Value| one["time_ms"].as_u64().expect("a time");
+    (time(named), time(gone.expect("a deletion")))
+}
+
+/// The end of a playlist, seen by whoever follows it.
+fn ends(lab: &Lab, run: &mut Run, key: &str) -> Playlist {
     let before = list(lab, key).expect("a playlist");
     drop(run.stdin.take());
     let last = await_some("the end of the playlist", || list(lab, key).filter(|list| list.ended));
-    let began = Instant::now();
     // Whoever read the playlist a moment ago may ask for any of its segments now.
     for segment in before.segments.iter().filter(|segment| segment.whole) {
         assert_eq!(plain(lab, key, &segment.uri).0, 200, "gone too soon: {segment:?}");
     }
     await_that("the end of the live objects", || beside(lab).is_empty());
-    (last, began.elapsed())
+    last
 }
 
 #[test]
@@ -118,17 +129,24 @@ fn segments_are_objects_while_it_is_live_and_parts_of_the_one_object_afterwards(
     let player = plays(&lab);
     let seen = feed(&lab, &mut run, LIST);
     assert!(seen as u32 >= SECONDS - 2, "{seen} segments while it was live");
-    let (last, stayed) = ends(&lab, &mut run, LIST);
-    let wait = Duration::from_secs(3 * last.target);
-    assert!(stayed + Duration::from_millis(1_500) > wait && stayed < wait + Duration::from_secs(5), "{stayed:?}");
+    let last = ends(&lab, &mut run, LIST);
+    let (named, gone) = named_and_gone(&lab);
+    assert!(gone - named >= 3_000 * last.target, "live objects stayed {} ms", gone - named);
     let player = player.join().expect("it plays");
     run.wait().code(0).says("viewers can play").says("then its live objects are taken away").does_not_say("WARN");
     assert!(player == *FRAMES, "live: {} frames instead of {}", player.lines().count(), FRAMES.lines().count());
     let versions = all_valid(&lab, LIST);
     all_paced(&lab, LIST);
-    let (last, before) = versions.split_last().expect("versions");
+    let [before @ .., end, last] = &versions[..] else { panic!("{} versions", versions.len()) };
     assert!(before.len() as u32 > SECONDS / 2, "{} versions", before.len());
-    assert!(before.iter().all(|list| list.segments.iter().all(|segment| segment.whole)));
+    assert!(before.iter().all(|list| list.sequence == 0 && list.segments.iter().all(|segment| segment.whole)));
+    assert_eq!(before.last().map(|list| list.segments.len() as u32), Some(SECONDS), "all of it by live objects");
+    let times = times(&lab, LIST);
+    let waited = times[before.len()] - times[before.len() - 1];
+    assert!(waited >= 1.25 * last.target as f64 - 0.05, "{waited} s between the last live version and the end");
+    // Whoever follows it is told the end by a list that begins a segment later; then comes all of it.
+    assert!(end.ended && end.sequence == 1 && end.segments.iter().all(|segment| !segment.whole), "{}", end.text);
+    assert_eq!((end.kind.as_deref(), last.kind.as_deref()), (None, Some("VOD")));
     assert_eq!((last.segments.len() as u32, last.target), (SECONDS, 2));
     assert!(last.segments.iter().all(|segment| !segment.whole && segment.uri.starts_with("match.mp4")));
     shows_all(&lab, last);
@@ -226,7 +244,7 @@ fn a_window_slides_over_live_objects_and_all_of_it_is_in_the_other_list() {
     assert!(dvr.segments.iter().all(|segment| segment.whole && plain(&lab, DVR, &segment.uri).0 == 200));
     drop(run.stdin.take());
     // Players of the list of all look at it every half a minute.
-    run.wait_for("have 90 s");
+    run.wait_for("then its live objects are taken away");
     run.signal("INT");
     run.signal("INT");
     run.wait().code(0).says("live objects stay");

@@ -80,18 +80,18 @@ pub fn versions(lab: &Lab, key: &str) -> Vec<Playlist> {
     ids.iter().rev().map(read).collect()
 }
 
+/// When each version was written, in seconds.
+pub fn times(lab: &Lab, key: &str) -> Vec<f64> {
+    let request = lab.client().list_object_versions().bucket(PUBLIC_BUCKET).prefix(key).send();
+    let listed = lab.run(request).expect("the versions");
+    let versions = listed.versions().iter().rev().filter(|version| version.key() == Some(key));
+    versions.map(|version| version.last_modified().expect("a time").as_secs_f64()).collect()
+}
+
 /// No version came sooner than half a target duration after the one before, but for the last one (6.2.1).
 #[track_caller]
 pub fn all_paced(lab: &Lab, key: &str) {
-    let request = lab.client().list_object_versions().bucket(PUBLIC_BUCKET).prefix(key).send();
-    let listed = lab.run(request).expect("the versions");
-    let times: Vec<f64> = listed
-        .versions()
-        .iter()
-        .filter(|version| version.key() == Some(key))
-        .map(|version| version.last_modified().expect("a time").as_secs_f64())
-        .collect();
-    let times: Vec<f64> = times.into_iter().rev().collect();
+    let times = times(lab, key);
     for ((pair, version), next) in times.windows(2).zip(versions(lab, key)).zip(versions(lab, key).iter().skip(1)) {
         let least = version.target as f64 / 2.0 - 0.05;
         assert!(next.ended || pair[1] - pair[0] >= least, "{} s between two versions", pair[1] - pair[0]);

@@ -166,6 +166,11 @@ impl Playlist {
         list
     }
 
+    /// Whether there is nothing that may leave it.
+    fn is_short(&self) -> bool {
+        self.segments.iter().skip(1).map(|segment| segment.seconds).sum::<f64>() < 3.0 * self.target as f64
+    }
+
     /// Panics unless `next` is what this list may become.
     #[track_caller]
     pub fn may_become(&self, next: &Self) {
@@ -179,7 +184,10 @@ impl Playlist {
         } else {
             rule(self.target == next.target, "6.2.1: the target duration MUST NOT change");
             rule(next.sequence >= self.sequence, "6.2.2: the media sequence number MUST NOT decrease");
-            rule(self.kind == next.kind, "6.2.1: MUST NOT change");
+            // The list of live objects ends as one that slides: docs/hls.md says why.
+            let turns = self.segments.iter().any(|segment| segment.whole) && next.ended && next.kind.is_none();
+            rule(self.kind == next.kind || turns, "6.2.1: MUST NOT change");
+            rule(!turns || next.sequence > self.sequence || next.is_short(), "GStreamer 1.22 would give up");
         }
         // Once its object can be read, a segment is a part of that.
         let located = |before: &Segment, now: &Segment| before.whole && !now.whole;
