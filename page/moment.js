@@ -87,16 +87,18 @@ function readerTime(position) {
   return `${two(position / 3600)}:${two(position / 60 % 60)}:${two(position % 60)}.${String(Math.floor(position * 10 % 10 + 1e-6))}`;
 }
 /** The key of the object that is played, as far as its address tells it. */
-function keyOf() {
+function keyOf(address = details?.fragments?.at(-1)?.url ?? source) {
   if (query.get('key')) return query.get('key');
-  const url = new URL(details?.fragments?.at(-1)?.url ?? source, location.href);
+  const url = new URL(address, location.href);
   const parts = url.pathname.split('/').filter(Boolean);
   // Path-style addresses of a store have the bucket before the key.
   if (parts.length > 1 && /^(s3[.-]|localhost$|[\d.]+$|\[)/.test(url.hostname)) parts.shift();
+  // A live object stands for the one that it is a part of.
+  const path = parts.join('/').replace(/^(?:_live\/)?(.+)\/\d{8}T\d{6}Z-[0-9a-f]+\/\d+\/[^/]+$/, '$1');
   try {
-    return decodeURIComponent(parts.join('/'));
+    return decodeURIComponent(path);
   } catch {
-    return parts.join('/');
+    return path;
   }
 }
 const marks = { from: null, to: null }; // positions

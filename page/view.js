@@ -85,6 +85,8 @@ function view() {
     const { trouble } = worse;
     const error = ['cors', 'private', 'mixed', 'ranges', 'refused', 'other', 'malformed'].includes(trouble.kind);
     show(error ? 'error' : 'waiting', tr(SHORT[trouble.kind] ?? (error ? 'Stopped' : 'Waiting')));
+    // Who listens is not told every second; the state, which is announced, says that it waits.
+    $('message').setAttribute('role', trouble.kind === 'begin' && untilStart() !== null ? 'group' : 'alert');
     say(before(trouble), !error, trouble.kind !== 'begin');
   } else if (waiting && !started) {
     show('waiting', tr('Live'));

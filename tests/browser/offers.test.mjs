@@ -77,6 +77,15 @@ describe('what the page offers', { timeout: 900_000 }, () => {
     const said = /^reader live\.mp4 --from 00:00:(\d\d\.\d) --to 00:00:(\d\d\.\d) live-clip\.mp4$/.exec(command);
     assert.ok(said, command);
     assert.ok(Math.abs(said[1] - from) < 1 && Math.abs(said[2] - to) < 1, `${command}: ${from} to ${to}`);
+    // The key in the addresses of stores.
+    for (const [address, key] of [
+      ['https://bucket.s3.eu-central-003.backblazeb2.com/a/live%20one.mp4?versionId=4', 'a/live one.mp4'],
+      ['https://s3.eu-central-003.backblazeb2.com/bucket/a/live.mp4', 'a/live.mp4'],
+      ['https://video.example.com/live.mp4', 'live.mp4'],
+      ['http://127.0.0.1:9000/bucket/_live/a/live.mp4/20261121T143349Z-9f3c2a7b/0/0000000000001272.mp4', 'a/live.mp4'],
+    ]) assert.equal(await page.value(`keyOf(${JSON.stringify(address)})`), key);
+    assert.deepEqual(await page.value(`['90', '1:30', '1h2m3s', '0:00:05.5', '2026-01-31T12:00:00Z', 'soon', '1:2:3:4', ''].map(momentOf)`),
+      [{ seconds: 90 }, { seconds: 90 }, { seconds: 3723 }, { seconds: 5.5 }, { date: Date.parse('2026-01-31T12:00:00Z') }, null, null, null]);
     const times = new URL(link).hash.slice(3).split(',').map((one) => (Date.parse(one) - store.zero) / 1000);
     assert.ok(Math.abs(times[0] - said[1]) < 0.2 && Math.abs(times[1] - said[2]) < 0.2, `${link}: ${times}`);
     assert.equal(new URL(link).searchParams.get('src'), `${store.address}live.m3u8`);
@@ -96,6 +105,7 @@ describe('what the page offers', { timeout: 900_000 }, () => {
     stores.push(store);
     const page = await open(store, `&lang=en&start=${new Date(Date.now() + 90_000).toISOString()}&poster=page/icon.svg`);
     await page.until("/Begins in 1:[0-2]\\d/.test(document.querySelector('#title').textContent)", 'it counts down');
+    assert.equal(await page.value("document.querySelector('#message').getAttribute('role')"), 'group', 'not read out every second');
     assert.match(await page.value("document.querySelector('video').poster"), /page\/icon\.svg$/);
     store.begin();
     await page.until(state('live'), 'it plays when there is something');
@@ -208,6 +218,39 @@ describe('what the page offers', { timeout: 900_000 }, () => {
     await page.until("!document.querySelector('#delay').checkVisibility()", 'Escape closes it');
     assert.deepEqual(page.errors, []);
     await page.close();
+  });
+
+  test('a small picture of what was played, where the pointer is on the bar', { skip }, async () => {
+    const store = await grow();
+    store.finish();
+    const page = await open(store);
+    await page.until(state('ended'), 'a recording');
+    await page.value(goOn(2.5));
+    const point = async (part) => {
+      const { x, y, width } = await page.value("(({ x, y, width }) => ({ x, y, width }))(document.querySelector('#scrub').getBoundingClientRect())");
+      // The first move brings the controls.
+      for (const by of [0, 1]) await page.send('Input.dispatchMouseEvent', { type: 'mouseMoved', x: x + width * part + by, y: y + 18 });
+    };
+    await point(0.01);
+    await page.until("!document.querySelector('#preview').hidden && document.querySelector('#preview').naturalWidth === 160", 'a picture');
+    assert.match(await page.value("document.querySelector('#tip').textContent"), /^0:01/);
+    await point(0.8);
+    await page.until("document.querySelector('#preview').hidden && !document.querySelector('#tip').hidden", 'none of what was not played');
+    assert.deepEqual(page.errors, []);
+    await page.close();
+  });
+
+  test('opened from a disk, too', { skip }, async () => {
+    const store = await grow();
+    const page = await lab.browser.open(`file://${path.join(lab.site, 'index.html')}?lang=en&src=${store.address}live.m3u8`);
+    await page.until(state('live'), 'live');
+    assert.ok(await page.value("getComputedStyle(document.querySelector('.screen')).display === 'grid'"), 'its style is there');
+    assert.deepEqual(page.errors, []);
+    await page.close();
+    const none = await lab.browser.open(`file://${path.join(lab.site, 'index.html')}?lang=en`);
+    await none.until(`${state('error')} && ${shows('from a web server')}`, 'it says what to do');
+    assert.deepEqual(none.errors, []);
+    await none.close();
   });
 
   test('plays from allowed origins only, and lets no other script in', { skip }, async () => {
