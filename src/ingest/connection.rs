@@ -48,6 +48,11 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, visit: V
     let mut wire = Wire { stream, buffer: vec![0; READ], session: Session::new(random) };
     let publish = match timeout_at(by, wire.until_it_publishes()).await {
         Ok(Ok(publish)) => publish,
+        // Whoever looks whether somebody listens is no news.
+        Ok(Err(Why::Closed)) => {
+            tracing::debug!("{peer} went away before it published");
+            return wire.farewell().await;
+        }
         Ok(Err(why)) => {
             door.turned_away.say(peer, &why.to_string());
             return wire.farewell().await;
@@ -182,3 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         drop(timeout(MOMENT, last).await);
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

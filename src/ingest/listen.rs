@@ -82,6 +82,7 @@ async fn greet(stream: TcpStream, peer: SocketAddr, place: Arc<Place>, seat: Sea
     match timeout_at(by, hello(stream, &place)).await {
         Ok(Ok(Spoken::Plain(stream))) => connection::serve(stream, visit).await,
         Ok(Ok(Spoken::Tls(stream))) => connection::serve(*stream, visit).await,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => tracing::debug!("{peer} said nothing"),
         Ok(Err(error)) => place.door.turned_away.say(peer, &error.to_string()),
         Err(_) => tracing::debug!("{peer} said nothing"),
     }
@@ -120,7 +121,7 @@ pub(super) struct Seat {
 }
 
 impl Strangers {
-    fn seat(self: &Arc<Self>, ip: IpAddr) -> Option<Seat> {
+    pub(super) fn seat(self: &Arc<Self>, ip: IpAddr) -> Option<Seat> {
         let of = household(ip);
         let mut here = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if here.values().sum::<usize>() >= STRANGERS {

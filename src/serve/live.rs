@@ -34,9 +34,9 @@ pub(crate) async fn live(
     }
     let held = gateway.held.try_acquire().map_err(|_| Refusal::busy("too many answers are held back"))?;
     let place = (viewing.identity.hash, back);
-    let (edge, asked) = (viewing.edge().known, Box::pin(join::join(&viewing, back)));
+    let edge = viewing.edge().known;
     // One for all who come before there is more.
-    let join = gateway.joins.get(place, |join| join.edge >= edge, asked).await?;
+    let join = gateway.joins.get(place, |join| join.edge >= edge, |_| Box::pin(join::join(&viewing, back))).await?;
     drop(held);
     let body = if parts.method == Method::HEAD {
         Body::nothing()

@@ -33,16 +33,16 @@ impl<K: Eq + Hash, T: Clone> Once<K, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer, a recent one that still `holds` or what comes of `ask`. Who goes away in the middle of asking leaves that
-    /// to the next.
+    /// The answer, a recent one that still `holds` or what comes of `ask`, which is told the last one. Who goes away in the
+    /// middle of asking leaves that to the next.
     ///
     /// # Errors
     /// As was answered.
-    pub(crate) async fn get(
+    pub(crate) async fn get<F: Future<Output = Result<T, Refusal>>>(
         &self,
         key: K,
         holds: impl Fn(&T) -> bool,
-        ask: impl Future<Output = Result<T, Refusal>>,
+        ask: impl FnOnce(Option<T>) -> F,
     ) -> Result<T, Refusal> {
         let last = {
             let mut answers = self.answers();
@@ -56,7 +56,8 @@ impl<K: Eq + Hash, T: Clone> Once<K, T> {
         if let Some((_, answer)) = last.as_ref().filter(|(at, answer)| at.elapsed() < COUNTS && holds(answer)) {
             return answer.clone();
         }
-        let answer = ask.await;
+        let before = last.as_ref().and_then(|(_, answer)| answer.clone().ok());
+        let answer = ask(before).await;
         *last = Some((Instant::now(), answer.clone()));
         answer
     }
@@ -85,11 +86,15 @@ mod tests {
     async fn many_who_ask_at_once_cost_one_question_and_failures_count_as_well() {
         let (once, asked) = (Once::<u8, u32>::default(), Cell::new(0));
         let ask = |answer: Result<u32, Refusal>| {
-            once.get(1, |answer| *answer < 9, async {
-                asked.set(asked.get() + 1);
-                sleep(Duration::from_millis(300)).await;
-                answer
-            })
+            once.get(
+                1,
+                |answer| *answer < 9,
+                |_| async {
+                    asked.set(asked.get() + 1);
+                    sleep(Duration::from_millis(300)).await;
+                    answer
+                },
+            )
         };
         let all = join_all((0..50).map(|_| ask(Ok(7)))).await;
         assert!(all.iter().all(|answer| *answer == Ok(7)));

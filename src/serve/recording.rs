@@ -73,6 +73,8 @@ pub(crate) struct Recording {
     /// Who follows it ends when this is gone; beside it when the edge was last asked for.
     following: tokio::sync::Mutex<(Option<oneshot::Sender<()>>, Option<Instant>)>,
     users: Users,
+    /// When all that tells of its key was looked at last.
+    looked_for: Mutex<Instant>,
 }
 
 /// What was found of it.
@@ -103,6 +105,7 @@ impl Recording {
             found: Mutex::new(found),
             edge: watch::channel(edge).0,
             following: tokio::sync::Mutex::default(),
+            looked_for: Mutex::new(Instant::now()),
             users: Users { count: AtomicUsize::new(0), left: Mutex::new(Instant::now()) },
         }
     }
@@ -316,6 +319,16 @@ impl Recording {
     /// Whether another object that grows can be followed.
     pub(crate) fn can_be_followed(&self) -> bool {
         self.edge().size.is_some() || self.ring.is_open() || self.blocks.has_ring()
+    }
+
+    /// All that tells of its key has been looked at.
+    pub(crate) fn was_looked_for(&self) {
+        *self.looked_for.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How long ago that was.
+    pub(crate) fn looked_for(&self) -> Duration {
+        self.looked_for.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     /// Since when nobody uses it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::encoder::{KEY, STREAM_KEY, Words, camera, ended, ffmpeg, listening, packets};
 use crate::support::lab::Lab;
-use crate::support::media::plays;
+use crate::support::media::{extent, plays};
 use crate::support::run::{Outcome, await_that};
 
 /// How many headers are in it.
@@ -22,7 +22,7 @@ fn end(lab: &Lab, outcome: Outcome) -> Vec<u8> {
 #[test]
 fn an_encoder_that_is_killed_and_comes_back_goes_on_in_the_same_object() {
     let lab = Lab::new();
-    let (writer, url) = listening(&lab, &["--debug", "--fragment", "200ms"]);
+    let (writer, url) = listening(&lab, &["--debug", "--fragment", "200ms", "--hls", "--hls-time", "1"]);
     for time in 0..3 {
         let mut encoder = camera(if time == 2 { 2 } else { 30 }, &url);
         if time == 2 {
@@ -38,6 +38,11 @@ fn an_encoder_that_is_killed_and_comes_back_goes_on_in_the_same_object() {
     let object = end(&lab, writer.wait());
     assert_eq!(headers(&object), 1);
     plays(&object);
+    // One playlist over all of it, to its end.
+    let list = String::from_utf8(lab.object("live/camera.m3u8").expect("a playlist")).expect("text");
+    let lasts = list.lines().filter_map(|line| line.strip_prefix("#EXTINF:")?.split(',').next()?.parse::<f64>().ok());
+    let (lasts, (_, whole)) = (lasts.sum::<f64>(), extent(&object));
+    assert!(list.contains("#EXT-X-ENDLIST") && (lasts - whole).abs() < 0.3, "{lasts} s of {whole}: {list}");
     // Whatever the encoders' clocks said, times go on, with less than a quarter of a second between.
     let file = lab.dir().join("object.mp4");
     std::fs::write(&file, &object).expect("a file");

@@ -256,6 +256,42 @@ fn a_request_that_can_be_read_in_two_ways_gets_one_answer_at_most() {
     }
 }
 
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+#[test]
+fn floods_of_http_2_frames_end_their_connection_and_keep_nobody_from_being_served() {
+    let lab = Lab::new();
+    finished(&lab);
+    let gateway = Gateway::start(&lab, &[]);
+    let (headers, reset, settings, more) = (1, 3, 4, 9);
+    let request = [&[0x82, 0x86, 0x84, 0x41, 9][..], b"localhost"].concat();
+    let rapid = (0..10_000u32).flat_map(|number| {
+        let stream = 2 * number + 1;
+        [frame(headers, 5, stream, &request), frame(reset, 0, stream, &[0, 0, 0, 8])].concat()
+    });
+    let continued = (0..10_000).flat_map(|_| frame(more, 0, 1, &[0x10, 1, b'x', 1, b'y'].repeat(200)));
+    let floods = [rapid.collect::<Vec<u8>>(), [frame(headers, 1, 1, &request), continued.collect()].concat()];
+    for flood in floods {
+        let mut stream = std::net::TcpStream::connect(gateway.address()).expect("connect");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
+        stream.set_write_timeout(Some(Duration::from_secs(20))).expect("a time limit");
+        let begun = Instant::now();
+        // It may be closed before all of it is sent.
+        let _ =
+            stream.write_all(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(settings, 0, 0, &[]), &flood].concat());
+        let mut answer = Vec::new();
+        let ended = stream.read_to_end(&mut answer);
+        let late = ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        assert!(!late && begun.elapsed() < Duration::from_secs(20), "it goes on");
+        assert_eq!(gateway.get(WATCH, &[]).status, 200);
+    }
+    assert!(gateway.run.peak_memory() < 100 << 20, "{}", gateway.run.peak_memory());
+}
+
 #[test]
 fn hostile_ranges_cost_no_more_than_a_block() {
     let lab = Lab::new();

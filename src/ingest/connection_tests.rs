@@ -1,0 +1,138 @@
+//! Encoders that say nothing, and those that are kept waiting, on a paused clock.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{DuplexStream, duplex};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::ingest::listen::Strangers;
+use crate::ingest::stage::{Recording, Stage};
+use crate::ingest::{Settings, Takeover};
+use crate::rtmp::amf0::{self, Value};
+use crate::rtmp::chunk::{self, Message};
+use crate::writer::source::{Source, feed};
+
+/// A stage with a queue of so many bytes, and how long it waits for an encoder.
+struct Scene {
+    source: Source,
+    door: Door,
+    address: Address,
+    stage: JoinHandle<()>,
+    /// Nobody asks for an end as long as it is there.
+    _stop: watch::Sender<bool>,
+}
+
+impl Scene {
+    fn new(queue: usize, reconnect: Duration) -> Self {
+        let address = Address::parse("rtmp://127.0.0.1:0/live/key").expect("a URL");
+        let fragment = Duration::from_millis(100);
+        let takeover = Takeover::Newest;
+        let settings = Settings { addresses: Vec::new(), fragment, reconnect, takeover, certificate: None };
+        let (stop, stopped) = watch::channel(false);
+        let ((feeder, source), (stage, door)) = (feed(queue), Stage::new(&settings, stopped));
+        let stage = tokio::spawn(stage.run(Recording::new(fragment, feeder), Vec::new()));
+        Self { source: Source::Feed(source), door, address, stage, _stop: stop }
+    }
+
+    /// An encoder's end of a connection, with what it has said so far.
+    async fn connect(&self, said: &[u8]) -> (DuplexStream, JoinHandle<()>) {
+        let (mut near, far) = duplex(1 << 20);
+        let peer = "192.0.2.1:1".parse().expect("an address");
+        let seat = Arc::<Strangers>::default().seat("192.0.2.1".parse().expect("an address")).expect("a seat");
+        let (address, door, by) = (self.address.clone(), self.door.clone(), Instant::now() + TO_PUBLISH);
+        let served = tokio::spawn(serve(far, Visit { peer, by, address, door, seat }));
+        near.write_all(said).await.expect("there is room");
+        (near, served)
+    }
+}
+
+fn message(kind: u8, time: u32, body: impl Into<Bytes>) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    chunk::write(&mut out, 4, &Message { kind, stream: 1, time, body: body.into() }, 128);
+    out.to_vec()
+}
+
+/// All that is said up to the wish to publish.
+fn publishing() -> Vec<u8> {
+    let text = |text: &str| Value::String(text.to_owned());
+    let command = |values: &[Value]| {
+        let mut body = BytesMut::new();
+        amf0::write(&mut body, values);
+        message(20, 0, body.freeze())
+    };
+    let connect = command(&[text("connect"), Value::Number(1.0), Value::Object(vec![("app".into(), text("live"))])]);
+    let publish = command(&[text("publish"), Value::Number(0.0), Value::Null, text("key")]);
+    [&[3][..], &[0; 3072], &connect, &publish].concat()
+}
+
+/// Sound of so many milliseconds.
+fn sound(from: u32, lasts: u32) -> Vec<u8> {
+    let frame = |time| message(8, time, [&[0xaf, 1][..], &[7; 200]].concat());
+    let config = message(8, from, Bytes::from_static(&[0xaf, 0, 0x11, 0x90]));
+    [config, (from..from + lasts).step_by(21).flat_map(frame).collect()].concat()
+}
+
+/// Reads to the end of what is made.
+async fn all(mut source: Source) -> usize {
+    let (mut room, mut bytes) = ([0; 4096], 0);
+    while let Ok(count @ 1..) = source.read(&mut room).await {
+        bytes += count;
+    }
+    bytes
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_encoder_that_falls_silent_is_gone_after_ten_seconds_and_waited_for() {
+    let scene = Scene::new(1 << 20, Duration::from_secs(60));
+    let began = Instant::now();
+    let (near, served) = scene.connect(&[publishing(), sound(0, 3000)].concat()).await;
+    served.await.expect("it ends");
+    let silence = began.elapsed();
+    assert!((SILENCE..SILENCE + Duration::from_secs(2)).contains(&silence), "{silence:?}");
+    drop(near);
+    // Back at the last moment, and then never again.
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    let (near, served) = scene.connect(&[publishing(), sound(0, 3000)].concat()).await;
+    // Long enough to be heard out.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(near);
+    served.await.expect("it ends");
+    let gone = Instant::now();
+    let bytes = all(scene.source).await;
+    assert!((59..62).contains(&gone.elapsed().as_secs()), "{:?}", gone.elapsed());
+    assert!(bytes > 2 * 3000 / 21 * 200, "{bytes} bytes");
+    scene.stage.await.expect("it ends");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_does_not_publish_is_sent_away_after_ten_seconds() {
+    let scene = Scene::new(1 << 20, Duration::from_secs(60));
+    for said in [&[][..], &[3], &publishing()[..3073]] {
+        let began = Instant::now();
+        let (_near, served) = scene.connect(said).await;
+        served.await.expect("it ends");
+        assert_eq!(began.elapsed().as_secs(), TO_PUBLISH.as_secs());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_encoder_that_is_kept_waiting_is_not_taken_for_a_silent_one() {
+    let mut scene = Scene::new(10_000, Duration::from_secs(1));
+    let (near, served) = scene.connect(&[publishing(), sound(0, 5000)].concat()).await;
+    // Nobody reads for a minute: the queue is full, and the encoder waits.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!served.is_finished());
+    let mut room = [0; 4096];
+    assert!(scene.source.read(&mut room).await.is_ok_and(|count| count > 0));
+    // Another takes over although the queue is full, and nothing is lost.
+    let (second, taken) = scene.connect(&[publishing(), sound(0, 5000)].concat()).await;
+    let reading = tokio::spawn(all(scene.source));
+    drop((near, second));
+    served.await.expect("it ends");
+    taken.await.expect("it ends");
+    let bytes = reading.await.expect("bytes");
+    assert!(bytes > 5000 / 21 * 200, "{bytes} bytes");
+}
