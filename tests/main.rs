@@ -18,6 +18,7 @@ mod cli {
 
 mod hls {
     mod live;
+    mod live_anywhere;
     mod live_objects;
     mod scene;
     mod several;

@@ -34,7 +34,7 @@ fn start(lab: &Lab, more: &[&str]) -> Run {
 }
 
 /// The key that a reference in `playlist` stands for.
-fn key_of(playlist: &str, uri: &str) -> String {
+pub fn key_of(playlist: &str, uri: &str) -> String {
     let mut path: Vec<&str> = playlist.split('/').collect();
     path.pop();
     for part in uri.split('/') {
@@ -48,13 +48,13 @@ fn key_of(playlist: &str, uri: &str) -> String {
 }
 
 /// What a plain request gets, and its headers.
-fn plain(lab: &Lab, playlist: &str, uri: &str) -> (u16, String, Vec<u8>) {
+pub fn plain(lab: &Lab, playlist: &str, uri: &str) -> (u16, String, Vec<u8>) {
     http_full(lab.endpoint(), "GET", &path(&key_of(playlist, uri)), &[], &[])
 }
 
 /// A segment that is a live object is there whole, for ever the same, and begins with a key frame after its header.
 #[track_caller]
-fn is_whole(lab: &Lab, playlist: &str, segment: &Segment, stream: &[u8]) {
+pub fn is_whole(lab: &Lab, playlist: &str, segment: &Segment, stream: &[u8]) {
     let (first, len) = (segment.first as usize, segment.len as usize);
     for (uri, first, len) in
         [(&segment.map.0, segment.map.1 as usize, segment.map.2 as usize), (&segment.uri, first, len)]
@@ -90,7 +90,7 @@ fn feed(lab: &Lab, run: &mut Run, key: &str) -> usize {
 }
 
 /// All keys below the prefix of live objects, those of older versions among them.
-fn beside(lab: &Lab) -> Vec<String> {
+pub fn beside(lab: &Lab) -> Vec<String> {
     let request = lab.client().list_object_versions().bucket(PUBLIC_BUCKET).prefix("_live/").send();
     let listed = lab.run(request).expect("a list");
     let marks = listed.delete_markers().iter().filter_map(|mark| mark.key().map(str::to_owned));
