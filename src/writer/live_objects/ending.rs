@@ -6,11 +6,12 @@
 //! 4. nothing is written any more, and what is on its way is awaited; then the head that says complete
 //!    ([`LiveObjects::completed`], as all that follows);
 //! 5. players of the playlist get the time to hear of the new one;
-//! 6. live objects and index pages are deleted, 7. the head, 8. the pointer, if it is still to this recording.
+//! 6. live objects and index pages are deleted, not before each reader has had a look at the end mark, 7. the head, 8. the
+//!    pointer, if it is still to this recording.
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::LiveObjects;
 use super::stage::Stage;
@@ -22,6 +23,10 @@ const LAST_OBJECTS: Duration = Duration::from_secs(10);
 
 /// How long it waits for the end mark.
 const MARK_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the end mark stays at least: readers look once a second if they are not told otherwise. Who misses it loses
+/// nothing but the time until it looks at KEY by itself.
+const MARK_STAYS: Duration = Duration::from_millis(1_200);
 
 /// How often the head is written while players have their time.
 const STILL_HERE: Duration = Duration::from_secs(60);
@@ -68,6 +73,7 @@ impl LiveObjects {
     /// The upload is complete: takes away all that lies beside it, once `players` have had time to hear of it. If they cannot
     /// hear of it, because the playlist could not be written, all stays, and the next writer of the key takes it away.
     pub async fn completed(self, size: u64, players: impl Future<Output = bool>) -> Left {
+        let seen = Instant::now() + MARK_STAYS;
         if !self.stop().await {
             return Left::default();
         }
@@ -78,6 +84,7 @@ impl LiveObjects {
         }
         self.write_last_head().await;
         if self.await_players(players).await {
+            sleep_until(seen).await;
             return self.take_away(size).await;
         }
         let shared = &self.shared;
