@@ -20,7 +20,7 @@ COMPILE = ./scripts/step.sh 'compiling (the first time some minutes, most of it 
 export DEMO_SECONDS DEMO_OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-page test-recipes test-players test-ceph soak kills fuzz-rtmp bench microbench lint build install page
+.PHONY: help demo test test-rust test-page test-recipes test-players test-ceph soak kills fuzz-rtmp bench microbench lint build install deb test-deb page
 
 help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
@@ -38,6 +38,7 @@ help:
 	@echo 'make lint      formatting, clippy, documentation, shell scripts'
 	@echo 'make build     writer and reader in target/release'
 	@echo 'make install   writer and reader, their manual pages and completions, into ~/.local (PREFIX=)'
+	@echo 'make deb       a Debian package in target/dist, with systemd units (make test-deb tries it in a bare Debian)'
 	@echo 'make page      index.html on http://127.0.0.1:8000/ (PORT=8000)'
 
 demo:
@@ -121,6 +122,12 @@ build:
 # What `build` has made, so that nothing is compiled again.
 install: build
 	@./scripts/install.sh
+
+deb: build
+	@./scripts/make-deb.sh
+
+test-deb: deb
+	@./scripts/test-deb.sh target/dist/*.deb
 
 page:
 	@./scripts/install-deps.sh page
