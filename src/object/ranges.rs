@@ -138,7 +138,7 @@ impl<'a> Ranges<'a> {
             return Ok(kept.edge().await?.max(known));
         }
         if let Some(looks) = &mut self.looks {
-            let edge = looks.edge().await?;
+            let edge = looks.edge(known).await?;
             self.requests = looks.requests;
             return Ok(edge.max(known));
         }

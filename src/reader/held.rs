@@ -156,8 +156,8 @@ async fn compare(store: &Patient, wanted: &Wanted, held: &Held, mut located: Loc
         None => Ranges::new(store, target),
     };
     if located.recording.is_some() {
-        // The newest live objects are known by looking for them alone.
-        ranges.edge(0).await?;
+        // The newest live objects are known by looking for them alone, and there are at least as many as the file holds.
+        ranges.edge(held.bytes).await?;
     }
     let end = held.bytes - held.bytes.min(COMPARED)..held.bytes;
     // A range that both ends share is asked for once.

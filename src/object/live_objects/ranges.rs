@@ -1,6 +1,6 @@
 //! Looks into a recording by its live objects, and into the object itself once that is complete.
 //!
-//! What is behind the newest head is found by its names, one after the other, a few at most; what that brings is kept, as
+//! What is behind the newest head is found by its names, one after the other, a few at most unless more is known to be there; what that brings is kept, as
 //! whoever looks for the live edge wants the newest bytes next.
 
 use crate::object::live_objects::Recording;
@@ -75,7 +75,13 @@ impl Looks {
                 Place::In(entry) => Some(entry),
                 // The first object has its name without an index.
                 Place::InPage if at > 0 && self.page(at).await? => continue,
-                Place::Beyond if at > self.index.head().edge() => return Ok(Some(bytes)),
+                // It may have grown since, and ended.
+                Place::Beyond if at > self.index.head().edge() => {
+                    if self.is_complete().await? {
+                        continue;
+                    }
+                    return Ok(Some(bytes));
+                }
                 Place::InPage | Place::Beyond => None,
             };
             let (run, offset) = match entry {
@@ -107,22 +113,27 @@ impl Looks {
         Ok(Some(bytes).filter(|bytes| !bytes.is_empty() || !collected.absent))
     }
 
-    /// The live edge: the offset after the newest byte.
+    /// The live edge: the offset after the newest byte, or at least one that is not before `known`, which somebody has seen.
     ///
     /// # Errors
     /// As for [`Self::read`].
-    pub(crate) async fn edge(&mut self) -> Result<u64, StoreError> {
-        for _ in 0..WALK {
+    pub(crate) async fn edge(&mut self, known: u64) -> Result<u64, StoreError> {
+        let mut walked = 0;
+        loop {
             let (run, edge) = (self.index.head().run().run, self.index.head().edge());
-            match self.look(run, edge, edge, edge + WALK_BYTES).await? {
-                Shown::Bytes(length, bytes) => {
-                    self.found(Entry { run, offset: edge, length });
-                    self.newest.push((edge, bytes));
-                }
-                Shown::Nothing => break,
+            if walked >= WALK && edge >= known {
+                return Ok(edge);
             }
+            let Shown::Bytes(length, bytes) = self.look(run, edge, edge, edge + WALK_BYTES).await? else {
+                return Ok(edge);
+            };
+            self.found(Entry { run, offset: edge, length });
+            if self.newest.len() == WALK {
+                self.newest.remove(0);
+            }
+            self.newest.push((edge, bytes));
+            walked += 1;
         }
-        Ok(self.index.head().edge())
     }
 
     /// What is kept of these bytes.
@@ -221,7 +232,7 @@ mod tests {
         let mut looks = looks(&store).await;
         let before = requests(&shelf);
         assert_eq!(looks.read(0, 100).await.expect("read"), Some(input(0, 100)));
-        assert_eq!(looks.edge().await.expect("found"), edge);
+        assert_eq!(looks.edge(0).await.expect("found"), edge);
         assert_eq!(looks.read(told - 100, edge + 100).await.expect("read"), Some(input(told - 100, edge)));
         let after = requests(&shelf);
         assert!(after.0 - before.0 <= 8 && after.1 - before.1 <= 1, "{before:?} {after:?}");
@@ -229,6 +240,14 @@ mod tests {
             assert_eq!(looks.read(first, end).await.expect("read"), Some(input(first, end)), "{first} to {end}");
         }
         assert_eq!(looks.read(edge, edge + 10).await.expect("read"), Some(Vec::new()));
+        // Who has seen more of it than a few looks find goes on until that is found.
+        for _ in 0..40 {
+            maker.object(500).await;
+        }
+        assert!(looks.edge(0).await.expect("found") < maker.head.edge() - 500);
+        assert_eq!(looks.edge(maker.head.edge()).await.expect("found"), maker.head.edge());
+        let edge = maker.head.edge();
+        assert_eq!(looks.read(edge - 10, edge).await.expect("read"), Some(input(edge - 10, edge)));
         maker.clone().end().await;
         for (first, end) in [(5_000, 9_000), (edge - 10, edge), (0, 10)] {
             assert_eq!(looks.read(first, end).await.expect("read"), Some(input(first, end)), "{first} to {end}");

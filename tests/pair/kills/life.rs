@@ -421,12 +421,6 @@ impl<'a> Life<'a> {
                     true
                 }
                 (Some(1), Due::All) if torn && outcome.err.contains("could be read") => true,
-                // Started again just when all is completed, it may not find what its file holds, leaves that as it is, and can be
-                // started once more.
-                (Some(1), Due::All) if self.objects && outcome.err.contains("The file is as it was") => {
-                    Totals::count(&self.totals.turned_away);
-                    true
-                }
                 _ => false,
             };
             assert!(ended_well, "{state}");

@@ -39,8 +39,6 @@ pub struct Totals {
     pub reader_kills: AtomicUsize,
     /// Readers that could not have all, of what was cancelled, replaced, or gone on with elsewhere, and said so.
     pub cut_short: AtomicUsize,
-    /// Readers that did not find what their file held, at the moment of the completion.
-    pub turned_away: AtomicUsize,
     pub bytes: AtomicUsize,
 }
 
