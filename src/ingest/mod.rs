@@ -6,7 +6,7 @@
 //!                               +---- stage -----+   lends the recording to one encoder at a time
 //! ```
 //!
-//! The recording (muxer and feeder) belongs to the [stage], which lends it to the connection that may publish, and gets it
+//! The recording (muxer and feeder) belongs to the `stage`, which lends it to the connection that may publish, and gets it
 //! back when that encoder is gone, with how it went. So there is one recording, whatever becomes of its encoders.
 //!
 //! | module | job |
