@@ -19,13 +19,16 @@ CARGO ?= cargo
 COMPILE = ./scripts/step.sh 'compiling (the first time some minutes, most of it the AWS SDK)' $(CARGO) build --release --locked
 export DEMO_SECONDS DEMO_OUT
 
+SLOW_PAGE_TESTS = tests/browser/viewers.test.mjs tests/browser/firefox.test.mjs
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-page test-recipes test-players test-ceph soak kills fuzz-rtmp bench microbench lint build install deb test-deb page
+.PHONY: help demo test test-rust test-page test-viewers test-recipes test-players test-ceph soak kills fuzz-rtmp bench microbench lint build install deb test-deb page
 
 help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
 	@echo '               (DEMO_SECONDS=30, DEMO_OUT=demo-out)'
 	@echo 'make test      all tests'
+	@echo 'make test-viewers   what takes the page minutes: outages, hidden tabs, slow lines, Firefox'
 	@echo 'make test-players   playlists in browsers, mpv, VLC and GStreamer'
 	@echo 'make test-ceph   both tools on a real Ceph gateway (Debian: 60 MB of packages, nothing is installed)'
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
@@ -61,7 +64,13 @@ test-recipes:
 test-page:
 	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build test
 	@$(COMPILE) --bins --example local_store
-	node --test --test-concurrency=2 tests/browser/*.test.mjs
+	node --test --test-concurrency=2 $(filter-out $(SLOW_PAGE_TESTS), $(wildcard tests/browser/*.test.mjs))
+
+# Those that go by the clock: outages, hidden tabs, slow lines; and those in Firefox.
+test-viewers:
+	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build test
+	@$(COMPILE) --bins --example local_store
+	node --test $(SLOW_PAGE_TESTS)
 
 test-players:
 	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build players

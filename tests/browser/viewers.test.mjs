@@ -57,13 +57,22 @@ describe('what viewers meet', { timeout: 900_000 }, () => {
 
   test('a tab that nobody sees is live again when it is looked at', { skip }, async () => {
     const { store, page } = await live();
-    const { windowId } = await page.browser.send('Browser.getWindowForTarget', { targetId: page.targetId });
-    const window = (windowState) => page.browser.send('Browser.setWindowBounds', { windowId, bounds: { windowState } });
-    await window('minimized');
-    // Chromium pauses a video without sound.
+    // What a page sees of it: Chromium hides it, and after a while pauses a video without sound. When, it does not promise.
+    await page.value(`(() => {
+      for (const [name, value] of [['hidden', true], ['visibilityState', 'hidden']]) {
+        Object.defineProperty(document, name, { configurable: true, get: () => value });
+      }
+      document.dispatchEvent(new Event('visibilitychange'));
+      document.querySelector('video').pause();
+    })()`);
     await page.until("document.querySelector('video').paused", 'nobody sees it');
     await sleep(20);
-    await window('normal');
+    await page.value(`(() => {
+      delete document.hidden;
+      delete document.visibilityState;
+      document.dispatchEvent(new Event('visibilitychange'));
+      return true;
+    })()`);
     await page.until(`!document.querySelector('video').paused && ${state('live')}`, 'it plays, and live');
     await page.value(goOn(1));
     const behind = await far(page, store);
