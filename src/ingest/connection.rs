@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::address::Address;
-use super::listen::Seat;
-use super::stage::{Door, Lease};
+use super::door::{Door, Lease};
+use super::strangers::Seat;
 use super::words::{Left, Why};
 use crate::mux::Arrival;
 use crate::rtmp::session::Publish;

@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::ingest::listen::Strangers;
-use crate::ingest::stage::{Recording, Stage};
+use crate::ingest::recording::Recording;
+use crate::ingest::stage::Stage;
+use crate::ingest::strangers::Strangers;
 use crate::ingest::{Settings, Takeover};
 use crate::rtmp::amf0::{self, Value};
 use crate::rtmp::chunk::{self, Message};

@@ -12,9 +12,12 @@
 //! | module | job |
 //! |---|---|
 //! | [`address`] | where to listen and for what, as URLs |
-//! | `listen` | sockets, and how many may be open |
+//! | `listen` | sockets, plain and with TLS |
+//! | `strangers` | how many may be connected who have not shown a key |
 //! | `tls` | RTMPS: certificates, read again when they change |
 //! | `connection` | one encoder: deadlines, bytes in, frames out |
+//! | `door` | how a connection asks for the recording, and gives it back |
+//! | `recording` | what becomes of what encoders send |
 //! | `stage` | whose turn it is, and when the recording is over |
 //! | `words` | what people are told, and how often |
 
@@ -22,8 +25,11 @@ pub mod address;
 #[cfg(test)]
 mod captures;
 mod connection;
+mod door;
 mod listen;
+mod recording;
 mod stage;
+mod strangers;
 mod tls;
 mod words;
 
@@ -33,7 +39,8 @@ use std::time::Duration;
 
 use crate::ingest::address::Address;
 use crate::ingest::listen::Listener;
-use crate::ingest::stage::{Recording, Stage};
+use crate::ingest::recording::Recording;
+use crate::ingest::stage::Stage;
 use crate::writer::source::{Source, StopSignal, feed};
 
 /// The most bytes between the encoder and the part buffers; beyond that the encoder waits.

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::session::Fault;
+use super::fault::Fault;
 
 /// Bytes of each of the packets but the first.
 const PACKET: usize = 1536;

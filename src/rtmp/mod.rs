@@ -14,10 +14,12 @@
 pub mod amf0;
 pub mod chunk;
 pub mod command;
+pub mod fault;
 mod handshake;
 pub mod session;
 
-pub use session::{Event, Fault, Session};
+pub use fault::Fault;
+pub use session::{Event, Session};
 
 /// Kinds of messages (5.4, 6.2, 7.1).
 pub(crate) mod kind {

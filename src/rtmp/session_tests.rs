@@ -1,6 +1,7 @@
 //! What encoders say, and what they are told.
 
 use super::*;
+use crate::rtmp::amf0::AmfError;
 use crate::rtmp::chunk;
 
 /// An encoder that says what it is told to, in small chunks.
