@@ -1,0 +1,64 @@
+# shellcheck shell=sh
+# What the checks of players have in common: a directory, a store with a public bucket, and the players of this system.
+# The scripts source it from the top of the project: check-players.sh, check-live-players.sh.
+
+built=${LIVE_READ_BUILT:-$PWD/${CARGO_TARGET_DIR:-target}/release}
+
+dir=$(mktemp -d)
+store=
+cleanup() {
+    [ -z "$store" ] || kill "$store" 2>/dev/null || true
+    rm -rf "$dir"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+chmod 755 "$dir"
+
+say() { printf '%s\n' "$*" >&2; }
+
+# start_store OPTIONS...: a store with the public bucket `live` at $address, and the tools' environment for it.
+start_store() {
+    "$built/examples/local_store" --dir "$dir/store" --listen 127.0.0.1:0 --public-bucket live \
+        --access-key test --secret-key test-secret "$@" >"$dir/store.out" 2>"$dir/store.err" &
+    store=$!
+    address=
+    while [ -z "$address" ]; do
+        kill -0 "$store" || { cat "$dir/store.err" >&2; exit 1; }
+        address=$(sed -n 's/^.*\(http:[^ ]*\).*$/\1/p' "$dir/store.out")
+        sleep 0.1
+    done
+    export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test-secret AWS_REGION=us-east-1 AWS_ENDPOINT_URL="$address" BUCKET_NAME=live
+}
+
+# Those of this system that are there, and says which are not: each has a function with_NAME that plays the playlist $1 and
+# prints how many pictures of it it has decoded. with_ffmpeg differs from check to check, and is theirs.
+system_players() {
+    for player in ffmpeg:ffmpeg mpv:mpv gstreamer:gst-launch-1.0 vlc:cvlc; do
+        if command -v "${player#*:}" >/dev/null; then
+            echo "${player%%:*}"
+        else
+            say "${player%%:*}: not there, skipped"
+        fi
+    done
+}
+with_mpv() {
+    mpv --no-config --really-quiet --no-audio --o="$dir/mpv.txt" --of=framecrc --ovc=rawvideo "$1" >/dev/null
+    grep -vc '^#' "$dir/mpv.txt"
+}
+# with_gstreamer PLAYLIST [OPTION]: the option is the sink's.
+with_gstreamer() {
+    timeout 60 gst-launch-1.0 -v playbin uri="$1" video-sink="fakesink silent=false ${2:-}" audio-sink=fakesink 2>/dev/null |
+        grep -c 'chain   \*'
+}
+with_vlc() {
+    rm -rf "$dir/vlc"
+    mkdir -m 777 "$dir/vlc"
+    # VLC does not run as root.
+    other=
+    [ "$(id -u)" != 0 ] || other='setpriv --reuid=65534 --regid=65534 --clear-groups'
+    # shellcheck disable=SC2086  # word splitting is wanted
+    (cd "$dir/vlc" && HOME="$dir/vlc" timeout 60 $other cvlc -q -I dummy --no-audio --vout=dummy --no-drop-late-frames \
+        --no-skip-frames --video-filter=scene --scene-ratio=1 --scene-format=jpg --scene-path="$dir/vlc" "$1" vlc://quit \
+        >/dev/null 2>&1)
+    find "$dir/vlc" -name '*.jpg' | wc -l
+}
