@@ -3,12 +3,14 @@
 //   node play.mjs chromium|firefox hls|shaka|videojs ADDRESS
 //
 // The page and the playlist come from one origin: what is below /store/ is fetched from ADDRESS's store.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+import { findChromium, findFirefox } from '../browsers.mjs';
 
 /** Seconds after which a player has had its chance. */
 const PATIENCE = 90;
@@ -68,17 +70,15 @@ await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
 const start = `http://127.0.0.1:${server.address().port}/`;
 
 const profile = mkdtempSync(path.join(tmpdir(), 'live-read-player-'));
-const exists = (name) => spawnSync('sh', ['-c', `command -v ${name}`]).status === 0;
 let command;
 if (browser === 'firefox') {
   writeFileSync(path.join(profile, 'user.js'), [['media.autoplay.default', 0], ['browser.shell.checkDefaultBrowser', false],
     ['datareporting.policy.dataSubmissionEnabled', false], ['browser.aboutwelcome.enabled', false], ['app.normandy.enabled', false],
     ['network.captive-portal-service.enabled', false], ['network.connectivity-service.enabled', false],
   ].map(([key, value]) => `user_pref(${JSON.stringify(key)}, ${JSON.stringify(value)});\n`).join(''));
-  command = [['firefox-esr', 'firefox'].find(exists), '--headless', '--no-remote', '--profile', profile, start];
+  command = [findFirefox() ?? 'firefox', '--headless', '--no-remote', '--profile', profile, start];
 } else {
-  const name = process.env.CHROMIUM ?? ['chromium', 'chromium-browser', 'google-chrome'].find(exists);
-  command = [name, '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  command = [findChromium() ?? 'chromium', '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required', `--user-data-dir=${profile}`, start];
 }
 const running = spawn(command[0], command.slice(1), { stdio: 'ignore', detached: true, env: { ...process.env, HOME: profile } });

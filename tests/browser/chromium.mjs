@@ -1,6 +1,6 @@
 // Drives a headless Chromium through its debugging pipe; no other package needed.
 import { spawn } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -9,30 +9,6 @@ import path from 'node:path';
  * is no measure of the page.
  */
 export const PATIENCE = 150;
-
-const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
-const applications = [
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-  '/Applications/Chromium.app/Contents/MacOS/Chromium',
-];
-
-function isBrowser(file) {
-  try {
-    accessSync(file, constants.X_OK);
-    // Ubuntu's chromium-browser is a script that only says to install a snap.
-    return !readFileSync(file).subarray(0, 4096).includes('snap install chromium');
-  } catch {
-    return false;
-  }
-}
-
-/** The path of a Chromium or Chrome, or null. */
-export function findChromium() {
-  if (process.env.CHROMIUM) return existsSync(process.env.CHROMIUM) ? process.env.CHROMIUM : null;
-  const inPath = (process.env.PATH ?? '').split(path.delimiter).filter(Boolean);
-  const candidates = names.flatMap((name) => inPath.map((dir) => path.join(dir, name)));
-  return [...candidates, ...applications].find(isBrowser) ?? null;
-}
 
 export class Chromium {
   #waiting = new Map();

@@ -1,25 +1,11 @@
 // Drives a headless Firefox by its Marionette protocol; no other package needed.
 import { spawn } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { PATIENCE } from './chromium.mjs';
-
-/** The path of a Firefox, or null. */
-export function findFirefox() {
-  const candidates = process.env.FIREFOX ? [process.env.FIREFOX]
-    : ['firefox', 'firefox-esr'].flatMap((name) => (process.env.PATH ?? '').split(path.delimiter).filter(Boolean).map((dir) => path.join(dir, name)));
-  return candidates.find((file) => {
-    try {
-      accessSync(file, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  }) ?? null;
-}
 
 const settings = {
   'marionette.port': 0, 'media.autoplay.default': 0, 'browser.shell.checkDefaultBrowser': false, 'browser.aboutwelcome.enabled': false,
