@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { GrowingStore, makeVideo } from './fixture.mjs';
-import { Firefox, findFirefox } from './firefox.mjs';
-import { Lab, goOn, position, shows, skip as noChromium, state } from './lab.mjs';
+import { findFirefox } from '../../scripts/browsers.mjs';
+import { Firefox } from './firefox.mjs';
+import { Lab, chooseQuality, goOn, position, shows, skip as noChromium, state } from './lab.mjs';
 
 const firefox = findFirefox();
 const skip = noChromium || (firefox ? false : 'no Firefox on this machine (FIREFOX can name one)');
@@ -13,24 +13,17 @@ const LEFT = '\uE012';
 const END = '\uE010';
 
 describe('index.html in Firefox', { timeout: 600_000 }, () => {
-  let lab, page, video;
-  const stores = [];
+  let lab, page;
   before(async () => {
     if (skip) return;
-    lab = await Lab.open();
-    video = makeVideo(lab.dir, { seconds: 150, segment: 1 });
+    lab = await Lab.open({ seconds: 150 });
     page = await Firefox.start(firefox);
   });
   after(async () => {
     await page?.close();
     await lab?.close();
-    for (const store of stores) store.close();
   });
-  async function grow(files = { 'live.mp4': video }, options = {}) {
-    const store = await GrowingStore.open(files, options);
-    stores.push(store);
-    return store;
-  }
+  const grow = (...what) => lab.grow(...what);
   const look = (store, more = '', name = 'live.m3u8') => page.open(`${lab.address}?lang=en&src=${store.address}${name}${more}`);
 
   test('live, back, live again, an outage, a recording, a moment', { skip }, async () => {
@@ -84,18 +77,12 @@ describe('index.html in Firefox', { timeout: 600_000 }, () => {
   });
 
   test('renditions: a switch by hand', { skip }, async () => {
-    const files = Object.fromEntries(['640x360', '320x180'].map((size, i) => [`${size}.mp4`, makeVideo(lab.dir, { name: size, seconds: 30, size, bitrate: `${1600 >> i}k` })]));
-    const store = await grow(files);
+    const store = await lab.growRenditions(['640x360', '320x180']);
     store.begin();
     await look(store, '', 'master.m3u8');
     await page.until(state('live'), 'live playback');
     for (const height of [180, 360]) {
-      await page.value(`(() => {
-        const select = document.querySelector('#quality');
-        select.value = [...select.options].find((one) => one.textContent === '${height}p').value;
-        select.dispatchEvent(new Event('change'));
-      })()`);
-      await page.until(`document.querySelector('video').videoHeight === ${height}`, `${height} lines are shown`);
+      await chooseQuality(page, height);
     }
   });
 });

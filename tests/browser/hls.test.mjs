@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { PATIENCE } from './chromium.mjs';
-import { Lab, assertPictures, built, frames, goOn, position, press, shows, skip, state } from './lab.mjs';
+import { Lab, assertPictures, built, chooseQuality, frames, goOn, position, press, shows, skip, sleep, state } from './lab.mjs';
 
 const MINUTES = Number(process.env.PAGE_MINUTES ?? 0);
 const WATCH = MINUTES > 0 ? MINUTES * 60 : 8;
@@ -15,7 +15,6 @@ const SEGMENT = 2;
 const PART = 5_000_000;
 const BITS = 12_000_000;
 const PART_SECONDS = PART * 8 / BITS;
-const sleep = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
 
 /** ffmpeg in real time, which knows how far it has got. */
 class Encoder {
@@ -177,12 +176,7 @@ describe('index.html with writer --hls', { timeout: 900_000 + MINUTES * 60_000 }
     await page.until(`${state('live')} && ${position} > 0`, 'live playback');
     await page.until('document.querySelectorAll("#quality option").length === 4', 'three qualities and the choice among them');
     for (const height of [180, 360, 270]) {
-      await page.value(`(() => {
-        const select = document.querySelector('#quality');
-        select.value = [...select.options].find((one) => one.textContent.startsWith('${height}p')).value;
-        select.dispatchEvent(new Event('change'));
-      })()`);
-      await page.until(`document.querySelector('video').videoHeight === ${height}`, `${height} lines are shown`);
+      await chooseQuality(page, height);
       await page.value(goOn(1));
     }
     t.diagnostic(`after three switches: ${await page.value('document.querySelector("#delay").textContent')} behind`);

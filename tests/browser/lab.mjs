@@ -7,8 +7,10 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+import { findChromium } from '../../scripts/browsers.mjs';
 import { serve } from '../../scripts/serve.mjs';
-import { Chromium, PATIENCE, findChromium } from './chromium.mjs';
+import { Chromium, PATIENCE } from './chromium.mjs';
+import { GrowingStore, makeVideo } from './fixture.mjs';
 
 const top = fileURLToPath(new URL('../..', import.meta.url));
 export const built = process.env.LIVE_READ_BUILT ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(top, 'target'), 'release');
@@ -19,8 +21,10 @@ if (skip) console.error(`\n*** SKIPPED: the test of index.html: ${skip} ***\n`);
 /** A site with the page, and a browser to look at it. */
 export class Lab {
   children = [];
+  stores = [];
 
-  static async open() {
+  /** `seconds`: makes `video`, what is played where a test names nothing else. */
+  static async open({ seconds = 0 } = {}) {
     assert.ok(existsSync(path.join(top, 'node_modules/hls.js')), 'hls.js is not installed: scripts/install-deps.sh page');
     const lab = new Lab();
     lab.dir = mkdtempSync(path.join(tmpdir(), 'live-read-page-'));
@@ -34,12 +38,27 @@ export class Lab {
     lab.server = await serve(lab.site);
     lab.address = `http://127.0.0.1:${lab.server.address().port}/`;
     lab.browser = await Chromium.start(chromium);
+    if (seconds) lab.video = makeVideo(lab.dir, { seconds, segment: 1 });
     return lab;
   }
 
   /** A tab that plays `src`; `size` is that of a phone, say. */
   look(src, size = null) {
     return this.browser.open(src === undefined ? this.address : `${this.address}?src=${encodeURIComponent(src)}`, size);
+  }
+
+  /** A store in which objects grow as a test tells it. */
+  async grow(files = { 'live.mp4': this.video }, options = {}) {
+    const store = await GrowingStore.open(files, options);
+    this.stores.push(store);
+    return store;
+  }
+
+  /** A store with the same picture in several sizes. */
+  growRenditions(sizes) {
+    return this.grow(Object.fromEntries(sizes.map((size, i) => [
+      `${size}.mp4`, makeVideo(this.dir, { name: size, seconds: 30, size, bitrate: `${1600 >> i}k` }),
+    ])));
   }
 
   /** Starts a program that must not outlive the test. */
@@ -90,12 +109,16 @@ export class Lab {
     await Promise.all(this.children.map((child) => child.ended));
     this.server?.closeAllConnections?.();
     this.server?.close();
+    for (const store of this.stores) store.close();
     rmSync(this.dir, { recursive: true, force: true });
   }
 }
 
+export const sleep = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
+
 // --- expressions for the page ---
 
+export const click = (id) => `document.querySelector('#${id}').click()`;
 const VIDEO = 'document.querySelector("video")';
 export const state = (...names) => `[${names.map((name) => `'${name}'`)}].includes(document.querySelector('main').dataset.state)`;
 export const position = `${VIDEO}.currentTime`;
@@ -145,4 +168,14 @@ export async function assertPictures(page) {
 export async function press(page, key, code = key, text = undefined) {
   await page.send('Input.dispatchKeyEvent', { type: 'keyDown', key, code, text });
   await page.send('Input.dispatchKeyEvent', { type: 'keyUp', key, code });
+}
+
+/** Chooses a quality by its height, and waits until it is shown. */
+export async function chooseQuality(page, height) {
+  await page.value(`(() => {
+    const select = document.querySelector('#quality');
+    select.value = [...select.options].find((one) => one.textContent.startsWith('${height}p')).value;
+    select.dispatchEvent(new Event('change'));
+  })()`);
+  await page.until(`document.querySelector('video').videoHeight === ${height}`, `${height} lines are shown`);
 }

@@ -5,27 +5,19 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { GrowingStore, makeVideo } from './fixture.mjs';
-import { Lab, goOn, position, press, shows, skip, state } from './lab.mjs';
+import { Lab, goOn, position, press, shows, skip, sleep, state } from './lab.mjs';
 
-const sleep = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 describe('what the page offers', { timeout: 900_000 }, () => {
-  let lab, video;
-  const stores = [];
+  let lab;
   before(async () => {
     if (skip) return;
-    lab = await Lab.open();
-    video = makeVideo(lab.dir, { seconds: 150, segment: 1 });
+    lab = await Lab.open({ seconds: 150 });
   });
-  after(async () => {
-    await lab?.close();
-    for (const store of stores) store.close();
-  });
-  async function grow(files = { 'live.mp4': video }, options = {}) {
-    const store = await GrowingStore.open(files, options);
-    stores.push(store);
+  after(() => lab?.close());
+  async function grow() {
+    const store = await lab.grow();
     store.begin();
     return store;
   }
@@ -101,8 +93,7 @@ describe('what the page offers', { timeout: 900_000 }, () => {
   });
 
   test('before the start: a countdown and a poster', { skip }, async () => {
-    const store = await GrowingStore.open({ 'live.mp4': video });
-    stores.push(store);
+    const store = await lab.grow();
     const page = await open(store, `&lang=en&start=${new Date(Date.now() + 90_000).toISOString()}&poster=page/icon.svg`);
     await page.until("/Begins in 1:[0-2]\\d/.test(document.querySelector('#title').textContent)", 'it counts down');
     assert.equal(await page.value("document.querySelector('#message').getAttribute('role')"), 'group', 'not read out every second');

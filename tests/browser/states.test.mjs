@@ -4,29 +4,18 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { GrowingStore, makeVideo } from './fixture.mjs';
-import { Lab, assertPictures, fromTheBeginning, goOn, position, press, shows, skip, state } from './lab.mjs';
+import { makeVideo } from './fixture.mjs';
+import { Lab, assertPictures, chooseQuality, click, fromTheBeginning, goOn, position, press, shows, skip, sleep, state } from './lab.mjs';
 
-const click = (id) => `document.querySelector('#${id}').click()`;
-const sleep = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
 
 describe('the states of index.html', { timeout: 900_000, concurrency: 3 }, () => {
-  let lab, video;
-  const stores = [];
+  let lab;
   before(async () => {
     if (skip) return;
-    lab = await Lab.open();
-    video = makeVideo(lab.dir, { seconds: 150, segment: 1 });
+    lab = await Lab.open({ seconds: 150 });
   });
-  after(async () => {
-    await lab?.close();
-    for (const store of stores) store.close();
-  });
-  async function grow(files = { 'live.mp4': video }, options = {}) {
-    const store = await GrowingStore.open(files, options);
-    stores.push(store);
-    return store;
-  }
+  after(() => lab?.close());
+  const grow = (...what) => lab.grow(...what);
   const media = (store) => store.requests.filter((one) => one.path.endsWith('.mp4') && one.method === 'GET');
 
   test('takes http and https addresses only, and says what is not a playlist', { skip }, async () => {
@@ -93,7 +82,7 @@ describe('the states of index.html', { timeout: 900_000, concurrency: 3 }, () =>
   });
 
   test('the end comes while the last fragment is on its way', { skip }, async () => {
-    const store = await grow({ 'live.mp4': video }, { exact: true });
+    const store = await grow(undefined, { exact: true });
     store.begin();
     const page = await lab.look(`${store.address}live.m3u8`);
     await page.until(state('live'), 'live playback');
@@ -209,10 +198,7 @@ describe('the states of index.html', { timeout: 900_000, concurrency: 3 }, () =>
   });
 
   test('three renditions: a choice, and a switch by hand', { skip }, async () => {
-    const files = Object.fromEntries(['640x360', '480x270', '320x180'].map((size, i) => [
-      `${size}.mp4`, makeVideo(lab.dir, { name: size, seconds: 30, size, bitrate: `${1600 >> i}k` }),
-    ]));
-    const store = await grow(files);
+    const store = await lab.growRenditions(['640x360', '480x270', '320x180']);
     store.begin();
     const page = await lab.look(`${store.address}master.m3u8`, { width: 360, height: 740 });
     await page.until(state('live'), 'live playback');
@@ -223,12 +209,7 @@ describe('the states of index.html', { timeout: 900_000, concurrency: 3 }, () =>
       ['Auto', '360p', '270p', '180p'],
     );
     for (const height of [180, 360, 270]) {
-      await page.value(`(() => {
-        const select = document.querySelector('#quality');
-        select.value = [...select.options].find((one) => one.textContent === '${height}p').value;
-        select.dispatchEvent(new Event('change'));
-      })()`);
-      await page.until(`document.querySelector('video').videoHeight === ${height}`, `${height} lines are shown`);
+      await chooseQuality(page, height);
       await page.value(goOn(1));
     }
     assert.ok(await page.value(state('live')), 'still live');

@@ -3,11 +3,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { serve } from '../../scripts/serve.mjs';
-import { GrowingStore, makeVideo } from './fixture.mjs';
-import { Lab, goOn, position, press, shows, skip, state } from './lab.mjs';
+import { makeVideo } from './fixture.mjs';
+import { Lab, click, goOn, position, press, shows, skip, sleep, state } from './lab.mjs';
 
-const click = (id) => `document.querySelector('#${id}').click()`;
-const sleep = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
 /** The element's box, and whether it is to be seen. */
 const box = (selector) => `(() => {
   const one = document.querySelector('${selector}');
@@ -18,23 +16,14 @@ const box = (selector) => `(() => {
 const seen = (selector) => `document.querySelector('${selector}').checkVisibility({ opacityProperty: true, visibilityProperty: true })`;
 
 describe('what viewers meet', { timeout: 900_000 }, () => {
-  let lab, video, mute;
-  const stores = [];
+  let lab, mute;
   before(async () => {
     if (skip) return;
-    lab = await Lab.open();
-    video = makeVideo(lab.dir, { seconds: 240, segment: 1 });
+    lab = await Lab.open({ seconds: 240 });
     mute = makeVideo(lab.dir, { name: 'mute', seconds: 60, sound: false });
   });
-  after(async () => {
-    await lab?.close();
-    for (const store of stores) store.close();
-  });
-  async function grow(files = { 'live.mp4': video }, options = {}) {
-    const store = await GrowingStore.open(files, options);
-    stores.push(store);
-    return store;
-  }
+  after(() => lab?.close());
+  const grow = (...what) => lab.grow(...what);
   async function live(options = {}, size = null, files = undefined) {
     const store = await grow(files, options);
     store.begin();
