@@ -17,6 +17,11 @@ FUZZ_SEED ?= 1
 BENCH ?=
 CARGO ?= cargo
 COMPILE = ./scripts/step.sh 'compiling (the first time some minutes, most of it the AWS SDK)' $(CARGO) build --release --locked
+# `make` target: $(call packages,PROFILE...) installs what those of scripts/install-deps.sh need.
+packages = @./scripts/step.sh 'packages' ./scripts/install-deps.sh $(1)
+# The tools, and the store that the tests and checks run them against. The store is named also where nobody needs it: without
+# the examples' dependencies cargo would choose other features for the shared ones, and compile them all again.
+tools = @$(COMPILE) --bins --example local_store
 export DEMO_SECONDS DEMO_OUT
 
 SLOW_PAGE_TESTS = tests/browser/viewers.test.mjs tests/browser/firefox.test.mjs
@@ -45,66 +50,66 @@ help:
 	@echo 'make page      index.html on http://127.0.0.1:8000/ (PORT=8000)'
 
 demo:
-	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build demo
-	@$(COMPILE) --bins --example local_store --example demo
+	$(call packages,build demo)
+	$(tools) --example demo
 	@exec $(CARGO) run --quiet --release --locked --example demo
 
 test: test-rust test-recipes test-page
 
 # Most of what drives the tools waits for them, so more of it runs at once than there are processors.
 test-rust:
-	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build test
+	$(call packages,build test)
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(getconf _NPROCESSORS_ONLN)))} $(CARGO) test --release --locked
 
 test-recipes:
-	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build test
-	@$(COMPILE) --bins --example local_store
+	$(call packages,build test)
+	$(tools)
 	./scripts/check-recipes.sh
 
 test-page:
-	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build test
-	@$(COMPILE) --bins --example local_store
+	$(call packages,build test)
+	$(tools)
 	node --test --test-concurrency=2 $(filter-out $(SLOW_PAGE_TESTS), $(wildcard tests/browser/*.test.mjs))
 
 # Those that go by the clock: outages, hidden tabs, slow lines; and those in Firefox.
 test-viewers:
-	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build test
-	@$(COMPILE) --bins --example local_store
+	$(call packages,build test)
+	$(tools)
 	node --test $(SLOW_PAGE_TESTS)
 
 test-players:
-	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build players
-	@$(COMPILE) --bins --example local_store
+	$(call packages,build players)
+	$(tools)
 	./scripts/check-players.sh
 	./scripts/check-live-players.sh
 
 test-ceph:
-	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build
-	@$(COMPILE) --bins --example local_store
+	$(call packages,build)
+	$(tools)
 	./scripts/test-ceph.sh
 
 soak:
-	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build
-	@$(COMPILE) --bins --example local_store
+	$(call packages,build)
+	$(tools)
 	SOAK_MINUTES='$(MINUTES)' SOAK_SEED='$(SEED)' \
 		$(CARGO) test --quiet --release --locked --test tools -- --ignored --nocapture a_long_soak
 
 # What it drives shares the processors with whatever else runs there.
 kills:
-	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build
-	@$(COMPILE) --bins --example local_store
+	$(call packages,build)
+	$(tools)
 	KILLS='$(N)' KILLS_SEED='$(SEED)' \
 		nice $(CARGO) test --quiet --release --locked --test tools -- --ignored --nocapture many_lives
 
 fuzz-rtmp:
-	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build
+	$(call packages,build)
 	FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_SEED='$(FUZZ_SEED)' \
 		$(CARGO) test --quiet --release --locked --lib -- --nocapture damaged_captures_do_no_harm
 	cd scripts/differential && $(CARGO) run --quiet --release --locked -- '$(FUZZ_SEED)'
 
 bench:
-	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build bench
-	@$(COMPILE) --bins --example local_store
+	$(call packages,build bench)
+	$(tools)
 	@BENCH='$(BENCH)' python3 bench/run.py
 
 microbench:
@@ -118,15 +123,13 @@ lint:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps
 	@./scripts/check-dependencies.sh
 	@if command -v shellcheck >/dev/null 2>&1; then \
-		echo 'shellcheck scripts/*.sh watch_upload.sh .ci/run'; \
-		shellcheck scripts/*.sh watch_upload.sh .ci/run; \
+		echo 'shellcheck -x scripts/*.sh watch_upload.sh .ci/run'; \
+		shellcheck -x scripts/*.sh watch_upload.sh .ci/run; \
 	fi
 
-# The store is named too: without the examples' dependencies cargo would choose
-# other features for the shared ones, and compile them all again.
 build:
-	@./scripts/step.sh 'packages' ./scripts/install-deps.sh build
-	@$(COMPILE) --bins --example local_store
+	$(call packages,build)
+	$(tools)
 
 # What `build` has made, so that nothing is compiled again.
 install: build
