@@ -283,8 +283,7 @@ if (document.pictureInPictureEnabled && 'requestPictureInPicture' in video) {
 video.addEventListener('webkitplaybacktargetavailabilitychanged', (event) => { $('airplay').hidden = event.availability !== 'available'; });
 function session() {
   if (!navigator.mediaSession) return;
-  const poster = addressOf(query.get('poster') ?? '');
-  navigator.mediaSession.metadata = new MediaMetadata({ title: name, artwork: query.get('poster') && poster ? [{ src: poster.href }] : [] });
+  navigator.mediaSession.metadata = new MediaMetadata({ title: name, artwork: poster ? [{ src: poster.href }] : [] });
   const handlers = {
     play: () => { if (video.paused) toggle(); }, pause: () => { if (!video.paused) toggle(); },
     seekbackward: ({ seekOffset }) => leap(-(seekOffset ?? 10)), seekforward: ({ seekOffset }) => leap(seekOffset ?? 10),
@@ -343,7 +342,6 @@ whenSpoken(() => {
 });
 document.documentElement.classList.toggle('embed', wants('embed'));
 document.documentElement.classList.toggle('bare', !wants('controls', true));
-const poster = query.get('poster') && addressOf(query.get('poster'));
 if (poster) video.poster = poster.href;
 player.classList.toggle('postered', !!poster);
 viewFrame();

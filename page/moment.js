@@ -50,8 +50,8 @@ async function whereToBegin(text) {
   if (!moment) return usual;
   clipEnd = moment.to;
   try {
-    const variant = /^#EXT-X-STREAM-INF.*\r?\n(?:#.*\r?\n)*([^#\r\n]+)/m.exec(text)?.[1];
-    const first = variant ? (await request(new URL(variant.trim(), source).href)).data : text;
+    const variant = variantOf(text);
+    const first = variant ? (await request(variant)).data : text;
     const at = positionIn(first, moment.from);
     if (at !== null) return { to: source, at };
     if (fromStart(first) || variant) return usual;

@@ -110,6 +110,7 @@ $('letters').addEventListener('change', () => remembered.set('letters', $('lette
 
 // ---------------------------------------------------------------- sharing
 
+const inHtml = (text) => text.replace(/&/g, '&amp;').replace(/"/g, '&quot;').replace(/</g, '&lt;');
 let sharedAt = null; // the moment at which the panel was opened: a link that changes all the time cannot be copied
 function viewSharing() {
   if ($('sharing').hidden) return;
@@ -119,8 +120,8 @@ function viewSharing() {
   $('unmark').hidden = !marked;
   const fill = (id, value) => { if ($(id).value !== value) $(id).value = value; };
   fill('link', link);
-  const frame = linkTo({ ...(marked ? marks : {}), embed: true }).replace(/&/g, '&amp;').replace(/"/g, '&quot;');
-  fill('embed', `<iframe src="${frame}" width="640" height="360" allow="autoplay; fullscreen; picture-in-picture; clipboard-write" title="${name.replace(/&/g, '&amp;').replace(/"/g, '&quot;').replace(/</g, '&lt;')}"></iframe>`);
+  const frame = inHtml(linkTo({ ...(marked ? marks : {}), embed: true }));
+  fill('embed', `<iframe src="${frame}" width="640" height="360" allow="autoplay; fullscreen; picture-in-picture; clipboard-write" title="${inHtml(name)}"></iframe>`);
   fill('command', commandFor());
   put('mark-in', marks.from === null ? tr('Mark the beginning') : tr('Begins at {0}', clock(marks.from)));
   put('mark-out', marks.to === null ? tr('Mark the end') : tr('Ends at {0}', clock(marks.to)));

@@ -240,9 +240,9 @@ async function playNative(text) {
   for (;;) {
     let url = source.href;
     try {
-      const variant = /^#EXT-X-STREAM-INF.*\r?\n(?:#.*\r?\n)*([^#\r\n]+)/m.exec(list)?.[1];
+      const variant = variantOf(list);
       if (variant) {
-        url = new URL(variant.trim(), source).href;
+        url = variant;
         list = (await request(url)).data;
       }
       if (turn !== beginning) return;

@@ -60,6 +60,14 @@ const name = query.get('title') || titleOf(source) || 'Live Read';
 const whole = source && new URL(source);
 if (whole) whole.pathname = whole.pathname.replace(/(\.m3u8)?$/i, '.dvr.m3u8');
 
+/** The address of the first variant that a multivariant playlist names; null if it is none. */
+function variantOf(text) {
+  const named = /^#EXT-X-STREAM-INF.*\r?\n(?:#.*\r?\n)*([^#\r\n]+)/m.exec(text)?.[1];
+  return named ? new URL(named.trim(), source).href : null;
+}
+/** A picture until there is one, as the address names it. */
+const poster = query.get('poster') ? addressOf(query.get('poster')) : null;
+
 // What is known of the stream.
 let hls = null;
 let details = null;    // of the media playlist that is played, as hls.js has it
