@@ -14,7 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::service::{Connection, Gateway};
+use super::gateway::{Connection, Gateway};
+use super::service::answer;
 use super::stall::Stalls;
 use super::wire::{Speaks, Wire};
 
@@ -171,7 +172,7 @@ async fn connection(
     let on = Connection { remote: address, torn: wire.torn(), stalls: Arc::clone(&stalls) };
     let service = service_fn(move |request| {
         let (gateway, on) = (Arc::clone(&gateway), on.clone());
-        async move { Ok::<_, std::convert::Infallible>(gateway.answer(request, &on).await) }
+        async move { Ok::<_, std::convert::Infallible>(answer(&gateway, request, &on).await) }
     });
     let io = TokioIo::new(wire);
     let ended = match speaks {

@@ -11,8 +11,9 @@ use http_body::{Frame, SizeHint};
 
 use super::access_log::Record;
 use super::block::BLOCK;
-use super::recording::{Broken, Step, Viewing, Waiting};
+use super::recording::Broken;
 use super::stall::Stall;
+use super::viewing::{Step, Viewing, Waiting};
 use crate::media::fmp4::Mover;
 
 /// The body of an answer. It fails where what it gives cannot be given to its end: then the connection breaks.

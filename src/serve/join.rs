@@ -9,9 +9,9 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
-use super::recording::{Recording, Step, Viewing};
 use super::recordings::of_store;
 use super::refusal::Refusal;
+use super::viewing::{Step, Viewing};
 use crate::media::fmp4::{Header, Mover};
 use crate::object::ranges::{Answer, Kept, Ranges};
 use crate::object::seek::{self, Opened, SeekError, Seeker};
@@ -52,7 +52,7 @@ pub(crate) async fn join(viewing: &Viewing, back: Duration) -> Result<Join, Refu
     loop {
         // What there was before somebody followed it is more than what has come since.
         let edge = viewing.look_at_edge(waited).await.map_err(|error| of_store(&error))?;
-        let kept: Arc<dyn Kept> = Arc::new(Through(Arc::clone(viewing)));
+        let kept: Arc<dyn Kept> = Arc::new(Through(viewing.clone()));
         let ranges = Ranges::through(&viewing.store, viewing.target(), kept);
         let sought = async {
             match seek::open_in(ranges, edge.size).await? {
@@ -105,7 +105,7 @@ fn refused(error: &SeekError) -> Refusal {
 
 /// What the gateway holds of a recording, or fetches for all.
 #[derive(Debug)]
-struct Through(Arc<Recording>);
+struct Through(Viewing);
 
 impl Kept for Through {
     fn read(&self, first: u64, end: u64) -> Pin<Box<dyn Future<Output = Result<Answer, StoreError>> + Send + '_>> {

@@ -6,11 +6,11 @@ use http::{Method, Response, request};
 
 use super::access_log::Record;
 use super::body::{Body, Stretch};
+use super::gateway::Gateway;
 use super::join;
 use super::name::{Query, Unnamed, decoded};
 use super::refusal::Refusal;
-use super::service::Gateway;
-use super::watch::{describe_live, find};
+use super::watch::describe_live;
 use crate::human::sizes;
 
 /// Answers `/live/KEY`.
@@ -28,7 +28,7 @@ pub(crate) async fn live(
         Some(back) => sizes::duration(&back).map_err(|_| Unnamed::Wrong("back is a duration, such as 30s"))?,
         None => Duration::ZERO,
     };
-    let (viewing, _) = find(gateway, &query, &decoded(rest)?, record, parts).await?;
+    let (viewing, _) = gateway.find(&query, &decoded(rest)?, record, parts).await?;
     if !viewing.can_be_followed() {
         return Err(Refusal::busy("no memory is left to follow another object that grows"));
     }

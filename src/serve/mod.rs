@@ -17,6 +17,7 @@ mod body;
 mod feed;
 mod fetch;
 mod gate;
+mod gateway;
 mod identity;
 mod join;
 mod live;
@@ -30,6 +31,7 @@ mod ring;
 pub mod routes;
 mod service;
 mod stall;
+mod viewing;
 mod watch;
 mod wire;
 
@@ -46,9 +48,9 @@ use crate::store::Patient;
 use auth::Tokens;
 use blocks::Blocks;
 use gate::Gate;
+use gateway::Gateway;
 use name::Names;
 use recordings::Recordings;
-use service::Gateway;
 
 /// What is served, to whom, and within which bounds.
 #[derive(Debug)]

@@ -6,12 +6,13 @@ use tokio::time::timeout;
 
 use super::access_log::Record;
 use super::body::{Body, Stretch};
-use super::name::{self, Query, Unnamed};
+use super::gateway::{Gateway, status, text};
+use super::name::{Query, Unnamed};
 use super::range::{self, Ask, Decision, Known, Last, decide};
-use super::recording::{Edge, Viewing};
+use super::recording::Edge;
 use super::recordings::of_store;
 use super::refusal::Refusal;
-use super::service::{Gateway, status, text};
+use super::viewing::Viewing;
 use crate::protocol::content_type::content_type_of;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -29,7 +30,7 @@ pub(crate) async fn watch(
 ) -> Result<Response<Body>, Refusal> {
     let query = Query::new(parts.uri.query());
     let key = query.get("v")?.ok_or(Unnamed::Wrong("the URL names no object: /watch?v=KEY"))?;
-    let (viewing, is_pinned) = find(gateway, &query, &key, record, parts).await?;
+    let (viewing, is_pinned) = gateway.find(&query, &key, record, parts).await?;
     let headers = &parts.headers;
     // Several ranges in several lines are as good as none.
     let one = |name: &HeaderName| text(headers, name).filter(|_| headers.get_all(name).iter().count() == 1);
@@ -72,27 +73,6 @@ pub(crate) async fn watch(
         drop(held);
         waited = true;
     }
-}
-
-/// What the parameters of a query and a key stand for, and whether that is a certain version.
-pub(crate) async fn find(
-    gateway: &Gateway,
-    query: &Query<'_>,
-    key: &str,
-    record: Option<&mut Record>,
-    parts: &request::Parts,
-) -> Result<(Viewing, bool), Refusal> {
-    let bucket = query.get("bucket")?;
-    let bucket = gateway.names.bucket(bucket.as_deref())?;
-    if let Some(record) = record {
-        bucket.clone_into(&mut record.bucket);
-        key.clone_into(&mut record.key);
-        record.range = text(&parts.headers, &header::RANGE).unwrap_or_default();
-    }
-    gateway.names.check(key)?;
-    let version = name::version(query.get("version")?)?;
-    let viewing = gateway.recordings.find(bucket, key, version.as_deref()).await?;
-    Ok((viewing, version.is_some()))
 }
 
 /// What an answer is about.

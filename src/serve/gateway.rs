@@ -1,0 +1,92 @@
+//! What every answer needs: the gateway with all that it holds, the connection of a request, and small parts of answers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use http::header::{self, HeaderMap, HeaderName};
+use http::{Response, StatusCode, request};
+use tokio::sync::{Semaphore, watch};
+
+use super::access_log::Record;
+use super::body::Body;
+use super::gate::Gate;
+use super::join::Join;
+use super::name::{self, Names, Query};
+use super::once::Once;
+use super::recordings::Recordings;
+use super::refusal::Refusal;
+use super::stall::Stalls;
+use super::viewing::Viewing;
+
+/// Answers that are held back at one time, at most.
+const HELD: usize = 8_192;
+
+/// The connection of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    pub(crate) remote: SocketAddr,
+    /// Set where it has to be reset because an answer broke off.
+    pub(crate) torn: Arc<AtomicBool>,
+    pub(crate) stalls: Arc<Stalls>,
+}
+
+/// All that answers need.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) names: Names,
+    pub(crate) gate: Gate,
+    pub(crate) recordings: Recordings,
+    pub(crate) joins: Once<([u8; 16], std::time::Duration), Join>,
+    pub(crate) held: Semaphore,
+    pub(crate) access_log: bool,
+    /// Whether the program is about to end.
+    pub(crate) ending: watch::Receiver<bool>,
+}
+
+impl Gateway {
+    pub(crate) fn new(
+        names: Names,
+        gate: Gate,
+        recordings: Recordings,
+        access_log: bool,
+        ending: watch::Receiver<bool>,
+    ) -> Self {
+        let (joins, held) = (Once::default(), Semaphore::new(HELD));
+        Self { names, gate, recordings, joins, held, access_log, ending }
+    }
+
+    /// What the parameters of a query and a key stand for, and whether that is a certain version.
+    pub(crate) async fn find(
+        &self,
+        query: &Query<'_>,
+        key: &str,
+        record: Option<&mut Record>,
+        parts: &request::Parts,
+    ) -> Result<(Viewing, bool), Refusal> {
+        let bucket = query.get("bucket")?;
+        let bucket = self.names.bucket(bucket.as_deref())?;
+        if let Some(record) = record {
+            bucket.clone_into(&mut record.bucket);
+            key.clone_into(&mut record.key);
+            record.range = text(&parts.headers, &header::RANGE).unwrap_or_default();
+        }
+        self.names.check(key)?;
+        let version = name::version(query.get("version")?)?;
+        let viewing = self.recordings.find(bucket, key, version.as_deref()).await?;
+        Ok((viewing, version.is_some()))
+    }
+}
+
+/// An answer without anything.
+pub(crate) fn status(status: StatusCode) -> Response<Body> {
+    let mut answer = Response::new(Body::text(""));
+    *answer.status_mut() = status;
+    answer
+}
+
+/// A header of which there is one, as text; of lists, all of them together.
+pub(crate) fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let values: Vec<_> = headers.get_all(name).iter().map(|value| value.to_str()).collect::<Result<_, _>>().ok()?;
+    (!values.is_empty()).then(|| values.join(","))
+}
