@@ -14,7 +14,7 @@ use super::address::Address;
 use super::connection::{self, Visit};
 use super::door::Door;
 use super::strangers::{Seat, Strangers};
-use super::tls::Tls;
+use crate::tool::certificate::Tls;
 
 /// How long to wait where the system has no more sockets.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -14,7 +14,6 @@
 //! | [`address`] | where to listen and for what, as URLs |
 //! | `listen` | sockets, plain and with TLS |
 //! | `strangers` | how many may be connected who have not shown a key |
-//! | `tls` | RTMPS: certificates, read again when they change |
 //! | `connection` | one encoder: deadlines, bytes in, frames out |
 //! | `door` | how a connection asks for the recording, and gives it back |
 //! | `recording` | what becomes of what encoders send |
@@ -30,10 +29,8 @@ mod listen;
 mod recording;
 mod stage;
 mod strangers;
-mod tls;
 mod words;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +38,7 @@ use crate::ingest::address::Address;
 use crate::ingest::listen::Listener;
 use crate::ingest::recording::Recording;
 use crate::ingest::stage::Stage;
+use crate::tool::certificate::{Certificate, CertificateError, Tls};
 use crate::writer::source::{Source, StopSignal, feed};
 
 /// The most bytes between the encoder and the part buffers; beyond that the encoder waits.
@@ -70,15 +68,6 @@ pub enum Takeover {
     Refuse,
 }
 
-/// Files of a certificate and its key, in PEM form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Certificate {
-    /// The certificate, and those above it.
-    pub chain: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
-}
-
 /// Why nothing can be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
@@ -91,13 +80,8 @@ pub enum IngestError {
         cause: std::io::Error,
     },
     /// The certificate cannot be used.
-    #[error("cannot use the certificate in {} with the key in {}: {reason}", files.chain.display(), files.key.display())]
-    Certificate {
-        /// The files.
-        files: Certificate,
-        /// Why not.
-        reason: String,
-    },
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
 }
 
 /// Listens for one stream, and tells where; the source ends when the stream does, or when `stop` says so.
@@ -105,7 +89,7 @@ pub enum IngestError {
 /// # Errors
 /// [`IngestError`].
 pub async fn open(settings: &Settings, stop: StopSignal) -> Result<Source, IngestError> {
-    let tls = settings.certificate.clone().map(tls::Tls::load).transpose()?.map(Arc::new);
+    let tls = settings.certificate.clone().map(|files| Tls::load(files, &[])).transpose()?.map(Arc::new);
     let (feeder, source) = feed(QUEUE);
     let (stage, door) = Stage::new(settings, stop);
     let mut listeners = Vec::new();

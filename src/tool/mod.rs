@@ -1,5 +1,6 @@
-//! What every tool has: figures, signals, exit codes, and an end without a panic.
+//! What every tool has: figures, signals, exit codes, an end without a panic, the certificate of a listener.
 
+pub mod certificate;
 pub mod clock;
 pub mod crash;
 pub mod exit;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::human::sizes;
+use crate::ingest;
 use crate::ingest::address::{Address, is_url};
-use crate::ingest::{self, Certificate};
+use crate::tool::certificate::Certificate;
 
 /// How long a fragment is, unless told otherwise.
 const FRAGMENT: Duration = Duration::from_secs(1);
