@@ -121,8 +121,7 @@ async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError
                     return Ok(growing(Some(upload.id.clone()), may_list, finished));
                 }
                 Choice::Finished(head) => {
-                    let (version, finished) = (head.version.clone(), Some(head.size));
-                    return Ok(Located { version, finished, may_list, ..Located::default() });
+                    return Ok(Located::finished(head.clone(), may_list));
                 }
                 Choice::LeftBehind(upload) if !std::mem::replace(&mut said_left_behind, true) => {
                     tracing::warn!(
@@ -171,7 +170,7 @@ async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError
 /// What was completed between the first question and the last, if anything was.
 async fn at_last(store: &Patient, key: &str, may_list: bool) -> Result<Located, LocateError> {
     let Ok(Some(head)) = store.head(key, None).await else { return Err(LocateError::Nothing(store.object(key))) };
-    Ok(Located { version: head.version, finished: Some(head.size), may_list, ..Located::default() })
+    Ok(Located::finished(head, may_list))
 }
 
 /// The recording with live objects beside an upload that cannot be read live, where those may be read.

@@ -74,6 +74,12 @@ pub struct Located {
 }
 
 impl Located {
+    /// The finished object that `head` is of.
+    #[must_use]
+    pub fn finished(head: Head, may_list: bool) -> Self {
+        Self { version: head.version, finished: Some(head.size), may_list, ..Self::default() }
+    }
+
     /// Whether it may still grow.
     #[must_use]
     pub fn is_open(&self) -> bool {

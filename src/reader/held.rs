@@ -97,38 +97,40 @@ pub async fn find(store: &Patient, wanted: &Wanted, held: &Held) -> Result<Resul
         Err(LocateError::Nothing(object)) => return Ok(Err(HeldError::Nothing { path: held.path.clone(), object })),
         other => other?,
     };
-    // The upload may have been completed since, and another begun.
-    let before = located.before.clone().filter(|_| located.is_open());
     let was_open = located.is_open();
-    let is_open = was_open && located.recording.is_none();
-    let mut first = compare(store, wanted, held, located).await;
+    let is_live_read = was_open && located.recording.is_none();
+    let before = located.before.clone().filter(|_| was_open);
+    let mut found = compare(store, wanted, held, located).await;
     // What cannot be read live may have live objects beside it.
-    if is_open
-        && matches!(first, Err(HeldError::Other { .. }))
-        && let Some(found) = beside(store, wanted).await?
+    if is_live_read
+        && is_of_another(&found)
+        && let Some(beside) = beside(store, wanted).await?
     {
-        first = compare(store, wanted, held, found).await;
+        found = compare(store, wanted, held, beside).await;
     }
-    if was_open
-        && wanted.upload_id.is_none()
-        && matches!(first, Err(HeldError::Other { .. }))
-        && let Ok(Some(now)) = store.head(&wanted.key, None).await
-        && before.as_ref() != Some(&now)
-    {
-        // It was completed while it was compared, and its live objects are gone.
-        let finished = Some(now.size);
-        let completed = Located { version: now.version, finished, may_list: true, ..Located::default() };
-        if let Ok(found) = compare(store, wanted, held, completed).await {
-            return Ok(Ok(found));
+    if !is_of_another(&found) {
+        return Ok(found);
+    }
+    // It may have been completed while it was compared, or before that, and another begun.
+    let completed = match &wanted.upload_id {
+        // What is not seen is not compared: that it is of another is known already.
+        None if was_open => {
+            store.head(&wanted.key, None).await.ok().flatten().filter(|now| before.as_ref() != Some(now))
+        }
+        _ => None,
+    };
+    for head in [completed, before].into_iter().flatten() {
+        let finished = compare(store, wanted, held, Located::finished(head, true)).await;
+        if !is_of_another(&finished) {
+            return Ok(finished);
         }
     }
-    let Some(older) = before.filter(|_| matches!(first, Err(HeldError::Other { .. }))) else { return Ok(first) };
-    let size = Some(older.size);
-    let finished = Located { version: older.version, finished: size, may_list: true, ..Located::default() };
-    match compare(store, wanted, held, finished).await {
-        Err(HeldError::Other { .. }) => Ok(first),
-        second => Ok(second),
-    }
+    Ok(found)
+}
+
+/// Whether the file was seen to hold something else.
+fn is_of_another(found: &Result<Match, HeldError>) -> bool {
+    matches!(found, Err(HeldError::Other { .. }))
 }
 
 /// Compares the ends of the file with the same places of one upload.

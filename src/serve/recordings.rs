@@ -135,8 +135,7 @@ impl Recordings {
             }
             // What cannot be read before it is complete hides nothing that can.
             let before = located.before.ok_or_else(Refusal::not_there)?;
-            let located = Located { version: before.version, finished: Some(before.size), ..Located::default() };
-            return Ok(Begun::Elsewhere(Box::new(located)));
+            return Ok(Begun::Elsewhere(Box::new(Located::finished(before, false))));
         }
         let target = ranges.target.clone();
         // Begun, but nothing tells yet what it is called.

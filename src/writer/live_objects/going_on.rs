@@ -11,14 +11,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::segment_ends::SegmentEnds;
-use super::stale::recordings;
 use super::stored::Stored;
+use super::survey::{behind_edge, recordings};
 use super::{LiveObjects, Manner, When};
 use crate::media::fmp4::Movie;
 use crate::media::fmp4::found::HEADER_MAX;
 use crate::object::live::Upload;
-use crate::protocol::live_objects::{Head, MAX_DOCUMENT, Met, Names, State};
-use crate::store::{Fetched, Kind, Patient, Piece, StoreError};
+use crate::protocol::live_objects::{Head, MAX_DOCUMENT, Names, State};
+use crate::store::{Kind, Patient, StoreError};
 
 /// The head of the recording that belongs to an upload, if it has live objects.
 ///
@@ -114,21 +114,4 @@ pub(super) async fn segment_ends(
     };
     let movie = header.and_then(|header| Movie::parse(&header.bytes));
     Ok(movie.and_then(|movie| SegmentEnds::going_on(aim, Arc::new(movie), at)))
-}
-
-/// The live objects behind the edge of `head`, of its newest run: offsets and lengths.
-///
-/// # Errors
-/// [`StoreError`] when the store is away.
-pub(super) async fn behind_edge(store: &Patient, names: &Names, head: &Head) -> Result<Vec<(u64, u64)>, StoreError> {
-    let (mut found, mut offset) = (Vec::new(), head.edge());
-    loop {
-        let name = names.object(&head.recording, head.run().run, offset);
-        let first = Piece::Range { first: 0, last: 0 };
-        let Fetched::Data(body) = store.fetch(&name, None, first, false).await? else { return Ok(found) };
-        let size = body.range.and_then(|range| range.total).or(body.length).unwrap_or_default();
-        let Met::Bytes(length) = body.marks.met(offset, size) else { return Ok(found) };
-        found.push((offset, length));
-        offset += length;
-    }
 }

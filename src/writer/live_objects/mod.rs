@@ -31,6 +31,7 @@ mod shared;
 mod stage;
 mod stale;
 mod stored;
+mod survey;
 mod sweep;
 
 use std::fmt;
@@ -63,7 +64,6 @@ use asking::{Answer, Question};
 use segment_ends::SegmentEnds;
 use shared::Shared;
 use stage::Stage;
-use stale::pointed_to;
 use stored::Stored;
 
 /// How long live objects may fail while parts are stored.
@@ -233,8 +233,9 @@ async fn beginning(
             return;
         }
     }
-    let pointed_to = pointed_to(&shared.store, &shared.names).await;
-    shared.state().pointed_to = pointed_to;
+    let store = shared.store.at_most(survey::PATIENCE);
+    // What cannot be seen is not there, for what this is good for: to take away what is left of it.
+    shared.state().pointed_to = survey::pointed_to(&store, &shared.names).await.ok().flatten();
     let head = shared.write_head().await;
     let left = head.is_ok();
     let begun = match head {

@@ -4,16 +4,10 @@
 //! allowed, and the pointer tells of the last. One whose upload is open can be gone on with, and is left alone; so is one
 //! whose writer may still be at it.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
-use super::going_on::behind_edge;
+use super::survey::{PATIENCE, behind_edge, recordings};
 use super::sweep::{Left, Sweep};
-use crate::protocol::live_objects::{Head, MAX_DOCUMENT, Names, Pointer, RecordingId, State};
+use crate::protocol::live_objects::{Head, MAX_DOCUMENT, Names, RecordingId, State};
 use crate::store::{Kind, Patient, Small, StoreError};
-
-/// How long one request may keep failing.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A head that is not older than this has a writer: three beats.
 const ALIVE: i64 = 15;
@@ -23,9 +17,6 @@ const TIDYING: i64 = 120;
 
 /// Where it cannot be asked whether an upload is open, a head of this age has none.
 const SURELY_OVER: i64 = 24 * 3600;
-
-/// More pages of a list than recordings of one key can have.
-const MOST_PAGES: usize = 100;
 
 /// A recording that lies there.
 #[derive(Debug)]
@@ -59,12 +50,6 @@ pub async fn clean(
     before: Option<RecordingId>,
 ) -> Result<Vec<Found>, StoreError> {
     clean_those(store, names, key, Whose::Over(mine), before).await
-}
-
-/// Where the pointer leads, as far as that can be seen.
-pub(super) async fn pointed_to(store: &Patient, names: &Names) -> Option<RecordingId> {
-    let pointer = store.at_most(PATIENCE).get_small(&names.pointer(), MAX_DOCUMENT).await.ok().flatten()?;
-    Pointer::parse(&pointer.bytes).ok().map(|pointer| pointer.recording)
 }
 
 /// The same whether a writer may be at it or not: for `--abort`, once the uploads of the key are gone, or `only` this one of
@@ -107,30 +92,6 @@ async fn clean_those(
     for recording in all {
         let stale = clean_one(&store, names, key, &recording, whose).await;
         found.push(Found { recording, stale });
-    }
-    Ok(found)
-}
-
-/// The recordings of which something lies there.
-pub(super) async fn recordings(store: &Patient, names: &Names) -> Result<BTreeSet<RecordingId>, StoreError> {
-    let mut found = BTreeSet::new();
-    let pointer = store.get_small(&names.pointer(), MAX_DOCUMENT).await?;
-    found.extend(pointer.and_then(|small| Pointer::parse(&small.bytes).ok()).map(|pointer| pointer.recording));
-    let mut next = None;
-    for _ in 0..MOST_PAGES {
-        let page = store.page_of_objects(names.folder(), true, next.take()).await;
-        // Whoever may not list knows of the last one, at least.
-        let Ok((folders, more)) = page else { break };
-        // Other keys have folders there, too: only what is a recording's name to the letter is one.
-        let recording = |folder: &String| {
-            let name = folder.strip_prefix(names.folder()).and_then(|name| name.strip_suffix('/'));
-            name.and_then(RecordingId::parse)
-        };
-        found.extend(folders.iter().filter_map(recording));
-        next = more;
-        if next.is_none() {
-            break;
-        }
     }
     Ok(found)
 }
