@@ -98,20 +98,31 @@ fn module(path: &Path) -> Vec<String> {
     names.filter(|name| name != "mod" && name != "lib").collect()
 }
 
-/// The paths from the crate on that a file's code names, each of a group `a::{b, c::d}` by itself, unit tests left out.
-fn paths_used(text: &str) -> Vec<Vec<String>> {
+/// The paths from the crate on that the code of the module `own` names, each of a group `a::{b, c::d}` by itself, unit tests
+/// left out: those from the crate on, and those from the module itself or from what it lies in.
+fn paths_used(own: &[String], text: &str) -> Vec<Vec<String>> {
     let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
     let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let mut found = Vec::new();
-    for (at, start) in code.match_indices("crate::") {
-        let rest = &code[at + start.len()..];
+    let starts = ["crate::", "self::", "super::"].iter().flat_map(|start| code.match_indices(start));
+    for (at, start) in starts.filter(|(at, _)| !code[..*at].ends_with(is_name)) {
+        let mut rest = &code[at + start.len()..];
+        let mut from = if start == "crate::" { Vec::new() } else { own.to_vec() };
+        if start == "super::" {
+            from.pop();
+            while let Some(more) = rest.strip_prefix("super::") {
+                (rest, _) = (more, from.pop());
+            }
+        }
         let path = &rest[..rest.find(|c| !is_name(c)).unwrap_or(rest.len())];
-        let names =
-            |path: &str| path.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        let names = |path: &str| {
+            let names = path.split("::").filter(|name| !name.is_empty()).map(str::to_owned);
+            from.iter().cloned().chain(names).collect::<Vec<_>>()
+        };
         let group = rest[path.len()..].strip_prefix('{').and_then(|group| group.split_once(['{', '}']));
         match group {
-            Some((group, _)) => found.extend(group.split(',').map(|name| [names(path), names(name.trim())].concat())),
+            Some((group, _)) => found.extend(group.split(',').map(|name| names(&format!("{path}::{}", name.trim())))),
             None => found.push(names(path)),
         }
     }
@@ -126,7 +137,7 @@ fn no_files_import_each_other_in_a_circle() {
     let mut arrows: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
     for (path, text) in &files {
         let from = module(path);
-        for used in paths_used(text) {
+        for used in paths_used(&from, text) {
             // The longest beginning that is a file. A room and what lies in it are one: parents name their children.
             let to = (1..=used.len()).rev().map(|end| used[..end].to_vec()).find(|start| modules.contains(start));
             if let Some(to) = to.filter(|to| !from.starts_with(to) && !to.starts_with(&from)) {
