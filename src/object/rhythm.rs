@@ -38,6 +38,9 @@ const FORGOTTEN: usize = 6;
 /// The shortest wait between two looks, in seconds.
 const CLOSEST: f64 = 0.012;
 
+/// Looks for each arrival while nothing is known but how far they are to be apart.
+const EXPECTED: u32 = 8;
+
 /// A beat is made of at least this many arrivals.
 const BEAT: usize = 6;
 
@@ -101,6 +104,13 @@ impl Rhythm {
             in_part: false,
             in_part_before: false,
         }
+    }
+
+    /// Something is to come about each `gap`: as long as that has not been seen, looks are closer together than that.
+    #[must_use]
+    pub fn expecting(mut self, gap: Duration) -> Self {
+        self.pace = (gap / EXPECTED).clamp(duration(CLOSEST), self.longest);
+        self
     }
 
     /// A look that was sent at `sent` found nothing.

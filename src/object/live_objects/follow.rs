@@ -100,13 +100,13 @@ impl Follower {
     pub(crate) fn new(store: &Patient, reading: &Reading, recording: Recording) -> Self {
         let (source, head) = Source::new(store, reading.wanted.key.clone(), recording);
         let said = announce::Said::nothing_of(&reading.wanted.key, Some(source.id.as_str()));
-        let now = Instant::now();
+        let (now, beat) = (Instant::now(), head.max_latency.map(Duration::from_millis));
         Self {
             source,
             ahead: Ahead::new(reading, head),
             head_seen: now,
             given: Given::default(),
-            pace: Pace::new(reading.wanted.poll_interval, reading.strict_poll),
+            pace: Pace::new(reading.wanted.poll_interval, reading.strict_poll, beat),
             look_at: None,
             asking: None,
             outlook: Outlook::default(),

@@ -53,10 +53,11 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new(poll_interval: Duration, strict: bool) -> Self {
+    /// `beat`: how far live objects are apart, where their writer has said so.
+    pub(crate) fn new(poll_interval: Duration, strict: bool, beat: Option<Duration>) -> Self {
         let longest = if strict { poll_interval } else { poll_interval.max(LONGEST) };
         Self {
-            rhythm: Rhythm::new(poll_interval, strict),
+            rhythm: beat.into_iter().fold(Rhythm::new(poll_interval, strict), Rhythm::expecting),
             longest,
             waited: false,
             missed: false,
@@ -164,8 +165,13 @@ mod tests {
     /// Plays objects that come at these times (in ms); the looks that each took, how late each was seen, and how often it was asked
     /// whether it is over.
     async fn play(times: impl IntoIterator<Item = u64>) -> (Vec<u32>, Vec<Duration>, u32) {
+        play_at(None, times).await
+    }
+
+    /// The same where the writer has said how far they are apart.
+    async fn play_at(beat: Option<Duration>, times: impl IntoIterator<Item = u64>) -> (Vec<u32>, Vec<Duration>, u32) {
         let start = Instant::now();
-        let mut pace = Pace::new(Duration::from_secs(1), false);
+        let mut pace = Pace::new(Duration::from_secs(1), false, beat);
         let (mut looks, mut late, mut asked) = (Vec::new(), Vec::new(), 0);
         for time in times {
             let due = start + Duration::from_millis(time);
@@ -221,6 +227,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_first_is_seen_soon_where_the_beat_is_told() {
+        for (offset, beat) in [(1_020, 1_000), (1_480, 1_000), (510, 500), (3_010, 250)] {
+            let times = (0..60).map(|number| offset + number * beat);
+            let (_, late, _) = play_at(Some(Duration::from_millis(beat)), times).await;
+            // In ever longer waits, where the first is long in coming.
+            let most = Duration::from_millis(beat * if offset > 2 * beat { 3 } else { 2 } / 8);
+            assert!(late[..3].iter().all(|late| *late <= most), "{:?} of {most:?}, beat {beat} ms", &late[..3]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_end_between_slow_parts_is_looked_for_each_second() {
         let (looks, late, _) = play((0..60).map(|number| 7_000 + number * 7_000)).await;
         let (each, p95) = figures(&looks, &late);
@@ -237,7 +254,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_came_irregularly_is_asked_about_soon_once_it_is_silent() {
-        let mut pace = Pace::new(Duration::from_secs(1), false);
+        let mut pace = Pace::new(Duration::from_secs(1), false, None);
         for number in 0..60u64 {
             tokio::time::advance(Duration::from_millis(300 + number.wrapping_mul(2_654_435_761) % 900)).await;
             if pace.suspects_end(Instant::now()) {
@@ -254,7 +271,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_falls_silent_is_asked_about_soon_and_again() {
-        let mut pace = Pace::new(Duration::from_secs(1), false);
+        let mut pace = Pace::new(Duration::from_secs(1), false, None);
         let first = Instant::now();
         assert!(pace.suspects_end(first), "nothing is known");
         pace.asked(first);
