@@ -129,6 +129,9 @@ impl Outbox {
     /// Has live objects made of the parts.
     #[must_use]
     pub(crate) fn with_live(mut self, live: Option<LiveObjects>) -> Self {
+        if let Some(live) = &live {
+            live.copy_within(&self.shared.pool);
+        }
         self.live = live;
         self
     }

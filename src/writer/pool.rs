@@ -4,7 +4,7 @@
 //! to them is dropped, which is when the store has the part. A fresh 5 MiB allocation costs more than a thousand page
 //! faults, so buffers are kept.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -16,8 +16,15 @@ pub struct PartPool {
     free: Arc<Mutex<Vec<Vec<u8>>>>,
     /// How many wait for a buffer that others have to make room for.
     wanting: Arc<watch::Sender<usize>>,
+    /// What is lent at the moment.
+    lent: Arc<Mutex<Weak<OwnedSemaphorePermit>>>,
+    count: usize,
     part_len: usize,
 }
+
+/// The memory of some buffers, for copies of what is in the others, until all clones of this are dropped.
+#[derive(Debug, Clone)]
+pub struct Lent(#[expect(dead_code, reason = "holding it is all")] Arc<OwnedSemaphorePermit>);
 
 /// Counts one that waits, until it is dropped.
 struct Wanting<'a>(&'a watch::Sender<usize>);
@@ -48,6 +55,8 @@ impl PartPool {
             permits: Arc::new(Semaphore::new(count)),
             free: Arc::default(),
             wanting: Arc::new(watch::channel(0).0),
+            lent: Arc::default(),
+            count,
             part_len,
         }
     }
@@ -56,6 +65,23 @@ impl PartPool {
     #[must_use]
     pub fn another(&self, count: usize) -> Self {
         Self::new(count, self.part_len)
+    }
+
+    /// Lends the memory of `count` buffers, but for the last two, if they are not in use. To whoever asks while some is lent
+    /// already, that is lent, too: an object that ends and the next one that begins.
+    #[must_use]
+    pub fn lend(&self, count: usize) -> Option<Lent> {
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(permit) = lent.upgrade() {
+            return Some(Lent(permit));
+        }
+        let count = u32::try_from(count.min(self.count.saturating_sub(2))).ok().filter(|count| *count > 0)?;
+        let permit = Arc::new(self.permits.clone().try_acquire_many_owned(count).ok()?);
+        *lent = Arc::downgrade(&permit);
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = free.len().saturating_sub(count as usize);
+        free.truncate(kept);
+        Some(Lent(permit))
     }
 
     /// Waits for a buffer to fill with input, or with a part to be sent again, which no other part may keep from it. While it
@@ -209,6 +235,23 @@ mod tests {
         assert!(third.is_empty());
         drop(first);
         assert_eq!(pool.free.lock().expect("not poisoned").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_lent_counts_among_the_buffers_until_nobody_has_it() {
+        let pool = PartPool::new(6, 8);
+        let taken: Vec<_> = (0..4).map(|_| pool.try_acquire().expect("free")).collect();
+        drop(taken);
+        let lent = pool.lend(2).expect("free");
+        assert_eq!(pool.free.lock().expect("not poisoned").len(), 2, "two are given back to the system");
+        let next = pool.clone().lend(2).expect("the same");
+        drop(lent);
+        let taken: Vec<_> = (0..4).map(|_| pool.try_acquire().expect("free")).collect();
+        assert!(pool.try_acquire().is_none(), "it is lent");
+        drop(next);
+        assert!(pool.try_acquire().is_some());
+        drop(taken);
+        assert!(PartPool::new(2, 8).lend(2).is_none(), "what is needed to go on is never lent");
     }
 
     /// A future polled by hand.

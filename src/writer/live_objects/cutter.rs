@@ -20,6 +20,8 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::time::Instant;
 
+use crate::writer::pool::{Lent, PartPool};
+
 /// When the oldest byte that waits has waited long enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
@@ -67,11 +69,13 @@ pub struct Cutter {
     /// What is left to the parts and not stored yet, in order.
     left: Vec<Range<u64>>,
     leaving: bool,
+    /// The memory for what is copied.
+    room: Option<Lent>,
 }
 
 impl Cutter {
     /// How many part sizes are copied at once: waiting, cut, and on their way.
-    pub const MOST_PARTS: u64 = 2;
+    pub const MOST_PARTS: usize = 2;
 
     /// For input whose first byte has this offset.
     #[must_use]
@@ -88,6 +92,14 @@ impl Cutter {
             boundary: None,
             left: Vec::new(),
             leaving: when == When::PartIsFull,
+            room: None,
+        }
+    }
+
+    /// Counts what is copied among the part buffers. Where they are all in use nothing is counted, and copied all the same.
+    pub fn copy_within(&mut self, pool: &PartPool) {
+        if self.when != When::PartIsFull {
+            self.room = pool.lend(Self::MOST_PARTS);
         }
     }
 
@@ -186,7 +198,7 @@ impl Cutter {
     }
 
     fn most(&self) -> u64 {
-        self.part_size.saturating_mul(Self::MOST_PARTS)
+        self.part_size.saturating_mul(Self::MOST_PARTS as u64)
     }
 
     fn leave(&mut self, range: Range<u64>) {
@@ -269,7 +281,8 @@ impl Cutter {
     /// Nothing more is wanted of it.
     pub fn give_up(&mut self) {
         (self.waiting, self.cuts, self.left) = (BytesMut::new(), VecDeque::new(), Vec::new());
-        (self.oldest, self.boundary, self.when, self.leaving) = (None, None, When::PartIsFull, true);
+        (self.oldest, self.boundary, self.room) = (None, None, None);
+        (self.when, self.leaving) = (When::PartIsFull, true);
     }
 
     /// What of `part` has been left to the parts and is not stored as a live object.

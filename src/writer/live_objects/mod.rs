@@ -13,8 +13,8 @@
 //! parts, too; where parts are stored and live objects are not, live reading is given up for this recording after
 //! [`GIVE_UP`], the head says so, and readers get all when the upload is complete.
 //!
-//! Memory: no more than two part sizes are copied ([`Cutter::MOST_PARTS`]), and what is left to the parts is sent from their
-//! buffers. Of what is stored nothing is remembered but the newest index page, and where live objects lie behind a gap.
+//! Memory: no more than two part sizes are copied ([`Cutter::MOST_PARTS`]), which count among the part buffers, and what is
+//! left to the parts is sent from these. Of what is stored nothing is remembered but the newest index page, and where live objects lie behind a gap.
 
 mod asking;
 mod beat;
@@ -51,6 +51,7 @@ use crate::protocol::live_objects::{Head, Names, Pointer, RecordingId};
 use crate::store::StoreError;
 use crate::store::live_check::LiveRead;
 use crate::writer::look;
+use crate::writer::pool::PartPool;
 
 pub use cutter::{Cut, Cutter, When};
 pub use going_on::{Again, find, go_on};
@@ -137,6 +138,11 @@ impl LiveObjects {
     /// The input is being taken from now on.
     fn input_begins(&self) {
         self.shared.taken.notify_one();
+    }
+
+    /// Counts what is copied for them among the part buffers, so that both together stay within these.
+    pub fn copy_within(&self, pool: &PartPool) {
+        self.shared.state().cutter.copy_within(pool);
     }
 
     /// The recording that they are of.
