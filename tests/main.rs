@@ -7,6 +7,7 @@ mod architecture;
 
 mod cli {
     mod command_line;
+    mod habits;
     mod hangup;
     mod json_lines;
     mod settings;

@@ -33,7 +33,7 @@ pub struct CommonArgs {
     #[arg(long, value_name = "DURATION", value_parser = crate::human::sizes::interval, help_heading = "Store")]
     pub stall_timeout: Option<std::time::Duration>,
 
-    /// No status line; start, end, warnings and errors are still said
+    /// Only warnings and errors: no status line, no start and no end
     #[arg(short, long, help_heading = "Messages")]
     pub quiet: bool,
 
@@ -59,6 +59,22 @@ pub struct CommonArgs {
 }
 
 impl CommonArgs {
+    /// Takes the bucket that stands before the key in `s3://BUCKET/KEY`; `typed`: a bucket was given by an option, too.
+    ///
+    /// # Errors
+    /// In words, when that is another one.
+    pub fn take_bucket(&mut self, key: &mut String, typed: bool) -> Result<(), String> {
+        let Some((bucket, rest)) = key.strip_prefix(SCHEME).and_then(|rest| rest.split_once('/')) else {
+            return Ok(());
+        };
+        if let Some(other) = self.bucket.iter().find(|other| typed && *other != bucket) {
+            return Err(format!("{key} names the bucket {bucket}, and --bucket {other}: leave one of them out"));
+        }
+        self.bucket = vec![bucket.to_owned()];
+        *key = rest.to_owned();
+        Ok(())
+    }
+
     /// Checks that no more than one bucket is named.
     ///
     /// # Errors
@@ -97,6 +113,21 @@ pub fn complain(tool: &str, message: &str) {
     outlet().settle(PATIENCE);
 }
 
+/// What stands before a bucket and a key in one word.
+const SCHEME: &str = "s3://";
+
+/// Checks what names an object: a key, or `s3://BUCKET/KEY`.
+///
+/// # Errors
+/// In words, when it names none.
+pub fn object(text: &str) -> Result<String, String> {
+    let Some(rest) = text.strip_prefix(SCHEME) else { return key(text) };
+    match rest.split_once('/') {
+        Some((bucket, rest)) if !bucket.is_empty() => key(rest).map(|_| text.to_owned()),
+        _ => Err("after s3:// come a bucket, a slash and a key".to_owned()),
+    }
+}
+
 /// Checks a key: 1 to 1,024 bytes of UTF-8, the limit of S3.
 ///
 /// # Errors
@@ -108,5 +139,41 @@ pub fn key(text: &str) -> Result<String, String> {
         _ if text.trim().is_empty() => Err("a key cannot consist of blanks alone".to_owned()),
         1..=1024 => Ok(text.to_owned()),
         length => Err(format!("a key has at most 1024 bytes, this one has {length}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        common: CommonArgs,
+    }
+
+    #[test]
+    fn a_bucket_may_stand_before_the_key() {
+        let taken = |typed: Option<&str>, name: &str| {
+            let line = ["tool"].into_iter().chain(typed.iter().flat_map(|bucket| ["-b", bucket]));
+            let mut common = Line::try_parse_from(line).expect("it parses").common;
+            // What the environment names counts less.
+            if typed.is_none() {
+                common.bucket = vec!["usual".to_owned()];
+            }
+            let mut key = object(name)?;
+            common.take_bucket(&mut key, typed.is_some()).map(|()| format!("{} {key}", common.bucket.join(",")))
+        };
+        let ok = |text: &str| Ok(text.to_owned());
+        assert_eq!(taken(None, "live/a.mp4"), ok("usual live/a.mp4"));
+        assert_eq!(taken(None, "s3://b/live/a.mp4"), ok("b live/a.mp4"));
+        assert_eq!(taken(Some("b"), "s3://b/a"), ok("b a"));
+        assert_eq!(taken(Some("b"), "s3://b/s3://c/a"), ok("b s3://c/a"));
+        assert!(taken(Some("c"), "s3://b/a").is_err_and(|error| error.contains("leave one of them out")));
+        for none in ["s3://", "s3://b", "s3://b/", "s3:///a", &format!("s3://b/{}", "k".repeat(1025))] {
+            assert!(object(none).is_err(), "{none}");
+        }
     }
 }

@@ -5,6 +5,7 @@ pub mod common;
 mod dotenv;
 pub mod environment;
 pub mod going_on;
+mod help;
 pub mod manual;
 pub mod reader;
 pub mod run;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::parser::ValueSource;
 
 use crate::cli::common::{CommonArgs, complain};
 use crate::cli::{environment, manual};
@@ -19,6 +20,9 @@ pub trait Arguments: Parser {
 
     /// The options that both tools take.
     fn common(&self) -> &CommonArgs;
+
+    /// The object that is named, if one is, and the options beside it.
+    fn object(&mut self) -> (Option<&mut String>, &mut CommonArgs);
 
     /// Checks what clap cannot, and tells who is asking.
     ///
@@ -51,14 +55,30 @@ where
             return Exit::Failed.into();
         }
     }
-    let args = A::parse();
+    let typed = A::command().get_matches();
+    let typed_bucket = typed.value_source("bucket") == Some(ValueSource::CommandLine);
+    let mut args = A::from_arg_matches(&typed).unwrap_or_else(|error| error.format(&mut A::command()).exit());
+    let named = match args.object() {
+        (Some(key), common) => common.take_bucket(key, typed_bucket),
+        (None, _) => Ok(()),
+    };
     let common = args.common();
-    let console =
-        Console::start(LogSettings { debug: common.debug, debug_sdk: common.debug_sdk, format: common.log_format });
+    let console = Console::start(LogSettings {
+        debug: common.debug,
+        debug_sdk: common.debug_sdk,
+        quiet: common.quiet,
+        format: common.log_format,
+    });
     if let Some(warning) = warning {
         tracing::warn!("{warning}");
     }
-    let exit = start(args, &console, work);
+    let exit = match named {
+        Ok(()) => start(args, &console, work),
+        Err(error) => {
+            tracing::error!("{error}");
+            Exit::Usage
+        }
+    };
     console.clear();
     console.settle();
     exit.into()

@@ -7,6 +7,7 @@ use super::going_on::{LeftOpen, Words};
 use super::said::Said;
 use crate::hls::rebuild::{RebuildError, Rebuilt};
 use crate::human::shell::shell_word;
+use crate::human::sizes::show_exactly;
 use crate::store::CorsRule;
 use crate::writer::cause::Cause;
 use crate::writer::completion::Fate;
@@ -22,7 +23,8 @@ pub fn upload(object: &str, result: &Result<Ended, WriteError>, bill: &str, word
     match result {
         Ok(Ended::Completed { bytes, parts }) => {
             let plural = if *parts == 1 { "part" } else { "parts" };
-            Said::Info(format!("{object} is complete: {bytes} bytes in {parts} {plural}, {bill}"))
+            let bytes = show_exactly(*bytes);
+            Said::Info(format!("{object} is complete: {bytes} in {parts} {plural}, {bill}"))
         }
         Ok(Ended::Empty) => nothing_came(object),
         Err(error) => Said::Error(failed(object, error, words.left_open(""))),
@@ -50,7 +52,8 @@ pub fn recording(
         [first, .., last] => {
             let (count, bytes): (_, u64) = (objects.len(), objects.iter().map(|object| object.bytes).sum());
             let first = object(&first.key);
-            Said::Info(format!("all is in {count} objects, {first} to {}: {bytes} bytes, {bill}", last.key))
+            let bytes = show_exactly(bytes);
+            Said::Info(format!("all is in {count} objects, {first} to {}: {bytes}, {bill}", last.key))
         }
     }
 }

@@ -336,7 +336,12 @@ impl Editor {
         } else {
             self.recording.decide(0, None, None)
         };
-        tracing::info!("viewers can play {} (target duration {target} s)", self.store.object(&self.settings.key));
+        let key = &self.settings.key;
+        let at = self
+            .store
+            .address(key)
+            .map_or_else(String::new, |address| format!("; a public bucket has it at {address}"));
+        tracing::info!("viewers can play {} (target duration {target} s){at}", self.store.object(key));
         if target > LONG_TARGET && in_bursts {
             let smaller = if part_size > PartSize::DEFAULT.get() { "a smaller --part-size, " } else { "" };
             tracing::warn!(

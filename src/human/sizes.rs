@@ -68,6 +68,12 @@ pub fn interval(text: &str) -> Result<Duration, String> {
     Ok(parsed)
 }
 
+/// An exact count for people: `7 bytes`, `12000000 bytes (12.0 MB)`.
+#[must_use]
+pub fn show_exactly(bytes: u64) -> String {
+    if bytes < 1_000 { format!("{bytes} bytes") } else { format!("{bytes} bytes ({})", show_bytes(bytes)) }
+}
+
 /// Bytes for people: `5.2 MB`.
 #[must_use]
 pub fn show_bytes(bytes: u64) -> String {

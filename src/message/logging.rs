@@ -34,6 +34,8 @@ pub struct LogSettings {
     pub debug: bool,
     /// The SDK's lines too.
     pub debug_sdk: bool,
+    /// Only warnings and errors.
+    pub quiet: bool,
     /// Text or JSON.
     pub format: LogFormat,
 }
@@ -52,7 +54,11 @@ impl Console {
         let json = settings.format == LogFormat::Json;
         let console = Self { outlet: outlet().clone(), json };
         console.outlet.set_notice(if json { dropped_as_json } else { dropped_as_text });
-        let ours = if settings.debug { "debug" } else { "info" };
+        let ours = match settings {
+            LogSettings { debug: true, .. } => "debug",
+            LogSettings { quiet: true, .. } => "warn",
+            _ => "info",
+        };
         let sdk = if settings.debug_sdk { "debug" } else { "off" };
         let filter = std::env::var("RUST_LOG")
             .ok()
@@ -61,11 +67,14 @@ impl Console {
         let filter =
             filter.unwrap_or_else(|| EnvFilter::new(format!("{sdk},live_read={ours},writer={ours},reader={ours}")));
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(console.clone());
+        let terminal = io::stderr().is_terminal();
+        // Who sits before it knows the time; what is kept in a file needs it.
+        let timed = !terminal || settings.debug || settings.debug_sdk;
         let result = match settings.format {
             LogFormat::Text => builder
                 .fmt_fields(SafeFields)
-                .with_ansi(io::stderr().is_terminal())
-                .event_format(TextLines::new(settings.debug_sdk))
+                .with_ansi(terminal)
+                .event_format(TextLines::new(settings.debug_sdk, timed))
                 .finish()
                 // What our messages happen in is for programs.
                 .with(filter_fn(|metadata| !metadata.is_span() || !is_ours(metadata)))

@@ -26,11 +26,13 @@ pub(crate) struct TextLines {
     others: Format<Full, SystemTime>,
     /// Whether to name where a message comes from.
     targets: bool,
+    /// Whether to tell the time of a message.
+    timed: bool,
 }
 
 impl TextLines {
-    pub(crate) fn new(targets: bool) -> Self {
-        Self { others: Format::default().with_target(targets), targets }
+    pub(crate) fn new(targets: bool, timed: bool) -> Self {
+        Self { others: Format::default().with_target(targets), targets, timed }
     }
 }
 
@@ -45,11 +47,13 @@ where
             return self.others.format_event(context, writer, event);
         }
         let (dim, plain) = if writer.has_ansi_escapes() { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
-        writer.write_str(dim)?;
-        if SystemTime.format_time(&mut writer).is_err() {
-            writer.write_str("<unknown time>")?;
+        if self.timed {
+            writer.write_str(dim)?;
+            if SystemTime.format_time(&mut writer).is_err() {
+                writer.write_str("<unknown time>")?;
+            }
+            write!(writer, "{plain} ")?;
         }
-        write!(writer, "{plain} ")?;
         write_level(&mut writer, *metadata.level())?;
         if self.targets {
             write!(writer, "{dim}{}{plain}{dim}:{plain} ", metadata.target())?;
@@ -85,7 +89,7 @@ mod tests {
         let builder = tracing_subscriber::fmt().with_writer(lines.clone()).with_max_level(Level::DEBUG);
         let builder = builder.with_ansi(ansi).with_target(targets).fmt_fields(SafeFields);
         if ours {
-            tracing::subscriber::with_default(builder.event_format(TextLines::new(targets)).finish(), say);
+            tracing::subscriber::with_default(builder.event_format(TextLines::new(targets, true)).finish(), say);
         } else {
             tracing::subscriber::with_default(builder.finish(), say);
         }
@@ -112,5 +116,16 @@ mod tests {
             tracing::debug!(event = "stored", part = 1, "try" = 2, "stored");
         });
         assert_eq!(said, "T  WARN trying again\nT DEBUG stored part=1 try=2");
+    }
+
+    #[test]
+    fn on_a_terminal_no_line_begins_with_the_time() {
+        let lines = Lines::default();
+        let builder = tracing_subscriber::fmt().with_writer(lines.clone()).with_ansi(false).fmt_fields(SafeFields);
+        tracing::subscriber::with_default(builder.event_format(TextLines::new(false, false)).finish(), || {
+            tracing::info!("begun");
+            tracing::warn!("beware");
+        });
+        assert_eq!(lines.text(), " INFO begun\n WARN beware\n");
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::object::ending::is_newer;
 use crate::object::live_objects::locate::{self as objects, Finder, Found};
-use crate::object::wanted::{Live, LocateError, Located, Wanted};
+use crate::object::wanted::{Live, LocateError, Located, Wanted, said_of};
 use crate::protocol::live_objects::RecordingId;
 use crate::store::{Fetched, Head, OpenUpload, Patient, Piece};
 
@@ -147,7 +147,8 @@ async fn newest(store: &Patient, wanted: &Wanted) -> Result<Located, LocateError
             }
         }
         if first {
-            tracing::info!(event = "waiting", "waiting for an upload of {} to begin", store.object(key));
+            let there = said_of(before.as_ref());
+            tracing::info!(event = "waiting", "waiting for an upload of {} to begin{there}", store.object(key));
         }
         sleep(wanted.poll_interval).await;
         polls += 1;

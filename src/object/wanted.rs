@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::human::sizes::show_bytes;
 use crate::object::live_objects::Recording;
 use crate::object::stretch::Hold;
 use crate::protocol::live_objects::Prefix;
@@ -52,6 +53,12 @@ pub enum Live {
     B2,
     /// By live objects alone; nothing is listed.
     Objects,
+}
+
+/// What whoever waits is told of a finished object that is there already, and which he may have meant.
+pub(crate) fn said_of(finished: Option<&Head>) -> String {
+    let size = finished.map(|head| show_bytes(head.size));
+    size.map_or_else(String::new, |size| format!("; a finished object of {size} is there, which --no-wait reads"))
 }
 
 /// What was found.

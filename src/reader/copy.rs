@@ -34,6 +34,8 @@ pub async fn read(
     let Match { located, part_size, etag } =
         prepare(store, &reading.wanted, sink, progress, Box::pin(find(store, reading, held))).await?;
     let mut follower = follow(store, reading, &located, etag, progress);
+    let before = held.map_or(0, |held| held.bytes);
+    progress.total.store(located.finished.unwrap_or(0).saturating_sub(before), Relaxed);
     if let Some(held) = held {
         tracing::info!("{} holds the first {} bytes of it; going on from there", held.path.display(), held.bytes);
         follower.go_on_at(held.bytes, part_size);

@@ -13,8 +13,10 @@ use crate::tool::progress::Progress;
 /// Where the copy goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Standard output.
+    /// Standard output; where that is a terminal, text alone.
     Stdout,
+    /// Standard output, whatever that is.
+    Screen,
     /// A file, written anew.
     File(PathBuf),
     /// A file that is gone on after.
@@ -45,13 +47,14 @@ impl Output {
     pub async fn open(&self, progress: &Arc<Progress>) -> Result<(Sink, Option<Held>), OutputError> {
         let progress = progress.clone();
         match self {
-            Self::Stdout => {
+            Self::Stdout | Self::Screen => {
                 if nowhere::stdout_seems_closed() {
                     tracing::warn!(
                         "standard output is closed, or /dev/null: what is read goes nowhere. Give FILE to keep it"
                     );
                 }
-                Ok((Sink::stdout(progress)?, None))
+                let sink = Sink::stdout(progress)?;
+                Ok((if *self == Self::Screen { sink } else { sink.sparing_terminals() }, None))
             }
             Self::Resumed(path) => {
                 let (sink, bytes) = Sink::append(path, progress)?;

@@ -4,7 +4,7 @@
 //! consumer slows the fetching down.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, IsTerminal, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -31,6 +31,12 @@ pub enum SinkError {
     /// The other end of the pipe was closed: whoever was reading has had enough.
     #[error("the reader of standard output has closed it")]
     Closed,
+    /// It is no text, and would make a mess of a terminal.
+    #[error(
+        "this is no text, and standard output is a terminal: name a FILE to keep it, give it to a player (`| ffplay -`), or name \
+         `-` as the FILE to see it all the same"
+    )]
+    NotForTerminals,
     /// The disk is full, or worse.
     #[error("cannot write to {output}: {cause}")]
     Write {
@@ -73,6 +79,8 @@ pub struct Sink {
     closed: watch::Receiver<bool>,
     /// The file that is not written to yet.
     empty: Option<Empty>,
+    /// A terminal that nothing has been written to yet, and that is to get text alone.
+    spared: bool,
 }
 
 /// A file that is to be made, or emptied, once.
@@ -133,6 +141,12 @@ impl Sink {
         // Only an optimisation, and refused for what is not a pipe or over the user's limit.
         let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_CAPACITY);
         Self::start(Output::Now(file), Some(watched), &output, progress)
+    }
+
+    /// The same, but where it is a terminal, only what begins as text is written.
+    #[must_use]
+    pub fn sparing_terminals(self) -> Self {
+        Self { spared: io::stdout().is_terminal(), ..self }
     }
 
     /// A file, which is made or emptied when the first bytes come: until then it stays as it is.
@@ -216,7 +230,14 @@ impl Sink {
                 })
                 .map_err(spawned)?;
         }
-        Ok(Self { queue: Some(queue), room: Arc::new(Semaphore::new(QUEUE as usize)), ended, closed, empty: None })
+        Ok(Self {
+            queue: Some(queue),
+            room: Arc::new(Semaphore::new(QUEUE as usize)),
+            ended,
+            closed,
+            empty: None,
+            spared: false,
+        })
     }
 
     /// Queues bytes; waits while the queue is full.
@@ -224,6 +245,11 @@ impl Sink {
     /// # Errors
     /// [`SinkError`] once the output cannot be written any more.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), SinkError> {
+        if std::mem::take(&mut self.spared) && bytes.contains(&0) {
+            // So it is for the next piece, if anybody tries.
+            self.spared = true;
+            return Err(SinkError::NotForTerminals);
+        }
         // A piece larger than the queue takes all of it.
         let wanted = u32::try_from(bytes.len()).unwrap_or(QUEUE).min(QUEUE);
         // The semaphore is never closed; a thread that ended lets go of all that it was to write.

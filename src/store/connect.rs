@@ -1,6 +1,6 @@
 //! How a [`Store`] comes to be: credentials, region, endpoint, addressing, and the client's settings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_types::service_config::ServiceConfigKey;
 
+use super::address::Addresses;
 use super::credentials;
 use super::endpoint::{Endpoint, EndpointError};
 use super::proxy::{Proxy, ProxyError};
@@ -61,7 +62,17 @@ pub struct Connection {
 /// Why a store could not even be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// No provider of the chain has credentials.
+    /// Nothing names any.
+    #[error(
+        "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment or in .env (in this directory: {}), or \
+         name a profile with AWS_PROFILE",
+        if *dotenv { "there, without them" } else { "not there" }
+    )]
+    NoCredentials {
+        /// Whether there is a `.env` here.
+        dotenv: bool,
+    },
+    /// Who was to give credentials did not.
     #[error(
         "no credentials: {0}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment or in .env, or name a \
          profile with AWS_PROFILE"
@@ -127,7 +138,10 @@ impl Store {
             // Metadata services are asked without a proxy: each machine has its own.
             let client = https_client(proxy_of(false)?.as_ref(), trust.clone());
             let guard = credentials::find(assumed, client, connection.retry).await;
-            let guard = guard.map_err(|error| ConnectError::Credentials(credentials::words(&error)))?;
+            let guard = guard.map_err(|error| match credentials::words(&error) {
+                Some(words) => ConnectError::Credentials(words),
+                None => ConnectError::NoCredentials { dotenv: Path::new(".env").is_file() },
+            })?;
             config = config.credentials_provider(SharedCredentialsProvider::new(guard));
         }
         let by_path = connection.path_style || endpoint.as_ref().is_some_and(Endpoint::is_local);
@@ -152,13 +166,16 @@ impl Store {
             .interceptor(Watch)
             .build();
         let client = aws_sdk_s3::Client::from_conf(config);
+        let url = endpoint.map(|endpoint| endpoint.url);
+        let addresses = Addresses { endpoint: url.clone(), region: region.to_string(), by_path };
         let shared = Shared::new(client, parts_by_md5(plain), connection.access == Access::Anonymous);
+        let shared = Shared { addresses: Some(addresses), ..shared };
         let store = Self {
             shared: Arc::new(shared),
             bucket: connection.bucket.clone(),
             patience: Patience::new(connection.stall_timeout),
         };
-        Ok((store, Resolved { region: region.to_string(), endpoint: endpoint.map(|endpoint| endpoint.url) }))
+        Ok((store, Resolved { region: region.to_string(), endpoint: url }))
     }
 }
 

@@ -55,7 +55,8 @@ pub(super) async fn find(region: Region, client: SharedHttpClient, retry: Retry)
         if !hearing.take_may_pass() || is_final {
             return Err(error);
         }
-        let trouble = StoreError::local("asking for credentials", "AWS".to_owned(), Kind::Passing, words(&error));
+        let why = words(&error).unwrap_or_else(|| error.to_string());
+        let trouble = StoreError::local("asking for credentials", "AWS".to_owned(), Kind::Passing, why);
         match failures.next_wait(trouble.with_advice("Check the network, and the service that gives them.")) {
             Ok(wait) => sleep(wait).await,
             Err(_) => return Err(error),
@@ -67,12 +68,20 @@ async fn first(chain: &DefaultCredentialsChain) -> provider::Result {
     checked(chain.provide_credentials().await?)
 }
 
-/// The last cause of a credentials error, and what helps where that is known.
-pub(super) fn words(error: &dyn std::error::Error) -> String {
-    let causes: Vec<_> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+/// The last cause of a credentials error, and what helps where that is known; `None` where nothing names credentials at all.
+/// How the SDK came to it is for those who debug.
+pub(super) fn words(error: &CredentialsError) -> Option<String> {
+    let top: &dyn std::error::Error = error;
+    let causes: Vec<_> = std::iter::successors(Some(top), |error| error.source()).map(ToString::to_string).collect();
+    tracing::debug!("credentials: {}", causes.join(": "));
+    // Last of all the chain asks for an instance's credentials, also where this is none.
+    let unset = matches!(error, CredentialsError::CredentialsNotLoaded(_));
+    if unset || causes.iter().any(|cause| cause.contains("IMDS")) {
+        return None;
+    }
     let last = causes.last().cloned().unwrap_or_default();
     let login = causes.iter().any(|cause| cause.contains("SSO"));
-    if login { format!("{last} (`aws sso login` renews it)") } else { last }
+    Some(if login { format!("{last} (`aws sso login` renews it)") } else { last })
 }
 
 /// A provider whose credentials can be sent, and are in no message.

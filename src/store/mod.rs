@@ -5,6 +5,7 @@
 //! another. [`Patient`] has the same requests and tries them again by its rules.
 //! "Not yet" and "absent" are answers of a read, not errors.
 
+mod address;
 mod connect;
 mod cors;
 mod credentials;
@@ -105,6 +106,8 @@ struct Shared {
     content_md5: bool,
     /// Whether requests are sent without credentials.
     anonymous: bool,
+    /// Where objects are, for browsers; `None` for a store that has no address.
+    addresses: Option<address::Addresses>,
     /// Whether a store has answered properly before: then whatever else answers has only come in between.
     proven: AtomicBool,
 }
@@ -112,7 +115,7 @@ struct Shared {
 impl Shared {
     fn new(client: Client, content_md5: bool, anonymous: bool) -> Self {
         let (tally, granted, proven) = (Tally::default(), granted::Granted::default(), AtomicBool::default());
-        Self { client: RwLock::new(client), tally, granted, content_md5, anonymous, proven }
+        Self { client: RwLock::new(client), tally, granted, content_md5, anonymous, addresses: None, proven }
     }
 }
 
@@ -154,6 +157,12 @@ impl Store {
     #[must_use]
     pub fn bucket(&self) -> &str {
         &self.bucket
+    }
+
+    /// Where a browser finds an object, if the bucket is public.
+    #[must_use]
+    pub fn address(&self, key: &str) -> Option<String> {
+        self.shared.addresses.as_ref().map(|addresses| addresses.of(&self.bucket, key))
     }
 
     /// `s3://bucket/key`, as messages name it.

@@ -24,6 +24,8 @@ pub struct Progress {
     pub bytes_sent: AtomicU64,
     /// Parts stored, or parts begun to be read.
     pub parts: AtomicU64,
+    /// Bytes that there will be in all; 0 where that is not known.
+    pub total: AtomicU64,
     /// Bytes that wait on disk.
     pub spooled: AtomicU64,
     /// Whether all that the store was seen to hold has been fetched.
@@ -49,6 +51,7 @@ impl Default for Progress {
             bytes_out: zero(),
             bytes_sent: zero(),
             parts: zero(),
+            total: zero(),
             spooled: zero(),
             at_edge: AtomicBool::new(false),
             taking: AtomicBool::new(false),
@@ -102,6 +105,24 @@ impl Progress {
     }
 }
 
+/// How far it is: `bytes` of `total`, where that is known, at a rate of so many bytes a second. Pure.
+fn far(bytes: u64, total: u64, rate: f64) -> String {
+    let megabits = rate * 8.0 / 1e6;
+    let so_far = show_bytes(bytes);
+    if total == 0 || bytes > total {
+        return format!("{so_far} {megabits:.1} Mbit/s");
+    }
+    #[allow(clippy::cast_precision_loss, reason = "shown as a whole number")]
+    let (part, rest) = (bytes as f64 / total as f64, (total - bytes) as f64);
+    let left = match rest / rate {
+        seconds if !seconds.is_finite() => String::new(),
+        seconds if seconds < 60.0 => format!(", {seconds:.0} s left"),
+        seconds if seconds < 5400.0 => format!(", {:.0} min left", seconds / 60.0),
+        seconds => format!(", {:.1} h left", seconds / 3600.0),
+    };
+    format!("{so_far} of {} ({:.0} %) {megabits:.1} Mbit/s{left}", show_bytes(total), (part * 100.0).floor())
+}
+
 /// Draws the status line until the task is aborted. `line` makes the tool's own part out of the bytes a second.
 pub fn show<F>(console: Console, progress: Arc<Progress>, quiet: bool, line: F) -> Option<tokio::task::JoinHandle<()>>
 where
@@ -125,9 +146,30 @@ where
             let (then, before) = window.front().copied().unwrap_or((now, bytes));
             let seconds = now.duration_since(then).as_secs_f64().max(0.001);
             #[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
-            let megabits = bytes.saturating_sub(before) as f64 * 8.0 / 1e6 / seconds;
-            let rate = format!("{} {megabits:.1} Mbit/s", show_bytes(bytes));
-            console.status(&line(&progress, &rate));
+            let rate = bytes.saturating_sub(before) as f64 / seconds;
+            console.status(&line(&progress, &far(bytes, progress.total.load(Relaxed), rate)));
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_size_is_known_it_is_told_how_long_it_will_take() {
+        for (bytes, total, rate, wanted) in [
+            (0, 0, 0.0, "0 B 0.0 Mbit/s"),
+            (3_000_000, 0, 1e6, "3.0 MB 8.0 Mbit/s"),
+            (3_000_000, 12_000_000, 1e6, "3.0 MB of 12.0 MB (25 %) 8.0 Mbit/s, 9 s left"),
+            (0, 12_000_000, 0.0, "0 B of 12.0 MB (0 %) 0.0 Mbit/s"),
+            (11_999_999, 12_000_000, 1e6, "12.0 MB of 12.0 MB (99 %) 8.0 Mbit/s, 0 s left"),
+            (0, 600_000_000, 1e6, "0 B of 600.0 MB (0 %) 8.0 Mbit/s, 10 min left"),
+            (0, 36_000_000_000, 1e6, "0 B of 36.00 GB (0 %) 8.0 Mbit/s, 10.0 h left"),
+            // It has become longer than was known.
+            (13_000_000, 12_000_000, 1e6, "13.0 MB 8.0 Mbit/s"),
+        ] {
+            assert_eq!(far(bytes, total, rate), wanted);
+        }
+    }
 }

@@ -37,6 +37,26 @@ pub enum Where {
     },
 }
 
+impl Where {
+    /// What somebody who waits for something to happen has to know of it: `listens`: it comes from an encoder; `is_file`: it is a
+    /// regular file; `typed`: standard input is a terminal. Pure.
+    #[must_use]
+    pub fn said(&self, listens: bool, is_file: bool, typed: bool) -> Option<String> {
+        match self {
+            Self::File { path, follow: Some(_) } if is_file => Some(format!(
+                "following {} as it grows; Ctrl-C ends that, and completes the object with what it holds then",
+                path.display()
+            )),
+            Self::Stdin if typed && !listens => Some(
+                "reading what is typed here; Ctrl-D ends it. A stream comes by a pipe (`ffmpeg … | writer KEY`), a file by its \
+                 name (`writer KEY FILE`)"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
 /// An upload that is to be gone on with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resume {
@@ -121,4 +141,25 @@ fn of_kept<'a>(wanted: &Sought<'a>, kept: &'a KeptFile, store: &Patient) -> Resu
         why,
     })?;
     Ok(Sought { key, upload_id: Some(&label.upload_id), part_size: part_size.or(Some(label.part_size)), live })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_is_told_for_what() {
+        let file =
+            |follow: Option<u64>| Where::File { path: "rec.mp4".into(), follow: follow.map(Duration::from_secs) };
+        let said = |from: Where, listens, is_file, typed| from.said(listens, is_file, typed).unwrap_or_default();
+        let followed = said(file(Some(1)), false, true, true);
+        assert!(followed.starts_with("following rec.mp4") && followed.contains("Ctrl-C ends that"), "{followed}");
+        let typed = said(Where::Stdin, false, false, true);
+        assert!(typed.contains("Ctrl-D ends it") && typed.contains("writer KEY FILE"), "{typed}");
+        // To its end, from a pipe, from an encoder: nothing needs a hand.
+        assert_eq!(said(file(None), false, true, true), "");
+        assert_eq!(said(file(Some(1)), false, false, true), "");
+        assert_eq!(said(Where::Stdin, false, false, false), "");
+        assert_eq!(said(Where::Stdin, true, false, true), "");
+    }
 }

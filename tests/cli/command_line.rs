@@ -322,15 +322,16 @@ fn messages_are_lines_of_json_if_asked() {
 fn start_and_end_are_said_in_a_line_each_and_debug_says_more() {
     let lab = Lab::new();
     let data = bytes(2, 1000);
-    for quiet in [&[][..], &["--quiet"], &["-q"]] {
+    // The start, how it can be read live, the end; and of a quiet one nothing.
+    for (quiet, written, read) in [(&[][..], 3, 2), (&["--quiet"], 0, 0), (&["-q"], 0, 0)] {
         let writer = lab.writer(&[&[KEY], quiet].concat()).end_with(&data).code(0).gave(b"");
-        // The start, how it can be read live, the end.
-        assert_eq!(writer.err.lines().count(), 3, "{}", writer.state());
+        assert_eq!(writer.err.lines().count(), written, "{}", writer.state());
         let reader = lab.reader(&[&[KEY, "--no-wait"], quiet].concat()).wait().code(0).gave(&data);
-        assert_eq!(reader.err.lines().count(), 2, "{}", reader.state());
+        assert_eq!(reader.err.lines().count(), read, "{}", reader.state());
         // No status line where nobody looks at a terminal.
         assert!(!writer.err.contains('\r') && !reader.err.contains('\x1b'), "{}", writer.state());
     }
+    lab.reader(&["nothing", "--no-wait", "-q"]).wait().code(1).says("ERROR").says("there is no open upload");
     let writer = lab.writer(&[KEY, "--debug"]).end_with(&data).code(0);
     writer.says("DEBUG").says("part=1").says("bytes=1000");
     let reader = lab.reader(&["later", "--debug", "--timeout", "500ms"]).wait().code(1);

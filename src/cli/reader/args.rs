@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use crate::cli::common::{CommonArgs, key};
+use crate::cli::common::{CommonArgs, object};
+use crate::cli::help;
 use crate::cli::reader::serve_args::ServeArgs;
 use crate::cli::run::Arguments;
 use crate::cli::times;
@@ -21,15 +22,14 @@ use crate::store::Access;
 /// Waits for an upload of KEY that is marked for Live Read (a feature of Backblaze B2), reads it from its first byte,
 /// and ends when it ends. Memory use is at most the chunk size times the queue size plus one, and a few MiB.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "reader", version, max_term_width = 100)]
+#[command(name = "reader", version, max_term_width = 100, after_long_help = help::READER)]
 pub struct ReaderArgs {
-    /// The object to read
-    #[arg(value_parser = key, required_unless_present = "serve")]
+    /// The object to read; `s3://BUCKET/KEY` names its bucket, too
+    #[arg(value_parser = object, required_unless_present = "serve")]
     pub key: Option<String>,
 
-    /// Where to write; `-` is standard output
-    #[arg(default_value = "-")]
-    pub file: PathBuf,
+    /// Where to write; `-` is standard output, also where that is a terminal [default: standard output]
+    pub file: Option<PathBuf>,
 
     /// Ask for byte ranges or for part numbers
     #[arg(long, value_enum, default_value = "range")]
@@ -156,12 +156,16 @@ impl Arguments for ReaderArgs {
         &self.common
     }
 
+    fn object(&mut self) -> (Option<&mut String>, &mut CommonArgs) {
+        (self.key.as_mut(), &mut self.common)
+    }
+
     fn access(&self) -> Result<Access, String> {
         self.gateway.go_together()?;
         if self.gateway.serve.is_none() {
             self.common.one_bucket()?;
         }
-        if self.resume && self.file == Path::new("-") {
+        if self.resume && !self.makes_a_file() {
             return Err("--resume goes on after the bytes that a FILE holds; name the FILE".to_owned());
         }
         let after = |when| match when {
@@ -185,11 +189,15 @@ impl Arguments for ReaderArgs {
 }
 
 impl ReaderArgs {
+    fn makes_a_file(&self) -> bool {
+        self.file.as_deref().is_some_and(|file| file != Path::new("-"))
+    }
+
     /// What to copy, if that is not all.
     #[must_use]
     pub fn excerpt(&self) -> Option<Excerpt> {
         let asked = self.from.is_some() || self.to.is_some();
-        let rebase = self.rebase || (!self.no_rebase && self.file != Path::new("-"));
+        let rebase = self.rebase || (!self.no_rebase && self.makes_a_file());
         asked.then_some(Excerpt { from: self.from, to: self.to, rebase })
     }
 }

@@ -8,10 +8,12 @@ use tracing::Instrument;
 use crate::cli::reader::figures;
 use crate::cli::reader::job::{CopyJob, What};
 use crate::cli::said::Said;
+use crate::human::sizes::show_exactly;
 use crate::message::fields;
 use crate::message::logging::Console;
 use crate::reader::error::ReadError;
 use crate::reader::held::Held;
+use crate::reader::output::Output;
 use crate::reader::sink::{Sink, SinkError};
 use crate::reader::{chain, copy, join};
 use crate::store::Patient;
@@ -45,7 +47,7 @@ pub async fn copy(job: &CopyJob, store: &Patient, console: &Console) -> Exit {
     }
     let result = result.and_then(|copied| sink.settle().map(|()| copied).map_err(ReadError::from));
     let bill = figures::bill(&progress, &store.requests());
-    match ended(&store.object(&job.reading.wanted.key), job.what, result, &bill) {
+    match ended(&store.object(&job.reading.wanted.key), job.what, result, &job.output, &bill) {
         Some(said) => {
             span.in_scope(|| said.say());
             said.exit()
@@ -74,12 +76,16 @@ async fn read(
 }
 
 /// What is to be said of the end, if anything. Pure.
-fn ended(object: &str, what: What, result: Result<(u64, u32), ReadError>, bill: &str) -> Option<Said> {
+fn ended(object: &str, what: What, result: Result<(u64, u32), ReadError>, output: &Output, bill: &str) -> Option<Said> {
     match result {
         Ok((bytes, objects)) => {
             let more = if objects > 1 { format!(" in {objects} objects") } else { String::new() };
             let ended = if matches!(what, What::Excerpt(_)) { ": the excerpt ended" } else { " ended" };
-            Some(Said::Info(format!("{object}{ended}: {bytes} bytes{more}, {bill}")))
+            let file = match output {
+                Output::File(path) | Output::Resumed(path) => format!(", now {}", path.display()),
+                Output::Stdout | Output::Screen => String::new(),
+            };
+            Some(Said::Info(format!("{object}{ended}: {}{more}{file}, {bill}", show_exactly(bytes))))
         }
         // Whoever reads our output has had enough: that is an end, not a failure.
         Err(ReadError::Sink(SinkError::Closed)) => None,
@@ -94,9 +100,11 @@ mod tests {
 
     #[test]
     fn an_end_is_told_as_what_it_is() {
-        let told = |what, result| ended("s3://b/k", what, result, "1.0 s");
+        let told = |what, result| ended("s3://b/k", what, result, &Output::Stdout, "1.0 s");
+        let file = ended("s3://b/k", What::Object, Ok((2_000_000, 1)), &Output::File("a.mp4".into()), "1.0 s");
         let info = |text: &str| Some(Said::Info(text.to_owned()));
         let excerpt = What::Excerpt(Excerpt { from: None, to: None, rebase: false });
+        assert_eq!(file, info("s3://b/k ended: 2000000 bytes (2.0 MB), now a.mp4, 1.0 s"));
         assert_eq!(told(What::Object, Ok((7, 1))), info("s3://b/k ended: 7 bytes, 1.0 s"));
         assert_eq!(told(What::Chain, Ok((7, 2))), info("s3://b/k ended: 7 bytes in 2 objects, 1.0 s"));
         assert_eq!(told(excerpt, Ok((7, 1))), info("s3://b/k: the excerpt ended: 7 bytes, 1.0 s"));

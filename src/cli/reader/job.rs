@@ -88,9 +88,10 @@ impl Job {
             return Self::Probe { wanted, json: args.json };
         }
         let output = match args.file {
-            file if file == Path::new("-") => Output::Stdout,
-            file if args.resume => Output::Resumed(file),
-            file => Output::File(file),
+            None => Output::Stdout,
+            Some(file) if file == Path::new("-") => Output::Screen,
+            Some(file) if args.resume => Output::Resumed(file),
+            Some(file) => Output::File(file),
         };
         let reading = Reading {
             wanted,
@@ -167,7 +168,7 @@ mod tests {
     fn the_output_is_what_was_named() {
         for (line, wanted) in [
             ("k", Output::Stdout),
-            ("k -", Output::Stdout),
+            ("k -", Output::Screen),
             ("k f", Output::File("f".into())),
             ("k f --resume", Output::Resumed("f".into())),
         ] {

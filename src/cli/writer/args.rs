@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use crate::cli::common::{CommonArgs, key};
+use crate::cli::common::{CommonArgs, key, object};
+use crate::cli::help;
 use crate::cli::run::Arguments;
 use crate::cli::writer::listening::ListeningArgs;
 use crate::hls;
@@ -23,10 +24,10 @@ use crate::writer::setup_cors;
 /// The stream is cut into parts of a multipart upload, which can be read live by Live Read (a feature of Backblaze B2), and
 /// on other stores by small objects beside it; see `--live`. Memory use is at most the part size times the parts in flight plus two (30 MiB with the defaults).
 #[derive(Debug, Clone, Parser)]
-#[command(name = "writer", version, max_term_width = 100)]
+#[command(name = "writer", version, max_term_width = 100, after_long_help = help::WRITER)]
 pub struct WriterArgs {
-    /// The object to write
-    #[arg(value_parser = key, required_unless_present_any = ["check", "setup_cors"])]
+    /// The object to write; `s3://BUCKET/KEY` names its bucket, too
+    #[arg(value_parser = object, required_unless_present_any = ["check", "setup_cors"])]
     pub key: Option<String>,
 
     /// A file to follow as it grows; `-` is standard input, to its end; `rtmp://ADDRESS:PORT/APPLICATION/STREAMKEY` (or rtmps)
@@ -189,6 +190,10 @@ impl Arguments for WriterArgs {
 
     fn common(&self) -> &CommonArgs {
         &self.common
+    }
+
+    fn object(&mut self) -> (Option<&mut String>, &mut CommonArgs) {
+        (self.key.as_mut(), &mut self.common)
     }
 
     fn access(&self) -> Result<Access, String> {

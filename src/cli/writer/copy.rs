@@ -1,5 +1,7 @@
 //! Copies the input into the store, and says how it went.
 
+use std::fs::File;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -20,7 +22,7 @@ use crate::store::{Connection, Patient, Store};
 use crate::tool::exit::Exit;
 use crate::tool::progress::{self, Progress};
 use crate::tool::stats::Stats;
-use crate::writer::input::InputError;
+use crate::writer::input::{InputError, Where};
 use crate::writer::kept_before::{KeptBefore, warn_of_kept};
 use crate::writer::live_objects::{Chosen, Recorder, Wanted, is_backblaze, readers_can};
 use crate::writer::plan::Plan;
@@ -117,6 +119,14 @@ async fn prepare(
     progress: &Arc<Progress>,
 ) -> Result<Ready, Exit> {
     let source = open(job, stop).await?;
+    if let Some(said) =
+        job.input.from.said(job.listen.is_some(), source.whole_file().is_some(), io::stdin().is_terminal())
+    {
+        tracing::info!("{said}");
+    }
+    if let (Where::File { follow: None, .. }, Some(size)) = (&job.input.from, source.whole_file().and_then(size_of)) {
+        progress.total.store(size, Relaxed);
+    }
     let prefix = live.then_some(&job.live.objects.prefix);
     let held = job.input.take_up(store, &job.key, job.part_size, prefix, &source).await.map_err(|error| {
         tracing::error!("{}", tell::not_taken_up(&error, job.input.kept.as_deref(), &job.words));
@@ -128,6 +138,10 @@ async fn prepare(
         Exit::Failed
     })?;
     Ok(Ready { source, held, _figures: figures })
+}
+
+fn size_of(file: &File) -> Option<u64> {
+    file.metadata().ok().map(|meta| meta.len())
 }
 
 /// What the writer goes by, and the end of the playlists that it starts.

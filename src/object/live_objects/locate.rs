@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use crate::object::live_objects::Recording;
 use crate::object::live_objects::ask::{self, Seen};
 use crate::object::stretch::Hold;
-use crate::object::wanted::{Live, LocateError, Located, Wanted};
+use crate::object::wanted::{Live, LocateError, Located, Wanted, said_of};
 use crate::protocol::live_objects::{Names, RecordingId, State, UNHEARD};
 use crate::store::{Head, Patient, StoreError};
 
@@ -175,7 +175,7 @@ pub(crate) async fn locate(store: &Patient, wanted: &Wanted) -> Result<Located, 
         }
         if looks == 0 {
             finder.say_refused(store);
-            tracing::info!("waiting for a recording of {} to begin", store.object(key));
+            tracing::info!("waiting for a recording of {} to begin{}", store.object(key), said_of(before.as_ref()));
         }
         looks = looks.saturating_add(1);
         sleep(wanted.poll_interval).await;
