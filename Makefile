@@ -27,7 +27,7 @@ export DEMO_SECONDS DEMO_OUT
 SLOW_PAGE_TESTS = tests/browser/viewers.test.mjs tests/browser/firefox.test.mjs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-page test-viewers test-recipes test-players test-ceph soak kills fuzz-rtmp bench microbench lint build install deb test-deb page
+.PHONY: help demo test test-rust test-page test-viewers test-recipes test-players test-ceph soak kills fuzz-rtmp bench microbench lint build install deb test-deb dist test-dist page
 
 help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
@@ -43,10 +43,12 @@ help:
 	@echo '               (ten minutes; BENCH=quick: two, and only prints; BENCH=tls: TLS alone;'
 	@echo '               BENCH=objects: live objects alone, against their goals)'
 	@echo 'make microbench   the ways through memory alone (criterion)'
-	@echo 'make lint      formatting, clippy, documentation, shell scripts'
+	@echo 'make lint      formatting, clippy, documentation and its links, shell scripts'
 	@echo 'make build     writer and reader in target/release'
 	@echo 'make install   writer and reader, their manual pages and completions, into ~/.local (PREFIX=)'
 	@echo 'make deb       a Debian package in target/dist, with systemd units (make test-deb tries it in a bare Debian)'
+	@echo 'make dist      a release tarball in target/dist, with checksums and a bill of materials (make test-dist makes it twice'
+	@echo '               and compares)'
 	@echo 'make page      index.html on http://127.0.0.1:8000/ (PORT=8000)'
 
 demo:
@@ -122,6 +124,7 @@ lint:
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps
 	@./scripts/check-dependencies.sh
+	@if command -v python3 >/dev/null 2>&1; then ./scripts/check-links.py; fi
 	@if command -v shellcheck >/dev/null 2>&1; then \
 		echo 'shellcheck -x scripts/*.sh watch_upload.sh .ci/run'; \
 		shellcheck -x scripts/*.sh watch_upload.sh .ci/run; \
@@ -140,6 +143,15 @@ deb: build
 
 test-deb: deb
 	@./scripts/test-deb.sh target/dist/*.deb
+
+# Compiled anew, so that nothing of this machine is in it.
+dist:
+	$(call packages,build)
+	@./scripts/make-dist.sh
+
+test-dist:
+	$(call packages,build)
+	@./scripts/test-dist.sh
 
 page:
 	@./scripts/install-deps.sh page

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes the recipes out of README.md and runs them, as they stand, against
+# Takes the recipes out of README.md and docs/ and runs them, as they stand, against
 # local stores: `make test-recipes`. A recipe is a block of shell after a line
 # `<!-- recipe: NAME -->`.
 set -uo pipefail
@@ -24,9 +24,10 @@ recipe() {
     awk -v name="<!-- recipe: $1 -->" '
         $0 == name { found = 1; next }
         found && /^```sh$/ { inside = 1; next }
-        inside && /^```$/ { exit }
+        # In each file anew: a recipe is in one of them, and only once.
+        inside && /^```$/ { found = inside = 0; next }
         inside { print }
-    ' "$top/README.md"
+    ' "$top/README.md" "$top"/docs/*.md
 }
 
 # run NAME: runs the recipe here and now, what it says in NAME.log.
@@ -34,7 +35,7 @@ run() {
     local text
     text=$(recipe "$1")
     if [ -z "$text" ]; then
-        echo "README.md has no recipe \"$1\"" >"$1.log"
+        echo "there is no recipe \"$1\" in README.md and docs/" >"$1.log"
         return 1
     fi
     # The last command takes the shell's place, so that a signal reaches it.
@@ -45,7 +46,7 @@ run() {
 start() {
     local text
     text=$(recipe "$1")
-    [ -n "$text" ] || text='echo "README.md has no such recipe"; exit 1'
+    [ -n "$text" ] || text='echo "there is no such recipe in README.md and docs/"; exit 1'
     bash -o pipefail -ec "$text" >"$1.log" 2>&1 </dev/null &
     started=$!
     pids+=("$started")
@@ -178,8 +179,14 @@ other_recipes() {
         until_true 10 test_stream 4 -f flv rtmp://127.0.0.1:1935/live/stream 2>publish.log
         wait "$pid"; status=$?
         judge rtmp "exit code $status" eval "[ $status = 0 ] && fetch live.mp4 rtmp.mp4 && has_frames rtmp.mp4 120"
+
+        start story; pid=$started
+        until_true 10 test_stream 4 -f flv rtmp://127.0.0.1:1935/live/stream 2>publish.log
+        wait "$pid"; status=$?
+        judge story "exit code $status, or the playlist does not end" eval "[ $status = 0 ] && fetch evening.m3u8 evening.m3u8 && in_file EXT-X-ENDLIST evening.m3u8 && in_file 'a public bucket has it at http' story.log"
+        if run story-recording && has_frames recording.mp4 120; then ok story-recording; else wrong story-recording "$(frames recording.mp4) frames"; fi
     else
-        echo "recipe rtmp       SKIPPED: port 1935 is taken"
+        echo "recipes rtmp, story SKIPPED: port 1935 is taken"
     fi
 
     if command -v Xvfb >/dev/null 2>&1; then

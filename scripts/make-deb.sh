@@ -19,6 +19,7 @@ mv "$root/usr/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
 gzip -9n "$root"/usr/share/man/man1/*.1
 install -D -m 644 -t "$root/lib/systemd/system" packaging/systemd/*.service
 install -D -m 644 -t "$root/usr/share/doc/live-read" README.md packaging/*.env
+install -D -m 644 -t "$root/usr/share/doc/live-read/docs" docs/*.*
 gzip -9nc CHANGELOG.md >"$root/usr/share/doc/live-read/changelog.gz"
 {
     printf 'live-read, under the MIT licence or the Apache License 2.0, as you choose.\n\n'
