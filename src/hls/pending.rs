@@ -15,6 +15,8 @@ pub(super) struct Pending {
     init: Option<Init>,
     /// Ticks of the fragment that has begun.
     begun: u64,
+    /// Another encoder goes on with the segment that is being put together.
+    anew: bool,
     time: TimeOfDay,
     /// What is whole, in order.
     queue: VecDeque<Queued>,
@@ -46,6 +48,8 @@ pub(super) struct Queued {
     pub(super) header: (u64, u64),
     /// No live object holds it by itself.
     pub(super) gap: bool,
+    /// Another encoder goes on with it.
+    pub(super) anew: bool,
 }
 
 /// When what comes was recorded, in microseconds since 1970.
@@ -94,8 +98,8 @@ impl Pending {
     }
 
     fn queue_found(&mut self, found: Option<Vec<pieces::Found>>) {
-        for pieces::Found { cut, date, header, gap } in found.into_iter().flatten() {
-            self.queue.push_back(Queued { cut, date, header, gap });
+        for pieces::Found { cut, date, header, gap, anew } in found.into_iter().flatten() {
+            self.queue.push_back(Queued { cut, date, header, gap, anew });
         }
     }
 
@@ -159,8 +163,10 @@ impl Pending {
             self.time.segment = now;
             return Ok(());
         }
-        let cut = init.segmenter.begin(Begin { first: fragment.first, ticks: self.begun, key: fragment.key });
+        let &Fragment { first, key, anew, .. } = fragment;
+        let cut = init.segmenter.begin(Begin { first, ticks: self.begun, key, anew });
         self.queue(cut);
+        self.anew |= anew;
         self.time.segment = self.time.segment.or(now);
         Ok(())
     }
@@ -173,8 +179,9 @@ impl Pending {
             init.passed = init.passed.saturating_add(self.begun);
             // Out of the places in the whole stream, so that rounding never adds up.
             let micros = micros(init.passed, init.timescale.into()).saturating_sub(began);
-            let (first, key, header, date) = (fragment.first, fragment.key, init.place, self.time.segment.take());
-            let found = pieces.end(Whole { first, end, micros, key, date, header });
+            let (&Fragment { first, key, anew, .. }, header) = (fragment, init.place);
+            let date = self.time.segment.take();
+            let found = pieces.end(Whole { first, end, micros, key, anew, date, header });
             return self.queue_found(Some(found));
         }
         let cut = init.segmenter.end(end);
@@ -194,7 +201,8 @@ impl Pending {
     fn queue(&mut self, cut: Option<Cut>) {
         if let (Some(cut), Some(init)) = (cut, &self.init) {
             let (date, header) = (self.time.segment.take(), init.place);
-            self.queue.push_back(Queued { cut, date, header, gap: false });
+            let anew = std::mem::take(&mut self.anew);
+            self.queue.push_back(Queued { cut, date, header, gap: false, anew });
         }
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Whole {
     pub(super) end: u64,
     pub(super) micros: u64,
     pub(super) key: bool,
+    /// Another encoder goes on with it.
+    pub(super) anew: bool,
     /// When it was recorded, in microseconds since 1970.
     pub(super) date: Option<i64>,
     /// Offset and length of the header that it needs.
@@ -30,6 +32,8 @@ pub(super) struct Found {
     pub(super) header: (u64, u64),
     /// No live object holds it.
     pub(super) gap: bool,
+    /// Another encoder goes on with it.
+    pub(super) anew: bool,
 }
 
 /// See the [module](self).
@@ -160,7 +164,12 @@ impl Pieces {
         }
         let mut cuts = Vec::new();
         for whole in self.whole.iter().take(count) {
-            cuts.extend(segmenter.begin(Begin { first: whole.first, ticks: whole.micros, key: whole.key }));
+            cuts.extend(segmenter.begin(Begin {
+                first: whole.first,
+                ticks: whole.micros,
+                key: whole.key,
+                anew: whole.anew,
+            }));
             cuts.extend(segmenter.end(whole.end));
         }
         cuts.extend(segmenter.finish());
@@ -198,7 +207,7 @@ impl Pieces {
         let micros = whole.iter().map(|whole| whole.micros).sum();
         self.start = last.end;
         let cut = Cut { first: begin, end: last.end, micros };
-        Some(Found { cut, date: first.date, header: first.header, gap })
+        Some(Found { cut, date: first.date, header: first.header, gap, anew: first.anew })
     }
 }
 
@@ -216,7 +225,15 @@ mod tests {
     /// A fragment of a second and a hundred bytes; the header has a hundred bytes, too.
     fn whole(number: u64) -> Whole {
         let first = 100 + number * 100;
-        Whole { first, end: first + 100, micros: SECOND, key: number.is_multiple_of(2), date: None, header: (0, 100) }
+        Whole {
+            first,
+            end: first + 100,
+            micros: SECOND,
+            key: number.is_multiple_of(2),
+            anew: false,
+            date: None,
+            header: (0, 100),
+        }
     }
 
     fn pieces(fragments: u64) -> Pieces {

@@ -48,6 +48,8 @@ pub struct Timeline {
     pub segments: Segments,
     /// Segments that no live object holds by itself, so that nobody can play them before their object can be read.
     pub gaps: BTreeSet<usize>,
+    /// Segments with which another encoder goes on inside an object: a discontinuity, too.
+    pub breaks: BTreeSet<usize>,
 }
 
 /// What a playlist promises about its changes.
@@ -105,6 +107,11 @@ impl Timeline {
         enough.unwrap_or(0)
     }
 
+    /// How many discontinuities there are up to a segment.
+    fn discontinuities_to(&self, segment: usize) -> usize {
+        self.segments.turns_to(segment) + self.breaks.range(..=segment).count()
+    }
+
     /// The text of a playlist.
     #[must_use]
     pub fn text(&self, view: &View) -> String {
@@ -116,7 +123,7 @@ impl Timeline {
         let out = &mut text;
         let _ = writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{}", view.target);
         let _ = writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", view.from);
-        let removed = if shown.len() > 0 { self.segments.turns_to(view.from) } else { 0 };
+        let removed = if shown.len() > 0 { self.discontinuities_to(view.from) } else { 0 };
         if removed > 0 {
             let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{removed}");
         }
@@ -136,7 +143,12 @@ impl Timeline {
                 put_header(out, object);
                 current = Some(segment.object);
             }
-            if let Some(date) = segment.date.filter(|_| other || number % DATE_EVERY == 0) {
+            let anew = !other && self.breaks.contains(&number);
+            if anew {
+                // The header stays the same.
+                out.push_str("#EXT-X-DISCONTINUITY\n");
+            }
+            if let Some(date) = segment.date.filter(|_| other || anew || number % DATE_EVERY == 0) {
                 let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", clock::show(date));
             }
             if object.live.is_some() {
@@ -211,6 +223,7 @@ impl Written {
         let (mut micros, mut place, mut dated, mut own) = (None, None, None, None);
         // Where the next segment is in time, as far as that is known.
         let mut due = None;
+        let mut anew = false;
         for line in lines {
             let (tag, value) = line.split_once(':').unwrap_or((line, ""));
             match tag {
@@ -236,6 +249,7 @@ impl Written {
                     timeline.objects.push(Object { uri: uri.to_owned(), header, header_len, live: None });
                     due = None;
                 }
+                "#EXT-X-DISCONTINUITY" => (anew, due) = (true, None),
                 "#EXT-X-GAP" => drop(timeline.gaps.insert(timeline.segments.len())),
                 "#EXT-X-PROGRAM-DATE-TIME" => dated = Some(clock::read(value)?),
                 "#EXTINF" => {
@@ -250,6 +264,9 @@ impl Written {
                     let ((first, len), micros): ((u64, u64), u64) = (place.take()?, micros.take()?);
                     first.checked_add(len)?;
                     let object = timeline.objects.len().checked_sub(1)?;
+                    if std::mem::take(&mut anew) && timeline.segments.last().is_some_and(|last| last.object == object) {
+                        timeline.breaks.insert(timeline.segments.len());
+                    }
                     match timeline.objects.last_mut()? {
                         Object { live: Some(live), .. } if live.is_gap(line, first) => {}
                         Object { live: Some(live), .. } => {
@@ -315,6 +332,25 @@ mod tests {
             }
         }
         timeline
+    }
+
+    #[test]
+    fn another_encoder_in_the_same_object_is_a_discontinuity() {
+        let mut timeline = timeline(&[4, 1]);
+        timeline.breaks.insert(2);
+        let view = |from| View { target: 3, kind: PlaylistKind::Sliding, from, ended: false };
+        let text = timeline.text(&view(0));
+        let at = "#EXT-X-BYTERANGE:50@1050\nlive-0.mp4?versionId=4_z1\n#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:2026-11-21T11:00:04.127Z\n\
+            #EXTINF:2.002000,\n#EXT-X-BYTERANGE:50@1100\n";
+        assert!(text.contains(at) && text.matches("#EXT-X-DISCONTINUITY\n").count() == 2, "{text}");
+        let read = Written::read(&text).expect("it is ours");
+        assert_eq!(read.timeline, timeline);
+        // What has left a window counts, and what it begins with is not told.
+        for (from, left, tags) in [(1, 0, 2), (2, 1, 1), (3, 1, 1), (4, 2, 0)] {
+            let text = timeline.text(&view(from));
+            let sequence = text.contains(&format!("#EXT-X-DISCONTINUITY-SEQUENCE:{left}\n"));
+            assert!(sequence == (left > 0) && text.matches("#EXT-X-DISCONTINUITY\n").count() == tags, "{from}: {text}");
+        }
     }
 
     #[test]

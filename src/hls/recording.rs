@@ -312,11 +312,13 @@ impl Recording {
                 Some(_) => u64::MAX,
                 None => stored,
             };
-            while let Some(Queued { cut, date, header, gap }) = source.pending.next(readable) {
+            while let Some(Queued { cut, date, header, gap, anew }) = source.pending.next(readable) {
                 let live = source.live.clone();
                 let object = Object { uri: source.uri.clone(), header: header.0, header_len: header.1, live };
                 if self.timeline.objects.last().is_none_or(|last| !last.is_same(&object)) {
                     self.timeline.objects.push(object);
+                } else if anew {
+                    self.timeline.breaks.insert(self.timeline.segments.len());
                 }
                 if gap {
                     self.timeline.gaps.insert(self.timeline.segments.len());

@@ -15,6 +15,8 @@ pub struct Begin {
     pub ticks: u64,
     /// Whether a player can begin with it.
     pub key: bool,
+    /// Another encoder goes on with it: a segment begins with it.
+    pub anew: bool,
 }
 
 /// A stretch of fragments.
@@ -88,7 +90,7 @@ impl Segmenter {
         let due = self.is_due(open.ticks);
         let together = micros(open.ticks.saturating_add(next.ticks), self.timescale);
         let over = self.target.is_some_and(|target| rounded(together) > target);
-        if (next.key && due) || over { self.cut() } else { None }
+        if next.anew || (next.key && due) || over { self.cut() } else { None }
     }
 
     /// The fragment begun last is whole; gives the segment that ends with it, where that is known already.
@@ -142,7 +144,7 @@ mod tests {
     use super::*;
 
     fn fragment(number: u64, ticks: u64, key: bool) -> Begin {
-        Begin { first: 1_000 + number * 100, ticks, key }
+        Begin { first: 1_000 + number * 100, ticks, key, anew: false }
     }
 
     fn cut(segmenter: &mut Segmenter, fragments: impl IntoIterator<Item = Begin>) -> Vec<Cut> {
@@ -177,6 +179,14 @@ mod tests {
         assert_eq!(segmenter.end(1_300), None);
         assert!(segmenter.begin(fragment(3, 2_000, true)).is_some());
         assert_eq!(segmenter.end(1_400), None);
+    }
+
+    #[test]
+    fn a_segment_begins_where_another_encoder_goes_on() {
+        let fragments = (0..6).map(|number| Begin { anew: number == 3, ..fragment(number, 500, true) });
+        let cuts = cut(&mut Segmenter::new(1_000, 2_000_000), fragments);
+        let shown: Vec<_> = cuts.iter().map(|cut| (cut.first, cut.micros)).collect();
+        assert_eq!(shown, [(1_000, 1_500_000), (1_300, 1_500_000)]);
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn of<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Came {
 fn taken(muxer: &mut Muxer) -> usize {
     let mut bytes = 0;
     while let Some(piece) = muxer.ready() {
-        bytes += piece.len();
+        bytes += piece.bytes.len();
         muxer.handed_on();
     }
     bytes

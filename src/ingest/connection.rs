@@ -27,6 +27,9 @@ const TO_READ: Duration = Duration::from_secs(5);
 const READ: usize = 64 << 10;
 /// The codes of refusals, which encoders know.
 const BAD_NAME: &str = "NetStream.Publish.BadName";
+/// The same whatever is wrong, and where nothing is but what came before it.
+const NO_SUCH_STREAM: &str = "there is no such stream here: check the URL's application and the stream key. After ten wrong ones within a \
+                              minute no key is taken for another minute";
 const DENIED: &str = "NetStream.Publish.Denied";
 const UNFIT: &str = "NetStream.Publish.Rejected";
 
@@ -59,8 +62,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, visit: V
         }
         Err(_) => return door.turned_away.say(peer, "it did not publish in 10 s"),
     };
-    if !address.is_for(&publish.app, &publish.name) {
-        wire.session.refuse(BAD_NAME, "there is no such stream here: check the URL's application and the stream key");
+    if !seat.opens(address.is_for(&publish.app, &publish.name)) {
+        wire.session.refuse(BAD_NAME, NO_SUCH_STREAM);
         door.turned_away.say(peer, "it has another application or stream key");
         return wire.farewell().await;
     }

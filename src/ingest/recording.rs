@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::words::Left;
 use crate::media::flv::{self, FlvError};
-use crate::mux::{Arrival, Muxer};
+use crate::mux::{Arrival, Muxer, Piece};
 use crate::rtmp::Event;
 use crate::writer::source::Feeder;
 
@@ -19,13 +19,30 @@ pub(super) struct Recording {
     pub(super) began: Instant,
     /// Tags that could not be read.
     broken_tags: u64,
-    /// A late track, and a jump in time, have been told of.
-    told: (bool, bool),
+    /// Something has been handed on.
+    begun: bool,
+    /// What has been told of.
+    told: Told,
+}
+
+/// What people have been told of.
+#[derive(Debug, Default)]
+struct Told {
+    late: bool,
+    jump: bool,
+    changes: u64,
 }
 
 impl Recording {
     pub(super) fn new(fragment: Duration, feeder: Feeder) -> Self {
-        Self { muxer: Muxer::new(fragment), feeder, began: Instant::now(), broken_tags: 0, told: (false, false) }
+        Self {
+            muxer: Muxer::new(fragment),
+            feeder,
+            began: Instant::now(),
+            broken_tags: 0,
+            begun: false,
+            told: Told::default(),
+        }
     }
 
     /// Takes what an encoder sent; in words, why it cannot.
@@ -57,13 +74,19 @@ impl Recording {
     /// Warns of what the encoder should do otherwise, once.
     fn tell(&mut self) {
         let counts = self.muxer.counts();
-        if let Some(track) = counts.late.filter(|_| !std::mem::replace(&mut self.told.0, true)) {
+        if counts.changes > std::mem::replace(&mut self.told.changes, counts.changes) {
+            tracing::warn!(
+                event = "changed",
+                "the encoder sends with other settings than before: it goes on in another object, since one has only one header"
+            );
+        }
+        if let Some(track) = counts.late.filter(|_| !std::mem::replace(&mut self.told.late, true)) {
             let what = if track.kind == flv::Kind::Video { "pictures" } else { "sound" };
             tracing::warn!(
                 "the encoder began to send {what} after the recording had begun without: they are not in the object"
             );
         }
-        if counts.jumps > 0 && !std::mem::replace(&mut self.told.1, true) {
+        if counts.jumps > 0 && !std::mem::replace(&mut self.told.jump, true) {
             tracing::warn!("the encoder's time jumped: from there on the recording goes by when frames came");
         }
     }
@@ -71,9 +94,14 @@ impl Recording {
     /// Hands on what is ready; false when nobody reads any more. Dropping the future loses nothing.
     pub(super) async fn hand_on(&mut self) -> bool {
         while let Some(piece) = self.muxer.ready() {
-            if !self.feeder.give(piece).await {
+            let Piece { bytes, begins } = piece;
+            // The first object is there already.
+            let next = begins && self.begun;
+            let given = if next { self.feeder.give_next(bytes).await } else { self.feeder.give(bytes).await };
+            if !given {
                 return false;
             }
+            self.begun = true;
             self.muxer.handed_on();
         }
         true

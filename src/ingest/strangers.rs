@@ -1,17 +1,37 @@
-//! Who is connected and has not shown a key yet, and how many of them there may be.
+//! Who is connected and has not shown a key yet: how many of them there may be, and how often one may guess.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// Connections without a key, from one address ...
 const STRANGERS_EACH: usize = 64;
 /// ... and over all.
 const STRANGERS: usize = 1024;
 
+/// So many wrong keys in so long, and for so long no key is right.
+const GUESSES: u32 = 10;
+const GUESSING: Duration = Duration::from_secs(60);
+/// The most addresses that are remembered for wrong keys.
+const REMEMBERED: usize = 4096;
+
 /// Who is here and has not shown a key.
 #[derive(Debug, Default)]
-pub(super) struct Strangers(Mutex<HashMap<IpAddr, usize>>);
+pub(super) struct Strangers {
+    here: Mutex<HashMap<IpAddr, usize>>,
+    wrong: Mutex<HashMap<IpAddr, Wrong>>,
+}
+
+/// Wrong keys that came from one address.
+#[derive(Debug, Clone, Copy)]
+struct Wrong {
+    count: u32,
+    /// Since when they are counted; for how long after the last that counted.
+    since: Instant,
+}
 
 /// A stranger's place; given up when it is dropped.
 #[derive(Debug)]
@@ -23,7 +43,7 @@ pub(super) struct Seat {
 impl Strangers {
     pub(super) fn seat(self: &Arc<Self>, ip: IpAddr) -> Option<Seat> {
         let of = household(ip);
-        let mut here = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
         if here.values().sum::<usize>() >= STRANGERS {
             return None;
         }
@@ -36,9 +56,35 @@ impl Strangers {
     }
 }
 
+impl Seat {
+    /// Whether a key that is `right` opens the door: where too many wrong ones came from this address a moment ago, none does,
+    /// so that whoever guesses cannot tell.
+    pub(super) fn opens(&self, right: bool) -> bool {
+        let mut wrong = self.strangers.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let fresh = |wrong: &Wrong| now.duration_since(wrong.since) < GUESSING;
+        let before = wrong.get(&self.of).copied().filter(fresh);
+        let barred = before.is_some_and(|before| before.count >= GUESSES);
+        if right || barred {
+            return right && !barred;
+        }
+        if wrong.len() >= REMEMBERED {
+            wrong.retain(|_, wrong| fresh(wrong));
+        }
+        // Where even that is full, so many guess at once that one more is no matter.
+        if wrong.len() < REMEMBERED || wrong.contains_key(&self.of) {
+            let count = before.map_or(0, |before| before.count) + 1;
+            // The minute begins with the first, and once more with the one that was too many.
+            let since = before.filter(|_| count < GUESSES).map_or(now, |before| before.since);
+            wrong.insert(self.of, Wrong { count, since });
+        }
+        false
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut here = self.strangers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut here = self.strangers.here.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = here.get_mut(&self.of) {
             *count -= 1;
             if *count == 0 {
@@ -63,6 +109,46 @@ fn household(ip: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn whoever_guesses_too_often_is_not_let_in_for_a_minute_and_others_are() {
+        let strangers = Arc::new(Strangers::default());
+        let seat = |text: &str| strangers.seat(text.parse().expect("an address")).expect("a seat");
+        let (guesser, other) = (seat("192.0.2.1"), seat("192.0.2.2"));
+        for _ in 1..GUESSES {
+            assert!(!guesser.opens(false));
+        }
+        // One mistake is none, nor are nine.
+        assert!(guesser.opens(true) && other.opens(true));
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert!(!guesser.opens(false));
+        assert!(!guesser.opens(true) && other.opens(true));
+        // To go on guessing makes it no longer.
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(!guesser.opens(false) && !guesser.opens(true));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(guesser.opens(true) && !guesser.opens(false) && guesser.opens(true));
+        // Slowly one may err for ever.
+        for _ in 0..3 * GUESSES {
+            tokio::time::advance(Duration::from_secs(10)).await;
+            assert!(!guesser.opens(false) && guesser.opens(true));
+        }
+    }
+
+    #[test]
+    fn the_memory_of_wrong_keys_is_bounded() {
+        let strangers = Arc::new(Strangers::default());
+        for host in 0..2 * REMEMBERED {
+            let ip = IpAddr::from([
+                10,
+                0,
+                u8::try_from(host / 250).expect("small"),
+                u8::try_from(host % 250).expect("small"),
+            ]);
+            assert!(!strangers.seat(ip).expect("a seat").opens(false));
+        }
+        assert_eq!(strangers.wrong.lock().unwrap().len(), REMEMBERED);
+    }
+
     #[test]
     fn nobody_takes_all_seats() {
         let strangers = Arc::new(Strangers::default());
@@ -84,6 +170,6 @@ mod tests {
         }
         assert_eq!(seats.len() + 1, STRANGERS);
         drop((seats, other));
-        assert!(strangers.0.lock().unwrap().is_empty());
+        assert!(strangers.here.lock().unwrap().is_empty());
     }
 }

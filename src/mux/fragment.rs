@@ -1,8 +1,10 @@
-//! One fragment: the time of day where a key frame is, then `moof`, and all samples in one `mdat`.
+//! One fragment: a mark where another encoder goes on, the time of day where a key frame is, then `moof`, and all samples
+//! in one `mdat`.
 
 use bytes::Bytes;
 
 use super::boxes::Writer;
+use crate::media::fmp4::found::ANEW;
 
 /// A frame that others do not need to be decoded with it.
 const KEY: u32 = 0x0200_0000;
@@ -25,6 +27,7 @@ pub(super) struct Part<'a> {
     /// The track's number in the header.
     pub(super) track: u32,
     pub(super) pictures: bool,
+    pub(super) timescale: u32,
     pub(super) samples: &'a [Sample],
 }
 
@@ -36,15 +39,26 @@ pub(super) struct TimeOfDay {
     pub(super) at: u64,
 }
 
+/// What is said in front of a fragment.
+#[derive(Debug)]
+pub(super) struct Lead {
+    /// Another encoder goes on here, or the same one anew.
+    pub(super) anew: bool,
+    pub(super) time: Option<TimeOfDay>,
+}
+
 /// Writes a fragment, which is number `sequence` of all.
-pub(super) fn fragment(sequence: u32, parts: &[Part<'_>], time: Option<TimeOfDay>) -> Bytes {
+pub(super) fn fragment(sequence: u32, parts: &[Part<'_>], lead: &Lead) -> Bytes {
     let length = |part: &Part<'_>| part.samples.iter().map(|sample| sample.data.len()).sum::<usize>();
     let data: usize = parts.iter().map(length).sum();
     let mut w = Writer::default();
     // Each sample has at most sixteen bytes in the head.
     let samples: usize = parts.iter().map(|part| part.samples.len()).sum();
-    w.bytes.reserve(data + samples * 16 + parts.len() * 80 + 100);
-    if let Some(TimeOfDay { track, ntp, at }) = time {
+    w.bytes.reserve(data + samples * 16 + parts.len() * 80 + 200);
+    if let Some(first) = parts.first().filter(|_| lead.anew) {
+        mark(&mut w, first);
+    }
+    if let Some(TimeOfDay { track, ntp, at }) = lead.time {
         // By one clock all along, from the first fragment to the last.
         w.full(*b"prft", 1, 24, |w| {
             w.u32(track);
@@ -70,6 +84,19 @@ pub(super) fn fragment(sequence: u32, parts: &[Part<'_>], time: Option<TimeOfDay
         }
     });
     w.bytes.freeze()
+}
+
+/// Says that another encoder goes on at the first sample of `first`: an event (ISO/IEC 23009-1, 5.10.3.3) that takes no time.
+fn mark(w: &mut Writer, first: &Part<'_>) {
+    let at = first.samples.first().map_or(0, |sample| u64::try_from(sample.at).unwrap_or(0));
+    w.full(*b"emsg", 1, 0, |w| {
+        w.u32(first.timescale);
+        w.u64(at);
+        w.words(&[0, 0]);
+        w.raw(ANEW);
+        // No value.
+        w.raw(&[0, 0]);
+    });
 }
 
 /// Writes what `moof` says of a track, and notes where the place of its data is to be put.

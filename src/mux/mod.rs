@@ -25,4 +25,4 @@ pub mod setup;
 mod track;
 
 pub use clock::Arrival;
-pub use muxer::{MuxError, Muxer};
+pub use muxer::{MuxError, Muxer, Piece};

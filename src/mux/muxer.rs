@@ -1,7 +1,8 @@
 //! Frames of one encoder after the other, into one recording.
 //!
 //! A fragment ends where a key frame comes, and after the asked time before that. When an encoder is gone, what it sent is
-//! handed on as it is; the next one goes on where the time line ends, if it sends the same kind of stream.
+//! handed on as it is; the next one goes on where the time line ends, if it sends the same kind of stream. With other
+//! settings another object begins, since a header cannot be changed: with a header and a time line of its own.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,12 +10,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::clock::{Arrival, Clock};
-use super::fragment::{Sample, TimeOfDay, fragment};
+use super::fragment::{Lead, Sample, TimeOfDay, fragment};
 use super::gathering::{Gathering, Waiting};
 use super::header::header;
 use super::setup::{Setup, SetupError};
 use super::track::Track;
-use crate::media::flv::{Content, Kind, TrackId, Unit};
+use crate::media::flv::{Codec, Content, Kind, TrackId, Unit};
 
 /// A fragment of more bytes than this ends at once.
 const FRAGMENT_MAX: usize = 12 << 20;
@@ -29,9 +30,6 @@ pub enum MuxError {
     /// A configuration of which no track can be made.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// Other settings than those of the header, which cannot be changed.
-    #[error("its settings for {0} are no longer those that the recording began with")]
-    Changed(&'static str),
 }
 
 /// What went otherwise than it should.
@@ -43,6 +41,24 @@ pub struct Counts {
     pub jumps: u64,
     /// A track that came when the header was written.
     pub late: Option<TrackId>,
+    /// How often another object had to begin, because the settings were others.
+    pub changes: u64,
+}
+
+/// What comes out: the header of an object, or a whole fragment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// An object begins with it.
+    pub begins: bool,
+}
+
+/// When something came.
+#[derive(Debug, Clone, Copy)]
+struct Coming {
+    time: u32,
+    arrival: Arrival,
 }
 
 /// See the [module](self).
@@ -60,7 +76,9 @@ pub struct Muxer {
     bytes: usize,
     /// When the first frame of the first track came that is in the fragment, if decoding can begin with it.
     key_came: Option<Arrival>,
-    ready: VecDeque<Bytes>,
+    /// The next fragment is the first of another encoder, which goes on behind the one before.
+    anew: bool,
+    ready: VecDeque<Piece>,
     counts: Counts,
 }
 
@@ -78,6 +96,7 @@ impl Muxer {
             begins: None,
             bytes: 0,
             key_came: None,
+            anew: false,
             ready: VecDeque::new(),
             counts: Counts::default(),
         }
@@ -112,7 +131,7 @@ impl Muxer {
 
     /// The next piece that is ready: the header, or a whole fragment. It stays until it is [handed on](Self::handed_on).
     #[must_use]
-    pub fn ready(&self) -> Option<Bytes> {
+    pub fn ready(&self) -> Option<Piece> {
         self.ready.front().cloned()
     }
 
@@ -128,19 +147,25 @@ impl Muxer {
     pub fn push(&mut self, unit: Unit, time: u32, arrival: Arrival) -> Result<(), MuxError> {
         if let Some(gathering) = &mut self.gathering {
             gathering.take(unit, time, arrival)?;
-            return if gathering.is_ready() { self.begin() } else { Ok(()) };
+            if gathering.is_ready() {
+                self.begin();
+            }
+            return Ok(());
         }
         let Unit { track, codec, content } = unit;
         match content {
             // Encoders repeat it.
-            Content::Config(config) => match self.tracks.iter().find(|known| known.id == track) {
-                Some(known) if known.setup != Setup::of(codec, &config)? => Err(MuxError::Changed(codec.name())),
-                Some(_) => Ok(()),
-                None => {
+            Content::Config(config) => {
+                let Some(known) = self.tracks.iter().find(|known| known.id == track) else {
                     self.counts.late = Some(track);
-                    Ok(())
+                    return Ok(());
+                };
+                // Encoders repeat it.
+                if known.setup != Setup::of(codec, &config)? {
+                    self.change(track, codec, config, Coming { time, arrival })?;
                 }
-            },
+                Ok(())
+            }
             frame @ Content::Frame { .. } => {
                 self.frame(Waiting { track, time, arrival, content: frame });
                 Ok(())
@@ -148,23 +173,44 @@ impl Muxer {
         }
     }
 
+    /// The encoder sends something else from here on, and tells only what has changed.
+    fn change(
+        &mut self,
+        track: TrackId,
+        codec: Codec,
+        config: Bytes,
+        Coming { time, arrival }: Coming,
+    ) -> Result<(), MuxError> {
+        self.cut();
+        let tracks = self.tracks.iter().map(|track| (track.id, track.setup.clone())).collect();
+        let mut gathering = Gathering::default();
+        gathering.tracks = tracks;
+        gathering.take(Unit { track, codec, content: Content::Config(config) }, time, arrival)?;
+        // The size that was told before is that of other pictures.
+        self.size = None;
+        self.gathering = Some(gathering);
+        Ok(())
+    }
+
+    /// Whether all that was gathered can go on behind what there is.
+    fn goes_on_with(&self, tracks: &[(TrackId, Setup)]) -> bool {
+        !self.tracks.is_empty()
+            && tracks.iter().all(|(id, setup)| self.tracks.iter().any(|track| track.id == *id && track.setup == *setup))
+    }
+
     /// Begins the recording with what was gathered, or goes on with it.
-    fn begin(&mut self) -> Result<(), MuxError> {
-        let Some(gathering) = self.gathering.take() else { return Ok(()) };
+    fn begin(&mut self) {
+        let Some(gathering) = self.gathering.take() else { return };
         self.counts.dropped += gathering.dropped;
-        if self.tracks.is_empty() {
+        if self.goes_on_with(&gathering.tracks) {
+            self.anew = true;
+        } else {
+            self.counts.changes += u64::from(!self.tracks.is_empty());
             let tracks = gathering.tracks.into_iter().zip(1..);
             self.tracks = tracks.map(|((id, setup), number)| Track::new(id, setup, number)).collect();
+            (self.sequence, self.anew) = (0, false);
             let setups: Vec<_> = self.tracks.iter().map(|track| &track.setup).collect();
-            self.ready.push_back(header(&setups, self.size));
-        } else {
-            for (id, setup) in gathering.tracks {
-                match self.tracks.iter().find(|track| track.id == id) {
-                    Some(track) if track.setup != setup => return Err(MuxError::Changed(setup.codec.name())),
-                    Some(_) => {}
-                    None => self.counts.late = Some(id),
-                }
-            }
+            self.ready.push_back(Piece { bytes: header(&setups, self.size), begins: true });
         }
         if let Some(front) = gathering.frames.front() {
             // Sound and pictures take turns: the earliest need not have come first.
@@ -176,7 +222,6 @@ impl Muxer {
         for frame in gathering.frames {
             self.frame(frame);
         }
-        Ok(())
     }
 
     /// Where in the recording an encoder goes on whose first time is `first`: no frame is decoded or shown before one that was.
@@ -248,7 +293,8 @@ impl Muxer {
             ntp: came.ntp(),
             at: u64::try_from(sample.at).unwrap_or(0),
         });
-        self.ready.push_back(fragment(self.sequence, &parts, time));
+        let lead = Lead { anew: std::mem::take(&mut self.anew), time };
+        self.ready.push_back(Piece { bytes: fragment(self.sequence, &parts, &lead), begins: false });
         for track in &mut self.tracks {
             track.samples.clear();
         }
@@ -258,8 +304,8 @@ impl Muxer {
     /// The stream is over: hands on all that came of it.
     pub fn finish(&mut self) {
         if self.gathering.as_ref().is_some_and(|gathering| !gathering.frames.is_empty()) {
-            // Ended early, it is what there is of it. Another kind of stream is no part of this one.
-            drop(self.begin());
+            // Ended early, it is what there is of it.
+            self.begin();
         }
         self.leave();
     }

@@ -55,7 +55,7 @@ struct Made {
 impl Made {
     fn take(&mut self, muxer: &mut Muxer) {
         while let Some(piece) = muxer.ready() {
-            self.bytes.extend_from_slice(&piece);
+            self.bytes.extend_from_slice(&piece.bytes);
             muxer.handed_on();
         }
     }
@@ -95,6 +95,19 @@ impl Made {
     fn holds(&self, data: &str) -> bool {
         self.bytes.windows(data.len()).any(|window| window == data.as_bytes())
     }
+}
+
+/// All that is ready, object by object.
+fn objects(muxer: &mut Muxer) -> Vec<Made> {
+    let mut objects: Vec<Made> = Vec::new();
+    while let Some(piece) = muxer.ready() {
+        if piece.begins {
+            objects.push(Made::default());
+        }
+        objects.last_mut().expect("a header first").bytes.extend_from_slice(&piece.bytes);
+        muxer.handed_on();
+    }
+    objects.into_iter().map(Made::look).collect()
 }
 
 fn push(muxer: &mut Muxer, units: &[(u32, Unit)], came: u64) {
@@ -194,19 +207,38 @@ fn an_encoder_that_comes_back_goes_on_where_the_recording_is() {
 }
 
 #[test]
-fn other_settings_are_not_the_same_recording() {
+fn with_other_settings_another_object_begins() {
     let mut muxer = Muxer::new(Duration::from_secs(1));
     let units: Vec<_> = configs().map(|config| (0, config)).into_iter().chain(stream(0, 2000)).collect();
     push(&mut muxer, &units, 0);
     // Repeated they are nothing new.
     push(&mut muxer, &configs().map(|config| (2000, config)), 2000);
     let other = unit(AUDIO, Content::Config(Bytes::from_static(&[0x12, 0x10])));
-    assert_eq!(muxer.push(other.clone(), 2000, at(2000)), Err(MuxError::Changed("AAC")));
+    // In the middle only what has changed is told.
+    push(&mut muxer, &[(2000, other.clone())], 2000);
+    push(&mut muxer, &stream(2000, 2000), 2000);
     muxer.leave();
-    let [video, _] = configs();
-    push(&mut muxer, &[(0, video), (0, other)], 3000);
-    let changed = stream(0, 2000).into_iter().find_map(|(time, unit)| muxer.push(unit, time, at(3000)).err());
-    assert_eq!(changed, Some(MuxError::Changed("AAC")));
+    // And at the beginning all of it: first as it was, then as it was before that.
+    let [video, sound] = configs();
+    push(&mut muxer, &[(0, video.clone()), (0, other)], 5000);
+    push(&mut muxer, &stream(0, 2000), 5000);
+    muxer.leave();
+    push(&mut muxer, &[(0, video), (0, sound)], 8000);
+    push(&mut muxer, &stream(0, 2000), 8000);
+    muxer.finish();
+    assert_eq!(muxer.counts().changes, 2);
+    let objects = objects(&mut muxer);
+    let lengths = objects.iter().map(|object| object.runs(1).iter().map(|run| run.duration).sum::<u64>());
+    assert_eq!(lengths.collect::<Vec<_>>(), [2000, 4000, 2000]);
+    for object in &objects {
+        let header = object.header.as_ref().expect("a header");
+        assert_eq!((object.headers, object.runs(1)[0].decode, header.movie.tracks.len()), (1, 0, 2));
+        object.is_without_gaps(1, 40);
+    }
+    // Where an encoder goes on it says so, and nowhere else.
+    let anew: Vec<Vec<_>> =
+        objects.iter().map(|object| object.fragments.iter().map(|fragment| fragment.anew).collect()).collect();
+    assert_eq!(anew, [vec![false; 2], vec![false, false, true, false], vec![false; 2]]);
 }
 
 #[test]
@@ -300,7 +332,6 @@ proptest! {
         came in prop::collection::vec(0u64..50_000, 80),
     ) {
         let mut muxer = Muxer::new(Duration::from_millis(500));
-        let mut made = Made::default();
         for (n, (video, key, time, shown_after, what)) in frames.into_iter().enumerate() {
             let arrival = Arrival { at: SystemTime::UNIX_EPOCH, ..at(came[n]) };
             let track = TrackId { kind: if video { Kind::Video } else { Kind::Audio }, number: what / 100 };
@@ -312,15 +343,15 @@ proptest! {
                 muxer.leave();
             }
             drop(muxer.push(unit(track, content), time, arrival));
-            made.take(&mut muxer);
         }
         muxer.finish();
-        made.take(&mut muxer);
         // The scanner understands all of it.
-        let made = made.look();
-        for track in 1..=4 {
-            let starts: Vec<_> = made.runs(track).iter().map(|run| run.decode).collect();
-            prop_assert!(starts.is_sorted(), "{starts:?}");
+        for made in objects(&mut muxer) {
+            prop_assert_eq!(made.headers, 1);
+            for track in 1..=4 {
+                let starts: Vec<_> = made.runs(track).iter().map(|run| run.decode).collect();
+                prop_assert!(starts.is_sorted(), "{starts:?}");
+            }
         }
     }
 }

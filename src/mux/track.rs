@@ -98,7 +98,7 @@ impl Track {
 
     /// What the next fragment has of it.
     pub(super) fn part(&self) -> Part<'_> {
-        Part { track: self.number, pictures: self.is_video(), samples: &self.samples }
+        Part { track: self.number, pictures: self.is_video(), timescale: self.setup.timescale, samples: &self.samples }
     }
 
     /// Where it ends, in milliseconds.

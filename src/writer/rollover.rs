@@ -18,7 +18,9 @@ pub use crate::writer::intake::object::{Complete, Unfinished};
 pub use crate::writer::intake::policy::Rollover;
 use crate::writer::intake::{Context, Intake, Policy};
 use crate::writer::plan::Plan;
+use crate::writer::resume::Ongoing;
 use crate::writer::source::Source;
+use crate::writer::upload::say_resumed;
 
 /// How the input ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +40,26 @@ pub struct RollError {
     pub complete: usize,
 }
 
+/// How an input goes into objects.
+#[derive(Debug, Default)]
+pub struct Rolling {
+    /// When to go on in another object; without, only where the input itself begins one.
+    pub rollover: Option<Rollover>,
+    /// The object to go on with.
+    pub held: Option<Held>,
+}
+
+/// An object that an earlier writer has begun.
+#[derive(Debug)]
+pub struct Held {
+    /// What there is of it.
+    pub ongoing: Ongoing,
+    /// Which of the recording's objects it is, counted from 1.
+    pub number: u32,
+    /// The name that all of them have in common.
+    pub recording: Option<String>,
+}
+
 /// Copies all of `source` into as many objects as it takes, and completes them.
 ///
 /// # Errors
@@ -45,34 +67,46 @@ pub struct RollError {
 pub async fn write(
     store: &Patient,
     plan: &Plan,
-    rollover: Rollover,
+    rolling: Rolling,
     source: &mut Source,
     progress: &Arc<Progress>,
 ) -> Result<Rolled, RollError> {
     let fresh = |cause: Cause| RollError { cause: Some(cause), unfinished: Vec::new(), complete: 0 };
-    let recording = format!("{:032x}", fastrand::u128(..));
-    let span = fields::recording(&plan.key, Some(&recording));
-    let begun = plan.begin(store, &plan.key, Some(&recording)).instrument(span.clone()).await;
-    let upload = begun.map_err(|error| fresh(error.into()))?;
-    let (object, id) = (upload.object(), upload.id());
-    upload.span().in_scope(|| {
-        let part_size = plan.part_size.get();
+    let Rolling { rollover, held } = rolling;
+    // What goes on in the middle of something cannot be understood, and so not be cut either.
+    let policy = rollover.filter(|_| held.is_none());
+    let policy =
+        policy.map_or(Policy::never(plan.part_size), |rollover| Policy::new(rollover, plan.part_size, MAX_PARTS));
+    let recording = match &held {
+        Some(held) => held.recording.clone(),
+        None => Some(format!("{:032x}", fastrand::u128(..))),
+    };
+    let span = fields::recording(&plan.key, recording.as_deref());
+    let (number, held) = held.map_or((1, None), |held| (held.number, Some(held.ongoing)));
+    let upload = if let Some(held) = &held {
+        say_resumed(held);
+        held.upload.clone()
+    } else {
+        let begun = plan.begin(store, &plan.key, recording.as_deref()).instrument(span.clone()).await;
+        let upload = begun.map_err(|error| fresh(error.into()))?;
+        let (_within, part_size) = (upload.span().clone().entered(), plan.part_size.get());
+        let (object, id) = (upload.object(), upload.id());
         tracing::info!(
             event = "begun",
             part_size,
             "uploading to {object} in parts of {part_size} bytes, upload id {id}"
         );
-    });
+        tokio::spawn(abort::warn_of_others(upload.clone()));
+        upload
+    };
     // The cell is empty: this is the only place that sets it.
-    drop(progress.upload.set(id.to_owned()));
+    drop(progress.upload.set(upload.id().to_owned()));
     let look = plan.look(&upload);
-    tokio::spawn(abort::warn_of_others(upload.clone()));
 
     let spool = plan.spool_for(source);
-    let context = Context { store, plan, spool, progress, recording: Some(recording) };
+    let context = Context { store, plan, spool, progress, recording };
     progress.opened(upload.key(), upload.id());
-    let policy = Policy::new(rollover, plan.part_size, MAX_PARTS);
-    let mut intake = Intake::new(context, policy, &upload, None, look);
+    let mut intake = Intake::new(context, policy, number, &upload, held, look);
     progress.taking.store(true, Relaxed);
     let run = intake.run(source).instrument(span.clone());
     let result = until_the_end(Box::pin(run), &plan.at_once).await;
@@ -92,7 +126,10 @@ async fn end(
 ) -> Result<Rolled, RollError> {
     let mut unfinished = Vec::new();
     let mut cause = result.err();
-    let mut closing = if cause.is_some() {
+    let mut closing = if matches!(cause, Some(Cause::Full(_))) {
+        // All parts are used. An upload that is left open may be cleaned away.
+        intake.close_last()
+    } else if cause.is_some() {
         // The parts in flight may still arrive.
         settle(&mut intake.object.outbox, &plan.at_once).await;
         let rest = intake.rest();

@@ -87,17 +87,7 @@ pub async fn write(
     let (object, part_size) = (store.object(&plan.key), plan.part_size);
     let mut others = None;
     let upload = if let Some(held) = &held {
-        let (id, parts) = (held.upload.id(), held.ledger.len());
-        let bytes = held.readable.unwrap_or_else(|| held.ledger.bytes());
-        let more = if held.readable.is_some() { ", what is in no part of them in live objects" } else { "" };
-        let _within = held.upload.span().enter();
-        tracing::info!(
-            event = "resumed",
-            part_size = part_size.get(),
-            parts,
-            bytes,
-            "going on with the upload {id} of {object} in parts of {part_size} bytes: it keeps {parts} parts, {bytes} bytes{more}"
-        );
+        say_resumed(held);
         held.upload.clone()
     } else {
         let upload = plan.begin(store, &plan.key, None).await.map_err(|error| fresh(error.into()))?;
@@ -116,7 +106,7 @@ pub async fn write(
     let look = plan.look(&upload);
 
     let context = Context { store, plan, spool: plan.spool_for(source), progress, recording: None };
-    let mut intake = Intake::new(context, Policy::never(plan.part_size), &upload, held, look);
+    let mut intake = Intake::new(context, Policy::never(plan.part_size), 1, &upload, held, look);
     progress.taking.store(true, Relaxed);
     let run = intake.run(source).instrument(upload.span().clone());
     let taken = until_the_end(Box::pin(run), &plan.at_once).await;
@@ -150,6 +140,22 @@ pub async fn write(
     };
     plan.tidied().await;
     result
+}
+
+/// Says what is gone on with.
+pub(crate) fn say_resumed(held: &Ongoing) {
+    let (object, id, part_size) = (held.upload.object(), held.upload.id(), held.upload.part_size());
+    let parts = held.ledger.len();
+    let bytes = held.readable.unwrap_or_else(|| held.ledger.bytes());
+    let more = if held.readable.is_some() { ", what is in no part of them in live objects" } else { "" };
+    let _within = held.upload.span().enter();
+    tracing::info!(
+        event = "resumed",
+        part_size = part_size.get(),
+        parts,
+        bytes,
+        "going on with the upload {id} of {object} in parts of {part_size} bytes: it keeps {parts} parts, {bytes} bytes{more}"
+    );
 }
 
 /// All has been taken: completes the object, or aborts the upload if there was nothing.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use crate::support::encoder::{KEY, STREAM_KEY, Words, camera, ended, ffmpeg, listening, packets};
+use live_read::protocol::key::numbered;
+
+use crate::support::encoder::{KEY, STREAM_KEY, Words, camera, camera_of, ended, ffmpeg, listening, packets};
 use crate::support::lab::Lab;
-use crate::support::media::{extent, plays};
+use crate::support::media::{extent, plays, width_of};
 use crate::support::run::{Outcome, await_that};
 
 /// How many headers are in it.
@@ -43,6 +45,9 @@ fn an_encoder_that_is_killed_and_comes_back_goes_on_in_the_same_object() {
     let lasts = list.lines().filter_map(|line| line.strip_prefix("#EXTINF:")?.split(',').next()?.parse::<f64>().ok());
     let (lasts, (_, whole)) = (lasts.sum::<f64>(), extent(&object));
     assert!(list.contains("#EXT-X-ENDLIST") && (lasts - whole).abs() < 0.3, "{lasts} s of {whole}: {list}");
+    // It tells where an encoder went on, and when that was.
+    assert_eq!(list.matches("#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:").count(), 2, "{list}");
+    assert_eq!(list.matches("#EXT-X-MAP").count(), 1, "{list}");
     // Whatever the encoders' clocks said, times go on, with less than a quarter of a second between.
     let file = lab.dir().join("object.mp4");
     std::fs::write(&file, &object).expect("a file");
@@ -130,23 +135,83 @@ fn a_codec_that_is_not_taken_is_named_and_the_right_one_may_follow() {
     end(&lab, writer.wait());
 }
 
+/// The object that goes on after `number - 1` others.
+#[track_caller]
+fn object(lab: &Lab, number: u32) -> Vec<u8> {
+    lab.object(&numbered(KEY, number)).unwrap_or_else(|| panic!("no object {number}"))
+}
+
 #[test]
-fn other_settings_are_refused_and_the_same_go_on() {
+fn other_settings_go_on_in_another_object_and_each_has_one_header() {
     let lab = Lab::new();
-    let (writer, url) = listening(&lab, &[]);
+    let (writer, url) = listening(&lab, &["--debug"]);
+    let (other, usual) = ([0x12, 0x10], [0x11, 0x90]);
     let mut words = Words::accepted(&url);
     words.stream(2);
     drop(words);
     writer.wait_for("the encoder is gone");
-    let mut other = Words::accepted(&url);
-    other.message(8, 0, &[0xaf, 0, 0x12, 0x10]);
-    other.stream(2);
-    other.message(8, 2000, &[0xaf, 0, 0x12, 0x10]);
-    other.hear("no longer those that the recording began with");
-    let mut same = Words::accepted(&url);
-    same.stream(2);
-    same.end();
-    assert_eq!(headers(&end(&lab, writer.wait())), 1);
+    // At the beginning, and then in the middle of a connection, where only what changes is told.
+    let mut words = Words::accepted(&url);
+    words.stream_as(2, other);
+    words.message(8, 2000, &[&[0xaf, 0][..], &usual].concat());
+    words.frames(2000, 4000);
+    drop(words);
+    await_that("the second break", || writer.messages().matches("the encoder is gone").count() == 2);
+    // The same again is nothing new.
+    let mut words = Words::accepted(&url);
+    words.stream(2);
+    words.end();
+    let outcome = writer.wait().code(0).says("sends with other settings than before").says("all is in 3 objects");
+    outcome.does_not_say(STREAM_KEY);
+    for (number, config) in [(1, usual), (2, other), (3, usual)] {
+        let object = object(&lab, number);
+        // Descriptor 5, of two bytes: what AAC is set up with.
+        let found = object.windows(2).any(|window| window == config);
+        assert!(headers(&object) == 1 && found, "object {number}: {} headers", headers(&object));
+    }
+    assert!(lab.object(&numbered(KEY, 4)).is_none());
+}
+
+#[test]
+fn a_camera_that_comes_back_with_another_resolution_goes_on_in_the_next_object_and_the_playlist_over_both() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &["--debug", "--hls", "--hls-time", "1"]);
+    let mut encoder = camera(30, &url);
+    writer.wait_for("an encoder publishes");
+    std::thread::sleep(Duration::from_millis(1500));
+    encoder.kill().expect("kill");
+    encoder.wait().expect("its end");
+    writer.wait_for("the encoder is gone");
+    ended(camera_of("160x90", 2, &url));
+    writer.wait().code(0).says("all is in 2 objects");
+    let mut whole = 0.0;
+    for (number, width) in [(1, 320), (2, 160)] {
+        let object = object(&lab, number);
+        assert_eq!(headers(&object), 1, "object {number}");
+        plays(&object);
+        let (start, lasts) = extent(&object);
+        // Each plays from its own beginning.
+        assert!(start < 0.2, "object {number} begins at {start}");
+        assert_eq!(width_of(&object), width, "object {number}");
+        whole += lasts;
+    }
+    let list = String::from_utf8(lab.object("live/camera.m3u8").expect("a playlist")).expect("text");
+    let lasts = list.lines().filter_map(|line| line.strip_prefix("#EXTINF:")?.split(',').next()?.parse::<f64>().ok());
+    let lasts: f64 = lasts.sum();
+    assert!(list.contains("#EXT-X-ENDLIST") && (lasts - whole).abs() < 0.5, "{lasts} s of {whole}: {list}");
+    assert_eq!((list.matches("#EXT-X-MAP").count(), list.matches("#EXT-X-DISCONTINUITY\n").count()), (2, 1), "{list}");
+}
+
+#[test]
+fn after_ten_wrong_keys_no_key_is_right_for_a_while() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &[]);
+    for guess in 0..10 {
+        Words::publishing(&url, "live", &format!("guess{guess}")).hear("NetStream.Publish.BadName");
+    }
+    Words::publishing(&url, "live", STREAM_KEY).hear("NetStream.Publish.BadName");
+    writer.signal("INT");
+    writer.wait().code(0).does_not_say(STREAM_KEY);
 }
 
 #[test]

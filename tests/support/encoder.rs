@@ -59,8 +59,13 @@ pub fn publish(ffmpeg: &Path, inputs: &str, coded: &str, url: &str, own: &Path) 
 
 /// Begins to publish, at the pace of the clock, for so many seconds.
 pub fn camera(seconds: u32, url: &str) -> Child {
+    camera_of("320x180", seconds, url)
+}
+
+/// The same in another size.
+pub fn camera_of(size: &str, seconds: u32, url: &str) -> Child {
     let inputs = format!(
-        "-re -f lavfi -i testsrc2=size=320x180:rate=25:duration={seconds} -re -f lavfi -i sine=duration={seconds}"
+        "-re -f lavfi -i testsrc2=size={size}:rate=25:duration={seconds} -re -f lavfi -i sine=duration={seconds}"
     );
     let coded = "-pix_fmt yuv420p -c:v libx264 -preset ultrafast -bf 2 -g 25 -c:a aac -f flv";
     let mut command = Command::new("ffmpeg");
@@ -161,10 +166,20 @@ impl Words {
     /// The configurations of H.264 and AAC, and so many seconds of ten pictures and forty-seven sounds, the first of each
     /// second a key frame.
     pub fn stream(&mut self, seconds: u32) {
+        self.stream_as(seconds, [0x11, 0x90]);
+    }
+
+    /// The same with another configuration of AAC.
+    pub fn stream_as(&mut self, seconds: u32, aac: [u8; 2]) {
         let avc = "0164000cffe1001b6764000cacd941519e226c044000000300400000030283c50a658001000468ef8fcbfdf8f800";
         self.message(9, 0, &[&[0x17, 0, 0, 0, 0][..], &hex::decode(avc).expect("hex")].concat());
-        self.message(8, 0, &[0xaf, 0, 0x11, 0x90]);
-        for time in 0..seconds * 1000 {
+        self.message(8, 0, &[&[0xaf, 0][..], &aac].concat());
+        self.frames(0, seconds * 1000);
+    }
+
+    /// Pictures and sound between two times, without configurations.
+    pub fn frames(&mut self, from: u32, to: u32) {
+        for time in from..to {
             if time % 100 == 0 {
                 let first = if time % 1000 == 0 { 0x17 } else { 0x27 };
                 self.message(9, time, &[&[first, 1, 0, 0, 0, 0, 0, 0, 4, 0x65][..], &time.to_be_bytes()[1..]].concat());

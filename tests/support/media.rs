@@ -163,6 +163,14 @@ pub fn packets(bytes: &[u8], state: &str) -> Vec<Frame> {
     hashes(bytes, state, &["-map", "0:a", "-c", "copy", "-f", "framemd5", "-"])
 }
 
+/// How wide its pictures are.
+#[track_caller]
+pub fn width_of(bytes: &[u8]) -> u32 {
+    let ask = ["-select_streams", "v", "-show_entries", "stream=width", "-of", "csv=p=0"];
+    let text = String::from_utf8_lossy(&run("ffprobe", &ask, bytes, &[]).stdout).into_owned();
+    text.trim().parse().unwrap_or_else(|_| panic!("'{text}' is no width"))
+}
+
 /// When it begins and how long it is, in seconds.
 pub fn extent(bytes: &[u8]) -> (f64, f64) {
     let ask = ["-show_entries", "format=start_time,duration", "-of", "csv=p=0"];

@@ -27,7 +27,7 @@ use crate::writer::kept_before::{KeptBefore, warn_of_kept};
 use crate::writer::live_objects::{Chosen, Recorder, Wanted, is_backblaze, readers_can};
 use crate::writer::plan::Plan;
 use crate::writer::resume::{Ongoing, with_live_objects};
-use crate::writer::rollover;
+use crate::writer::rollover::{self, Held, Rolling, Rollover};
 use crate::writer::source::{Source, SourceError, StopSignal};
 use crate::writer::spool_dir;
 use crate::writer::upload;
@@ -234,8 +234,11 @@ async fn upload(job: &CopyJob, store: &Patient, plan: &Plan, ready: &mut Ready, 
         figures::bill(progress, &requests, twice)
     };
     let source = &mut ready.source;
-    let (span, said) = if let Some(rollover) = job.rollover {
-        let result = rollover::write(store, plan, rollover, source, progress).await;
+    // An encoder may come back with other settings, which want another object.
+    let (span, said) = if job.rollover.is_some() || job.listen.is_some() {
+        let rollover = job.rollover.or(Some(Rollover::Auto));
+        let held = ready.held.take().map(|ongoing| Held { ongoing, number: 1, recording: None });
+        let result = rollover::write(store, plan, Rolling { rollover, held }, source, progress).await;
         let said = tell::recording(|key| store.object(key), &plan.key, &result, &bill(), &progress.open(), &job.words);
         (fields::recording(&plan.key, None), said)
     } else {

@@ -8,6 +8,9 @@ use super::boxes::{OffReason, WHOLE_MAX};
 use super::moof::{Base, Run};
 use super::movie::Movie;
 
+/// What an event box (`emsg`) says where another encoder goes on in the same track, with the zero at its end.
+pub const ANEW: &[u8] = b"urn:live-read:event:anew\0";
+
 /// The longest header that is kept, in bytes.
 pub const HEADER_MAX: usize = 4 << 20;
 
@@ -70,6 +73,8 @@ pub struct Fragment {
     pub timed: bool,
     /// The time of day, where a `prft` tells it.
     pub wall: Option<WallClock>,
+    /// Another encoder goes on with it, or the same one anew, as an `emsg` [tells](ANEW).
+    pub anew: bool,
     /// Where it tells places in the whole stream (base-data-offset), each in eight bytes.
     pub fields: Vec<u64>,
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::boxes::{BoxHead, BoxWalker, Event, FourCc, WHOLE_MAX, Wish};
 use super::fields::{byte, long, word};
-use super::found::{Found, Fragment, HEADER_MAX, Header, NotFragments, WallClock};
+use super::found::{ANEW, Found, Fragment, HEADER_MAX, Header, NotFragments, WallClock};
 use super::inspect::{Finding, Inspector, OBS_PLACEHOLDER};
 use super::moof::Moof;
 use super::movie::Movie;
@@ -36,6 +36,8 @@ pub struct Scanner {
     /// Where the boxes begin that belong to the fragment to come.
     lead: Option<u64>,
     wall: Option<WallClock>,
+    /// Another encoder goes on with the fragment to come.
+    anew: bool,
     /// The fragment begun last, until it has ended.
     pending: Option<Pending>,
 }
@@ -86,10 +88,14 @@ impl Default for Scanner {
     }
 }
 
+/// Bytes of an event box that are looked at: its fields and what it is.
+const EVENT: usize = 24 + ANEW.len();
+
 fn wish(head: &BoxHead) -> Wish {
     match &head.kind.0 {
         b"moov" | b"moof" => Wish::Whole,
         b"prft" => Wish::Keep(32),
+        b"emsg" => Wish::Keep(EVENT),
         b"free" | b"wide" if head.size == Some(OBS_PLACEHOLDER) => Wish::Keep(16),
         _ => Wish::Skip,
     }
@@ -110,6 +116,7 @@ impl Scanner {
             next: Vec::new(),
             lead: None,
             wall: None,
+            anew: false,
             pending: None,
         }
     }
@@ -118,6 +125,13 @@ impl Scanner {
     #[must_use]
     pub fn inspecting() -> Self {
         Self { inspector: Some(Inspector::default()), ..Self::new() }
+    }
+
+    /// At byte `at` of a stream, where another begins with a header of its own.
+    #[must_use]
+    pub fn beginning_at(at: u64) -> Self {
+        let collecting = Some(Collect { first: at, next: at, ..Collect::default() });
+        Self { walker: BoxWalker::starting_at(wish, at), collecting, ..Self::new() }
     }
 
     /// In the middle of a stream whose header says `movie`, where a box of the top level begins at byte `at`.
@@ -226,6 +240,7 @@ impl Scanner {
                 b"moov" => self.take_moov(&head, from, data, found),
                 b"moof" => self.take_moof(&head, &bytes, found),
                 b"prft" => self.wall = wall_clock(&bytes),
+                b"emsg" if tells_anew(&bytes) => self.anew = true,
                 _ => {}
             },
             Event::Off { reason, offset } => {
@@ -263,7 +278,7 @@ impl Scanner {
                         None => self.pending = None,
                     }
                 }
-                (self.lead, self.wall) = (None, None);
+                (self.lead, self.wall, self.anew) = (None, None, false);
                 return;
             }
             b"moof" => {
@@ -289,7 +304,7 @@ impl Scanner {
             _ => {}
         }
         self.end_pending(found);
-        (self.lead, self.wall) = (None, None);
+        (self.lead, self.wall, self.anew) = (None, None, false);
     }
 
     fn take_moov(&mut self, head: &BoxHead, from: u64, data: &[u8], found: &mut Vec<Found>) {
@@ -343,6 +358,7 @@ impl Scanner {
             base: moof.base,
             timed: moof.timed,
             wall: self.wall.take(),
+            anew: std::mem::take(&mut self.anew),
             fields: moof.fields,
         };
         found.push(Found::Begun(fragment.clone()));
@@ -370,6 +386,10 @@ impl Scanner {
             found.push(Found::Ended(fragment));
         }
     }
+}
+
+fn tells_anew(emsg: &[u8]) -> bool {
+    byte(emsg, 0) == Some(1) && emsg.get(24..).is_some_and(|rest| rest.starts_with(ANEW))
 }
 
 fn wall_clock(prft: &[u8]) -> Option<WallClock> {

@@ -18,10 +18,12 @@
 //! | [`scan`] | what is found in the input, and who looks |
 //! | [`policy`] | when an object is full; pure |
 //! | [`before`] | what an earlier writer left of the upload |
+//! | [`next`] | from one object to the next |
 //! | [`object`] | an object that is being written, and how it is completed or left |
 
 mod before;
 mod filling;
+mod next;
 pub(crate) mod object;
 pub(crate) mod policy;
 mod scan;
@@ -31,19 +33,18 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
-use tracing::Instrument;
 
 use self::before::Before;
 use self::filling::{Filling, READ};
+use self::next::close;
 pub(crate) use self::object::{Complete, OpenObject, Unfinished};
 use self::policy::Groups;
 pub(crate) use self::policy::Policy;
 use self::scan::Scan;
+use crate::media::fmp4::Found;
 use crate::media::fmp4::cut::{StreamKind, shift};
-use crate::media::fmp4::{Found, Header};
 use crate::object::live::Upload;
 use crate::object::tap::{End, Opening, Tapped};
-use crate::protocol::key::numbered;
 use crate::protocol::limits;
 use crate::protocol::live_read::MAX_PARTS;
 use crate::protocol::part::PartNumber;
@@ -62,12 +63,6 @@ use crate::writer::tail::{self, TailSender};
 
 /// Objects that are on their way to being complete.
 pub(crate) type Closing = JoinSet<Result<Complete, Unfinished>>;
-
-/// Completes an object in the background.
-fn close(closing: &mut Closing, context: &Context<'_>, object: OpenObject) {
-    let span = object.outbox.upload().span().clone();
-    closing.spawn(object.close(context.plan.clone(), context.progress.clone()).instrument(span));
-}
 
 /// What all objects share.
 pub(crate) struct Context<'a> {
@@ -111,10 +106,11 @@ pub(crate) struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    /// Begins with `upload`, or goes on with it where an earlier writer `held` some of it.
+    /// Begins with `upload`, object `number` of all, or goes on with it where an earlier writer `held` some of it.
     pub(crate) fn new(
         context: Context<'a>,
         policy: Policy,
+        number: u32,
         upload: &Upload,
         held: Option<Ongoing>,
         look: JoinHandle<()>,
@@ -128,7 +124,7 @@ impl<'a> Intake<'a> {
             Before::of(held)
         });
         Self {
-            object: OpenObject::new(1, outbox),
+            object: OpenObject::new(number, outbox),
             tapped,
             filling: Filling::default(),
             before,
@@ -181,7 +177,11 @@ impl<'a> Intake<'a> {
             }
             let count = self.read(source).await?;
             if count == 0 {
-                return Ok(());
+                if !source.next_object() {
+                    return Ok(());
+                }
+                self.next_object().await?;
+                continue;
             }
             let found = self.scan.feed(self.filling.advance(count));
             for found in &found {
@@ -373,66 +373,6 @@ impl<'a> Intake<'a> {
                 tracing::warn!("{advice}");
             }
         }
-        Ok(())
-    }
-
-    /// At a fragment that starts with a key frame, `at` a place in the stream.
-    async fn at_fragment(&mut self, at: u64, header: &Header) -> Result<(), Cause> {
-        let group = self.groups.next(&self.policy);
-        if self.object.begun && self.policy.at_fragment(self.object.size, group, self.object.age()) {
-            let by = at.cast_signed() - (header.bytes.len() as u64).cast_signed();
-            self.roll(Some((header, by))).await?;
-            let header = Header { end: at, ..header.clone() };
-            self.tapped.saw(&Found::Header(Arc::new(header)));
-        }
-        self.object.begun = true;
-        Ok(())
-    }
-
-    /// Goes on in the next object. At a fragment, that begins with a header, and places in it are those in the stream less
-    /// so much.
-    ///
-    /// The input waits for the answer to the request that begins the object: until then nobody could be told where it goes.
-    async fn roll(&mut self, piece: Option<(&Header, i64)>) -> Result<(), Cause> {
-        let number = self.object.number + 1;
-        let key = numbered(&self.context.plan.key, number);
-        let upload = {
-            let begun = self.context.plan.begin(self.context.store, &key, self.context.recording.as_deref());
-            tokio::pin!(begun);
-            loop {
-                tokio::select! {
-                    upload = &mut begun => break upload?,
-                    // Takes note of stored parts meanwhile, so that those that wait are sent.
-                    stored = self.object.outbox.stored() => stored?,
-                }
-            }
-        };
-        if !self.filling.part().is_empty() {
-            self.send()?;
-        }
-        upload.span().in_scope(|| {
-            let (object, id, part_size) = (upload.object(), upload.id(), upload.part_size().get());
-            tracing::info!(event = "begun", part_size, "going on in {object}, upload id {id}");
-        });
-        self.context.progress.opened(upload.key(), upload.id());
-        let outbox = self.context.outbox(&upload).sharing(self.object.outbox.shared());
-        self.tapped = self.context.tapped(&outbox, true);
-        let old = std::mem::replace(&mut self.object, OpenObject::new(number, outbox));
-        close(&mut self.closing, &self.context, old);
-        let Some((header, by)) = piece else {
-            // Cut in the middle, it may be cut again at the very next fragment.
-            self.object.begun = true;
-            self.tapped.makes_no_sense();
-            return Ok(());
-        };
-        self.object.shift = by;
-        self.tapped.is_piece(by);
-        self.filling.begin_with(&header.bytes);
-        while self.filling.owes_header() {
-            self.need_buffer().await?;
-            self.take(usize::MAX)?;
-        }
-        self.filling.put_back();
         Ok(())
     }
 

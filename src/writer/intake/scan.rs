@@ -27,6 +27,11 @@ impl Scan {
         Self { scanner: Some(Scanner::inspecting()), format, cutter, tapped }
     }
 
+    /// At byte `at` of an input, where another begins with a header of its own.
+    pub(super) fn beginning_at(at: u64, part_size: PartSize, cuts: bool, tapped: bool) -> Self {
+        Self { scanner: Some(Scanner::beginning_at(at)), ..Self::new(part_size, cuts, tapped) }
+    }
+
     /// Looks no more: what goes on in the middle cannot be understood.
     pub(super) fn give_up(&mut self) {
         self.scanner = None;

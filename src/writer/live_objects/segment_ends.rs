@@ -87,7 +87,8 @@ impl SegmentEnds {
             Found::Begun(fragment) => {
                 let Some(cutting) = &mut self.cutting else { return Vec::new() };
                 let ticks = fragment.run(cutting.main).map_or(0, |run| run.duration);
-                let cut = cutting.segmenter.begin(Begin { first: fragment.first, ticks, key: fragment.key });
+                let begin = Begin { first: fragment.first, ticks, key: fragment.key, anew: fragment.anew };
+                let cut = cutting.segmenter.begin(begin);
                 self.cut(cut)
             }
             Found::Ended(fragment) => {

@@ -46,6 +46,10 @@ impl Again {
     pub(super) fn then(&self) -> &Source {
         &self.then
     }
+
+    pub(super) fn then_mut(&mut self) -> &mut Source {
+        &mut self.then
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Pieces of a stream that another task of this program makes, in a queue that holds so many bytes and no more.
 //!
-//! Whoever makes them waits while it is full, and so does whoever sends to them: nothing is dropped here.
+//! Whoever makes them waits while it is full, and so does whoever sends to them: nothing is dropped here. Where a piece
+//! begins another object, the stream ends before it until somebody has asked to [go on](Feed::next_object).
 
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ pub struct Feeder {
 #[derive(Debug)]
 struct Piece {
     bytes: Bytes,
+    /// Another object begins with it.
+    begins: bool,
     _room: OwnedSemaphorePermit,
 }
 
@@ -43,12 +46,21 @@ pub fn feed(most: usize) -> (Feeder, Feed) {
 impl Feeder {
     /// Waits for room and puts a piece in; false when nobody reads any more. Dropping the future puts nothing in.
     pub async fn give(&self, bytes: Bytes) -> bool {
+        self.put(bytes, false).await
+    }
+
+    /// The same with the first piece of another object.
+    pub async fn give_next(&self, bytes: Bytes) -> bool {
+        self.put(bytes, true).await
+    }
+
+    async fn put(&self, bytes: Bytes, begins: bool) -> bool {
         let size = u32::try_from(bytes.len().min(self.most)).unwrap_or(u32::MAX);
         tokio::select! {
             biased;
             () = self.pieces.closed() => false,
             room = self.room.clone().acquire_many_owned(size) => match room {
-                Ok(room) => self.pieces.send(Piece { bytes, _room: room }).is_ok(),
+                Ok(room) => self.pieces.send(Piece { bytes, begins, _room: room }).is_ok(),
                 // It is never closed.
                 Err(_) => false,
             },
@@ -62,10 +74,18 @@ impl Feeder {
 }
 
 impl Feed {
-    /// Reads into `room`; 0 once the feeder is gone.
+    /// Whether the stream has ended only because another object begins; what is read from here on belongs to that.
+    pub(super) fn next_object(&mut self) -> bool {
+        self.rest.as_mut().is_some_and(|piece| std::mem::take(&mut piece.begins))
+    }
+
+    /// Reads into `room`; 0 once the feeder is gone, and before another object.
     pub(super) async fn read(&mut self, room: &mut [u8]) -> Result<usize, SourceError> {
         loop {
             if let Some(piece) = self.rest.as_mut().filter(|piece| !piece.bytes.is_empty()) {
+                if piece.begins {
+                    return Ok(0);
+                }
                 let count = piece.bytes.len().min(room.len());
                 if let Some(room) = room.get_mut(..count) {
                     piece.bytes.copy_to_slice(room);
@@ -111,6 +131,21 @@ mod tests {
         let mut room = [0; 64];
         assert_eq!(feed.read(&mut room).await.unwrap(), 30);
         assert_eq!(feed.read(&mut room).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_stream_ends_before_another_object_until_that_is_asked_for() {
+        let (feeder, mut feed) = feed(100);
+        assert!(feeder.give(Bytes::from_static(b"one")).await && feeder.give_next(Bytes::from_static(b"two")).await);
+        drop(feeder);
+        let mut room = [0; 64];
+        assert!(!feed.next_object());
+        assert_eq!(feed.read(&mut room).await.unwrap(), 3);
+        assert_eq!((feed.read(&mut room).await.unwrap(), feed.read(&mut room).await.unwrap()), (0, 0));
+        assert!(feed.next_object() && !feed.next_object());
+        assert_eq!((feed.read(&mut room).await.unwrap(), &room[..3]), (3, &b"two"[..]));
+        assert_eq!(feed.read(&mut room).await.unwrap(), 0);
+        assert!(!feed.next_object());
     }
 
     #[tokio::test]

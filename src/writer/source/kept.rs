@@ -52,4 +52,8 @@ impl Kept {
     pub(super) fn then(&self) -> &Source {
         &self.then
     }
+
+    pub(super) fn then_mut(&mut self) -> &mut Source {
+        &mut self.then
+    }
 }

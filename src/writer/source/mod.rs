@@ -220,6 +220,17 @@ impl Source {
         }
     }
 
+    /// Whether the end that was [read](Self::read) is only that of what belongs to one object: the next begins with what is
+    /// read after this.
+    pub fn next_object(&mut self) -> bool {
+        match self {
+            Self::Feed(feed) => feed.next_object(),
+            Self::Kept(kept) => kept.then_mut().next_object(),
+            Self::Again(again) => again.then_mut().next_object(),
+            Self::Pipe(_) | Self::Plain(_) | Self::Follow(_) => false,
+        }
+    }
+
     /// The file, if the input is one that was opened by its name and can be read from any offset.
     #[must_use]
     pub fn whole_file(&self) -> Option<&File> {
