@@ -88,7 +88,7 @@ function readerTime(position) {
 }
 /** The key of the object that is played, as far as its address tells it. */
 function keyOf(address = details?.fragments?.at(-1)?.url ?? source) {
-  if (query.get('key')) return query.get('key');
+  if (told('key')) return told('key');
   const url = new URL(address, location.href);
   const parts = url.pathname.split('/').filter(Boolean);
   // Path-style addresses of a store have the bucket before the key.

@@ -16,17 +16,20 @@ function script(url) {
  */
 const BUILDS = { light: ['hls.light.min.js', 'hls.min.js'], whole: ['hls.min.js'] };
 const libraries = new Map();
+/** Where it may be. Whoever made this page may say where; then there is no other. */
+function places(build) {
+  const place = document.querySelector('meta[name="live-read-library"]')?.content;
+  return place ? [place] : BUILDS[build].flatMap((name) => ['node_modules/hls.js/dist/', ''].map((folder) => folder + name));
+}
 function library(build) {
   if (!libraries.has(build)) {
     const found = (async () => {
-      for (const name of BUILDS[build]) {
-        for (const place of ['node_modules/hls.js/dist/', '']) {
-          try {
-            await script(place + name);
-            return { name, Hls: window.Hls };
-          } catch {
-            // Perhaps in the other place.
-          }
+      for (const address of places(build)) {
+        try {
+          await script(address);
+          return { name: address.split('/').pop(), Hls: window.Hls };
+        } catch {
+          // Perhaps in another place.
         }
       }
       libraries.delete(build); // so that it is looked for again
@@ -75,6 +78,10 @@ async function begin() {
       trouble = error;
     }
     if (trouble.kind === 'other') return fail(...words.other(trouble));
+    if (plain && (trouble.kind === 'begin' || trouble.status === 415) && await isThere(plain)) {
+      if (turn === beginning) playAlone(plain);
+      return;
+    }
     troubled('playlist', trouble);
     await sleep(trouble.kind === 'begin' ? (attempt < 120 ? 1 : 3) : pause(trouble, attempt));
   }
@@ -260,15 +267,24 @@ async function playNative(text) {
   }
   waiting = null;
   ended = /^#EXT-X-ENDLIST/m.test(list);
-  video.src = source.href;
+  playAlone(source);
+}
+/** The browser by itself plays what is at this address. */
+function playAlone(url) {
+  settled('playlist');
+  video.src = url.href;
   video.onloadedmetadata = () => { started = true; start(); view(); };
   video.ondurationchange = () => { ended = Number.isFinite(video.duration); view(); };
   video.onerror = () => {
     const { code, message } = video.error ?? {};
     if (code > 2) return fail(tr('This browser’s own player cannot play the stream'), '', shown(message || 'It does not say why.'));
-    troubled('media', new Trouble('away', { url: source.href, media: true }));
+    troubled('media', new Trouble('away', { url: url.href, media: true }));
     return sleep(3).then(() => { settled('media'); begin(); });
   };
+}
+/** Whether an object can be read. */
+async function isThere(url) {
+  return fetch(url, { method: 'HEAD' }).then((answer) => answer.ok, () => false);
 }
 let waiting = null;
 

@@ -27,6 +27,8 @@ const remembered = {
 };
 /** Whether a switch is in the address: ?embed, ?embed=1; not ?embed=0. */
 const wants = (what, otherwise = false) => (query.has(what) ? !/^(0|no|false|off)$/i.test(query.get(what)) : otherwise);
+/** What the address says, else what whoever made this page says (a gateway does): its head then has live-read-… for it. */
+const told = (what) => query.get(what) || document.querySelector(`meta[name="live-read-${what}"]`)?.content || '';
 /** An address as it may be shown: what comes after the path may be a signature. */
 const shown = (text) => String(text).replace(/\?[^\s"')]*/g, '');
 
@@ -45,7 +47,9 @@ function allowedSource(url) {
   return !origins.length || origins.some((one) => (one === 'self' ? location.origin : one.replace(/\/$/, '')) === url.origin);
 }
 language = known(query.get('lang')) ?? known(remembered.get('language')) ?? navigator.languages?.map(known).find(Boolean) ?? 'en';
-const source = addressOf(query.get('src') || 'hls/stream.m3u8');
+const source = addressOf(told('src') || 'hls/stream.m3u8');
+// The object itself, where whoever made this page can give it: what cannot be a playlist is played as it is.
+const plain = query.has('src') ? null : addressOf(document.querySelector('meta[name="live-read-file"]')?.content || 'about:blank');
 function titleOf(url) {
   const last = url?.pathname.split('/').pop().replace(/\.m3u8$/i, '') ?? '';
   try {
@@ -54,7 +58,7 @@ function titleOf(url) {
     return last;
   }
 }
-const name = query.get('title') || titleOf(source) || 'Live Read';
+const name = told('title') || titleOf(source) || 'Live Read';
 
 // Beside a playlist that slides, writer puts one of the whole recording: live.dvr.m3u8 beside live.m3u8.
 const whole = source && new URL(source);

@@ -70,9 +70,14 @@ mod reader {
 
 mod serve {
     mod bytes;
+    mod chores;
+    mod links;
+    mod pages;
     mod players;
     mod safety;
     mod scene;
+    mod tls;
+    mod uploads;
 }
 
 mod store {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use tokio::time::{sleep, timeout};
 use super::gateway::{Connection, Gateway};
 use super::service::answer;
 use super::stall::Stalls;
-use super::wire::{Speaks, Wire};
+use super::wire::{Speaks, Stream, Wire};
+use crate::tool::certificate::Tls;
 
 /// How long the head of a request may take, also of the next one on a connection.
 const HEAD: Duration = Duration::from_secs(10);
@@ -91,7 +93,14 @@ impl Drop for Seat {
 }
 
 /// Serves until `ending` says that the program is to end and what has an end has come to it.
-pub(crate) async fn run(listener: TcpListener, gateway: Arc<Gateway>, limits: Limits, ending: watch::Receiver<bool>) {
+pub(crate) async fn run(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    limits: Limits,
+    tls: Option<Tls>,
+    ending: watch::Receiver<bool>,
+) {
+    let tls = tls.map(Arc::new);
     let room = Arc::new(Room {
         limits,
         connections: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
@@ -116,9 +125,22 @@ pub(crate) async fn run(listener: TcpListener, gateway: Arc<Gateway>, limits: Li
         };
         match room.take(address.ip()) {
             Some(seat) => {
-                drop(tokio::spawn(connection(stream, address, Arc::clone(&gateway), ending.clone(), seat)));
+                let served = connection(stream, address, Arc::clone(&gateway), tls.clone(), ending.clone());
+                let metrics = Arc::clone(&gateway.metrics);
+                metrics.connections.fetch_add(1, Relaxed);
+                drop(tokio::spawn(async move {
+                    served.await;
+                    metrics.connections.fetch_sub(1, Relaxed);
+                    drop(seat);
+                }));
             }
-            None => turn_away(&room, stream),
+            None => {
+                gateway.metrics.turned_away.fetch_add(1, Relaxed);
+                // To who waits for TLS nothing can be said at so little cost.
+                if tls.is_none() {
+                    turn_away(&room, stream);
+                }
+            }
         }
     }
     drop(listener);
@@ -154,17 +176,30 @@ fn turn_away(room: &Room, mut stream: TcpStream) {
     });
 }
 
+/// The connection, once it is known what is spoken on it.
+async fn wire(stream: TcpStream, tls: Option<Arc<Tls>>) -> Option<(Wire, Speaks)> {
+    let stream = match tls {
+        None => Stream::Plain(stream),
+        Some(tls) => {
+            let shaken = timeout(HEAD, tls.acceptor().accept(stream)).await.ok()?;
+            let shaken = shaken.inspect_err(|error| tracing::debug!("a connection never came to be secret: {error}"));
+            Stream::Tls(Box::new(shaken.ok()?))
+        }
+    };
+    Wire::of(stream, HEAD).await
+}
+
 /// Speaks HTTP on one connection, for as long as it is there.
 async fn connection(
     stream: TcpStream,
     address: SocketAddr,
     gateway: Arc<Gateway>,
+    tls: Option<Arc<Tls>>,
     mut ending: watch::Receiver<bool>,
-    _seat: Seat,
 ) {
     drop(stream.set_nodelay(true));
     let wire = tokio::select! {
-        wire = Wire::of(stream, HEAD) => wire,
+        wire = wire(stream, tls) => wire,
         () = ended(&mut ending) => None,
     };
     let Some((wire, speaks)) = wire else { return };

@@ -6,11 +6,16 @@ use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
+use super::link::Secret;
 use super::routes::Right;
 
 /// What a file of tokens says.
-#[derive(Debug, Clone, Default)]
-pub struct Tokens(Vec<Entry>);
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    entries: Vec<Entry>,
+    /// What signs links.
+    secret: Secret,
+}
 
 #[derive(Clone)]
 struct Entry {
@@ -23,6 +28,9 @@ impl std::fmt::Debug for Entry {
         f.debug_struct("Entry").field("rights", &self.rights).finish_non_exhaustive()
     }
 }
+
+/// The shortest `key` of a file.
+const SHORTEST_KEY: usize = 16;
 
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +57,7 @@ impl Tokens {
     /// # Errors
     /// [`TokensError`].
     pub fn parse(text: &str) -> Result<Self, TokensError> {
-        let mut entries = Vec::new();
+        let (mut entries, mut key, mut all) = (Vec::new(), None, String::new());
         for (line, text) in (1..).zip(text.lines()) {
             let text = text.trim();
             if text.is_empty() || text.starts_with('#') {
@@ -60,7 +68,14 @@ impl Tokens {
                 .split_once([' ', '\t'])
                 .map(|(rights, token)| (rights, token.trim()))
                 .ok_or_else(|| error("it is not of the form RIGHTS TOKEN or RIGHTS USER:PASSWORD"))?;
+            all.push_str(&format!("{rights} {token}\n"));
             if rights == "key" {
+                if key.replace(token.to_owned()).is_some() {
+                    return Err(error("there is another line of a key before it"));
+                }
+                if token.len() < SHORTEST_KEY {
+                    return Err(error("a key for links has at least 16 letters: openssl rand -hex 16 makes one"));
+                }
                 continue;
             }
             if token.contains(char::is_whitespace) || !token.is_ascii() {
@@ -82,7 +97,20 @@ impl Tokens {
                 why: "there is no token in the file, so that nobody could ask for anything",
             });
         }
-        Ok(Self(entries))
+        // Without a key, whoever changes the file revokes all links.
+        let secret = Secret::of(key.unwrap_or(all).as_bytes());
+        Ok(Self { entries, secret })
+    }
+
+    /// What signs links.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// Which token a request carries, as a hash; whether it is known, this does not tell.
+    pub(crate) fn who(headers: &HeaderMap) -> Option<[u8; 32]> {
+        presented(headers.get(header::AUTHORIZATION)?.as_bytes())
     }
 
     /// Whether what a request carries has this right.
@@ -94,7 +122,7 @@ impl Tokens {
         }
         let (mut known, mut allowed) = (Choice::from(0), Choice::from(0));
         // All of them, whichever it is.
-        for entry in &self.0 {
+        for entry in &self.entries {
             let same = entry.hash.ct_eq(&hash);
             known |= same;
             allowed |= same & Choice::from(u8::from(entry.rights[right as usize]));
@@ -151,7 +179,8 @@ fn presented(value: &[u8]) -> Option<[u8; 32]> {
 mod tests {
     use super::*;
 
-    const FILE: &str = "# who\nwatch,list viewer-token-0123456789\n\nadmin,write\tops:pass:word\nkey secret\n";
+    const FILE: &str =
+        "# who\nwatch,list viewer-token-0123456789\n\nadmin,write\tops:pass:word\nkey secret-0123456789\n";
 
     fn check(authorization: &str, right: Right) -> Result<(), Denied> {
         let mut headers = HeaderMap::new();
@@ -173,7 +202,7 @@ mod tests {
             (basic("viewer-token-0123456789"), unknown, unknown),
             ("Bearer ops:pass:word".to_owned(), unknown, unknown),
             ("Bearer viewer-token-012345678".to_owned(), unknown, unknown),
-            ("Bearer secret".to_owned(), unknown, unknown),
+            ("Bearer secret-0123456789".to_owned(), unknown, unknown),
             ("Bearer ".to_owned(), unknown, unknown),
             ("Basic %%%".to_owned(), unknown, unknown),
             ("viewer-token-0123456789".to_owned(), unknown, unknown),
@@ -200,12 +229,29 @@ mod tests {
             ("watch sec ret", 1),
             ("watch s\u{e9}cret", 1),
             ("# nothing", 1),
+            ("watch token\nkey secret", 2),
+            ("watch token\nkey secret-0123456789\nkey secret-0123456789", 3),
             ("", 1),
         ] {
             let error = Tokens::parse(text).expect_err(text);
             assert_eq!(error.line, line, "{text}");
             assert!(!error.to_string().contains("secret"), "{error}");
         }
-        assert!(!format!("{:?}", Tokens::parse(FILE)).contains("viewer"));
+        let shown = format!("{:?}", Tokens::parse(FILE));
+        assert!(!shown.contains("viewer") && !shown.contains("secret-"), "{shown}");
+    }
+
+    #[test]
+    fn links_are_signed_by_the_key_of_the_file_or_else_by_all_of_it() {
+        let grant = crate::serve::link::Grant { bucket: "b".into(), key: "k".into(), is_prefix: false, until: 1_000 };
+        let reads = |signs: &str, reads: &str| {
+            let token = Tokens::parse(signs).expect("it parses").secret().sign(&grant).expect("a token");
+            Tokens::parse(reads).expect("it parses").secret().read(&token, 0).is_some()
+        };
+        let (file, key) = ("watch token", "key 0123456789abcdef");
+        assert!(reads(file, "# the same\n\n  watch \t token  \n"));
+        assert!(!reads(file, "watch token\nlist other"));
+        assert!(reads(&format!("{file}\n{key}"), &format!("{key}\nlist other")));
+        assert!(!reads(&format!("{file}\n{key}"), &format!("{file}\n{key}x")));
     }
 }

@@ -1,7 +1,7 @@
 //! All bytes that the gateway holds in memory, within one bound: blocks of objects that were read, the newest used of them,
 //! and the rings of those that grow.
 //!
-//! Half of the memory at most belongs to the rings; what falls out of a ring becomes an ordinary block. A block that is asked
+//! Half of the memory at most belongs to the rings, and a quarter to what is being uploaded; what falls out of a ring becomes an ordinary block. A block that is asked
 //! for by many is fetched once.
 
 use std::collections::{BTreeMap, HashMap};
@@ -48,6 +48,22 @@ struct Inner {
     /// Rings that there are, and bytes in them.
     rings: u64,
     ring_bytes: u64,
+    /// What is lent.
+    lent: u64,
+}
+
+/// Memory that something else has for a while.
+#[derive(Debug)]
+pub(crate) struct Loan {
+    blocks: Arc<Blocks>,
+    bytes: u64,
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        let mut inner = self.blocks.inner();
+        inner.lent = inner.lent.saturating_sub(self.bytes);
+    }
 }
 
 #[derive(Debug)]
@@ -140,11 +156,20 @@ impl Blocks {
         inner.ring_bytes = inner.ring_bytes.saturating_sub(BLOCK);
     }
 
+    /// Memory for something else; none where there is not so much.
+    pub(crate) fn lend(blocks: &Arc<Self>, bytes: u64) -> Option<Loan> {
+        let mut inner = blocks.inner();
+        let lent = inner.lent.checked_add(bytes).filter(|lent| *lent <= (blocks.most / 4).max(LEAST_MEMORY))?;
+        inner.lent = lent;
+        inner.shrink(blocks.most);
+        drop(inner);
+        Some(Loan { blocks: Arc::clone(blocks), bytes })
+    }
+
     /// Bytes that are held now.
-    #[cfg(test)]
     pub(crate) fn held(&self) -> u64 {
         let inner = self.inner();
-        inner.bytes + inner.ring_bytes
+        inner.bytes + inner.ring_bytes + inner.lent
     }
 }
 
@@ -178,10 +203,11 @@ impl Inner {
 
     /// Lets go of what was used longest ago, but for what is being filled: of that there is a quarter at most.
     fn shrink(&mut self, most: u64) {
-        if self.bytes + self.ring_bytes <= most {
+        let held = self.bytes.saturating_add(self.ring_bytes).saturating_add(self.lent);
+        if held <= most {
             return;
         }
-        let mut over = (self.bytes + self.ring_bytes).saturating_sub(most);
+        let mut over = held.saturating_sub(most);
         let mut gone = Vec::new();
         for (used, place) in &self.order {
             if over == 0 {
@@ -258,6 +284,20 @@ mod tests {
             blocks.end_ring();
         }
         assert_eq!(blocks.grow_ring(), 8, "one ring has all of the half");
+    }
+
+    #[tokio::test]
+    async fn what_is_lent_is_taken_from_the_blocks_and_comes_back() {
+        let blocks = Arc::new(Blocks::new(4 * LEAST_MEMORY));
+        for number in 0..100 {
+            filled(&blocks, number).await;
+        }
+        let half = Blocks::lend(&blocks, LEAST_MEMORY / 2).expect("a loan");
+        let other = Blocks::lend(&blocks, LEAST_MEMORY / 2).expect("a loan");
+        assert!(blocks.held() <= 4 * LEAST_MEMORY, "{}", blocks.held());
+        assert!(Blocks::lend(&blocks, 1).is_none() && Blocks::lend(&blocks, u64::MAX).is_none());
+        drop((half, other));
+        assert!(Blocks::lend(&blocks, LEAST_MEMORY).is_some());
     }
 
     #[tokio::test]

@@ -5,12 +5,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
 
 use super::access_log::Record;
 use super::block::BLOCK;
+use super::metrics::Metrics;
 use super::recording::Broken;
 use super::stall::Stall;
 use super::viewing::{Step, Viewing, Waiting};
@@ -25,7 +28,13 @@ pub(crate) struct Body {
     torn: Option<Arc<AtomicBool>>,
     /// Tells whether it is taken, where its connection does not.
     stall: Option<Stall>,
+    metrics: Option<Arc<Metrics>>,
+    /// When it breaks off, whatever there is.
+    until: Option<Pin<Box<Sleep>>>,
 }
+
+/// How much longer than its link a body may last whose end is not known.
+const GRACE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 enum What {
@@ -107,7 +116,7 @@ impl Stretch {
 
 impl Body {
     fn of(what: What) -> Self {
-        Self { what, record: None, torn: None, stall: None }
+        Self { what, record: None, torn: None, stall: None, metrics: None, until: None }
     }
 
     /// For an answer to HEAD.
@@ -149,7 +158,28 @@ impl Body {
         Self { stall: Some(stall), ..self }
     }
 
+    /// What is sent is counted.
+    pub(crate) fn counted(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics: Some(metrics), ..self }
+    }
+
+    /// If its end is not known, it breaks off soon after this moment, in seconds since 1970: who came by a link does not
+    /// watch for ever.
+    pub(crate) fn ends_at(self, until: Option<i64>) -> Self {
+        let is_endless = matches!(self.what, What::Stretch(_) | What::Joined(_))
+            && http_body::Body::size_hint(&self).exact().is_none();
+        let Some(until) = until.filter(|_| is_endless) else { return self };
+        let left = until.saturating_sub(time::OffsetDateTime::now_utc().unix_timestamp());
+        let left = Duration::from_secs(u64::try_from(left).unwrap_or(0)).saturating_add(GRACE);
+        Self { until: Some(Box::pin(sleep(left))), ..self }
+    }
+
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        if let Some(until) = &mut self.until
+            && until.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Some(Err(Broken)));
+        }
         match &mut self.what {
             What::Nothing => Poll::Ready(None),
             What::Text(text) => Poll::Ready(text.take().map(Ok)),
@@ -185,6 +215,12 @@ impl http_body::Body for Body {
         }
         if let Some(record) = &mut this.record {
             record.note(next.as_ref());
+        }
+        if let (Some(metrics), Some(next)) = (&this.metrics, &next) {
+            match next {
+                Ok(bytes) => metrics.bytes.fetch_add(bytes.len() as u64, Relaxed),
+                Err(_) => metrics.broken.fetch_add(1, Relaxed),
+            };
         }
         if let (Some(Err(_)), Some(torn)) = (&next, &this.torn) {
             torn.store(true, Relaxed);

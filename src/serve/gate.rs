@@ -4,8 +4,9 @@ use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, request};
 
 use super::auth::{Denied, Tokens};
+use super::link::{self, Grant};
 use super::refusal::Refusal;
-use super::routes::{self, Route};
+use super::routes::{self, Right, Route};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -20,9 +21,9 @@ pub(crate) struct Gate {
 
 /// What may be answered.
 #[derive(Debug)]
-pub(crate) enum Pass<'a> {
-    /// This route, and what follows it in the path.
-    Route(&'static Route, &'a str),
+pub(crate) enum Pass {
+    /// This route, what follows it in the path, and what of it a link allows.
+    Route(&'static Route, String, Option<Grant>),
     /// A page of another site may ask.
     Preflight,
 }
@@ -35,8 +36,11 @@ const ALLOWED_HEADERS: &str =
 
 impl Gate {
     /// Whether a request may go on.
-    pub(crate) fn check<'a>(&self, request: &'a request::Parts) -> Result<Pass<'a>, Refusal> {
-        let found = routes::find(request.uri.path());
+    pub(crate) fn check(&self, request: &request::Parts) -> Result<Pass, Refusal> {
+        let path = request.uri.path();
+        let link = link::split(path);
+        let path = link.map_or(path, |(_, path)| path);
+        let found = routes::find(path, &request.method);
         let is_open = found.is_some_and(|(route, _)| route.right.is_none());
         self.check_host(request, is_open)?;
         if request.method == Method::OPTIONS
@@ -45,8 +49,17 @@ impl Gate {
         {
             return Ok(Pass::Preflight);
         }
-        self.check_token(request, found.map(|(route, _)| route))?;
+        let grant = match link {
+            Some((token, _)) => Some(self.check_link(token, found.map(|(route, _)| route))?),
+            None => {
+                self.check_token(request, found.map(|(route, _)| route))?;
+                None
+            }
+        };
         let (route, rest) = found.ok_or_else(Refusal::not_there)?;
+        if routes::is_write(&request.method) && !is_of_this_site(request) {
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "a page of another site changes nothing here"));
+        }
         if !route.methods.contains(&request.method) {
             let mut refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this is asked for in another way");
             if let Ok(allowed) = HeaderValue::from_str(&routes::allowed(route)) {
@@ -54,7 +67,20 @@ impl Gate {
             }
             return Err(refusal);
         }
-        Ok(Pass::Route(route, rest))
+        Ok(Pass::Route(route, rest.to_owned(), grant))
+    }
+
+    /// What a link allows; why it allows nothing, nobody is told.
+    fn check_link(&self, token: &str, route: Option<&Route>) -> Result<Grant, Refusal> {
+        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        let grant = self.tokens.as_ref().and_then(|tokens| tokens.secret().read(token, now));
+        let grant = grant.filter(|_| route.is_none_or(Route::is_by_link));
+        grant.ok_or_else(|| Refusal::new(StatusCode::FORBIDDEN, "this link does not lead here, or not any more"))
+    }
+
+    /// Whose request it is, where that matters.
+    pub(crate) fn who(&self, headers: &HeaderMap) -> Option<[u8; 32]> {
+        self.tokens.as_ref().and_then(|_| Tokens::who(headers))
     }
 
     /// A page of another site that has its own name resolved to this machine is told from one of ours by that name.
@@ -85,7 +111,11 @@ impl Gate {
     }
 
     fn check_token(&self, request: &request::Parts, route: Option<&Route>) -> Result<(), Refusal> {
-        let Some(tokens) = &self.tokens else { return Ok(()) };
+        let Some(tokens) = &self.tokens else {
+            let is_writing = route.is_some_and(|route| route.right == Some(Right::Write));
+            let refusal = || Refusal::new(StatusCode::FORBIDDEN, "nothing is written here without --auth FILE");
+            return if is_writing { Err(refusal()) } else { Ok(()) };
+        };
         let denied = match route.map(|route| route.right) {
             Some(None) => return Ok(()),
             Some(Some(right)) => tokens.check(&request.headers, right),
@@ -133,6 +163,19 @@ impl Gate {
         }
         answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     }
+}
+
+/// Whether a request that changes something comes from no page, or from one of ours. Browsers say which, and no page can have
+/// them say something else.
+fn is_of_this_site(request: &request::Parts) -> bool {
+    let one = |name: &str| request.headers.get(name).map(|value| value.to_str().unwrap_or("none of ours"));
+    let is_near = one("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
+    let host = request.uri.authority().map(http::uri::Authority::as_str).or_else(|| one("host"));
+    let is_same = |origin: &str| {
+        let named = origin.split_once("://").map(|(_, named)| named);
+        named.zip(host).is_some_and(|(named, host)| named.eq_ignore_ascii_case(host))
+    };
+    is_near && one("origin").is_none_or(is_same)
 }
 
 /// The name in `NAME:PORT`, in lower case.

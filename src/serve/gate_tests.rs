@@ -41,7 +41,7 @@ fn no_route_is_open_without_a_token_but_those_two() {
                 }
             }
         }
-        if route.right == Some(crate::serve::routes::Right::Watch) {
+        if route.right == Some(Right::Watch) {
             assert_eq!(status(&gate, "GET", &path, &[("authorization", TOKEN)]), 200, "{path}");
             let other = [("authorization", "Bearer other-token-0123456789")];
             assert_eq!(status(&gate, "GET", &path, &other), 403, "{path}");
@@ -50,7 +50,7 @@ fn no_route_is_open_without_a_token_but_those_two() {
     }
     open.dedup();
     assert_eq!(open, ["/healthz", "/readyz"]);
-    for path in ["/", "/nothing", "//watch", "/WATCH", "/watch/", "/%77atch", "/live", "/healthz/", "//healthz"] {
+    for path in ["/nothing", "//watch", "/WATCH", "/watch/", "/%77atch", "/live", "/healthz/", "//healthz"] {
         assert_eq!(status(&gate, "GET", path, &[]), 401, "{path}");
         assert_eq!(status(&gate, "GET", path, &[("authorization", TOKEN)]), 404, "{path}");
     }
@@ -138,4 +138,69 @@ fn pages_of_other_sites_read_what_was_allowed_to_them() {
     assert_eq!(answer[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
     assert!(!answer.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
     assert!(answer[header::ACCESS_CONTROL_EXPOSE_HEADERS].to_str().expect("text").contains("Content-Range"));
+}
+
+#[test]
+fn nothing_is_written_without_tokens_or_by_pages_of_other_sites() {
+    let put = |gate: &Gate, headers: &[(&str, &str)]| status(gate, "PUT", "/buckets/b/objects/k", headers);
+    assert_eq!(put(&gate(None), &[]), 403);
+    let gate = gate(Some("write viewer-token-0123456789\nlist other-token-0123456789"));
+    let token = ("authorization", TOKEN);
+    for (headers, answer) in [
+        (&[][..], 401),
+        (&[("authorization", "Bearer other-token-0123456789")], 403),
+        (&[token], 200),
+        (&[token, ("sec-fetch-site", "none")], 200),
+        (&[token, ("sec-fetch-site", "same-origin"), ("origin", "http://127.0.0.1:8080")], 200),
+        (&[token, ("origin", "https://tv.example"), ("host", "tv.example")], 200),
+        (&[token, ("sec-fetch-site", "cross-site")], 403),
+        (&[token, ("sec-fetch-site", "same-site")], 403),
+        (&[token, ("origin", "https://evil.example")], 403),
+        (&[token, ("origin", "http://127.0.0.1:8081")], 403),
+        (&[token, ("origin", "null")], 403),
+        (&[token, ("origin", "")], 403),
+    ] {
+        assert_eq!(put(&gate, headers), answer, "{headers:?}");
+        let deletes = status(&gate, "DELETE", "/buckets/b/objects/k", headers);
+        assert!(deletes >= 401, "nothing is deleted here: {deletes}");
+    }
+}
+
+#[test]
+fn a_link_leads_to_what_can_be_watched_and_nowhere_else() {
+    let file = "watch,list,write,admin viewer-token-0123456789";
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let tokens = Tokens::parse(file).expect("tokens");
+    let grant = |until| Grant { bucket: "b".to_owned(), key: "a/".to_owned(), is_prefix: true, until };
+    let (good, over) = (tokens.secret().sign(&grant(now + 60)), tokens.secret().sign(&grant(now - 1)));
+    let (good, over) = (good.expect("a token"), over.expect("a token"));
+    let gate = gate(Some(file));
+    let mut led = Vec::new();
+    for route in ROUTES {
+        let path = if route.has_key { format!("{}a.mp4", route.path) } else { route.path.to_owned() };
+        for method in ["GET", "PUT", "DELETE"] {
+            let by_link = status(&gate, method, &format!("/s/{good}{path}"), &[]);
+            match method {
+                "GET" if by_link == 200 => led.push(route.path),
+                _ => assert!(matches!(by_link, 403 | 405), "{method} {path}: {by_link}"),
+            }
+            // Whoever has a token as well gets no more by a bad link.
+            for token in [over.as_str(), &good[1..], "", "..", TOKEN] {
+                let bad = format!("/s/{token}{path}");
+                if bad.parse::<http::Uri>().is_ok() {
+                    assert_eq!(status(&gate, method, &bad, &[("authorization", TOKEN)]), 403, "{bad}");
+                }
+            }
+        }
+    }
+    for route in ["/watch", "/live/", "/", "/play/", "/page/"] {
+        assert!(led.contains(&route), "{route} in {led:?}");
+    }
+    for route in ["/buckets", "/buckets/", "/metrics"] {
+        assert!(!led.contains(&route), "{route} in {led:?}");
+    }
+    assert_eq!(status(&gate, "GET", &format!("/s/{good}/nothing"), &[]), 404);
+    assert_eq!(status(&gate, "GET", &format!("/s/{good}/s/{good}/watch"), &[]), 404);
+    assert_eq!(status(&gate, "GET", &format!("/s/{good}"), &[]), 401);
+    assert_eq!(status(&Gate::default(), "GET", &format!("/s/{good}/watch"), &[]), 403, "nobody signs here");
 }

@@ -10,8 +10,11 @@ use tokio::sync::{Semaphore, watch};
 
 use super::access_log::Record;
 use super::body::Body;
+use super::chores::Chores;
 use super::gate::Gate;
 use super::join::Join;
+use super::link::Grant;
+use super::metrics::Metrics;
 use super::name::{self, Names, Query};
 use super::once::Once;
 use super::recordings::Recordings;
@@ -39,6 +42,8 @@ pub(crate) struct Gateway {
     pub(crate) recordings: Recordings,
     pub(crate) joins: Once<([u8; 16], std::time::Duration), Join>,
     pub(crate) held: Semaphore,
+    pub(crate) chores: Chores,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: bool,
     /// Whether the program is about to end.
     pub(crate) ending: watch::Receiver<bool>,
@@ -49,11 +54,27 @@ impl Gateway {
         names: Names,
         gate: Gate,
         recordings: Recordings,
+        chores: Chores,
         access_log: bool,
         ending: watch::Receiver<bool>,
     ) -> Self {
-        let (joins, held) = (Once::default(), Semaphore::new(HELD));
-        Self { names, gate, recordings, joins, held, access_log, ending }
+        let (joins, held, metrics) = (Once::default(), Semaphore::new(HELD), Arc::default());
+        Self { names, gate, recordings, joins, held, chores, metrics, access_log, ending }
+    }
+
+    /// Answers that are held back now.
+    pub(crate) fn held_now(&self) -> u64 {
+        HELD.saturating_sub(self.held.available_permits()) as u64
+    }
+
+    /// Whether a request may have an object, as far as it comes by a link.
+    pub(crate) fn may(&self, parts: &request::Parts, bucket: &str, key: &str) -> Result<(), Refusal> {
+        match parts.extensions.get::<Grant>() {
+            Some(grant) if !grant.allows(bucket, key) => {
+                Err(Refusal::new(StatusCode::FORBIDDEN, "this link does not lead here, or not any more"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What the parameters of a query and a key stand for, and whether that is a certain version.
@@ -72,6 +93,7 @@ impl Gateway {
             record.range = text(&parts.headers, &header::RANGE).unwrap_or_default();
         }
         self.names.check(key)?;
+        self.may(parts, bucket, key)?;
         let version = name::version(query.get("version")?)?;
         let viewing = self.recordings.find(bucket, key, version.as_deref()).await?;
         Ok((viewing, version.is_some()))

@@ -1,8 +1,9 @@
 //! An HTTP gateway over finished and growing objects: any number of viewers, one read of the store.
 //!
 //! ```text
-//! accept (limits) -> service -> gate (name, token, other sites) -> route
+//! accept (limits, TLS) -> service -> gate (name, token or signed link, other sites) -> route
 //! watch, live -> recordings (open versions) -> recording { ring <- feed <- follower, blocks <- fetch } -> body
+//! api, show -> chores (lists, uploads), pages
 //! ```
 //!
 //! Viewers hold an offset: in the ring of what still grows, or in blocks that all share. Whatever cannot be given to its end
@@ -10,26 +11,33 @@
 
 mod accept;
 mod access_log;
+mod api;
 pub mod auth;
 mod block;
 mod blocks;
 mod body;
+mod chores;
 mod feed;
 mod fetch;
 mod gate;
 mod gateway;
 mod identity;
 mod join;
+pub mod link;
 mod live;
+mod metrics;
 mod name;
 mod once;
+mod pages;
 mod range;
 mod recording;
 mod recordings;
 mod refusal;
+mod reply;
 mod ring;
 pub mod routes;
 mod service;
+mod show;
 mod stall;
 mod viewing;
 mod watch;
@@ -45,8 +53,10 @@ pub use blocks::LEAST_MEMORY;
 
 use crate::object::wanted::Wanted;
 use crate::store::Patient;
+use crate::tool::certificate::Tls;
 use auth::Tokens;
 use blocks::Blocks;
+use chores::Chores;
 use gate::Gate;
 use gateway::Gateway;
 use name::Names;
@@ -69,27 +79,35 @@ pub struct Settings {
     pub memory: u64,
     /// Connections, at most.
     pub limits: Limits,
+    /// The largest object that may be uploaded.
+    pub max_upload: u64,
+    /// Speak TLS.
+    pub tls: Option<Tls>,
     /// Write a line for each answer.
     pub access_log: bool,
 }
 
 /// Serves on `listener` until `ending` turns true, and what was being answered has come to an end, or has been broken off.
 pub async fn serve(store: &Patient, settings: Settings, listener: TcpListener, ending: signal::Receiver<bool>) {
-    let Settings { buckets, wanted, tokens, hosts, origins, memory, limits, access_log } = settings;
+    let Settings { buckets, wanted, tokens, hosts, origins, memory, limits, max_upload, tls, access_log } = settings;
     let names = Names { buckets, live: wanted.prefix.clone() };
     let hosts = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
     let gate = Gate { tokens, hosts, origins };
-    let recordings = Recordings::new(store.clone(), wanted, Arc::new(Blocks::new(memory)));
-    let gateway = Arc::new(Gateway::new(names, gate, recordings, access_log, ending.clone()));
+    let blocks = Arc::new(Blocks::new(memory));
+    let chores = Chores::new(store, &names, max_upload, Arc::clone(&blocks), ending.clone());
+    let recordings = Recordings::new(store.clone(), wanted, blocks);
+    let gateway = Arc::new(Gateway::new(names, gate, recordings, chores, access_log, ending.clone()));
     let beside = {
         let (gateway, mut ending) = (Arc::clone(&gateway), ending.clone());
         tokio::spawn(async move {
             tokio::select! {
                 () = gateway.recordings.tidy() => {}
+                () = gateway.chores.listings.tidy() => {}
                 () = accept::ended(&mut ending) => gateway.recordings.stop(),
             }
         })
     };
-    accept::run(listener, gateway, limits, ending).await;
+    accept::run(listener, Arc::clone(&gateway), limits, tls, ending).await;
+    gateway.chores.uploads.ended().await;
     beside.abort();
 }

@@ -85,10 +85,20 @@ impl Names {
         if self.is_reserved(key) { Err(Unnamed::Reserved) } else { Ok(()) }
     }
 
+    fn is_live_object(&self, key: &str) -> bool {
+        key.strip_prefix(self.live.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// Where a list goes on after `key`: behind all live objects where it is one of them.
+    pub(crate) fn after_reserved(&self, key: String) -> String {
+        // Their names begin with letters and digits, which come before this.
+        if self.is_live_object(&key) { format!("{}/\u{fffd}", self.live.as_str()) } else { key }
+    }
+
     /// Whether it is one that the tools make for themselves.
     fn is_reserved(&self, key: &str) -> bool {
         let name = key.rsplit('/').next().unwrap_or(key);
-        key.starts_with(self.live.as_str()) || key.contains(".renditions/") || name.contains(".tail-check-")
+        self.is_live_object(key) || key.contains(".renditions/") || name.contains(".tail-check-")
     }
 }
 
@@ -138,7 +148,9 @@ mod tests {
         for key in ["_live/x", "_live/", "live.m3u8.renditions/a", "a.mp4.tail-check-17"] {
             assert_eq!(names().check(key), Err(Unnamed::Reserved), "{key}");
         }
-        for key in ["a//b", "/a", "a..b", "..a", "x_live/a", "live/renditions/a", &"k".repeat(1_024)] {
+        for key in
+            ["a//b", "/a", "a..b", "..a", "x_live/a", "_live", "_lively/a", "live/renditions/a", &"k".repeat(1_024)]
+        {
             assert_eq!(names().check(key), Ok(()), "{key}");
         }
     }

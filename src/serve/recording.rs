@@ -86,6 +86,10 @@ impl Users {
         self.count.fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn now(&self) -> usize {
+        self.count.load(Relaxed)
+    }
+
     pub(crate) fn went(&self) {
         *self.left() = Instant::now();
         self.count.fetch_sub(1, Relaxed);

@@ -218,10 +218,27 @@ impl Recordings {
         }
     }
 
+    /// How much there is of it, for figures.
+    pub(crate) fn counts(&self) -> Counts {
+        let open = self.open();
+        let followed = open.values().filter(|recording| recording.ring.is_open()).count() as u64;
+        let viewers = open.values().map(|recording| recording.users.now() as u64).sum();
+        Counts { open: open.len() as u64, followed, viewers, memory: self.blocks.held() }
+    }
+
     /// The program is about to end: what goes to an end that is not known breaks off.
     pub(crate) fn stop(&self) {
         self.open().values().for_each(|recording| recording.stop());
     }
+}
+
+/// See [`Recordings::counts`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) open: u64,
+    pub(crate) followed: u64,
+    pub(crate) viewers: u64,
+    pub(crate) memory: u64,
 }
 
 /// What became of the look at an upload that may still grow.

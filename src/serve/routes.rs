@@ -20,11 +20,26 @@ pub enum Right {
 pub(crate) enum Do {
     Watch,
     Live,
+    /// What there is, for people.
+    Front,
+    /// The player.
+    Play,
+    /// What pages are made of.
+    Asset,
+    /// Which buckets there are.
+    Buckets,
+    /// What is in them.
+    List,
+    /// Makes a bucket, or an object.
+    Write,
+    Metrics,
+    Describe,
+    Docs,
     Healthy,
     Ready,
 }
 
-/// See the module.
+/// See the module. What is read and what is written at one place are two rows.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) path: &'static str,
@@ -37,27 +52,53 @@ pub(crate) struct Route {
 }
 
 const READ: &[Method] = &[Method::GET, Method::HEAD];
+const WRITE: &[Method] = &[Method::PUT];
 
 /// See the module.
 pub(crate) const ROUTES: &[Route] = &[
     Route { path: "/watch", has_key: false, methods: READ, right: Some(Right::Watch), does: Do::Watch },
     Route { path: "/live/", has_key: true, methods: READ, right: Some(Right::Watch), does: Do::Live },
+    Route { path: "/", has_key: false, methods: READ, right: Some(Right::List), does: Do::Front },
+    Route { path: "/play/", has_key: true, methods: READ, right: Some(Right::Watch), does: Do::Play },
+    Route { path: "/page/", has_key: true, methods: READ, right: Some(Right::Watch), does: Do::Asset },
+    Route { path: "/buckets", has_key: false, methods: READ, right: Some(Right::List), does: Do::Buckets },
+    Route { path: "/buckets/", has_key: true, methods: READ, right: Some(Right::List), does: Do::List },
+    Route { path: "/buckets/", has_key: true, methods: WRITE, right: Some(Right::Write), does: Do::Write },
+    Route { path: "/metrics", has_key: false, methods: READ, right: Some(Right::Admin), does: Do::Metrics },
+    Route { path: "/openapi.json", has_key: false, methods: READ, right: Some(Right::Watch), does: Do::Describe },
+    Route { path: "/docs", has_key: false, methods: READ, right: Some(Right::Watch), does: Do::Docs },
     Route { path: "/healthz", has_key: false, methods: READ, right: None, does: Do::Healthy },
     Route { path: "/readyz", has_key: false, methods: READ, right: None, does: Do::Ready },
 ];
 
-/// The route of a path as it was sent, and what follows it.
-pub(crate) fn find(path: &str) -> Option<(&'static Route, &str)> {
-    ROUTES.iter().find_map(|route| {
+/// The route of a path as it was sent, and what follows it; where none is of this method, one of another.
+pub(crate) fn find<'a>(path: &'a str, method: &Method) -> Option<(&'static Route, &'a str)> {
+    let mut found = ROUTES.iter().filter_map(|route| {
         let rest = path.strip_prefix(route.path)?;
         (rest.is_empty() != route.has_key).then_some((route, rest))
-    })
+    });
+    let first = found.next()?;
+    let is_it = |(route, _): &(&Route, &str)| route.methods.contains(method);
+    if is_it(&first) { Some(first) } else { found.find(is_it).or(Some(first)) }
 }
 
-/// The methods of a route, as a header names them.
+/// The methods of a place, as a header names them.
 pub(crate) fn allowed(route: &Route) -> String {
-    let names: Vec<_> = route.methods.iter().map(Method::as_str).chain(["OPTIONS"]).collect();
+    let same = ROUTES.iter().filter(|other| other.path == route.path);
+    let names: Vec<_> = same.flat_map(|route| route.methods).map(Method::as_str).chain(["OPTIONS"]).collect();
     names.join(", ")
+}
+
+/// Whether a request may change something.
+pub(crate) fn is_write(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+impl Route {
+    /// Whether a signed link can lead here: it allows one to watch, and to see what of that there is.
+    pub(crate) fn is_by_link(&self) -> bool {
+        self.right == Some(Right::Watch) || self.does == Do::Front
+    }
 }
 
 #[cfg(test)]
@@ -79,11 +120,18 @@ mod tests {
             ("//watch", None),
             ("/Watch", None),
             ("/%77atch", None),
-            ("/", None),
+            ("/", Some((Do::Front, ""))),
+            ("/play/a.mp4", Some((Do::Play, "a.mp4"))),
+            ("/buckets", Some((Do::Buckets, ""))),
+            ("/buckets/b/objects/k", Some((Do::List, "b/objects/k"))),
+            ("/buckets/", None),
             ("", None),
             ("*", None),
         ] {
-            assert_eq!(find(path).map(|(route, rest)| (route.does, rest)), found, "{path}");
+            assert_eq!(find(path, &Method::GET).map(|(route, rest)| (route.does, rest)), found, "{path}");
         }
+        let write = find("/buckets/b", &Method::PUT).expect("a route").0;
+        assert_eq!((write.does, allowed(write)), (Do::Write, "GET, HEAD, PUT, OPTIONS".to_owned()));
+        assert_eq!(find("/buckets/b", &Method::DELETE).expect("a route").0.does, Do::List);
     }
 }

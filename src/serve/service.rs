@@ -12,23 +12,34 @@ use super::access_log::Record;
 use super::body::Body;
 use super::gate::Pass;
 use super::gateway::{Connection, Gateway, status};
+use super::pages::{assets, docs, openapi};
 use super::refusal::Refusal;
 use super::routes::{Do, Route};
-use super::{live, watch as watching};
+use super::{api, live, reply, show, watch as watching};
 
 /// Answers a request.
 pub(crate) async fn answer(gateway: &Gateway, request: Request<Incoming>, on: &Connection) -> Response<Body> {
-    let (parts, _) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let mut record = gateway.access_log.then(|| Record::new(on.remote, &parts.method));
     let passed = gateway.gate.check(&parts);
-    if let (Some(record), Ok(Pass::Route(route, _))) = (&mut record, &passed) {
-        record.route = route.path;
+    let (mut path, mut until) = (None, None);
+    if let Ok(Pass::Route(route, _, grant)) = &passed {
+        path = Some(route.path);
+        if let Some(record) = &mut record {
+            record.route = route.path;
+        }
+        if let Some(grant) = grant {
+            until = Some(grant.until);
+            parts.extensions.insert(grant.clone());
+        }
     }
     let is_preflight = matches!(passed, Ok(Pass::Preflight));
     let answered = match passed {
         Err(refusal) => Err(refusal),
         Ok(Pass::Preflight) => Ok(status(StatusCode::NO_CONTENT)),
-        Ok(Pass::Route(route, rest)) => caught(Box::pin(done(gateway, route, rest, &parts, record.as_mut()))).await,
+        Ok(Pass::Route(route, rest, _)) => {
+            caught(Box::pin(done(gateway, route, &rest, &parts, record.as_mut(), body))).await
+        }
     };
     let mut answer = answered.unwrap_or_else(|refusal| refused(refusal, parts.method == http::Method::HEAD));
     let headers = answer.headers_mut();
@@ -39,11 +50,13 @@ pub(crate) async fn answer(gateway: &Gateway, request: Request<Incoming>, on: &C
     if parts.version < Version::HTTP_2 && has_body(&parts.headers) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    let status = answer.status().as_u16();
+    gateway.metrics.answered(path, status);
     if let Some(record) = &mut record {
-        record.status = answer.status().as_u16();
+        record.status = status;
     }
     answer.map(|body| {
-        let body = body.recorded(record);
+        let body = body.recorded(record).counted(Arc::clone(&gateway.metrics)).ends_at(until);
         match parts.version {
             Version::HTTP_2 => body.shares(on.stalls.begin()),
             Version::HTTP_11 => body,
@@ -58,10 +71,20 @@ async fn done(
     rest: &str,
     parts: &request::Parts,
     record: Option<&mut Record>,
+    body: Incoming,
 ) -> Result<Response<Body>, Refusal> {
     match route.does {
         Do::Watch => watching::watch(gateway, parts, record).await,
         Do::Live => live::live(gateway, rest, parts, record).await,
+        Do::Front => show::front(gateway, parts).await,
+        Do::Play => show::play(gateway, rest, parts, record),
+        Do::Asset => assets::asset(rest, parts),
+        Do::Buckets => api::buckets(gateway, parts).await,
+        Do::List => api::read(gateway, rest, parts).await,
+        Do::Write => api::write(gateway, rest, parts, record, body).await,
+        Do::Metrics => Ok(show::metrics(gateway, parts)),
+        Do::Describe => Ok(reply::json(&openapi::document(), StatusCode::OK, parts)),
+        Do::Docs => Ok(reply::page(docs::page(), parts)),
         Do::Ready if *gateway.ending.borrow() => Err(Refusal::busy("the gateway is about to end")),
         Do::Healthy | Do::Ready => Ok(well(parts)),
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
+use tokio_rustls::server::TlsStream;
 
 /// How long a client may take nothing of what is written to it.
 pub(crate) const STALLED: Duration = Duration::from_secs(60);
@@ -18,10 +19,78 @@ pub(crate) const STALLED: Duration = Duration::from_secs(60);
 /// What HTTP/2 begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// A connection, secret or not.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// The connection below.
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+/// The same of both.
+macro_rules! both {
+    ($stream:expr, $inner:ident => $does:expr) => {
+        match $stream {
+            Stream::Plain($inner) => {
+                let $inner = Pin::new($inner);
+                $does
+            }
+            Stream::Tls($inner) => {
+                let $inner = Pin::new($inner.as_mut());
+                $does
+            }
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        both!(self.get_mut(), stream => stream.poll_read(cx, buffer))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        both!(self.get_mut(), stream => stream.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        both!(self.get_mut(), stream => stream.poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        both!(self.get_mut(), stream => stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        both!(self.get_mut(), stream => stream.poll_shutdown(cx))
+    }
+}
+
 /// A connection whose first bytes were looked at.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     /// What was read to see which HTTP it is, and how much of that was taken since.
     before: Vec<u8>,
     taken: usize,
@@ -40,7 +109,7 @@ pub(crate) enum Speaks {
 
 impl Wire {
     /// Looks at the first bytes; none where they do not come in time.
-    pub(crate) async fn of(mut stream: TcpStream, within: Duration) -> Option<(Self, Speaks)> {
+    pub(crate) async fn of(mut stream: Stream, within: Duration) -> Option<(Self, Speaks)> {
         let deadline = Instant::now() + within;
         let mut before = Vec::new();
         let speaks = loop {
@@ -81,7 +150,7 @@ impl Drop for Wire {
     fn drop(&mut self) {
         if self.torn.load(Relaxed) {
             // Where the length of an answer is not told, a closed connection would be its end.
-            drop(self.stream.set_zero_linger());
+            drop(self.stream.socket().set_zero_linger());
         }
     }
 }
@@ -155,7 +224,7 @@ mod tests {
         ] {
             let (mut client, server) = pair().await;
             client.write_all(sent).await.expect("send");
-            let (mut wire, found) = Wire::of(server, HEAD).await.expect("it speaks");
+            let (mut wire, found) = Wire::of(Stream::Plain(server), HEAD).await.expect("it speaks");
             assert_eq!(found, speaks);
             drop(client);
             let mut all = Vec::new();
@@ -169,7 +238,7 @@ mod tests {
         for sent in [&b""[..], b"PRI * HTTP/2.0\r\n"] {
             let (mut client, server) = pair().await;
             client.write_all(sent).await.expect("send");
-            assert!(Wire::of(server, HEAD).await.is_none());
+            assert!(Wire::of(Stream::Plain(server), HEAD).await.is_none());
         }
     }
 
@@ -177,7 +246,7 @@ mod tests {
     async fn who_takes_nothing_for_a_minute_is_given_up() {
         let (mut client, server) = pair().await;
         client.write_all(b"GET / HTTP/1.1\r\n").await.expect("send");
-        let (mut wire, _) = Wire::of(server, HEAD).await.expect("it speaks");
+        let (mut wire, _) = Wire::of(Stream::Plain(server), HEAD).await.expect("it speaks");
         let block = vec![7; 1 << 20];
         let begun = Instant::now();
         // What the system holds for a connection is full after some of it.

@@ -26,6 +26,7 @@ pub mod retry;
 #[allow(dead_code, reason = "a test takes of it what it needs")]
 pub(crate) mod scripted;
 mod seen;
+mod shelf_pages;
 mod sort;
 mod tally;
 mod tls;
@@ -46,6 +47,7 @@ pub use marks::Marks;
 pub use objects::{Labels, MOST_DELETED, Undeleted, Version};
 pub use patient::Patient;
 pub use read::{Body, Fetched, Head, Peeked, Piece, Small};
+pub use shelf_pages::{Page, Stored};
 pub use sort::Kind;
 pub use tally::{Tally, Totals};
 pub use write::{Beginning, ETag};

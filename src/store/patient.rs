@@ -10,8 +10,8 @@ use bytes::Bytes;
 use super::live_check::{self, LiveRead};
 use super::retry::Retry;
 use super::{
-    Beginning, CorsRule, ETag, Fetched, Head, OpenUpload, Patience, Peeked, Piece, Small, Store, StoreError,
-    StoredPart, Totals, Undeleted, Version,
+    Beginning, CorsRule, ETag, Fetched, Head, OpenUpload, Page, Patience, Peeked, Piece, Small, Store, StoreError,
+    Stored, StoredPart, Totals, Undeleted, Version,
 };
 use crate::protocol::part::PartNumber;
 
@@ -169,6 +169,27 @@ impl Patient {
         next: Option<String>,
     ) -> Result<(Vec<String>, Option<String>), StoreError> {
         self.retry.run(|_| self.store.page_of_objects(prefix, within, next.clone())).await
+    }
+
+    /// As [`Store::stored_after`].
+    ///
+    /// # Errors
+    /// [`StoreError`]: the last failure.
+    pub async fn stored_after(&self, prefix: &str, after: &str, most: u16) -> Result<Page<Stored>, StoreError> {
+        self.retry.run(|_| self.store.stored_after(prefix, after, most)).await
+    }
+
+    /// As [`Store::open_after`].
+    ///
+    /// # Errors
+    /// [`StoreError`]: the last failure.
+    pub async fn open_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        most: u16,
+    ) -> Result<Page<(String, OpenUpload)>, StoreError> {
+        self.retry.run(|_| self.store.open_after(prefix, after, most)).await
     }
 
     /// As [`Store::some_versions`].

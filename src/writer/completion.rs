@@ -49,7 +49,7 @@ async fn drained_and_complete(plan: &Plan, outbox: &mut Outbox) -> Result<(u64, 
 }
 
 /// Completes an upload out of these parts, which are those of the ledger.
-async fn finish(upload: &Upload, ledger: &Ledger, parts: &[(PartNumber, ETag)]) -> Result<(), StoreError> {
+pub(crate) async fn finish(upload: &Upload, ledger: &Ledger, parts: &[(PartNumber, ETag)]) -> Result<(), StoreError> {
     let retry = upload.store().retry();
     let mut failures = retry.start();
     let (mut unclear, mut gone_since) = (false, None);

@@ -84,6 +84,24 @@ impl Gateway {
         self.send(&format!("{head}connection: close\r\n\r\n"))
     }
 
+    /// Sends `body` to a place.
+    pub fn put(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let length = body.len().to_string();
+        let mut viewer = self.begin("PUT", path, &[headers, &[("content-length", &length)]].concat());
+        // It may be refused before all of it is sent.
+        let _ = viewer.stream.write_all(body);
+        viewer.read_to_end();
+        viewer.answer("PUT")
+    }
+
+    /// Asks, and takes the answer for JSON.
+    #[track_caller]
+    pub fn json(&self, path: &str, headers: &[(&str, &str)]) -> serde_json::Value {
+        let answer = self.get(path, headers);
+        assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
+        serde_json::from_slice(&answer.body).expect("JSON")
+    }
+
     /// Sends these bytes on a connection of their own.
     pub fn send(&self, bytes: &str) -> Viewer {
         let mut stream = TcpStream::connect(&self.address).expect("connect");

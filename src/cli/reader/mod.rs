@@ -5,6 +5,7 @@ pub mod args;
 pub mod copy;
 mod figures;
 pub mod job;
+mod link;
 pub mod probe;
 pub mod serve;
 pub mod serve_args;

@@ -8,10 +8,12 @@ use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::watch;
 
 use crate::cli::reader::job::ServeJob;
-use crate::cli::reader::serve_args::{CONNECTIONS, MEMORY};
+use crate::cli::reader::link;
+use crate::cli::reader::serve_args::{CONNECTIONS, MAX_UPLOAD, MEMORY};
 use crate::serve::auth::Tokens;
 use crate::serve::{Limits, Settings};
 use crate::store::{Connection, Store};
+use crate::tool::certificate::{Certificate, Tls};
 use crate::tool::crash;
 use crate::tool::exit::Exit;
 use crate::tool::shutdown::{EndSignals, is_impatient, name};
@@ -24,11 +26,14 @@ const MOST_TOKENS: u64 = 4 << 20;
 
 /// Does the job.
 pub async fn serve(job: ServeJob, connection: &Connection, mut signals: EndSignals) -> Exit {
+    if let Some(wanted) = &job.options.link {
+        return tell_link(&job, wanted);
+    }
     let prepared = tokio::select! {
         prepared = prepare(&job, connection) => prepared,
         signal = signals.next() => return Exit::Signal(signal),
     };
-    let (store, listener, tokens) = match prepared {
+    let Prepared { store, listener, tokens, tls } = match prepared {
         Ok(prepared) => prepared,
         Err((exit, message)) => {
             tracing::error!("{message}");
@@ -49,6 +54,8 @@ pub async fn serve(job: ServeJob, connection: &Connection, mut signals: EndSigna
         origins: options.allow_origin,
         memory: options.memory.unwrap_or(MEMORY),
         limits,
+        max_upload: options.max_upload.unwrap_or(MAX_UPLOAD),
+        tls,
         access_log: options.access_log,
     };
     let (end, ending) = watch::channel(false);
@@ -71,7 +78,38 @@ pub async fn serve(job: ServeJob, connection: &Connection, mut signals: EndSigna
     }
 }
 
-type Prepared = (crate::store::Patient, TcpListener, Option<Tokens>);
+/// What a gateway begins with.
+struct Prepared {
+    store: crate::store::Patient,
+    listener: TcpListener,
+    tokens: Option<Tokens>,
+    tls: Option<Tls>,
+}
+
+/// The protocols that are spoken over TLS.
+const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
+
+/// `--link`: prints it.
+fn tell_link(job: &ServeJob, wanted: &str) -> Exit {
+    let tokens = match job.options.auth.as_deref().map(tokens).transpose() {
+        Ok(tokens) => tokens,
+        Err((exit, message)) => {
+            tracing::error!("{message}");
+            return exit;
+        }
+    };
+    let made = tokens.ok_or_else(|| "--link needs --auth FILE".to_owned());
+    match made.and_then(|tokens| link::link(job, wanted, &tokens)) {
+        Ok(link) => match writeln!(io::stdout().lock(), "{link}") {
+            Ok(()) => Exit::Done,
+            Err(_) => Exit::Failed,
+        },
+        Err(message) => {
+            tracing::error!("{message}");
+            Exit::Usage
+        }
+    }
+}
 
 /// Checks what was asked for, and listens.
 async fn prepare(job: &ServeJob, connection: &Connection) -> Result<Prepared, (Exit, String)> {
@@ -84,18 +122,23 @@ async fn prepare(job: &ServeJob, connection: &Connection) -> Result<Prepared, (E
             "--serve {text}: without --auth FILE only this machine is served; listen on 127.0.0.1, or give a file of tokens"
         )));
     }
+    let files = job.options.tls_cert.clone().zip(job.options.tls_key.clone());
+    let files = files.map(|(chain, key)| Certificate { chain, key });
+    let tls = files.map(|files| Tls::load(files, PROTOCOLS)).transpose();
+    let tls = tls.map_err(|error| (Exit::Failed, error.to_string()))?;
     let listener = TcpListener::bind(address).await;
     let failed =
         |error: io::Error| (Exit::Failed, format!("cannot listen on {address}: {error}. Give --serve another address"));
     let listener = listener.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let store = Store::connect(connection).await.map_err(|error| (Exit::Failed, error.to_string()))?.0;
-    let line = format!("http://{bound}/\n");
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let line = format!("{scheme}://{bound}/\n");
     let mut stdout = io::stdout().lock();
     // Nobody has to read it.
     drop(stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()));
-    tracing::info!("serving s3://{} at http://{bound}/", job.buckets.join(", s3://"));
-    Ok((store.patient(connection.retry), listener, tokens))
+    tracing::info!("serving s3://{} at {scheme}://{bound}/", job.buckets.join(", s3://"));
+    Ok(Prepared { store: store.patient(connection.retry), listener, tokens, tls })
 }
 
 /// `HOST:PORT`, `:PORT` or `PORT`; a name may stand for this machine.

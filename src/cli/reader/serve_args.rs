@@ -1,11 +1,13 @@
 //! The options of `reader --serve`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::human::sizes;
 use crate::serve::LEAST_MEMORY;
+use crate::serve::link::LONGEST;
 
 /// Where the gateway listens if that is not said.
 const ADDRESS: &str = "127.0.0.1:8080";
@@ -66,6 +68,30 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub connections_per_address: Option<u32>,
 
+    /// With --serve: the largest object that may be uploaded [default: 5GiB]
+    #[arg(long, value_name = "SIZE", value_parser = sizes::size)]
+    pub max_upload: Option<u64>,
+
+    /// With --serve: print a signed link that lets whoever has it watch KEY, or all that begins with PREFIX, and end
+    #[arg(long, value_name = "KEY|PREFIX*", requires_all = ["expires", "auth"])]
+    pub link: Option<String>,
+
+    /// With --link: for so long, ten years at most
+    #[arg(long, value_name = "DURATION", value_parser = expires, requires = "link")]
+    pub expires: Option<Duration>,
+
+    /// With --link: where the gateway is to be found, such as `https://tv.example`; without it only the path is printed
+    #[arg(long, value_name = "URL", value_parser = base_url, requires = "link")]
+    pub base_url: Option<String>,
+
+    /// With --serve: a certificate, and those above it, in PEM form: then https:// is spoken. It is read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// With --tls-cert: its key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
     /// With --serve: a line of JSON on standard error for each answer
     #[arg(long)]
     pub access_log: bool,
@@ -77,7 +103,9 @@ impl ServeArgs {
     /// # Errors
     /// In words.
     pub fn go_together(&self) -> Result<(), String> {
-        let Self { serve, auth, allow_origin, host, memory, connections, connections_per_address, access_log } = self;
+        let Self { serve, auth, allow_origin, host, memory, connections, connections_per_address, access_log, .. } =
+            self;
+        let Self { max_upload, link, tls_cert, .. } = self;
         let given = [
             ("--auth", auth.is_some()),
             ("--allow-origin", !allow_origin.is_empty()),
@@ -85,6 +113,9 @@ impl ServeArgs {
             ("--memory", memory.is_some()),
             ("--connections", connections.is_some()),
             ("--connections-per-address", connections_per_address.is_some()),
+            ("--max-upload", max_upload.is_some()),
+            ("--link", link.is_some()),
+            ("--tls-cert", tls_cert.is_some()),
             ("--access-log", *access_log),
         ];
         match given.into_iter().find(|(_, given)| *given) {
@@ -94,14 +125,36 @@ impl ServeArgs {
     }
 }
 
-/// What is held in memory, and how many connections there may be, if that is not said.
+/// What is held in memory, how large an upload is, and how many connections there may be, if that is not said.
 pub const MEMORY: u64 = 256 << 20;
+/// See [`MEMORY`].
+pub const MAX_UPLOAD: u64 = 5 << 30;
 /// See [`MEMORY`].
 pub const CONNECTIONS: u32 = 4096;
 
 fn memory(text: &str) -> Result<u64, String> {
     let size = sizes::size(text)?;
     if size < LEAST_MEMORY { Err(format!("at least {} MiB", LEAST_MEMORY >> 20)) } else { Ok(size) }
+}
+
+fn expires(text: &str) -> Result<Duration, String> {
+    let given = sizes::duration(text)?;
+    match given.as_secs() {
+        0 => Err("a link is good for a second at least".to_owned()),
+        1..=LONGEST => Ok(given),
+        _ => Err("a link is good for ten years at most".to_owned()),
+    }
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_sound =
+        |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+    if rest.is_some_and(is_sound) {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("it begins with http:// or https://".to_owned())
+    }
 }
 
 /// A scheme and a host, as browsers send them.
