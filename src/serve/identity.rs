@@ -1,7 +1,8 @@
 //! What tells one version of an object from all others, for as long as it is there: while it grows, and after. Pure.
 
+use aws_smithy_types::date_time::Format;
+use aws_smithy_types::{DateTime, base64};
 use sha2::{Digest, Sha256};
-use time::OffsetDateTime;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,26 +57,14 @@ fn date_in(version: &str) -> Option<i64> {
     i64::try_from(nanos.div_euclid(1_000_000_000)).ok()
 }
 
-/// `Sat, 21 Nov 2026 12:00:00 GMT`.
-pub(crate) fn http_date(seconds: i64) -> String {
-    let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let short = |name: String| name.get(..3).unwrap_or_default().to_owned();
-    let (weekday, month) = (short(at.weekday().to_string()), short(at.month().to_string()));
-    let (hour, minute, second) = at.to_hms();
-    format!("{weekday}, {:02} {month} {:04} {hour:02}:{minute:02}:{second:02} GMT", at.day(), at.year())
+/// Seconds since 1970 as a header has them.
+fn http_date(seconds: i64) -> String {
+    // A year that no header can have.
+    DateTime::from_secs(seconds).fmt(Format::HttpDate).unwrap_or_default()
 }
 
-/// Without padding; of bytes whose number is a multiple of three.
 fn base64url(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let number = three.iter().fold(0usize, |number, byte| number << 8 | usize::from(*byte));
-        for shift in [18, 12, 6, 0] {
-            text.push(char::from(LETTERS[number >> shift & 63]));
-        }
-    }
-    text
+    base64::encode(bytes).replace('+', "-").replace('/', "_").trim_end_matches('=').to_owned()
 }
 
 #[cfg(test)]
