@@ -8,6 +8,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use crate::object::locate::{beside, locate};
 use crate::object::ranges::{Answer, Ranges};
@@ -17,6 +20,9 @@ use crate::store::{Patient, StoreError};
 
 /// Bytes that are compared at either end.
 const COMPARED: u64 = 64 << 10;
+
+/// So long a recording may have less than was read of it: its writer was killed, goes on, and stores that anew.
+const STORED_ANEW: Duration = Duration::from_secs(15);
 
 /// A file to go on after.
 #[derive(Debug, Clone)]
@@ -61,6 +67,8 @@ pub enum HeldError {
         upload: Option<String>,
         /// What differs.
         why: String,
+        /// Nothing differs so far: it is a recording that has less than the file, and may come to have more.
+        lacking: bool,
     },
     /// The file cannot be read.
     #[error("cannot read {}: {cause}", path.display())]
@@ -93,6 +101,18 @@ pub struct Match {
 /// # Errors
 /// [`HeldError`], or why the upload could not be looked for.
 pub async fn find(store: &Patient, wanted: &Wanted, held: &Held) -> Result<Result<Match, HeldError>, LocateError> {
+    let began = Instant::now();
+    loop {
+        let found = find_now(store, wanted, held).await?;
+        if !matches!(found, Err(HeldError::Other { lacking: true, .. })) || began.elapsed() >= STORED_ANEW {
+            return Ok(found);
+        }
+        sleep(wanted.poll_interval).await;
+    }
+}
+
+/// The same, of what is there at this moment.
+async fn find_now(store: &Patient, wanted: &Wanted, held: &Held) -> Result<Result<Match, HeldError>, LocateError> {
     let located = match locate(store, &Wanted { wait: false, ..wanted.clone() }).await {
         Err(LocateError::Nothing(object)) => return Ok(Err(HeldError::Nothing { path: held.path.clone(), object })),
         other => other?,
@@ -135,15 +155,16 @@ fn is_of_another(found: &Result<Match, HeldError>) -> bool {
 
 /// Compares the ends of the file with the same places of one upload.
 async fn compare(store: &Patient, wanted: &Wanted, held: &Held, mut located: Located) -> Result<Match, HeldError> {
-    let other = |upload: &Option<String>, why: String| HeldError::Other {
+    let other = |upload: &Option<String>, why: String, lacking: bool| HeldError::Other {
         path: held.path.clone(),
         bytes: held.bytes,
         object: store.object(&wanted.key),
         upload: upload.clone(),
         why,
+        lacking,
     };
     if let Some(size) = located.finished.filter(|size| *size < held.bytes) {
-        return Err(other(&located.version, format!("that has {size} bytes in all")));
+        return Err(other(&located.version, format!("that has {size} bytes in all"), false));
     }
     let target = Target {
         key: wanted.key.clone(),
@@ -164,7 +185,7 @@ async fn compare(store: &Patient, wanted: &Wanted, held: &Held, mut located: Loc
     let end = held.bytes - held.bytes.min(COMPARED)..held.bytes;
     // A range that both ends share is asked for once.
     let beginning = 0..end.start.min(COMPARED);
-    for range in [end, beginning].into_iter().filter(|range| !range.is_empty()) {
+    for range in [beginning, end].into_iter().filter(|range| !range.is_empty()) {
         let mine = read_file(&held.path, range.start, range.end - range.start)
             .map_err(|cause| HeldError::Read { path: held.path.clone(), cause: Arc::new(cause) })?;
         // All that follows must come from the upload that has just answered.
@@ -173,6 +194,10 @@ async fn compare(store: &Patient, wanted: &Wanted, held: &Held, mut located: Loc
             Answer::Nothing | Answer::Absent => Vec::new(),
         };
         located.version.clone_from(&ranges.target.version);
+        if let Some(at) = mine.iter().zip(&theirs).position(|(mine, theirs)| mine != theirs) {
+            let at = at as u64 + range.start;
+            return Err(other(&located.version, format!("byte {at} (counted from 0) is another"), false));
+        }
         if theirs.len() < mine.len() {
             let readable = range.start + theirs.len() as u64;
             let why = if theirs.is_empty() {
@@ -180,11 +205,7 @@ async fn compare(store: &Patient, wanted: &Wanted, held: &Held, mut located: Loc
             } else {
                 format!("only {readable} bytes can be read there")
             };
-            return Err(other(&located.version, why));
-        }
-        if theirs != mine {
-            let at = mine.iter().zip(&theirs).take_while(|(a, b)| a == b).count() as u64 + range.start;
-            return Err(other(&located.version, format!("byte {at} (counted from 0) is another")));
+            return Err(other(&located.version, why, located.recording.is_some()));
         }
     }
     Ok(Match { located, part_size: ranges.part_size, etag: ranges.target.etag })

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::object::live_objects::maker::{self, Maker};
 use crate::object::wanted::Live;
 use crate::store::retry::Retry;
 use crate::store::scripted::{self, Op, Shelf};
@@ -161,4 +162,35 @@ async fn without_anything_to_read_it_is_of_nothing() {
     assert!(why.contains("no open upload and no finished object") && why.contains("leave --resume out"), "{why}");
     // Nobody waits here for one to begin: the file shows that it began.
     assert!(shelf.asked().len() < 20, "{:?}", shelf.asked());
+}
+
+/// A file with the first `bytes` of a recording, compared with what its live objects show.
+async fn found_by_objects(store: &Patient, bytes: u64) -> Result<Match, HeldError> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let held = Held { path: dir.path().join("copy"), bytes };
+    std::fs::write(&held.path, maker::input(0, bytes)).expect("a file");
+    find(store, &maker::reading(None).wanted, &held).await.expect("the store answers")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_writer_that_goes_on_stores_anew_is_waited_for_and_not_for_long() {
+    let (once, shelf) = scripted::store();
+    let store = once.patient(Retry { give_up_after: Duration::from_secs(60) });
+    let mut maker = Maker::begin(&once, &shelf, 1).await;
+    maker.lay(0, 0, 300_000).await;
+    // Its head told of nothing when it was killed: the next run begins with the first byte.
+    maker.head.go_on(true).expect("another run");
+    maker.beat().await;
+    let start = tokio::time::Instant::now();
+    let (found, ()) = tokio::join!(found_by_objects(&store, 300_000), async {
+        sleep(Duration::from_secs(4)).await;
+        maker.lay(1, 0, 300_000).await;
+    });
+    let found = found.expect("it is of this recording");
+    assert_eq!(found.located.recording.map(|recording| recording.id), Some(maker.id.clone()));
+    assert!(start.elapsed() <= Duration::from_secs(6), "{:?}", start.elapsed());
+
+    let start = tokio::time::Instant::now();
+    assert!(why(found_by_objects(&store, 300_001).await).contains("only 300000 bytes"));
+    assert!(start.elapsed() <= STORED_ANEW + Duration::from_secs(3), "{:?}", start.elapsed());
 }
