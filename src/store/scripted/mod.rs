@@ -235,6 +235,11 @@ impl Shelf {
         self.inner().shelves.keeps_versions = true;
     }
 
+    /// From here on every second of those that are to be deleted at once stays, beginning with the first.
+    pub(crate) fn fail_to_delete_half(&self) {
+        self.inner().shelves.fails_to_delete_half = true;
+    }
+
     /// How many versions and marks of deletion there are of what begins with `prefix`.
     pub(crate) fn versions(&self, prefix: &str) -> usize {
         self.inner().shelves.versions_of(prefix)

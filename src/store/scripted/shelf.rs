@@ -58,12 +58,20 @@ pub(super) struct Shelves {
     count: u32,
     pub(super) live_read: bool,
     pub(super) keeps_versions: bool,
+    pub(super) fails_to_delete_half: bool,
     began: Instant,
 }
 
 impl Default for Shelves {
     fn default() -> Self {
-        Self { versions: Vec::new(), count: 0, live_read: true, keeps_versions: false, began: Instant::now() }
+        Self {
+            versions: Vec::new(),
+            count: 0,
+            live_read: true,
+            keeps_versions: false,
+            fails_to_delete_half: false,
+            began: Instant::now(),
+        }
     }
 }
 
@@ -291,8 +299,13 @@ impl Shelves {
             Op::DeleteMany => {
                 let body = String::from_utf8_lossy(&asked.body).into_owned();
                 let mut inside = String::new();
-                for one in body.split("<Object>").skip(1) {
+                for (at, one) in body.split("<Object>").skip(1).enumerate() {
                     let (key, version) = (element(one, "Key").unwrap_or_default(), element(one, "VersionId"));
+                    if self.fails_to_delete_half && at % 2 == 0 {
+                        let (key, code) = (escaped(&key), "InternalError");
+                        let _ = write!(inside, "<Error><Key>{key}</Key><Code>{code}</Code></Error>");
+                        continue;
+                    }
                     self.delete(&key, version.as_deref());
                     let version = version.map(|id| format!("<VersionId>{id}</VersionId>")).unwrap_or_default();
                     let _ = write!(inside, "<Deleted><Key>{}</Key>{version}</Deleted>", escaped(&key));

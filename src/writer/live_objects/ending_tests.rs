@@ -35,6 +35,16 @@ async fn what_a_store_refuses_to_delete_is_told_of_and_the_object_is_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn as_long_as_some_are_deleted_the_others_are_tried_again() {
+    let mut scene = Scene::begin(When::After(SECOND)).await;
+    scene.flow(1_000, 600, SECOND).await;
+    let shelf = scene.shelf.clone();
+    shelf.fail_to_delete_half();
+    assert!(scene.end().await.is_nothing());
+    assert_eq!(shelf.keys(), [KEY]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_lists_and_without_bulk_deletes_nothing_is_left_either() {
     let mut scene = Scene::begin(When::After(SECOND / 2)).await;
     scene.flow(1_000, 400, SECOND).await;

@@ -18,6 +18,9 @@ use crate::store::{Kind, MOST_DELETED, Patient, StoreError, Undeleted, Version};
 /// How often what was not deleted is tried again.
 const ROUNDS: u32 = 4;
 
+/// The same, however many of them deleted something.
+const MOST_ROUNDS: u32 = 16;
+
 /// How long one request may keep failing.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -221,23 +224,23 @@ impl Sweep {
         (false, false)
     }
 
-    /// Deletes these; those that are left after some rounds.
+    /// Deletes these; those that are left after some rounds in which none was deleted.
     async fn delete(&self, mut what: Vec<Version>) -> Vec<Undeleted> {
         let mut refused = Vec::new();
-        for round in 0..ROUNDS {
-            if round > 0 {
-                sleep(Duration::from_secs(1 << round)).await;
-            }
+        let mut round = 0;
+        for last in (0..MOST_ROUNDS).map(|number| number + 1 == MOST_ROUNDS) {
             let mut left = Vec::new();
             for some in what.chunks(MOST_DELETED) {
                 left.extend(self.delete_some(some).await);
             }
+            round = if left.len() < what.len() { 0 } else { round + 1 };
             let (again, never): (Vec<_>, Vec<_>) = left.into_iter().partition(|one| may_pass(&one.error));
             refused.extend(never);
-            if again.is_empty() || round + 1 == ROUNDS {
+            if again.is_empty() || round == ROUNDS || last {
                 refused.extend(again);
                 break;
             }
+            sleep(Duration::from_secs(1 << round)).await;
             what = again.into_iter().map(|one| one.what).collect();
         }
         refused
