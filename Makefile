@@ -27,15 +27,17 @@ export DEMO_SECONDS DEMO_OUT
 SLOW_PAGE_TESTS = tests/browser/viewers.test.mjs tests/browser/firefox.test.mjs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-page test-viewers test-recipes test-players test-ceph soak kills fuzz-rtmp bench microbench lint build install deb test-deb dist test-dist page
+.PHONY: help demo demo-web test test-rust test-page test-viewers test-recipes test-players test-ceph test-nginx soak kills fuzz-rtmp bench microbench lint build install deb test-deb dist test-dist page
 
 help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
 	@echo '               (DEMO_SECONDS=30, DEMO_OUT=demo-out)'
+	@echo 'make demo-web  a live stream in your browser, out of a private bucket (MINUTES=5)'
 	@echo 'make test      all tests'
 	@echo 'make test-viewers   what takes the page minutes: outages, hidden tabs, slow lines, Firefox'
 	@echo 'make test-players   playlists in browsers, mpv, VLC and GStreamer'
 	@echo 'make test-ceph   both tools on a real Ceph gateway (Debian: 60 MB of packages, nothing is installed)'
+	@echo 'make test-nginx   two gateways behind nginx (Debian: 0.5 MB of package, nothing is installed)'
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
 	@echo 'make kills     many short uploads, each with a kill or a race in it (N=1000, SEED=)'
 	@echo 'make fuzz-rtmp   damaged streams of encoders, for ten minutes, and another parser beside ours (FUZZ_SECONDS=600, FUZZ_SEED=1)'
@@ -55,6 +57,11 @@ demo:
 	$(call packages,build demo)
 	$(tools) --example demo
 	@exec $(CARGO) run --quiet --release --locked --example demo
+
+demo-web:
+	$(call packages,build demo)
+	$(tools)
+	@DEMO_SECONDS=$$((60 * $(MINUTES))) exec ./scripts/demo-web.sh
 
 test: test-rust test-recipes test-page
 
@@ -89,6 +96,11 @@ test-ceph:
 	$(call packages,build)
 	$(tools)
 	./scripts/test-ceph.sh
+
+test-nginx:
+	$(call packages,build)
+	$(tools)
+	./scripts/test-nginx.sh
 
 soak:
 	$(call packages,build)

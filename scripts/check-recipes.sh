@@ -218,6 +218,10 @@ other_recipes() {
     run latency; status=$?
     judge latency "exit code $status" eval "[ $status = 0 ] && in_file 'times as much' latency.log && fetch quick.mp4 quick.mp4 && has_frames quick.mp4 300"
 
+    # The gateway by a signed link, out of a private bucket.
+    DEMO_SECONDS=6 DEMO_CHECK=1 PORT=0 "$top/scripts/demo-web.sh" >demo-web.log 2>&1; status=$?
+    judge demo-web "exit code $status" eval "[ $status = 0 ] && in_file '180 frames came by the link' demo-web.log"
+
     run any-store; status=$?
     judge any-store "exit code $status" eval "[ $status = 0 ] && fetch anywhere.mp4 anywhere.mp4 && has_frames anywhere.mp4 300 && has_frames copy.mp4 300"
 

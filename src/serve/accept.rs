@@ -123,25 +123,22 @@ pub(crate) async fn run(
                 continue;
             }
         };
-        match room.take(address.ip()) {
-            Some(seat) => {
-                let served = connection(stream, address, Arc::clone(&gateway), tls.clone(), ending.clone());
-                let metrics = Arc::clone(&gateway.metrics);
-                metrics.connections.fetch_add(1, Relaxed);
-                drop(tokio::spawn(async move {
-                    served.await;
-                    metrics.connections.fetch_sub(1, Relaxed);
-                    drop(seat);
-                }));
+        let Some(seat) = room.take(address.ip()) else {
+            gateway.metrics.turned_away.fetch_add(1, Relaxed);
+            // To who waits for TLS nothing can be said at so little cost.
+            if tls.is_none() {
+                turn_away(&room, stream);
             }
-            None => {
-                gateway.metrics.turned_away.fetch_add(1, Relaxed);
-                // To who waits for TLS nothing can be said at so little cost.
-                if tls.is_none() {
-                    turn_away(&room, stream);
-                }
-            }
-        }
+            continue;
+        };
+        let served = connection(stream, address, Arc::clone(&gateway), tls.clone(), ending.clone());
+        let metrics = Arc::clone(&gateway.metrics);
+        metrics.connections.fetch_add(1, Relaxed);
+        drop(tokio::spawn(async move {
+            served.await;
+            metrics.connections.fetch_sub(1, Relaxed);
+            drop(seat);
+        }));
     }
     drop(listener);
     let seats = u32::try_from(limits.connections).unwrap_or(u32::MAX);

@@ -68,7 +68,7 @@ impl Tokens {
                 .split_once([' ', '\t'])
                 .map(|(rights, token)| (rights, token.trim()))
                 .ok_or_else(|| error("it is not of the form RIGHTS TOKEN or RIGHTS USER:PASSWORD"))?;
-            all.push_str(&format!("{rights} {token}\n"));
+            all.extend([rights, " ", token, "\n"]);
             if rights == "key" {
                 if key.replace(token.to_owned()).is_some() {
                     return Err(error("there is another line of a key before it"));

@@ -49,13 +49,11 @@ impl Gate {
         {
             return Ok(Pass::Preflight);
         }
-        let grant = match link {
-            Some((token, _)) => Some(self.check_link(token, found.map(|(route, _)| route))?),
-            None => {
-                self.check_token(request, found.map(|(route, _)| route))?;
-                None
-            }
-        };
+        let wanted = found.map(|(route, _)| route);
+        let grant = link.map(|(token, _)| self.check_link(token, wanted)).transpose()?;
+        if grant.is_none() {
+            self.check_token(request, wanted)?;
+        }
         let (route, rest) = found.ok_or_else(Refusal::not_there)?;
         if routes::is_write(&request.method) && !is_of_this_site(request) {
             return Err(Refusal::new(StatusCode::FORBIDDEN, "a page of another site changes nothing here"));

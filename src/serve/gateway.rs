@@ -67,16 +67,6 @@ impl Gateway {
         HELD.saturating_sub(self.held.available_permits()) as u64
     }
 
-    /// Whether a request may have an object, as far as it comes by a link.
-    pub(crate) fn may(&self, parts: &request::Parts, bucket: &str, key: &str) -> Result<(), Refusal> {
-        match parts.extensions.get::<Grant>() {
-            Some(grant) if !grant.allows(bucket, key) => {
-                Err(Refusal::new(StatusCode::FORBIDDEN, "this link does not lead here, or not any more"))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// What the parameters of a query and a key stand for, and whether that is a certain version.
     pub(crate) async fn find(
         &self,
@@ -93,10 +83,20 @@ impl Gateway {
             record.range = text(&parts.headers, &header::RANGE).unwrap_or_default();
         }
         self.names.check(key)?;
-        self.may(parts, bucket, key)?;
+        may(parts, bucket, key)?;
         let version = name::version(query.get("version")?)?;
         let viewing = self.recordings.find(bucket, key, version.as_deref()).await?;
         Ok((viewing, version.is_some()))
+    }
+}
+
+/// Whether a request may have an object, as far as it comes by a link.
+pub(crate) fn may(parts: &request::Parts, bucket: &str, key: &str) -> Result<(), Refusal> {
+    match parts.extensions.get::<Grant>() {
+        Some(grant) if !grant.allows(bucket, key) => {
+            Err(Refusal::new(StatusCode::FORBIDDEN, "this link does not lead here, or not any more"))
+        }
+        _ => Ok(()),
     }
 }
 

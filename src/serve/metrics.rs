@@ -69,9 +69,9 @@ impl Metrics {
     pub(crate) fn text(&self, now: Now) -> String {
         let mut text = String::new();
         let mut family = |name: &str, kind: &str, help: &str, values: &[(String, u64)]| {
-            text.push_str(&format!("# HELP live_read_{name} {help}\n# TYPE live_read_{name} {kind}\n"));
+            text.extend([format!("# HELP live_read_{name} {help}\n# TYPE live_read_{name} {kind}\n")]);
             for (labels, value) in values {
-                text.push_str(&format!("live_read_{name}{labels} {value}\n"));
+                text.extend([format!("live_read_{name}{labels} {value}\n")]);
             }
         };
         let one = |value: u64| [(String::new(), value)];

@@ -6,7 +6,7 @@ use super::access_log::Record;
 use super::api::wanted;
 use super::body::Body;
 use super::chores::{Entry, State, Wanted};
-use super::gateway::Gateway;
+use super::gateway::{Gateway, may};
 use super::link::Grant;
 use super::metrics::Now;
 use super::name::{Query, decoded};
@@ -74,7 +74,7 @@ pub(crate) fn play(
         key.clone_into(&mut record.key);
     }
     gateway.names.check(&key)?;
-    gateway.may(parts, bucket, &key)?;
+    may(parts, bucket, &key)?;
     let is_first = gateway.names.buckets.first().is_some_and(|first| first == bucket);
     Ok(reply::page(player::page(rest, &key, Some(bucket).filter(|_| !is_first)), parts))
 }

@@ -95,10 +95,10 @@ impl Listings {
         let store = self.store.bucket_named(&bucket).at_most(PATIENCE);
         for round in 1.. {
             let stored = async {
-                match only_open {
-                    true => Ok(Page { entries: Vec::new(), next: None }),
-                    false => store.stored_after(&prefix, &after, most).await,
+                if only_open {
+                    return Ok(Page { entries: Vec::new(), next: None });
                 }
+                store.stored_after(&prefix, &after, most).await
             };
             let both = tokio::try_join!(stored, store.open_after(&prefix, &after, most));
             let (stored, open) = both.map_err(|error| refused(&error))?;

@@ -34,19 +34,19 @@ fn article(path: &str, method: &str, operation: &Value) -> String {
     let mut rows = String::new();
     for one in operation["parameters"].as_array().into_iter().flatten() {
         let must = if one["required"] == true { ", required" } else { "" };
-        rows.push_str(&format!(
+        rows.extend([format!(
             "<tr><th scope=\"row\"><code>{}</code></th><td>{}{must}</td><td>{}</td></tr>\n",
             text(&one["name"]),
             text(&one["in"]),
             text(&one["description"])
-        ));
+        )]);
     }
     for (status, answer) in operation["responses"].as_object().into_iter().flatten() {
-        rows.push_str(&format!(
+        rows.extend([format!(
             "<tr><th scope=\"row\">{}</th><td>answer</td><td>{}</td></tr>\n",
             html::text(status),
             text(&answer["description"])
-        ));
+        )]);
     }
     format!(
         "<article>\n<h2><span class=\"method\">{}</span> <code>{}</code></h2>\n<p>{}. {right}</p>\n\

@@ -40,7 +40,7 @@ impl Front<'_> {
             for name in self.buckets {
                 let current = if name == self.bucket { " aria-current=\"page\"" } else { "" };
                 let name = (html::text(name), escape::segment(name));
-                page.push_str(&format!("<a href=\"?bucket={}\"{current}>{}</a>\n", name.1, name.0));
+                page.extend([format!("<a href=\"?bucket={}\"{current}>{}</a>\n", name.1, name.0)]);
             }
             page.push_str("</nav>\n");
         }
@@ -53,9 +53,9 @@ impl Front<'_> {
         if let Some(next) = self.next {
             let (bucket, prefix) = (escape::segment(self.bucket), escape::segment(self.prefix));
             let next = escape::segment(next);
-            page.push_str(&format!(
+            page.extend([format!(
                 "<nav aria-label=\"Pages\"><a rel=\"next\" href=\"?bucket={bucket}&amp;prefix={prefix}&amp;page={next}\">More</a></nav>\n"
-            ));
+            )]);
         }
         page.push_str("</main>\n<footer><a href=\"docs\">The interface for programs</a></footer>\n</body>\n</html>\n");
         page
@@ -82,10 +82,8 @@ impl Front<'_> {
     fn entry(&self, entry: &Entry) -> String {
         let kind = content_type_of(&entry.key).unwrap_or_default();
         let (is_picture, is_sound) = (kind.starts_with("video/"), kind.starts_with("audio/"));
-        let of_bucket = match self.bucket == self.first {
-            true => String::new(),
-            false => format!("bucket={}", escape::segment(self.bucket)),
-        };
+        let of_bucket =
+            if self.bucket == self.first { String::new() } else { format!("bucket={}", escape::segment(self.bucket)) };
         let path = |place: &str| match of_bucket.as_str() {
             "" => format!("{place}/{}", escape::path(&entry.key)),
             of_bucket => format!("{place}/{}?{of_bucket}", escape::path(&entry.key)),
