@@ -67,7 +67,7 @@ for number in 1 2; do
     ports+=("$(grep -o '[0-9]*/$' "gateway$number.out" | tr -d /)")
 done
 
-openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=tv.example -addext subjectAltName=DNS:tv.example -keyout tv.key -out tv.pem 2>openssl.log || fail 'there is no certificate'
+openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=tv.example -addext subjectAltName=DNS:tv.example -keyout tv.key -out tv.pem 2>openssl.out || fail 'there is no certificate'
 port=$((20000 + RANDOM % 20000))
 sed -e "s/127.0.0.1:8081/127.0.0.1:${ports[0]}/; s/127.0.0.1:8082/127.0.0.1:${ports[1]}/; s/listen 443/listen 127.0.0.1:$port/" \
     -e "s|/var/cache/nginx/live-read|$work/cache|; s|/etc/ssl/tv.example|$work/tv|; s|/var/log/nginx/live-read.log|$work/access.log|" \
@@ -86,16 +86,16 @@ http {
 END
 "$nginx" -p "$work" -c nginx.conf -e "$work/nginx.log" 2>nginx.err.log &
 pids+=($!)
-# Not with the end of the pipe that writer reads: it would never come to its end.
-ask() { curl -sS --noproxy '*' --resolve "tv.example:$port:127.0.0.1" --cacert tv.pem --max-time 120 "$@" 7>&-; }
+ask() { curl -sS --noproxy '*' --resolve "tv.example:$port:127.0.0.1" --cacert tv.pem --max-time 60 "$@"; }
 url=https://tv.example:$port
 until_true 30 ask -o /dev/null "$url/healthz" 2>/dev/null || fail 'nginx does not begin'
 token='Authorization: Bearer viewer-token-0123456789'
-direct() { curl -sS --noproxy '*' --max-time 60 -H "$token" "$@" 7>&-; }
+direct() { curl -sS --noproxy '*' --max-time 60 -H "$token" "$@"; }
 
 # What grows comes as it comes, by HTTP/2 and HTTP/1.1, to its end.
 head -c 12000000 /dev/urandom >whole
 mkfifo input
+# What runs beside must not hold the other end of this (7>&-): writer would never come to the end of its input.
 "$built/writer" shows/match.mp4 -s 5000000 <input 2>writer.log &
 pids+=($!)
 exec 7>input
@@ -104,7 +104,7 @@ status() { ask -o /dev/null -w '%{http_code}' -H "$token" "$@"; }
 there() { [ "$(status -r 0-9 "$url/watch?v=shows/match.mp4")" = 206 ]; }
 until_true 60 there || fail 'what grows cannot be watched'
 for version in http1.1 http2; do
-    ask "--$version" -N -H "$token" -o "$version.mp4" "$url/watch?v=shows/match.mp4" &
+    ask "--$version" -N -H "$token" -o "$version.mp4" "$url/watch?v=shows/match.mp4" 7>&- &
     pids+=($!)
     [ $version = http2 ] && by2=$! || by1=$!
 done
@@ -143,7 +143,7 @@ until_true 60 there || fail 'with one gateway gone, nothing is served'
 etag=$(ask -o /dev/null -D - -r 0-9 -H "$token" "$url/watch?v=shows/match.mp4" | tr -d '\r' | grep -i '^etag' | cut -d ' ' -f 2)
 kill "$before" 2>/dev/null || true
 head -c 4000000 before.mp4 >on.mp4
-ask --http1.1 -H "$token" -H "If-Match: $etag" -r 4000000- -o rest.mp4 "$url/watch?v=shows/match.mp4" &
+ask --http1.1 -H "$token" -H "If-Match: $etag" -r 4000000- -o rest.mp4 "$url/watch?v=shows/match.mp4" 7>&- &
 on=$!
 pids+=($on)
 tail -c +6000001 whole >&7
