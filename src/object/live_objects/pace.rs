@@ -13,7 +13,7 @@ use crate::object::rhythm::Rhythm;
 /// Two looks for one live object are so far apart: this share of the beat, within limits.
 const SHARE: u32 = 12;
 const CLOSEST: Duration = Duration::from_millis(15);
-const FARTHEST: Duration = Duration::from_millis(250);
+const FARTHEST: Duration = Duration::from_millis(60);
 
 /// The longest wait: the end is to be noticed within a second and a half, however long a part takes to fill.
 const LONGEST: Duration = Duration::from_millis(1400);
@@ -241,8 +241,8 @@ mod tests {
     async fn an_end_between_slow_parts_is_looked_for_each_second() {
         let (looks, late, _) = play((0..60).map(|number| 7_000 + number * 7_000)).await;
         let (each, p95) = figures(&looks, &late);
-        assert!((5.0..=9.0).contains(&each), "{each}");
-        assert!(p95 <= Duration::from_millis(260), "{p95:?}");
+        assert!((5.0..=7.0).contains(&each), "{each}");
+        assert!(p95 <= Duration::from_millis(70), "{p95:?}");
     }
 
     #[tokio::test(start_paused = true)]
