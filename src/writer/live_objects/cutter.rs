@@ -17,10 +17,11 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::writer::pool::{Lent, PartPool};
+use super::copies::{Buffer, Copies};
+use crate::writer::pool::PartPool;
 
 /// When the oldest byte that waits has waited long enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub struct Cutter {
     part_size: u64,
     when: When,
     /// What waits, the bytes before [`Self::end`] among them, and when its first byte came.
-    waiting: BytesMut,
+    waiting: Buffer,
     oldest: Option<Instant>,
     /// Cut, but not on its way yet.
     cuts: VecDeque<Cut>,
@@ -70,12 +71,12 @@ pub struct Cutter {
     left: Vec<Range<u64>>,
     leaving: bool,
     /// The memory for what is copied.
-    room: Option<Lent>,
+    copies: Copies,
 }
 
 impl Cutter {
     /// How many part sizes are copied at once: waiting, cut, and on their way.
-    pub const MOST_PARTS: usize = 2;
+    pub const MOST_PARTS: u64 = 2;
 
     /// For input whose first byte has this offset.
     #[must_use]
@@ -83,7 +84,7 @@ impl Cutter {
         Self {
             part_size,
             when,
-            waiting: BytesMut::new(),
+            waiting: Buffer::default(),
             oldest: None,
             cuts: VecDeque::new(),
             flying: 0,
@@ -92,14 +93,14 @@ impl Cutter {
             boundary: None,
             left: Vec::new(),
             leaving: when == When::PartIsFull,
-            room: None,
+            copies: Copies::new(part_size),
         }
     }
 
-    /// Counts what is copied among the part buffers. Where they are all in use nothing is counted, and copied all the same.
+    /// Counts what is copied among the part buffers.
     pub fn copy_within(&mut self, pool: &PartPool) {
         if self.when != When::PartIsFull {
-            self.room = pool.lend(Self::MOST_PARTS);
+            self.copies.count_in(pool);
         }
     }
 
@@ -140,8 +141,7 @@ impl Cutter {
             } else {
                 self.oldest.get_or_insert(now);
                 if self.waiting.capacity() == 0 {
-                    // All at once: growing by doubling, it would end up larger than a part. What is not used costs nothing.
-                    self.waiting.reserve(usize::try_from(self.part_size).unwrap_or_default());
+                    self.waiting = self.copies.take();
                 }
                 self.waiting.extend_from_slice(taken);
             }
@@ -172,7 +172,7 @@ impl Cutter {
         let start = self.start();
         let count = usize::try_from(at.saturating_sub(start)).unwrap_or(usize::MAX).min(self.waiting.len());
         if count > 0 {
-            drop(self.waiting.split_to(count));
+            self.waiting.drain(..count);
             self.leave(start..start + count as u64);
         }
         self.oldest = self.oldest.filter(|_| !self.waiting.is_empty());
@@ -198,7 +198,7 @@ impl Cutter {
     }
 
     fn most(&self) -> u64 {
-        self.part_size.saturating_mul(Self::MOST_PARTS as u64)
+        self.part_size.saturating_mul(Self::MOST_PARTS)
     }
 
     fn leave(&mut self, range: Range<u64>) {
@@ -280,8 +280,9 @@ impl Cutter {
 
     /// Nothing more is wanted of it.
     pub fn give_up(&mut self) {
-        (self.waiting, self.cuts, self.left) = (BytesMut::new(), VecDeque::new(), Vec::new());
-        (self.oldest, self.boundary, self.room) = (None, None, None);
+        (self.waiting, self.cuts, self.left) = (Buffer::default(), VecDeque::new(), Vec::new());
+        self.copies.give_up();
+        (self.oldest, self.boundary) = (None, None);
         (self.when, self.leaving) = (When::PartIsFull, true);
     }
 
@@ -309,10 +310,10 @@ impl Cutter {
     /// The first so many bytes of what waits, in memory of just their size: a piece of the buffer would keep all of it.
     fn give(&mut self, count: usize) -> Bytes {
         if count as u64 == self.part_size {
-            return std::mem::take(&mut self.waiting).freeze();
+            return Bytes::from_owner(std::mem::take(&mut self.waiting));
         }
         let given = Bytes::copy_from_slice(self.waiting.get(..count).unwrap_or_default());
-        self.waiting.advance(count);
+        self.waiting.drain(..count);
         given
     }
 

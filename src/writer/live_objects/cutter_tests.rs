@@ -216,7 +216,7 @@ proptest! {
                     }
                 }
             }
-            prop_assert!(cutter.held() <= PART * Cutter::MOST_PARTS as u64);
+            prop_assert!(cutter.held() <= PART * Cutter::MOST_PARTS);
         }
         cutter.close();
         while let Some(cut) = cutter.next(now) {

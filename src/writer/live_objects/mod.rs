@@ -18,6 +18,7 @@
 
 mod asking;
 mod beat;
+mod copies;
 mod cuts;
 mod cutter;
 mod ending;
