@@ -18,8 +18,11 @@ use crate::store::{Kind, MOST_DELETED, Patient, StoreError, Undeleted, Version};
 /// How often what was not deleted is tried again.
 const ROUNDS: u32 = 4;
 
-/// The same, however many of them deleted something.
+/// The same, also where each of them deletes something.
 const MOST_ROUNDS: u32 = 16;
+
+/// After a round in which some were deleted.
+const GOING_ON: Duration = Duration::from_millis(250);
 
 /// How long one request may keep failing.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -240,7 +243,7 @@ impl Sweep {
                 refused.extend(again);
                 break;
             }
-            sleep(Duration::from_secs(1 << round)).await;
+            sleep(if round == 0 { GOING_ON } else { Duration::from_secs(1 << round) }).await;
             what = again.into_iter().map(|one| one.what).collect();
         }
         refused
