@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`protocol`], [`human`], [`media`] | facts, words and what goes through; pure |
 //! | [`rtmp`], [`mux`] | what encoders send, and a recording of it; pure |
+//! | [`keys`] | who may publish, and what comes of it |
 //! | [`message`] | what people are told |
 //! | [`store`] | the one door to S3 |
 //! | [`tool`] | figures, signals, exit codes |
@@ -30,6 +31,7 @@ pub mod cli;
 pub mod hls;
 pub mod human;
 pub mod ingest;
+pub mod keys;
 pub mod media;
 pub mod message;
 pub mod mux;

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up. A room imports only from those before it.
-const FLOORS: [&str; 16] = [
-    "human", "protocol", "media", "rtmp", "mux", "message", "store", "tool", "object", "hls", "reader", "writer",
-    "ingest", "serve", "cli", "bin",
+const FLOORS: [&str; 17] = [
+    "human", "protocol", "media", "rtmp", "mux", "keys", "message", "store", "tool", "object", "hls", "reader",
+    "writer", "ingest", "serve", "cli", "bin",
 ];
 
 fn root() -> &'static Path {

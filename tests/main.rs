@@ -10,6 +10,7 @@ mod cli {
     mod habits;
     mod hangup;
     mod json_lines;
+    mod keys;
     mod settings;
     mod setup_cors;
     mod signals;

@@ -24,6 +24,11 @@ pub trait Arguments: Parser {
     /// The object that is named, if one is, and the options beside it.
     fn object(&mut self) -> (Option<&mut String>, &mut CommonArgs);
 
+    /// Does what needs no store and no bucket, where that is what is asked for.
+    fn without_store(&self) -> impl Future<Output = Option<Exit>> {
+        std::future::ready(None)
+    }
+
     /// Checks what clap cannot, and tells who is asking.
     ///
     /// # Errors
@@ -90,19 +95,22 @@ where
     A: Arguments,
     W: AsyncFnOnce(A, Connection, &Console, EndSignals) -> Exit,
 {
-    let connection = match args.access().and_then(|access| args.common().connection(access)) {
-        Ok(connection) => connection,
-        Err(error) => {
-            tracing::error!("{error}");
-            return Exit::Usage;
-        }
-    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(args.workers()).enable_all().build()
     {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!("cannot start: {error}");
             return Exit::Failed;
+        }
+    };
+    if let Some(exit) = runtime.block_on(args.without_store()) {
+        return exit;
+    }
+    let connection = match args.access().and_then(|access| args.common().connection(access)) {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Usage;
         }
     };
     let exit = runtime.block_on(async {

@@ -8,6 +8,7 @@ use clap::{Parser, ValueEnum};
 use crate::cli::common::{CommonArgs, key, object};
 use crate::cli::help;
 use crate::cli::run::Arguments;
+use crate::cli::writer::key_args::KeyArgs;
 use crate::cli::writer::listening::ListeningArgs;
 use crate::hls;
 use crate::human::sizes;
@@ -15,6 +16,7 @@ use crate::protocol::key::{MAX_KEY, number_of, numbered};
 use crate::protocol::live_objects::Prefix;
 use crate::protocol::part::PartSize;
 use crate::store::Access;
+use crate::tool::exit::Exit;
 use crate::writer::live_objects::LiveMode;
 use crate::writer::rollover::Rollover;
 use crate::writer::setup_cors;
@@ -27,7 +29,7 @@ use crate::writer::setup_cors;
 #[command(name = "writer", version, max_term_width = 100, after_long_help = help::WRITER)]
 pub struct WriterArgs {
     /// The object to write; `s3://BUCKET/KEY` names its bucket, too
-    #[arg(value_parser = object, required_unless_present_any = ["check", "setup_cors"])]
+    #[arg(value_parser = object, required_unless_present_any = ["check", "setup_cors", "keys_alone"])]
     pub key: Option<String>,
 
     /// A file to follow as it grows; `-` is standard input, to its end; `rtmp://ADDRESS:PORT/APPLICATION/STREAMKEY` (or rtmps)
@@ -152,6 +154,10 @@ pub struct WriterArgs {
     #[command(flatten)]
     pub listening: ListeningArgs,
 
+    /// Options of stream keys.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+
     /// Options of both tools.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -194,6 +200,10 @@ impl Arguments for WriterArgs {
 
     fn object(&mut self) -> (Option<&mut String>, &mut CommonArgs) {
         (self.key.as_mut(), &mut self.common)
+    }
+
+    async fn without_store(&self) -> Option<Exit> {
+        if self.keys.is_all() { Some(self.keys.run().await) } else { None }
     }
 
     fn access(&self) -> Result<Access, String> {

@@ -6,5 +6,6 @@ pub mod copy;
 pub mod errand;
 mod figures;
 pub mod job;
+pub mod key_args;
 pub mod listening;
 pub mod signals;

@@ -1,0 +1,297 @@
+//! All streams that may be published, wherever they are kept: what can be asked of them, and done to them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::task::spawn_blocking;
+
+use super::KeysError;
+use super::file::FileStore;
+use super::record::Stream;
+use super::redis_server::RedisStore;
+use super::secret::{StreamKey, hash_of};
+use super::template::Template;
+
+/// Streams and their keys.
+#[derive(Debug, Clone)]
+pub struct Book(Arc<Place>);
+
+/// Where they are kept.
+#[derive(Debug)]
+enum Place {
+    File(FileStore),
+    Redis(RedisStore),
+}
+
+/// What was known of the streams at some time; see [`Book::news`].
+#[derive(Debug, Default)]
+pub struct Known(Option<String>);
+
+/// Who may publish, by the key that was offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permit {
+    /// The stream's id.
+    pub id: String,
+    /// The key's.
+    pub key: String,
+    /// The stream's name.
+    pub stream: String,
+    /// The template of its objects, where it has one of its own.
+    pub object: Option<String>,
+}
+
+impl Permit {
+    /// Whether it still holds. A key that has expired meanwhile lets whoever publishes go on.
+    #[must_use]
+    pub fn holds(&self, streams: &[Stream]) -> bool {
+        streams.iter().any(|stream| stream.id == self.id && stream.keys.iter().any(|key| key.id == self.key))
+    }
+}
+
+impl Book {
+    /// The streams of a file, or of a server (`redis://`). Nothing is read yet.
+    ///
+    /// # Errors
+    /// For a URL that cannot be one.
+    pub fn at(place: &str) -> Result<Self, KeysError> {
+        let place = match place.split_once("://") {
+            Some(_) => Place::Redis(RedisStore::new(place)?),
+            None => Place::File(FileStore::new(Path::new(place))),
+        };
+        Ok(Self(Arc::new(place)))
+    }
+
+    /// Where they are kept, without a password.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &*self.0 {
+            Place::File(file) => file.place(),
+            Place::Redis(server) => server.place(),
+        }
+    }
+
+    /// Sees whether they can be read, and makes the file where there is none; how many there are.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub async fn open(&self) -> Result<usize, KeysError> {
+        self.on(|place| {
+            if let Place::File(file) = place {
+                file.create()?;
+            }
+            Ok(place.list()?.len())
+        })
+        .await
+    }
+
+    /// All streams, by name.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub async fn list(&self) -> Result<Vec<Stream>, KeysError> {
+        self.on(Place::list).await
+    }
+
+    /// All streams, where something may have changed since they were last asked for so.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub async fn news(&self, known: &mut Known) -> Result<Option<Vec<Stream>>, KeysError> {
+        let before = known.0.take();
+        let (version, streams) = self
+            .on(move |place| {
+                let version = place.version();
+                if version.is_some() && version == before {
+                    return Ok((version, None));
+                }
+                let streams = place.list()?;
+                // Reading a file writes into it, too.
+                Ok((if matches!(place, Place::File(_)) { place.version() } else { version }, Some(streams)))
+            })
+            .await?;
+        known.0 = version;
+        Ok(streams)
+    }
+
+    /// Makes a stream, and its first key.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub async fn create(
+        &self,
+        name: &str,
+        object: Option<String>,
+        expires: Option<i64>,
+    ) -> Result<(Stream, StreamKey), KeysError> {
+        if let Some(object) = &object {
+            Template::parse(object).map_err(KeysError::Unfit)?;
+        }
+        let key = StreamKey::new()?;
+        let (name, now, new) = (name.to_owned(), now(), key.clone());
+        let stream = self
+            .on(move |place| {
+                let fresh = Stream::new(&name, object, now)?;
+                if let Place::File(file) = place {
+                    file.create()?;
+                }
+                place.change(&fresh.id, |stream| {
+                    if stream.is_some() {
+                        return Err(KeysError::Exists { name: fresh.stream.clone(), id: fresh.id.clone() });
+                    }
+                    stream.insert(fresh.clone()).add(&new, expires, None, now)
+                })
+            })
+            .await?;
+        stream.map(|stream| (stream, key)).ok_or_else(|| KeysError::NoStream(String::new()))
+    }
+
+    /// Gives a stream another key. With `overlap`, those that it has are good for so long; else as long as they were.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub async fn rotate(
+        &self,
+        id: &str,
+        expires: Option<i64>,
+        overlap: Option<Duration>,
+    ) -> Result<(Stream, StreamKey), KeysError> {
+        let key = StreamKey::new()?;
+        let (new, now) = (key.clone(), now());
+        let until = overlap.map(|overlap| now.saturating_add_unsigned(overlap.as_secs()));
+        let stream = self.changed(id, move |stream| stream.add(&new, expires, until, now)).await?;
+        Ok((stream, key))
+    }
+
+    /// Takes a stream away, with all its keys.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub async fn revoke(&self, id: &str) -> Result<(), KeysError> {
+        let id = id.to_owned();
+        self.on(move |place| {
+            place.change(&id, |stream| stream.take().map(drop).ok_or_else(|| KeysError::NoStream(id.clone())))
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Takes one key of a stream away.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub async fn revoke_key(&self, id: &str, key: &str) -> Result<Stream, KeysError> {
+        let key = key.to_owned();
+        self.changed(id, move |stream| {
+            let no_key = || KeysError::NoKey { stream: stream.id.clone(), key: key.clone() };
+            let refused = no_key();
+            if stream.remove(&key) { Ok(()) } else { Err(refused) }
+        })
+        .await
+    }
+
+    /// What may be published with what somebody offers as a key; none, whatever is wrong with it.
+    ///
+    /// # Errors
+    /// [`KeysError`] when nobody can tell.
+    pub async fn permit(&self, offered: &str) -> Result<Option<Permit>, KeysError> {
+        let (hash, now) = (hash_of(offered), now());
+        self.on(move |place| {
+            let Some(mut stream) = place.find(hash)? else { return Ok(None) };
+            let Some(key) = stream.key(hash, now).map(|key| key.id.clone()) else { return Ok(None) };
+            if stream.is_used(now) {
+                // It may be published without a note of it.
+                let noted = place.change(&stream.id, |kept| {
+                    if let Some(kept) = kept {
+                        kept.is_used(now);
+                    }
+                    Ok(())
+                });
+                if let Err(error) = noted {
+                    tracing::warn!("{error}");
+                }
+            }
+            Ok(Some(Permit { id: stream.id, key, stream: stream.stream, object: stream.object }))
+        })
+        .await
+    }
+
+    /// Changes a stream that there is.
+    async fn changed(
+        &self,
+        id: &str,
+        mut change: impl FnMut(&mut Stream) -> Result<(), KeysError> + Send + 'static,
+    ) -> Result<Stream, KeysError> {
+        let id = id.to_owned();
+        self.on(move |place| {
+            let no_stream = || KeysError::NoStream(id.clone());
+            let changed = place.change(&id, |stream| change(stream.as_mut().ok_or_else(no_stream)?))?;
+            changed.ok_or_else(no_stream)
+        })
+        .await
+    }
+
+    /// Does what may wait for a disk or a server.
+    async fn on<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Place) -> Result<T, KeysError> + Send + 'static,
+    ) -> Result<T, KeysError> {
+        let place = self.0.clone();
+        let done = spawn_blocking(move || work(&place)).await;
+        done.unwrap_or_else(|error| Err(KeysError::Unfit(error.to_string())))
+    }
+}
+
+impl Place {
+    fn list(&self) -> Result<Vec<Stream>, KeysError> {
+        let mut streams = match self {
+            Self::File(file) => file.list(),
+            Self::Redis(server) => server.list(),
+        }?;
+        streams.sort_by(|one, other| one.stream.cmp(&other.stream));
+        Ok(streams)
+    }
+
+    fn find(&self, hash: super::secret::KeyHash) -> Result<Option<Stream>, KeysError> {
+        match self {
+            Self::File(file) => file.find(hash),
+            Self::Redis(server) => server.find(hash),
+        }
+    }
+
+    /// What is kept then.
+    fn change(
+        &self,
+        id: &str,
+        mut change: impl FnMut(&mut Option<Stream>) -> Result<(), KeysError>,
+    ) -> Result<Option<Stream>, KeysError> {
+        let mut after = None;
+        let mut noted = |stream: &mut Option<Stream>| {
+            change(stream)?;
+            after.clone_from(stream);
+            Ok(())
+        };
+        match self {
+            Self::File(file) => file.change(id, &mut noted),
+            Self::Redis(server) => server.change(id, &mut noted),
+        }?;
+        Ok(after)
+    }
+
+    fn version(&self) -> Option<String> {
+        match self {
+            Self::File(file) => file.version(),
+            Self::Redis(server) => server.version(),
+        }
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+#[path = "book_tests.rs"]
+mod tests;
