@@ -31,6 +31,7 @@ mod ingest {
     mod breaks;
     mod hostile;
     mod publish;
+    mod streams;
 }
 
 mod local_store {

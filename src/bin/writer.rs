@@ -2,15 +2,17 @@
 
 #![warn(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use live_read::cli::going_on::Words;
 use live_read::cli::run;
 use live_read::cli::writer::args::WriterArgs;
 use live_read::cli::writer::job::Job;
 use live_read::cli::writer::signals::Switches;
-use live_read::cli::writer::{copy, errand};
+use live_read::cli::writer::{copy, errand, streams};
 use live_read::message::logging::Console;
 use live_read::store::Connection;
 use live_read::tool::exit::Exit;
@@ -43,6 +45,11 @@ async fn run(args: WriterArgs, connection: Connection, console: &Console, mut si
         Job::Copy(job) => {
             let work = Box::pin(copy::copy(&job, &connection, console, stops, &progress));
             switches.see_through(work, async || signals.next().await, &progress, &job.words).await
+        }
+        Job::Streams(job) => {
+            let words = Words::of("KEY", Path::new("-"), &connection, usual_bucket.as_deref());
+            let work = Box::pin(streams::record(*job, &connection, usual_bucket.as_deref(), stops, &progress));
+            switches.see_through(work, async || signals.next().await, &progress, &words).await
         }
         // It can be ended at any moment.
         Job::Errand(errand) => tokio::select! {

@@ -24,6 +24,11 @@ pub trait Arguments: Parser {
     /// The object that is named, if one is, and the options beside it.
     fn object(&mut self) -> (Option<&mut String>, &mut CommonArgs);
 
+    /// Whether many streams are dealt with at once.
+    fn has_streams(&self) -> bool {
+        false
+    }
+
     /// Does what needs no store and no bucket, where that is what is asked for.
     fn without_store(&self) -> impl Future<Output = Option<Exit>> {
         std::future::ready(None)
@@ -73,6 +78,7 @@ where
         debug_sdk: common.debug_sdk,
         quiet: common.quiet,
         format: common.log_format,
+        streams: args.has_streams(),
     });
     if let Some(warning) = warning {
         tracing::warn!("{warning}");

@@ -1,6 +1,9 @@
-//! Where to listen, as a URL: `rtmp://ADDRESS[:PORT]/APPLICATION/KEY`. The key is never shown.
+//! Where to listen, as a URL: `rtmp://ADDRESS[:PORT]/APPLICATION/KEY`, without the key where there are many. A key is never
+//! shown.
 
 use std::fmt;
+
+use crate::keys::template::check_app;
 
 /// The usual ports.
 const RTMP_PORT: u16 = 1935;
@@ -15,9 +18,9 @@ pub struct Address {
     pub host: String,
     /// The port; 0 for a free one.
     pub port: u16,
-    /// The application, and the key.
+    /// The application, and the key of the one stream.
     app: String,
-    key: String,
+    key: Option<String>,
 }
 
 impl fmt::Debug for Address {
@@ -43,11 +46,38 @@ fn starts_with(word: &str, scheme: &str) -> bool {
 }
 
 impl Address {
-    /// Reads a URL.
+    /// Reads a URL with the key of one stream.
     ///
     /// # Errors
     /// In words, which have nothing of the URL behind its application in them.
     pub fn parse(url: &str) -> Result<Self, String> {
+        let (address, path) = Self::socket(url)?;
+        let (app, key) = path.rsplit_once('/').ok_or_else(|| {
+            let host = if address.host.is_empty() { "0.0.0.0" } else { &address.host };
+            format!(
+                "a URL to listen at has an application and a stream key, as in rtmp://{host}:{}/live/KEY: whoever knows the key \
+                 may publish. With --keys FILE it has an application alone",
+                address.port
+            )
+        })?;
+        if key.contains(['?', '#']) || app.contains(['?', '#']) {
+            return Err("a stream key has no ? and no # in it".to_owned());
+        }
+        Ok(Self { app: app.to_owned(), key: Some(key.to_owned()), ..address })
+    }
+
+    /// Reads a URL of many streams, which has no key.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn of_many(url: &str) -> Result<Self, String> {
+        let (address, path) = Self::socket(url)?;
+        check_app(path)?;
+        Ok(Self { app: path.to_owned(), ..address })
+    }
+
+    /// Where to listen, and the path behind that.
+    fn socket(url: &str) -> Result<(Self, &str), String> {
         let secure = starts_with(url, "rtmps://");
         if !secure && !starts_with(url, "rtmp://") {
             let scheme = url.split(':').next().unwrap_or_default();
@@ -63,18 +93,13 @@ impl Address {
             );
         }
         let (host, port) = split_port(authority, if secure { RTMPS_PORT } else { RTMP_PORT })?;
-        let path = path.trim_matches('/');
-        let (app, key) = path.rsplit_once('/').ok_or_else(|| {
-            format!(
-                "a URL to listen at has an application and a stream key, as in rtmp://{}/live/KEY: whoever knows the key may \
-                 publish",
-                if authority.is_empty() { "0.0.0.0:1935" } else { authority }
-            )
-        })?;
-        if key.contains(['?', '#']) || app.contains(['?', '#']) {
-            return Err("a stream key has no ? and no # in it".to_owned());
-        }
-        Ok(Self { secure, host: host.to_owned(), port, app: app.to_owned(), key: key.to_owned() })
+        let address = Self { secure, host: host.to_owned(), port, app: String::new(), key: None };
+        Ok((address, path.trim_matches('/')))
+    }
+
+    /// The application.
+    pub(super) fn app(&self) -> &str {
+        &self.app
     }
 
     /// The application's URL at the socket where it is listened, without the key.
@@ -94,7 +119,26 @@ impl Address {
         let plain = |text: &str| text.split('?').next().unwrap_or_default().trim_matches('/').to_owned();
         let (app, name) = (plain(app), plain(name));
         let given = if name.is_empty() { app } else { format!("{app}/{name}") };
-        is_same(given.as_bytes(), format!("{}/{}", self.app, self.key).as_bytes())
+        self.key.as_ref().is_some_and(|key| is_same(given.as_bytes(), format!("{}/{key}", self.app).as_bytes()))
+    }
+
+    /// The stream key that an encoder has, and the name where it has one beside it: `live/KEY`, or `live/NAME?key=KEY`. None
+    /// where the application is another one.
+    pub(super) fn key_in(&self, app: &str, name: &str) -> Option<(Option<String>, String)> {
+        let (path, query) = match (app.split_once('?'), name.split_once('?')) {
+            (_, Some((name, query))) => (format!("{}/{name}", app.split('?').next().unwrap_or_default()), query),
+            (Some((app, query)), None) => (format!("{app}/{name}"), query),
+            (None, None) => (format!("{app}/{name}"), ""),
+        };
+        let path = path.trim_matches('/');
+        let (app, name) = path.rsplit_once('/').unwrap_or((path, ""));
+        if app.trim_matches('/') != self.app {
+            return None;
+        }
+        match query.split('&').find_map(|pair| pair.strip_prefix("key=")) {
+            Some(key) => Some((Some(name.to_owned()), key.to_owned())),
+            None => Some((None, name.to_owned())),
+        }
     }
 }
 
@@ -144,6 +188,33 @@ mod tests {
             assert!(!refused.contains("s3cret"), "{refused}");
         }
         assert!(is_url("rtmp://x") && is_url("HTTP://x") && !is_url("rtmp") && !is_url("./rtmp://x") && !is_url("é"));
+    }
+
+    #[test]
+    fn of_many_streams_a_key_is_in_the_name_or_behind_it() {
+        let address = Address::of_many("rtmp://:0/a/live/").expect("a URL");
+        assert_eq!((address.app(), address.to_string().as_str()), ("a/live", "rtmp://:0/a/live"));
+        assert!(!address.is_for("a/live", "") && !address.is_for("a", "live"));
+        for (app, name, wanted) in [
+            ("a/live", "lr_x", Some((None, "lr_x"))),
+            ("a", "live/lr_x", Some((None, "lr_x"))),
+            ("/a/live/", "lr_x?token=1", Some((None, "lr_x"))),
+            ("a/live", "cam?key=lr_x", Some((Some("cam"), "lr_x"))),
+            ("a/live", "cam?x=y&key=lr_x", Some((Some("cam"), "lr_x"))),
+            ("a/live?key=lr_x", "cam", Some((Some("cam"), "lr_x"))),
+            ("a/live/lr_x", "", Some((None, "lr_x"))),
+            ("a/live", "", None),
+            ("live", "lr_x", None),
+            ("", "", None),
+        ] {
+            let found = address.key_in(app, name);
+            let found = found.as_ref().map(|(name, key)| (name.as_deref(), key.as_str()));
+            assert_eq!(found, wanted, "{app} {name}");
+        }
+        for bad in ["rtmp://:0", "rtmp://:0/", "rtmp://:0/a b", "rtmp://:0/live?x", "rtmp://:0/a//b", "http://:0/live"]
+        {
+            assert!(Address::of_many(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

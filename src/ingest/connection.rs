@@ -8,9 +8,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::address::Address;
-use super::door::{Door, Lease};
+use super::door::Lease;
+use super::entrance::Entrance;
 use super::strangers::Seat;
-use super::words::{Left, Why};
+use super::words::{DENIED, Left, UNFIT, Why};
 use crate::mux::Arrival;
 use crate::rtmp::session::Publish;
 use crate::rtmp::{Event, Session};
@@ -25,13 +26,6 @@ const TO_END: Duration = Duration::from_secs(1);
 const TO_READ: Duration = Duration::from_secs(5);
 /// Bytes taken from a socket at once.
 const READ: usize = 64 << 10;
-/// The codes of refusals, which encoders know.
-const BAD_NAME: &str = "NetStream.Publish.BadName";
-/// The same whatever is wrong, and where nothing is but what came before it.
-const NO_SUCH_STREAM: &str = "there is no such stream here: check the URL's application and the stream key. After ten wrong ones within a \
-                              minute no key is taken for another minute";
-const DENIED: &str = "NetStream.Publish.Denied";
-const UNFIT: &str = "NetStream.Publish.Rejected";
 
 /// Somebody at the door.
 #[derive(Debug)]
@@ -40,13 +34,13 @@ pub(super) struct Visit {
     /// When it has to publish.
     pub(super) by: Instant,
     pub(super) address: Address,
-    pub(super) door: Door,
+    pub(super) entrance: Entrance,
     pub(super) seat: Seat,
 }
 
 /// Does all that is to be done with a connection.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, visit: Visit) {
-    let Visit { peer, by, address, door, seat } = visit;
+    let Visit { peer, by, address, entrance, seat } = visit;
     let random = std::iter::repeat_with(|| fastrand::u8(..)).take(1528).collect();
     let mut wire = Wire { stream, buffer: vec![0; READ], session: Session::new(random) };
     let publish = match timeout_at(by, wire.until_it_publishes()).await {
@@ -57,21 +51,16 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, visit: V
             return wire.farewell().await;
         }
         Ok(Err(why)) => {
-            door.turned_away.say(peer, &why.to_string());
+            entrance.turned_away().say(peer, &why.to_string());
             return wire.farewell().await;
         }
-        Err(_) => return door.turned_away.say(peer, "it did not publish in 10 s"),
+        Err(_) => return entrance.turned_away().say(peer, "it did not publish in 10 s"),
     };
-    if !seat.opens(address.is_for(&publish.app, &publish.name)) {
-        wire.session.refuse(BAD_NAME, NO_SUCH_STREAM);
-        door.turned_away.say(peer, "it has another application or stream key");
-        return wire.farewell().await;
-    }
-    let mut lease = match door.ask(peer, publish.encoder).await {
+    let mut lease = match entrance.admit(&address, peer, &seat, publish).await {
         Ok(lease) => lease,
         Err(refusal) => {
-            wire.session.refuse(DENIED, &refusal);
-            door.turned_away.say(peer, &refusal);
+            wire.session.refuse(refusal.code, &refusal.words);
+            entrance.turned_away().say(peer, &refusal.why);
             return wire.farewell().await;
         }
     };

@@ -8,10 +8,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::ingest::door::Door;
 use crate::ingest::recording::Recording;
-use crate::ingest::stage::Stage;
+use crate::ingest::stage::Takeover;
+use crate::ingest::stage::{Manners, Stage};
 use crate::ingest::strangers::Strangers;
-use crate::ingest::{Settings, Takeover};
 use crate::rtmp::amf0::{self, Value};
 use crate::rtmp::chunk::{self, Message};
 use crate::writer::source::{Source, feed};
@@ -30,11 +31,10 @@ impl Scene {
     fn new(queue: usize, reconnect: Duration) -> Self {
         let address = Address::parse("rtmp://127.0.0.1:0/live/key").expect("a URL");
         let fragment = Duration::from_millis(100);
-        let takeover = Takeover::Newest;
-        let settings = Settings { addresses: Vec::new(), fragment, reconnect, takeover, certificate: None };
+        let manners = Manners { takeover: Takeover::Newest, reconnect, waits: true };
         let (stop, stopped) = watch::channel(false);
-        let ((feeder, source), (stage, door)) = (feed(queue), Stage::new(&settings, stopped));
-        let stage = tokio::spawn(stage.run(Recording::new(fragment, feeder), Vec::new()));
+        let ((feeder, source), (stage, door)) = (feed(queue), Stage::new(manners, stopped));
+        let stage = tokio::spawn(stage.run(Recording::new(fragment, feeder)));
         Self { source: Source::Feed(source), door, address, stage, _stop: stop }
     }
 
@@ -43,8 +43,9 @@ impl Scene {
         let (mut near, far) = duplex(1 << 20);
         let peer = "192.0.2.1:1".parse().expect("an address");
         let seat = Arc::<Strangers>::default().seat("192.0.2.1".parse().expect("an address")).expect("a seat");
-        let (address, door, by) = (self.address.clone(), self.door.clone(), Instant::now() + TO_PUBLISH);
-        let served = tokio::spawn(serve(far, Visit { peer, by, address, door, seat }));
+        let (address, entrance) = (self.address.clone(), Entrance::One(self.door.clone()));
+        let by = Instant::now() + TO_PUBLISH;
+        let served = tokio::spawn(serve(far, Visit { peer, by, address, entrance, seat }));
         near.write_all(said).await.expect("there is room");
         (near, served)
     }

@@ -58,6 +58,16 @@ impl Door {
         (Self { asks: send, turned_away: Arc::default() }, asks)
     }
 
+    /// Whether the recording is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.asks.is_closed()
+    }
+
+    /// Whether it is the door to the same recording.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.asks.same_channel(&other.asks)
+    }
+
     /// Asks for the recording; in words, why not.
     pub(super) async fn ask(&self, peer: SocketAddr, encoder: String) -> Result<Lease, String> {
         let over = || "the recording is over".to_owned();

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::IngestError;
 use super::address::Address;
 use super::connection::{self, Visit};
-use super::door::Door;
+use super::entrance::Entrance;
 use super::strangers::{Seat, Strangers};
 use crate::tool::certificate::Tls;
 
@@ -33,18 +33,18 @@ pub(super) struct Listener {
 struct Place {
     address: Address,
     tls: Option<Arc<Tls>>,
-    door: Door,
+    entrance: Entrance,
 }
 
 impl Listener {
     /// Begins to listen, and says where.
-    pub(super) async fn bind(address: Address, tls: Option<Arc<Tls>>, door: Door) -> Result<Self, IngestError> {
+    pub(super) async fn bind(address: Address, tls: Option<Arc<Tls>>, entrance: Entrance) -> Result<Self, IngestError> {
         let bound = TcpListener::bind((address.host(), address.port)).await;
         let bound = bound.and_then(|socket| socket.local_addr().map(|local| (socket, local)));
         let (socket, local) = bound.map_err(|cause| IngestError::Listen { address: address.to_string(), cause })?;
         let secure = if tls.is_some() && !address.secure { " (and by TLS, as rtmps://)" } else { "" };
         tracing::info!(event = "listening", "listening at {}{secure}", address.at(&local.to_string()));
-        Ok(Self { socket, place: Arc::new(Place { address, tls, door }) })
+        Ok(Self { socket, place: Arc::new(Place { address, tls, entrance }) })
     }
 
     /// Lets encoders in, until the future is dropped, and their connections with it.
@@ -74,12 +74,12 @@ impl Listener {
 /// Finds out what is spoken, and speaks it.
 async fn greet(stream: TcpStream, peer: SocketAddr, place: Arc<Place>, seat: Seat) {
     let by = Instant::now() + connection::TO_PUBLISH;
-    let visit = Visit { peer, by, address: place.address.clone(), door: place.door.clone(), seat };
+    let visit = Visit { peer, by, address: place.address.clone(), entrance: place.entrance.clone(), seat };
     match timeout_at(by, hello(stream, &place)).await {
         Ok(Ok(Spoken::Plain(stream))) => connection::serve(stream, visit).await,
         Ok(Ok(Spoken::Tls(stream))) => connection::serve(*stream, visit).await,
         Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => tracing::debug!("{peer} said nothing"),
-        Ok(Err(error)) => place.door.turned_away.say(peer, &error.to_string()),
+        Ok(Err(error)) => place.entrance.turned_away().say(peer, &error.to_string()),
         Err(_) => tracing::debug!("{peer} said nothing"),
     }
 }

@@ -15,6 +15,9 @@
 //! | `listen` | sockets, plain and with TLS |
 //! | `strangers` | how many may be connected who have not shown a key |
 //! | `connection` | one encoder: deadlines, bytes in, frames out |
+//! | `entrance` | who may publish: one stream, or one of many |
+//! | `reception` | many streams by their keys, and a recording for each |
+//! | `rate` | how often something may happen |
 //! | `door` | how a connection asks for the recording, and gives it back |
 //! | `recording` | what becomes of what encoders send |
 //! | `stage` | whose turn it is, and when the recording is over |
@@ -25,7 +28,10 @@ pub mod address;
 mod captures;
 mod connection;
 mod door;
+mod entrance;
 mod listen;
+mod rate;
+mod reception;
 mod recording;
 mod stage;
 mod strangers;
@@ -34,10 +40,19 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
 use crate::ingest::address::Address;
+use crate::ingest::entrance::Entrance;
 use crate::ingest::listen::Listener;
+pub use crate::ingest::reception::Begun;
+use crate::ingest::reception::Reception;
 use crate::ingest::recording::Recording;
-use crate::ingest::stage::Stage;
+pub use crate::ingest::stage::Takeover;
+use crate::ingest::stage::{Manners, Stage};
+use crate::ingest::strangers::Strangers;
+use crate::keys::book::Book;
 use crate::tool::certificate::{Certificate, CertificateError, Tls};
 use crate::writer::source::{Source, StopSignal, feed};
 
@@ -59,15 +74,6 @@ pub struct Settings {
     pub certificate: Option<Certificate>,
 }
 
-/// Who publishes when another encoder comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Takeover {
-    /// The one that came last: the one before it may be a connection that nobody has noticed to be dead.
-    Newest,
-    /// The one that is there.
-    Refuse,
-}
-
 /// Why nothing can be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
@@ -84,19 +90,80 @@ pub enum IngestError {
     Certificate(#[from] CertificateError),
 }
 
+/// The last encoders hear their last words for so long.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Listens for one stream, and tells where; the source ends when the stream does, or when `stop` says so.
 ///
 /// # Errors
 /// [`IngestError`].
 pub async fn open(settings: &Settings, stop: StopSignal) -> Result<Source, IngestError> {
-    let tls = settings.certificate.clone().map(|files| Tls::load(files, &[])).transpose()?.map(Arc::new);
     let (feeder, source) = feed(QUEUE);
-    let (stage, door) = Stage::new(settings, stop);
+    let (stage, door) = Stage::new(settings.manners(true), stop);
+    let mut listening = listen(settings, &Entrance::One(door)).await?;
+    let recording = Recording::new(settings.fragment, feeder);
+    tokio::spawn(async move {
+        stage.run(recording).await;
+        // Nobody is let in any more.
+        tokio::time::sleep(LAST_WORDS).await;
+        listening.abort_all();
+    });
+    Ok(Source::Feed(source))
+}
+
+/// Streams that may be published, and that are.
+#[derive(Debug)]
+pub struct Streams {
+    /// Recordings that begin; none come when all are to end.
+    pub begun: mpsc::UnboundedReceiver<Begun>,
+    /// Those that are published.
+    pub sessions: Sessions,
+}
+
+/// Recordings as long as they can be published into.
+#[derive(Debug, Clone)]
+pub struct Sessions(Arc<Reception>);
+
+impl Sessions {
+    /// Ends a recording, and refuses its stream for half a minute; false if there is none of this name.
+    #[must_use]
+    pub fn end(&self, session: &str) -> bool {
+        self.0.end(session)
+    }
+}
+
+/// Listens for the streams of a book, at most so many at a time, and tells where. Each recording that begins is given to
+/// whoever writes it; all of them end when `stop` says so.
+///
+/// # Errors
+/// [`IngestError`].
+pub async fn open_many(settings: &Settings, book: Book, most: usize, stop: StopSignal) -> Result<Streams, IngestError> {
+    let (reception, begun) = Reception::new(book, settings.manners(false), settings.fragment, QUEUE, most);
+    let reception = Arc::new(reception);
+    let mut listening = listen(settings, &Entrance::Many(reception.clone())).await?;
+    let sessions = Sessions(reception.clone());
+    tokio::spawn(async move {
+        reception.watch(stop).await;
+        reception.is_empty().await;
+        tokio::time::sleep(LAST_WORDS).await;
+        listening.abort_all();
+    });
+    Ok(Streams { begun, sessions })
+}
+
+/// Lets encoders in, until it is dropped.
+async fn listen(settings: &Settings, entrance: &Entrance) -> Result<JoinSet<()>, IngestError> {
+    let tls = settings.certificate.clone().map(|files| Tls::load(files, &[])).transpose()?.map(Arc::new);
     let mut listeners = Vec::new();
     for address in &settings.addresses {
-        listeners.push(Listener::bind(address.clone(), tls.clone(), door.clone()).await?);
+        listeners.push(Listener::bind(address.clone(), tls.clone(), entrance.clone()).await?);
     }
-    let recording = Recording::new(settings.fragment, feeder);
-    tokio::spawn(stage.run(recording, listeners));
-    Ok(Source::Feed(source))
+    let strangers = Arc::<Strangers>::default();
+    Ok(listeners.into_iter().map(|listener| listener.run(strangers.clone())).collect())
+}
+
+impl Settings {
+    fn manners(&self, waits: bool) -> Manners {
+        Manners { takeover: self.takeover, reconnect: self.reconnect, waits }
+    }
 }

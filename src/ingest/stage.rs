@@ -7,66 +7,78 @@
 //!                   Waiting --too late--> over
 //! ```
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::door::{Ask, Door};
-use super::listen::Listener;
 use super::recording::Recording;
-use super::strangers::Strangers;
 use super::words::Left;
-use super::{Settings, Takeover};
 use crate::writer::source::StopSignal;
 
 /// Two encoders with the same key take each other's place at most this often.
 const BETWEEN_TAKEOVERS: Duration = Duration::from_secs(2);
+/// How long the first encoder is waited for at least.
+const FIRST: Duration = Duration::from_secs(10);
+
+/// Who publishes when another encoder comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takeover {
+    /// The one that came last: the one before it may be a connection that nobody has noticed to be dead.
+    Newest,
+    /// The one that is there.
+    Refuse,
+}
+
+/// How encoders are dealt with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manners {
+    pub(super) takeover: Takeover,
+    /// How long one that is gone is waited for.
+    pub(super) reconnect: Duration,
+    /// Whether the first one is waited for as long as it takes.
+    pub(super) waits: bool,
+}
 
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Stage {
     asks: mpsc::Receiver<Ask>,
     stop: StopSignal,
-    takeover: Takeover,
-    reconnect: Duration,
+    manners: Manners,
 }
 
 impl Stage {
-    pub(super) fn new(settings: &Settings, stop: StopSignal) -> (Self, Door) {
+    pub(super) fn new(manners: Manners, stop: StopSignal) -> (Self, Door) {
         let (door, asks) = Door::new();
-        let Settings { takeover, reconnect, .. } = *settings;
-        (Self { asks, stop, takeover, reconnect }, door)
+        (Self { asks, stop, manners }, door)
     }
 
     /// Takes encoders one after the other, until the recording is over.
-    pub(super) async fn run(mut self, recording: Recording, listeners: Vec<Listener>) {
-        let strangers = Arc::<Strangers>::default();
-        let mut doors: JoinSet<()> = listeners.into_iter().map(|listener| listener.run(strangers.clone())).collect();
-        let over = self.take_turns(recording).await;
-        // Nobody is let in any more. The last encoder hears its last words meanwhile.
-        drop(over);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        doors.abort_all();
+    pub(super) async fn run(mut self, recording: Recording) {
+        drop(self.take_turns(recording).await);
     }
 
     async fn take_turns(&mut self, mut recording: Recording) -> Option<Recording> {
-        let mut gone: Option<Instant> = None;
+        let Manners { reconnect, waits, .. } = self.manners;
+        let nobody = || (!waits).then(Instant::now);
+        let (mut gone, mut met) = (nobody(), false);
         loop {
-            let until = gone.map(|gone| gone + self.reconnect);
+            // Whoever had the recording begun is on his way.
+            let until = gone.map(|gone| gone + if met { reconnect } else { reconnect.max(FIRST) });
             let ask = tokio::select! {
                 () = asked_to(&mut self.stop) => return Some(recording),
                 () = recording.feeder.closed() => return None,
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
-                    let waited = self.reconnect.as_secs_f32();
+                    let waited = reconnect.as_secs_f32();
                     tracing::warn!("no encoder came back in {waited:.0} s: the recording is over");
                     return Some(recording);
                 }
                 ask = self.asks.recv() => ask?,
             };
-            say_who(&ask, gone);
+            say_who(&ask, gone.filter(|_| met));
+            met = true;
             let (back, left) = self.publish(recording, ask).await?;
             recording = back;
             if !recording.end_of(&left).await {
@@ -81,17 +93,17 @@ impl Stage {
                 Left::Unfit(why) => {
                     tracing::warn!("the encoder was sent away: {why}");
                     // One that is wrong again and again is not waited for longer.
-                    let before = gone.filter(|gone| gone.elapsed() < self.reconnect);
-                    gone = recording.muxer.has_begun().then(|| before.unwrap_or_else(Instant::now));
+                    let before = gone.filter(|gone| gone.elapsed() < reconnect);
+                    gone = if recording.muxer.has_begun() { before.or_else(|| Some(Instant::now())) } else { nobody() };
                 }
                 Left::Broken(_) | Left::TakenOver if !recording.muxer.has_begun() => {
                     tracing::info!(
                         "the encoder was gone before it had sent anything to begin with; waiting for another"
                     );
-                    gone = None;
+                    gone = nobody();
                 }
                 Left::Broken(why) => {
-                    let wait = self.reconnect.as_secs_f32();
+                    let wait = reconnect.as_secs_f32();
                     tracing::warn!(
                         event = "gone",
                         "the encoder is gone: {why}. Waiting {wait:.0} s for it to come back"
@@ -118,7 +130,7 @@ impl Stage {
                 }
                 ask = self.asks.recv() => ask?,
             };
-            if self.takeover == Takeover::Refuse {
+            if self.manners.takeover == Takeover::Refuse {
                 let refusal = "another encoder is publishing, and --takeover refuse keeps it";
                 ask.refuse(refusal);
                 continue;

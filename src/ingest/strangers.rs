@@ -95,7 +95,7 @@ impl Drop for Seat {
 }
 
 /// The address, of IPv6 without its last half, which everybody has for himself.
-fn household(ip: IpAddr) -> IpAddr {
+pub(super) fn household(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {

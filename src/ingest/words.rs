@@ -35,6 +35,30 @@ impl TurnedAway {
     }
 }
 
+/// The codes of refusals, which encoders know.
+pub(super) const BAD_NAME: &str = "NetStream.Publish.BadName";
+pub(super) const DENIED: &str = "NetStream.Publish.Denied";
+pub(super) const UNFIT: &str = "NetStream.Publish.Rejected";
+/// What whoever has not the key is told, whatever is wrong with it.
+pub(super) const WRONG_KEY: &str = "there is no such stream here: check the URL's application and the stream key";
+
+/// Why somebody may not publish.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) code: &'static str,
+    /// For the encoder.
+    pub(super) words: String,
+    /// For us.
+    pub(super) why: String,
+}
+
+impl Refusal {
+    /// Both are told the same.
+    pub(super) fn of(code: &'static str, words: String) -> Self {
+        Self { code, why: words.clone(), words }
+    }
+}
+
 /// How a stream of an encoder ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Left {

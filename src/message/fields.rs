@@ -8,6 +8,9 @@ use tracing::Span;
 /// The field that tells one kind of line from another; never shown in lines of text.
 pub(crate) const EVENT: &str = "event";
 
+/// The span of one stream of many.
+pub(crate) const STREAM: &str = "stream";
+
 /// One upload, whoever writes or reads it. A reader may learn its id [later](learned).
 #[must_use]
 pub fn upload(key: &str, upload_id: Option<&str>) -> Span {
@@ -25,6 +28,12 @@ pub fn learned(span: &Span, upload_id: &str) {
 #[must_use]
 pub fn recording(key: &str, recording: Option<&str>) -> Span {
     tracing::error_span!("recording", key, recording)
+}
+
+/// One stream of many, by its name. Lines of text begin with it.
+#[must_use]
+pub fn stream(name: &str) -> Span {
+    tracing::error_span!("stream", stream = name)
 }
 
 /// Milliseconds, as a field has them.
@@ -139,8 +148,9 @@ mod tests {
         // The first column of the tables.
         let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
         let named = rows.flat_map(|row| row.split("`, `")).map(|name| name.trim_matches(['`', ' ']).to_owned());
-        let unused: Vec<_> =
-            named.filter(|name| !used.contains(name) && !["upload", "recording"].contains(&&**name)).collect();
+        let unused: Vec<_> = named
+            .filter(|name| !used.contains(name) && !["upload", "recording", "stream"].contains(&&**name))
+            .collect();
         assert!(unused.is_empty(), "docs/logging.md names {unused:?}, which no message has");
     }
 }

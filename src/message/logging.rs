@@ -38,6 +38,8 @@ pub struct LogSettings {
     pub quiet: bool,
     /// Text or JSON.
     pub format: LogFormat,
+    /// Whether there are many streams, so that each line has to tell which it is of.
+    pub streams: bool,
 }
 
 /// Standard error, shared by log lines and the status line. Nothing waits for it: see [`crate::message::stderr`].
@@ -76,8 +78,8 @@ impl Console {
                 .with_ansi(terminal)
                 .event_format(TextLines::new(settings.debug_sdk, timed))
                 .finish()
-                // What our messages happen in is for programs.
-                .with(filter_fn(|metadata| !metadata.is_span() || !is_ours(metadata)))
+                // What our messages happen in is for programs, but for the names of streams.
+                .with(filter_fn(move |metadata| settings.streams || !metadata.is_span() || !is_ours(metadata)))
                 .try_init()
                 .map_err(Into::into),
             LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -6,10 +6,10 @@ use std::fmt;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::message::fields::EVENT;
+use crate::message::fields::{EVENT, STREAM};
 use crate::message::log_lines::write_fields;
 
 /// Whether a message is the tools' own, and not the SDK's.
@@ -58,6 +58,13 @@ where
         if self.targets {
             write!(writer, "{dim}{}{plain}{dim}:{plain} ", metadata.target())?;
         }
+        for span in context.event_scope().into_iter().flatten().filter(|span| span.name() == STREAM) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
+                // It has the one field.
+                let name = fields.split_once('=').map_or("", |(_, name)| name);
+                write!(writer, "{name}: ")?;
+            }
+        }
         let in_words = *metadata.level() <= Level::INFO;
         let shown: fn(&str) -> bool = if in_words { |name| name == "message" } else { |name| name != EVENT };
         write_fields(writer.by_ref(), |visitor| event.record(visitor), shown)?;
@@ -81,6 +88,7 @@ fn write_level(writer: &mut Writer<'_>, level: Level) -> fmt::Result {
 mod tests {
     use super::*;
     use crate::message::captured::Lines;
+    use crate::message::fields;
     use crate::message::log_lines::SafeFields;
 
     /// What is written of these messages, without the time: by this format, or by the library's own.
@@ -97,6 +105,16 @@ mod tests {
         let dated = |line: &str| line.find("20").expect("a date");
         let lines = text.lines().map(|line| line.replacen(&line[dated(line)..][..27], "T", 1));
         lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn of_many_streams_a_line_begins_with_its_name() {
+        let said = written(false, false, true, || {
+            let upload = fields::stream("cam-1").in_scope(|| fields::upload("key", None));
+            upload.in_scope(|| tracing::info!("i"));
+            fields::upload("key", None).in_scope(|| tracing::info!("i"));
+        });
+        assert_eq!(said, "T  INFO cam-1: i\nT  INFO i");
     }
 
     #[test]

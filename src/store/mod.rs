@@ -128,6 +128,13 @@ impl Store {
         Self { bucket: bucket.to_owned(), ..self.clone() }
     }
 
+    /// The same store, with [`requests`](Self::requests) of its own.
+    #[must_use]
+    pub fn counted_apart(&self) -> Self {
+        let Shared { content_md5, anonymous, .. } = *self.shared;
+        Self { shared: Arc::new(Shared::new(self.client(), content_md5, anonymous)), ..self.clone() }
+    }
+
     /// The same requests, each tried again as `retry` says.
     #[must_use]
     pub fn patient(&self, retry: retry::Retry) -> Patient {

@@ -27,6 +27,21 @@ pub struct StatsError {
     cause: io::Error,
 }
 
+/// A file of figures, which several may write into.
+#[derive(Debug, Clone)]
+pub struct StatsFile(Arc<Mutex<Option<File>>>);
+
+impl StatsFile {
+    /// Makes the file; an older one of this name is lost.
+    ///
+    /// # Errors
+    /// [`StatsError`] when it cannot be made.
+    pub fn create(path: &Path) -> Result<Self, StatsError> {
+        let file = File::create(path).map_err(|cause| StatsError { path: path.to_owned(), cause })?;
+        Ok(Self(Arc::new(Mutex::new(Some(file)))))
+    }
+}
+
 /// A file of figures that is being written; the last line comes when this is dropped.
 #[derive(Debug)]
 pub struct Stats {
@@ -40,8 +55,14 @@ impl Stats {
     /// # Errors
     /// [`StatsError`] when it cannot be made.
     pub fn start(path: &Path, store: &Store, progress: &Arc<Progress>, facts: Facts) -> Result<Self, StatsError> {
-        let file = File::create(path).map_err(|cause| StatsError { path: path.to_owned(), cause })?;
-        let lines = Lines { file: Mutex::new(Some(file)), store: store.clone(), progress: progress.clone(), facts };
+        Ok(Self::into(&StatsFile::create(path)?, None, store, progress, facts))
+    }
+
+    /// Writes into a file each second, as one `stream` of several.
+    #[must_use]
+    pub fn into(file: &StatsFile, stream: Option<&str>, store: &Store, progress: &Arc<Progress>, facts: Facts) -> Self {
+        let (file, stream) = (file.clone(), stream.map(str::to_owned));
+        let lines = Lines { file, stream, store: store.clone(), progress: progress.clone(), facts };
         let (lines, mut tick) = (Arc::new(lines), tokio::time::interval(EACH));
         let writer = lines.clone();
         let each = tokio::spawn(async move {
@@ -50,7 +71,7 @@ impl Stats {
                 writer.write(false);
             }
         });
-        Ok(Self { lines, each })
+        Self { lines, each }
     }
 }
 
@@ -64,7 +85,9 @@ impl Drop for Stats {
 #[derive(Debug)]
 struct Lines {
     /// `None` once a line could not be written.
-    file: Mutex<Option<File>>,
+    file: StatsFile,
+    /// Which stream's they are, where there are several.
+    stream: Option<String>,
     store: Store,
     progress: Arc<Progress>,
     facts: Facts,
@@ -72,7 +95,7 @@ struct Lines {
 
 impl Lines {
     fn write(&self, last: bool) {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = file.as_mut() else { return };
         // One call for a line, so that whoever follows the file sees whole lines.
         if let Err(error) = open.write_all(format!("{}\n", self.line(last)).as_bytes()) {
@@ -84,6 +107,9 @@ impl Lines {
     fn line(&self, last: bool) -> Value {
         let requests = self.store.requests();
         let mut line = Map::new();
+        if let Some(stream) = &self.stream {
+            line.insert("stream".to_owned(), json!(stream));
+        }
         line.insert("time".to_owned(), json!(round(clock::now())));
         line.insert("elapsed".to_owned(), json!(round(self.progress.elapsed())));
         if let Value::Object(facts) = (self.facts)(&self.progress) {

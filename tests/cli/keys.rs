@@ -1,9 +1,7 @@
 //! Stream keys from the command line: no store is needed, and a key is printed once.
 
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-
-use crate::support::run::{Launch, Outcome, await_that};
+use crate::support::redis::Redis;
+use crate::support::run::{Launch, Outcome};
 
 fn keys(args: &[&str]) -> Outcome {
     Launch::bare_writer(args).start().wait()
@@ -78,36 +76,13 @@ fn many_at_once_wait_for_one_another() {
     assert!(names.iter().all(|name| list.contains(name.as_str())) && list.lines().count() == 8, "{list}");
 }
 
-/// A Redis of the test's own; killed when it is dropped.
-struct Redis(Child, u16);
-
-impl Redis {
-    /// `None` where Debian's redis-server is not installed.
-    fn start() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--requirepass", "s3cret"]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
-        let server = Self(child, port);
-        await_that("redis-server", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Some(server)
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 #[test]
 fn a_redis_keeps_them_for_several_machines() {
     let Some(redis) = Redis::start() else {
         eprintln!("skipped: there is no redis-server");
         return;
     };
-    let place = format!("redis://:s3cret@127.0.0.1:{}/0", redis.1);
+    let place = redis.url();
     goes_its_way(&place);
     let adding: Vec<_> = (0..4)
         .map(|number| Launch::bare_writer(&["--keys", &place, "--add-key", &format!("cam-{number}")]).start())

@@ -6,12 +6,14 @@
 pub mod encoder;
 pub mod forward;
 pub mod independent;
+pub mod keys;
 pub mod lab;
 pub mod liar;
 pub mod media;
 pub mod playlist;
 pub mod proxy;
 pub mod recording;
+pub mod redis;
 pub mod run;
 pub mod s3;
 pub mod scene;

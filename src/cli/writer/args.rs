@@ -12,6 +12,7 @@ use crate::cli::writer::key_args::KeyArgs;
 use crate::cli::writer::listening::ListeningArgs;
 use crate::hls;
 use crate::human::sizes;
+use crate::ingest;
 use crate::protocol::key::{MAX_KEY, number_of, numbered};
 use crate::protocol::live_objects::Prefix;
 use crate::protocol::part::PartSize;
@@ -202,6 +203,10 @@ impl Arguments for WriterArgs {
         (self.key.as_mut(), &mut self.common)
     }
 
+    fn has_streams(&self) -> bool {
+        self.keys.keys.is_some() && !self.keys.is_all()
+    }
+
     async fn without_store(&self) -> Option<Exit> {
         if self.keys.is_all() { Some(self.keys.run().await) } else { None }
     }
@@ -214,7 +219,7 @@ impl Arguments for WriterArgs {
         }
         self.names_are_left_for_later_objects()?;
         self.what_is_live_goes_together()?;
-        self.listening.settings(&self.file)?;
+        self.listen()?;
         Ok(Access::Credentials)
     }
 }
@@ -225,6 +230,21 @@ impl WriterArgs {
     pub fn playlist_key(&self) -> Option<String> {
         let key = self.key.as_deref().filter(|_| self.hls || self.hls_rebuild)?;
         Some(self.hls_key.clone().unwrap_or_else(|| hls::key_for(key)))
+    }
+
+    /// Where to listen, if anywhere.
+    ///
+    /// # Errors
+    /// In words, without stream keys.
+    pub fn listen(&self) -> Result<Option<ingest::Settings>, String> {
+        self.listening.settings(&self.file, self.keys.keys.is_some())
+    }
+
+    /// From here on these are for one of many streams, of which somebody else brings the input.
+    pub fn is_one_of_many(&mut self) {
+        self.keys.keys = None;
+        self.listening = ListeningArgs::default();
+        self.file = PathBuf::from("-");
     }
 
     /// What needs Live Read is not asked for without it.

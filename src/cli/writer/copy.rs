@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::cli::tell;
+use crate::cli::writer::copy_job::{CopyJob, Live};
 use crate::cli::writer::figures;
-use crate::cli::writer::job::{CopyJob, Live};
 use crate::cli::writer::signals::Stops;
 use crate::hls::{self, Ending, Hls};
 use crate::ingest;
@@ -32,13 +32,45 @@ use crate::writer::source::{Source, SourceError, StopSignal};
 use crate::writer::spool_dir;
 use crate::writer::upload;
 
+/// Where input goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) store: Patient,
+    /// The store's address, where it is not Amazon's.
+    endpoint: Option<String>,
+}
+
 /// What is open before the first byte is taken.
 struct Ready {
     source: Source,
     /// The upload to go on with.
     held: Option<Ongoing>,
-    /// Writes figures until it is dropped.
-    _figures: Option<Stats>,
+}
+
+impl Place {
+    /// Finds it; says why it cannot be found.
+    pub(crate) async fn find(connection: &Connection) -> Result<Self, Exit> {
+        match Store::connect(connection).await {
+            Ok((store, resolved)) => Ok(Self { store: store.patient(connection.retry), endpoint: resolved.endpoint }),
+            Err(error) => {
+                tracing::error!("{error}");
+                Err(Exit::Failed)
+            }
+        }
+    }
+
+    /// The same, for one of several who count their requests each for himself.
+    pub(crate) fn counted_apart(&self) -> Self {
+        let store = self.store.once().counted_apart().patient(self.store.retry());
+        Self { store, endpoint: self.endpoint.clone() }
+    }
+
+    /// Where there are to be live objects in it, and the way in which it is live.
+    fn live(&self, job: &CopyJob) -> (Chosen, Option<Wanted>) {
+        let endpoint = self.endpoint.as_deref();
+        let chosen = job.live.mode.choose(endpoint);
+        (chosen, wanted(chosen, endpoint))
+    }
 }
 
 /// Does the job; `stops` are the requests to end it.
@@ -49,24 +81,49 @@ pub async fn copy(
     stops: Stops,
     progress: &Arc<Progress>,
 ) -> Exit {
-    let (store, resolved) = match Store::connect(connection).await {
-        Ok((store, resolved)) => (store.patient(connection.retry), resolved),
-        Err(error) => {
-            tracing::error!("{error}");
-            return Exit::Failed;
-        }
-    };
     let Stops { stop, at_once } = stops;
-    let chosen = job.live.mode.choose(resolved.endpoint.as_deref());
-    let wanted = wanted(chosen, resolved.endpoint.as_deref());
-    let mut ready = match prepare(job, wanted.is_some(), &store, stop, progress).await {
-        Ok(ready) => ready,
+    let opened = async {
+        let place = Place::find(connection).await?;
+        let source = open(job, stop).await?;
+        tell_of_input(job, &source, progress);
+        let ready = prepare(job, &place, source).await?;
+        let figures = figures(job, &place, progress)?;
+        Ok::<_, Exit>((place, ready, figures))
+    };
+    let (place, ready, _figures) = match opened.await {
+        Ok(opened) => opened,
         Err(exit) => return exit,
     };
-    let (plan, ending) = plan(job, chosen, wanted, &store, &ready, at_once.clone());
+    let status = progress::show(console.clone(), progress.clone(), job.quiet, figures::status_line);
+    let exit = Box::pin(write(job, &place, ready, at_once, progress)).await;
+    if let Some(status) = status {
+        status.abort();
+    }
+    exit
+}
+
+/// Copies what somebody else has opened.
+pub(crate) async fn copy_from(
+    source: Source,
+    job: &CopyJob,
+    place: &Place,
+    at_once: StopSignal,
+    progress: &Arc<Progress>,
+) -> Exit {
+    match prepare(job, place, source).await {
+        Ok(ready) => Box::pin(write(job, place, ready, at_once, progress)).await,
+        Err(exit) => exit,
+    }
+}
+
+/// Writes what is ready into the store.
+async fn write(job: &CopyJob, place: &Place, mut ready: Ready, at_once: StopSignal, progress: &Arc<Progress>) -> Exit {
+    let Place { store, endpoint } = place;
+    let (chosen, wanted) = place.live(job);
+    let (plan, ending) = plan(job, chosen, wanted, store, &ready, at_once.clone());
     say_what_is_live(&job.live, chosen, &plan);
     if chosen != Chosen::Either && chosen != Chosen::LiveRead {
-        warn_of_small_parts(plan.part_size, resolved.endpoint.as_deref());
+        warn_of_small_parts(plan.part_size, endpoint.as_deref());
     }
     if let (Some(live), Some(held)) = (&plan.live, &mut ready.held) {
         ready.source = with_live_objects(live, held, ready.source).await;
@@ -74,13 +131,9 @@ pub async fn copy(
     if let Some(held) = ready.held.as_ref().filter(|_| ready.is_stream()) {
         warn_of_kept(&plan.spool.dir, &plan.key, held.upload.id());
     }
-    let status = progress::show(console.clone(), progress.clone(), job.quiet, figures::status_line);
-    let exit = Box::pin(upload(job, &store, &plan, &mut ready, progress)).await;
+    let exit = Box::pin(upload(job, store, &plan, &mut ready, progress)).await;
     if let Some(ending) = ending {
         end(ending, plan.live.as_ref(), at_once).await;
-    }
-    if let Some(status) = status {
-        status.abort();
     }
     exit
 }
@@ -110,15 +163,8 @@ async fn open(job: &CopyJob, stop: StopSignal) -> Result<Source, Exit> {
     })
 }
 
-/// Opens all that is needed; says what cannot be. There may be `live` objects.
-async fn prepare(
-    job: &CopyJob,
-    live: bool,
-    store: &Patient,
-    stop: StopSignal,
-    progress: &Arc<Progress>,
-) -> Result<Ready, Exit> {
-    let source = open(job, stop).await?;
+/// Says what the input is, where that may not be clear, and how long it is, where that is known.
+fn tell_of_input(job: &CopyJob, source: &Source, progress: &Progress) {
     if let Some(said) =
         job.input.from.said(job.listen.is_some(), source.whole_file().is_some(), io::stdin().is_terminal())
     {
@@ -127,17 +173,25 @@ async fn prepare(
     if let (Where::File { follow: None, .. }, Some(size)) = (&job.input.from, source.whole_file().and_then(size_of)) {
         progress.total.store(size, Relaxed);
     }
-    let prefix = live.then_some(&job.live.objects.prefix);
-    let held = job.input.take_up(store, &job.key, job.part_size, prefix, &source).await.map_err(|error| {
+}
+
+/// Sets the input beside the upload that it is to go on with; says why that cannot be.
+async fn prepare(job: &CopyJob, place: &Place, source: Source) -> Result<Ready, Exit> {
+    let prefix = place.live(job).1.map(|_| &job.live.objects.prefix);
+    let held = job.input.take_up(&place.store, &job.key, job.part_size, prefix, &source).await.map_err(|error| {
         tracing::error!("{}", tell::not_taken_up(&error, job.input.kept.as_deref(), &job.words));
         Exit::Failed
     })?;
-    let figures = job.stats.as_deref().map(|path: &Path| Stats::start(path, store.once(), progress, figures::facts));
-    let figures = figures.transpose().map_err(|error| {
+    Ok(Ready { source, held })
+}
+
+/// Writes figures until it is dropped; says why that cannot be.
+fn figures(job: &CopyJob, place: &Place, progress: &Arc<Progress>) -> Result<Option<Stats>, Exit> {
+    let start = |path: &Path| Stats::start(path, place.store.once(), progress, figures::facts);
+    job.stats.as_deref().map(start).transpose().map_err(|error| {
         tracing::error!("{error}; nothing has been uploaded");
         Exit::Failed
-    })?;
-    Ok(Ready { source, held, _figures: figures })
+    })
 }
 
 fn size_of(file: &File) -> Option<u64> {
@@ -153,7 +207,7 @@ fn plan(
     ready: &Ready,
     at_once: StopSignal,
 ) -> (Plan, Option<Ending>) {
-    let Ready { source, held, .. } = ready;
+    let Ready { source, held } = ready;
     let held = held.as_ref().map(|held| held.upload.part_size());
     let kept = source.kept().map(|kept| kept.label.part_size);
     let part_size = part_size(held, job.part_size, kept);

@@ -16,7 +16,7 @@ const FRAGMENT: Duration = Duration::from_secs(1);
 const RECONNECT: Duration = Duration::from_secs(60);
 
 /// Options of listening for encoders.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Streams from encoders (rtmp://, rtmps://)")]
 pub struct ListeningArgs {
     /// Further URLs to listen at for the same stream
@@ -35,6 +35,11 @@ pub struct ListeningArgs {
     /// Who publishes when another encoder comes with the same stream key [default: newest]
     #[arg(long, value_enum, value_name = "WHO")]
     pub takeover: Option<Takeover>,
+
+    /// With --keys: how many streams there may be at once. Each takes a part and 2 MiB of memory while the store keeps up, and
+    /// as much as a writer alone, part size times --concurrency plus two, while it does not [default: 100]
+    #[arg(long, value_name = "N", requires = "keys", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub max_streams: Option<u16>,
 
     /// The certificate for rtmps://, and those above it, as PEM; with it each rtmp:// port takes RTMPS too
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -59,11 +64,12 @@ impl ListeningArgs {
     ///
     /// # Errors
     /// In words, for what does not go together. Stream keys are not in them.
-    pub fn settings(&self, file: &Path) -> Result<Option<ingest::Settings>, String> {
+    pub fn settings(&self, file: &Path, has_keys: bool) -> Result<Option<ingest::Settings>, String> {
         let first = file.to_str().filter(|word| is_url(word));
-        let Some(first) = first else { return self.is_not_given().map(|()| None) };
+        let Some(first) = first else { return self.is_not_given(has_keys).map(|()| None) };
+        let read = if has_keys { Address::of_many } else { Address::parse };
         let urls = std::iter::once(first).chain(self.more.iter().map(String::as_str));
-        let addresses = urls.map(Address::parse).collect::<Result<Vec<_>, _>>()?;
+        let addresses = urls.map(read).collect::<Result<Vec<_>, _>>()?;
         if let Some(secure) = addresses.iter().find(|address| address.secure && self.tls_cert.is_none()) {
             return Err(format!("{secure} needs --tls-cert and --tls-key"));
         }
@@ -81,13 +87,14 @@ impl ListeningArgs {
     }
 
     /// Without a URL none of it means anything.
-    fn is_not_given(&self) -> Result<(), String> {
+    fn is_not_given(&self, has_keys: bool) -> Result<(), String> {
         if let Some(word) = self.more.first() {
             // A URL has a key in it.
             let word = if is_url(word) { String::new() } else { format!("'{word}' is one too many: ") };
             return Err(format!("{word}there is one FILE; only URLs to listen at can be several"));
         }
         let given = [
+            ("--keys", has_keys),
             ("--fragment", self.fragment.is_some()),
             ("--reconnect", self.reconnect.is_some()),
             ("--takeover", self.takeover.is_some()),
@@ -119,13 +126,15 @@ mod tests {
     #[derive(Debug, Parser)]
     struct Line {
         file: PathBuf,
+        #[arg(long)]
+        keys: Option<PathBuf>,
         #[command(flatten)]
         listening: ListeningArgs,
     }
 
     fn settings(line: &str) -> Result<Option<ingest::Settings>, String> {
         let line = Line::try_parse_from(std::iter::once("writer").chain(line.split_whitespace())).expect("it parses");
-        line.listening.settings(&line.file)
+        line.listening.settings(&line.file, false)
     }
 
     #[test]

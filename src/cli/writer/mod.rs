@@ -3,9 +3,12 @@
 
 pub mod args;
 pub mod copy;
+pub mod copy_job;
 pub mod errand;
 mod figures;
 pub mod job;
 pub mod key_args;
 pub mod listening;
 pub mod signals;
+pub mod streams;
+pub mod streams_job;

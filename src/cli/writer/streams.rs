@@ -1,0 +1,125 @@
+//! Many streams at once: a copy for each recording that begins. What befalls one of them is nothing to the others.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use crate::cli::writer::copy::{Place, copy_from};
+use crate::cli::writer::figures;
+use crate::cli::writer::signals::Stops;
+use crate::cli::writer::streams_job::StreamsJob;
+use crate::ingest::{self, Begun};
+use crate::keys::book::Book;
+use crate::keys::template::Names;
+use crate::message::fields;
+use crate::store::Connection;
+use crate::tool::crash;
+use crate::tool::exit::Exit;
+use crate::tool::progress::Progress;
+use crate::tool::stats::{Stats, StatsFile};
+use crate::writer::source::StopSignal;
+
+/// How long the end of a stream waits until its throw-away uploads are aborted.
+const TRIALS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What copies share.
+struct Shared {
+    job: StreamsJob,
+    connection: Connection,
+    usual_bucket: Option<String>,
+    place: Place,
+    stats: Option<StatsFile>,
+    at_once: StopSignal,
+}
+
+/// Does the job, until it is to end and all recordings are complete; `all` tells whether input is being taken.
+pub async fn record(
+    job: StreamsJob,
+    connection: &Connection,
+    usual_bucket: Option<&str>,
+    stops: Stops,
+    all: &Arc<Progress>,
+) -> Exit {
+    // A mistake in what is made of one stream is not to end the others.
+    crash::go_on();
+    let Stops { stop, at_once } = stops;
+    let prepared = async {
+        let place = Place::find(connection).await?;
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::error!("{error}");
+            Exit::Failed
+        };
+        let book = Book::at(&job.keys).map_err(|error| failed(&error))?;
+        if book.open().await.map_err(|error| failed(&error))? == 0 {
+            let keys = book.place();
+            tracing::warn!("there is no stream key in {keys} yet: writer --keys {keys} --add-key NAME makes one");
+        }
+        let stats = job.stats.as_deref().map(StatsFile::create).transpose().map_err(|error| failed(&error))?;
+        let streams = ingest::open_many(&job.listen, book, job.most, stop).await.map_err(|error| failed(&error))?;
+        Ok::<_, Exit>((place, stats, streams))
+    };
+    let (place, stats, mut streams) = match prepared.await {
+        Ok(prepared) => prepared,
+        Err(exit) => return exit,
+    };
+    let (connection, usual_bucket) = (connection.clone(), usual_bucket.map(str::to_owned));
+    let shared = Arc::new(Shared { job, connection, usual_bucket, place, stats, at_once });
+    let mut copies = JoinSet::new();
+    let (mut complete, mut failed) = (0_u64, 0_u64);
+    loop {
+        all.taking.store(!copies.is_empty(), Relaxed);
+        let ended = tokio::select! {
+            next = streams.begun.recv() => match next {
+                Some(begun) => {
+                    let span = fields::stream(&begun.permit.stream);
+                    copies.spawn(Box::pin(one(begun, shared.clone())).instrument(span));
+                    continue;
+                }
+                None => match copies.join_next().await {
+                    Some(ended) => ended,
+                    None => break,
+                },
+            },
+            Some(ended) = copies.join_next() => ended,
+        };
+        // A panic has been told of.
+        if matches!(ended, Ok(Exit::Done)) { complete += 1 } else { failed += 1 }
+    }
+    let count = |count: u64| format!("{count} recording{}", if count == 1 { "" } else { "s" });
+    if failed > 0 {
+        tracing::error!(
+            event = "gave_up",
+            "{} of this run could not be completed, as told above; {} could",
+            count(failed),
+            count(complete)
+        );
+        return Exit::Failed;
+    }
+    tracing::info!(event = "done", "all is stored: {} of this run", count(complete));
+    Exit::Done
+}
+
+/// Writes one recording.
+async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
+    let Begun { source, permit, app, session, start, number, place: _place } = begun;
+    let names = Names { app: &app, stream: &permit.stream, rendition: "source", session: &session, start, number };
+    let Shared { job, connection, usual_bucket, place, stats, at_once } = &*shared;
+    let job = match job.copy_of(&names, permit.object.as_deref(), connection, usual_bucket.as_deref()) {
+        Ok(job) => job,
+        Err(error) => {
+            tracing::error!("{error}; nothing of this stream is recorded");
+            return Exit::Failed;
+        }
+    };
+    let (place, progress) = (place.counted_apart(), Arc::<Progress>::default());
+    let stats = stats
+        .as_ref()
+        .map(|file| Stats::into(file, Some(&permit.stream), place.store.once(), &progress, figures::facts));
+    let exit = copy_from(source, &job, &place, at_once.clone(), &progress).await;
+    drop(stats);
+    progress.trials.finish(TRIALS_PATIENCE).await;
+    exit
+}

@@ -1,0 +1,157 @@
+//! Many streams, each a copy of its own, resolved out of what was typed: KEY is a template. Pure.
+
+use std::path::PathBuf;
+
+use crate::cli::run::Arguments;
+use crate::cli::writer::args::WriterArgs;
+use crate::cli::writer::copy_job::CopyJob;
+use crate::ingest;
+use crate::keys::template::{Names, Template};
+use crate::store::Connection;
+
+/// How many streams there may be at once, unless told otherwise.
+const MOST: usize = 100;
+
+/// Names of a stream that there is not, to see at the start whether all goes together.
+const SAMPLE: Names<'static> =
+    Names { app: "app", stream: "stream", rendition: "source", session: "session", start: 0, number: 1 };
+
+/// What to do with many streams.
+#[derive(Debug)]
+pub struct StreamsJob {
+    /// Where to listen.
+    pub listen: ingest::Settings,
+    /// Where stream keys are kept.
+    pub keys: String,
+    /// How many streams there may be at once.
+    pub most: usize,
+    /// Where lines of figures go each second.
+    pub stats: Option<PathBuf>,
+    /// The template of keys of objects, unless a stream has its own.
+    template: Template,
+    /// What was typed, as a template of what would be typed for each stream.
+    args: WriterArgs,
+}
+
+impl StreamsJob {
+    /// What `args` ask for; none where that is not many streams.
+    ///
+    /// # Errors
+    /// In words, for settings that do not go together.
+    pub fn of(args: &WriterArgs, connection: &Connection, usual_bucket: Option<&str>) -> Result<Option<Self>, String> {
+        let (Some(keys), Some(listen)) = (&args.keys.keys, args.listen()?) else {
+            return Ok(None);
+        };
+        let given = [
+            ("--resume", args.resume),
+            ("--kept", args.kept.is_some()),
+            ("--abort", args.abort),
+            ("--check", args.check),
+            ("--hls-rebuild", args.hls_rebuild),
+        ];
+        if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(format!("{option} is about one object, and --keys with a URL makes one of each stream"));
+        }
+        let template = Template::parse(args.key.as_deref().unwrap_or_default())?;
+        if let Some(key) = &args.hls_key {
+            Template::parse(key).map_err(|why| format!("--hls-key {why}"))?;
+        }
+        if args.hls_master.as_ref().is_some_and(|key| !key.contains("{stream}") && !key.contains("{session}")) {
+            return Err("--hls-master needs {stream} or {session}: each stream has its own".to_owned());
+        }
+        let most = args.listening.max_streams.map_or(MOST, usize::from);
+        let (keys, stats, args) = (keys.clone(), args.common.stats.clone(), args.clone());
+        let job = Self { listen, keys, most, stats, template, args };
+        job.copy_of(&SAMPLE, None, connection, usual_bucket)?;
+        Ok(Some(job))
+    }
+
+    /// The copy of one stream, into an object by its own template where it has one.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn copy_of(
+        &self,
+        names: &Names<'_>,
+        object: Option<&str>,
+        connection: &Connection,
+        usual_bucket: Option<&str>,
+    ) -> Result<CopyJob, String> {
+        let own = object.map(Template::parse).transpose()?;
+        let fill = |text: &Option<String>| text.as_deref().map(|text| Template::fill(text, names)).transpose();
+        let mut args = self.args.clone();
+        args.key = Some(own.as_ref().unwrap_or(&self.template).key(names));
+        args.hls_key = fill(&args.hls_key)?;
+        args.hls_master = fill(&args.hls_master)?;
+        args.hls_name = fill(&args.hls_name)?;
+        args.common.stats = None;
+        args.is_one_of_many();
+        args.access()?;
+        CopyJob::of(args, connection, usual_bucket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::store::Access;
+    use crate::store::retry::Retry;
+
+    fn connection() -> Connection {
+        let (bucket, access, retry) = ("b".to_owned(), Access::Credentials, Retry { give_up_after: Duration::ZERO });
+        Connection { bucket, endpoint_url: None, path_style: false, access, stall_timeout: None, retry }
+    }
+
+    fn job(line: &str) -> Result<Option<StreamsJob>, String> {
+        let args = WriterArgs::try_parse_from(std::iter::once("writer").chain(line.split_whitespace()));
+        let args = args.map_err(|error| error.to_string())?;
+        args.access()?;
+        StreamsJob::of(&args, &connection(), None)
+    }
+
+    const URL: &str = "rtmp://:1935/live --keys k.db";
+
+    #[test]
+    fn each_stream_has_its_own_names() {
+        let line = format!(
+            "live/{{stream}}/{{start}}.mp4 {URL} --hls --hls-master live/{{stream}}/{{session}}.m3u8 --hls-name {{rendition}} \
+             --max-latency 1s --max-streams 7 --stats s.jsonl"
+        );
+        let many = job(&line).expect("a job").expect("many streams");
+        assert_eq!((many.most, many.keys.as_str(), many.stats.is_some()), (7, "k.db", true));
+        let names = Names { stream: "cam", session: "5e55", ..SAMPLE };
+        let copy = many.copy_of(&names, None, &connection(), None).expect("a copy");
+        assert_eq!(copy.key, "live/cam/19700101T000000Z.mp4");
+        assert_eq!((copy.content_type.as_deref(), copy.stats, copy.listen), (Some("video/mp4"), None, None));
+        let playlist = copy.playlist.expect("a playlist");
+        assert_eq!(playlist.key, "live/cam/19700101T000000Z.m3u8");
+        let member = playlist.membership.expect("a multivariant playlist");
+        assert_eq!((member.master.as_str(), member.name.as_str()), ("live/cam/5e55.m3u8", "source"));
+        let own = many.copy_of(&names, Some("own/{session}.mp4"), &connection(), None).expect("a copy");
+        assert_eq!(own.key, "own/5e55.mp4");
+        assert!(many.copy_of(&names, Some("own.mp4"), &connection(), None).is_err());
+    }
+
+    #[test]
+    fn what_does_not_go_with_many_streams_is_said_at_the_start() {
+        for (line, says) in [
+            (format!("live.mp4 {URL}"), "{start}"),
+            (format!("{{session}}.mp4 {URL} --resume"), "--resume"),
+            (format!("{{session}}.mp4 {URL} --hls --hls-key live.m3u8"), "--hls-key"),
+            (format!("{{session}}.mp4 {URL} --hls --hls-master m.m3u8 --hls-name x"), "--hls-master"),
+            ("{session}.mp4 rtmp://:1935/live --max-streams 3".to_owned(), "application"),
+            ("{session}.mp4 rtmp://:1935/live/key --max-streams 3".to_owned(), "--keys"),
+            ("{session}.mp4 file.mp4 --keys k.db".to_owned(), "URL"),
+            ("{session}.mp4 --keys k.db".to_owned(), "URL"),
+            (format!("{{session}}.mp4 {URL} --live off --hls"), "--live off"),
+        ] {
+            let refused = job(&line).expect_err(&line);
+            assert!(refused.contains(says), "{line}: {refused}");
+        }
+        assert!(job("{session}.mp4 rtmp://:1935/live/key").expect("one stream, and a strange name").is_none());
+    }
+}

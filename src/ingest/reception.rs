@@ -1,0 +1,304 @@
+//! Many streams: which of them somebody may publish by the key that he has, and a recording for each.
+//!
+//! ```text
+//! application -> not too many wrong keys -> key -> may the stream begin? -> its stage, or a new one -> lease
+//! ```
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::address::Address;
+use super::door::{Door, Lease};
+use super::rate::Rate;
+use super::recording::Recording;
+use super::stage::{Manners, Stage};
+use super::strangers::household;
+use super::words::{BAD_NAME, DENIED, Refusal, TurnedAway, WRONG_KEY};
+use crate::keys::book::{Book, Known, Permit};
+use crate::keys::secret::short_id;
+use crate::message::fields;
+use crate::rtmp::session::Publish;
+use crate::writer::source::{Source, StopSignal, feed};
+
+/// Wrong keys of one address in a minute, before it is not heard for a minute.
+const GUESSES: u32 = 10;
+/// How often a stream may begin, or be taken over, in a minute.
+const BEGINNINGS: u32 = 60;
+/// The while for both.
+const MINUTE: Duration = Duration::from_secs(60);
+/// How long the key of a stream that somebody has ended is refused: its encoder tries again at once.
+const ENDED: Duration = Duration::from_secs(30);
+/// How often it is seen whether keys of streams that are published still hold.
+const LOOK: Duration = Duration::from_secs(2);
+/// A stage that ends at the very moment is given up for a new one so often.
+const TRIES: usize = 3;
+
+/// A recording that has begun, for whoever writes it.
+#[derive(Debug)]
+pub struct Begun {
+    /// What comes of it; ends with the recording.
+    pub source: Source,
+    /// Whose it is.
+    pub permit: Permit,
+    /// The application of the URL.
+    pub app: String,
+    /// Its name, which no other recording has.
+    pub session: String,
+    /// When it began, in seconds since 1970: no other of the stream in this second.
+    pub start: i64,
+    /// Which recording of the stream it is.
+    pub number: u64,
+    /// Its place among those that may be at one time.
+    pub place: OwnedSemaphorePermit,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Reception {
+    book: Book,
+    manners: Manners,
+    fragment: Duration,
+    queue: usize,
+    most: usize,
+    pub(super) turned_away: TurnedAway,
+    places: Arc<Semaphore>,
+    desk: Mutex<Desk>,
+}
+
+/// What changes.
+#[derive(Debug)]
+struct Desk {
+    /// Recordings by the id of their stream.
+    live: HashMap<String, Live>,
+    /// When streams last began, and how often.
+    begun: HashMap<String, (i64, u64)>,
+    /// Streams that were ended by somebody, until when they are refused.
+    ended: HashMap<String, Instant>,
+    guesses: Rate<IpAddr>,
+    beginnings: Rate<String>,
+    /// To whoever writes; none at the end.
+    to_writer: Option<mpsc::UnboundedSender<Begun>>,
+}
+
+/// A recording, as long as it can be published into.
+#[derive(Debug)]
+struct Live {
+    door: Door,
+    stop: watch::Sender<bool>,
+    permit: Permit,
+    session: String,
+}
+
+impl Reception {
+    /// For so many streams at most, and where their recordings come out.
+    pub(super) fn new(
+        book: Book,
+        manners: Manners,
+        fragment: Duration,
+        queue: usize,
+        most: usize,
+    ) -> (Self, mpsc::UnboundedReceiver<Begun>) {
+        let (to_writer, begun) = mpsc::unbounded_channel();
+        let desk = Desk {
+            live: HashMap::new(),
+            begun: HashMap::new(),
+            ended: HashMap::new(),
+            guesses: Rate::new(GUESSES, MINUTE),
+            beginnings: Rate::new(BEGINNINGS, MINUTE),
+            to_writer: Some(to_writer),
+        };
+        let (places, turned_away) = (Arc::new(Semaphore::new(most)), TurnedAway::default());
+        (Self { book, manners, fragment, queue, most, turned_away, places, desk: Mutex::new(desk) }, begun)
+    }
+
+    /// The recording of the stream that this key is of.
+    pub(super) async fn admit(
+        self: &Arc<Self>,
+        address: &Address,
+        peer: SocketAddr,
+        publish: Publish,
+    ) -> Result<Lease, Refusal> {
+        let house = household(peer.ip());
+        if self.desk().guesses.is_over(&house, Instant::now()) {
+            let words = "too many wrong stream keys have come from this address: wait a minute".to_owned();
+            return Err(Refusal::of(DENIED, words));
+        }
+        let wrong = |why: &str| {
+            self.desk().guesses.count(house, Instant::now());
+            Err(Refusal { code: BAD_NAME, words: WRONG_KEY.to_owned(), why: why.to_owned() })
+        };
+        let Some((name, key)) = address.key_in(&publish.app, &publish.name) else {
+            return wrong("it has another application");
+        };
+        let permit = match self.book.permit(&key).await {
+            Ok(Some(permit)) => permit,
+            Ok(None) => return wrong("its stream key is not good"),
+            Err(error) => {
+                tracing::error!("{error}");
+                return Err(Refusal::of(DENIED, "stream keys cannot be read here at the moment".to_owned()));
+            }
+        };
+        if name.is_some_and(|name| name != permit.stream) {
+            return wrong("its stream key is that of another stream");
+        }
+        let span = fields::stream(&permit.stream);
+        self.lease(address.app(), peer, publish.encoder, permit).instrument(span).await
+    }
+
+    /// Asks the stage of the stream; begins one where there is none.
+    async fn lease(
+        self: &Arc<Self>,
+        app: &str,
+        peer: SocketAddr,
+        encoder: String,
+        permit: Permit,
+    ) -> Result<Lease, Refusal> {
+        let mut refusal = String::new();
+        for _ in 0..TRIES {
+            let door = self.door(app, &permit)?;
+            match door.ask(peer, encoder.clone()).await {
+                Ok(lease) => return Ok(lease),
+                Err(words) => refusal = words,
+            }
+            if !door.is_over() {
+                break;
+            }
+            self.forget(&permit.id, &door);
+        }
+        Err(Refusal::of(DENIED, refusal))
+    }
+
+    fn door(self: &Arc<Self>, app: &str, permit: &Permit) -> Result<Door, Refusal> {
+        let denied = |words: &str| Err(Refusal::of(DENIED, words.to_owned()));
+        let mut desk = self.desk();
+        let now = Instant::now();
+        if desk.ended.get(&permit.id).is_some_and(|until| now < *until) {
+            return denied("this stream has been ended: wait half a minute");
+        }
+        if desk.beginnings.is_over(&permit.id, now) {
+            return denied("this stream begins too often: wait a minute");
+        }
+        desk.beginnings.count(permit.id.clone(), now);
+        if let Some(live) = desk.live.get(&permit.id) {
+            return Ok(live.door.clone());
+        }
+        let Some(to_writer) = desk.to_writer.clone() else { return denied("this writer is about to end") };
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            return denied(&format!(
+                "there are {} streams already, and no room for another (--max-streams)",
+                self.most
+            ));
+        };
+        let session = short_id().map_err(|error| Refusal::of(DENIED, error.to_string()))?;
+        let (start, number) = desk.next_of(&permit.id);
+        let (stop, stopped) = watch::channel(false);
+        let (stage, door) = Stage::new(self.manners, stopped);
+        let (feeder, source) = feed(self.queue);
+        let source = Source::Feed(source);
+        let begun = Begun {
+            source,
+            permit: permit.clone(),
+            app: app.to_owned(),
+            session: session.clone(),
+            start,
+            number,
+            place,
+        };
+        if to_writer.send(begun).is_err() {
+            return denied("this writer is about to end");
+        }
+        desk.live.insert(permit.id.clone(), Live { door: door.clone(), stop, permit: permit.clone(), session });
+        let (reception, id, recording) = (self.clone(), permit.id.clone(), Recording::new(self.fragment, feeder));
+        let over = door.clone();
+        let run = async move {
+            stage.run(recording).await;
+            reception.forget(&id, &over);
+        };
+        tokio::spawn(run.in_current_span());
+        Ok(door)
+    }
+
+    /// The recording behind this door is over.
+    fn forget(&self, id: &str, door: &Door) {
+        let mut desk = self.desk();
+        if desk.live.get(id).is_some_and(|live| live.door.is(door)) {
+            desk.live.remove(id);
+        }
+    }
+
+    /// Ends streams whose keys hold no more, until all of them are to end; then ends them.
+    pub(super) async fn watch(&self, mut stop: StopSignal) {
+        let mut known = Known::default();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                _ = look.tick() => {}
+            }
+            if !self.desk().live.is_empty() {
+                self.end_those_revoked(&mut known).await;
+            }
+        }
+        let mut desk = self.desk();
+        desk.to_writer = None;
+        for live in desk.live.values() {
+            live.stop.send_replace(true);
+        }
+    }
+
+    /// Ends a recording, and refuses its stream for a while; false if there is none of this name.
+    pub(super) fn end(&self, session: &str) -> bool {
+        let mut desk = self.desk();
+        let Some(live) = desk.live.values().find(|live| live.session == session) else { return false };
+        live.stop.send_replace(true);
+        let now = Instant::now();
+        let id = live.permit.id.clone();
+        desk.ended.retain(|_, until| now < *until);
+        desk.ended.insert(id, now + ENDED);
+        true
+    }
+
+    /// Waits until nobody publishes any more.
+    pub(super) async fn is_empty(&self) {
+        while !self.desk().live.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn end_those_revoked(&self, known: &mut Known) {
+        let streams = match self.book.news(known).await {
+            Ok(Some(streams)) => streams,
+            Ok(None) => return,
+            // Who is publishing has had the right to.
+            Err(error) => return tracing::debug!("{error}"),
+        };
+        for live in self.desk().live.values().filter(|live| !live.permit.holds(&streams)) {
+            if !live.stop.send_replace(true) {
+                fields::stream(&live.permit.stream)
+                    .in_scope(|| tracing::warn!(event = "revoked", "its stream key was revoked: the recording ends"));
+            }
+        }
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Desk {
+    /// When a recording begins that begins now, and which of the stream it is.
+    fn next_of(&mut self, id: &str) -> (i64, u64) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        let (start, number) = self.begun.entry(id.to_owned()).or_insert((i64::MIN, 0));
+        (*start, *number) = (now.max(start.saturating_add(1)), number.saturating_add(1));
+        (*start, *number)
+    }
+}

@@ -1,0 +1,35 @@
+//! A Redis of the test's own, from Debian's package.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+
+use super::run::await_that;
+
+/// Killed when it is dropped.
+#[derive(Debug)]
+pub struct Redis(Child, u16);
+
+impl Redis {
+    /// `None` where redis-server is not installed.
+    pub fn start() -> Option<Self> {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--requirepass", "s3cret"]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
+        let server = Self(child, port);
+        await_that("redis-server", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Some(server)
+    }
+
+    /// Its address, with the password `s3cret`.
+    pub fn url(&self) -> String {
+        format!("redis://:s3cret@127.0.0.1:{}/0", self.1)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
