@@ -48,7 +48,7 @@ if command -v systemd-analyze >/dev/null && [ -e /lib/systemd/system/sysinit.tar
     cp "$bare"/lib/systemd/system/live-read-*.service "$work"
     # The programs are in the bare system only.
     sed -i 's|^ExecStart=/usr/bin/|&env /usr/bin/|' "$work"/live-read-*.service
-    for unit in live-read-writer@show.service live-read-gateway.service; do
+    for unit in live-read-writer@show.service live-read-gateway.service live-read-ingest.service; do
         systemd-analyze verify --man=no "$work/$unit" || fail "$unit is wrong"
     done
 fi

@@ -61,7 +61,7 @@ where
         for span in context.event_scope().into_iter().flatten().filter(|span| span.name() == STREAM) {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
                 // It has the one field.
-                let name = fields.split_once('=').map_or("", |(_, name)| name);
+                let name = fields.split_once('=').map_or("", |(_, name)| name.trim_matches('"'));
                 write!(writer, "{name}: ")?;
             }
         }
