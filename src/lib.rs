@@ -18,6 +18,7 @@
 //! | [`reader`], [`writer`] | what the two tools do |
 //! | [`serve`] | a gateway: any number of viewers, one read of the store |
 //! | [`ingest`] | streams from encoders, on their way to the writer |
+//! | [`admin`] | what whoever runs many streams may ask and tell |
 //! | [`cli`] | what people type |
 //!
 //! A room imports only from rooms above it in this table; docs/architecture.md has the picture.
@@ -27,6 +28,7 @@
 #![allow(clippy::doc_markdown, reason = "AWS_REGION and the like are shown on the command line as they are")]
 #![allow(clippy::duration_suboptimal_units, clippy::struct_excessive_bools, clippy::module_name_repetitions)]
 
+pub mod admin;
 pub mod cli;
 pub mod hls;
 pub mod human;

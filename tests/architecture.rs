@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up. A room imports only from those before it.
-const FLOORS: [&str; 17] = [
+const FLOORS: [&str; 18] = [
     "human", "protocol", "media", "rtmp", "mux", "keys", "message", "store", "tool", "object", "hls", "reader",
-    "writer", "ingest", "serve", "cli", "bin",
+    "writer", "ingest", "serve", "admin", "cli", "bin",
 ];
 
 fn root() -> &'static Path {

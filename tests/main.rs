@@ -28,6 +28,7 @@ mod hls {
 }
 
 mod ingest {
+    mod admin;
     mod breaks;
     mod hostile;
     mod publish;

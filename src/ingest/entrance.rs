@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::address::Address;
 use super::door::{Door, Lease};
 use super::reception::Reception;
+use super::strangers::Seat;
 use super::words::{BAD_NAME, DENIED, Refusal, TurnedAway, WRONG_KEY};
 use crate::rtmp::session::Publish;
 
@@ -28,15 +29,21 @@ impl Entrance {
     }
 
     /// The recording, for whoever may publish into it.
-    pub(super) async fn admit(&self, address: &Address, peer: SocketAddr, publish: Publish) -> Result<Lease, Refusal> {
+    pub(super) async fn admit(
+        &self,
+        address: &Address,
+        peer: SocketAddr,
+        seat: &Seat,
+        publish: Publish,
+    ) -> Result<Lease, Refusal> {
         match self {
-            Self::One(_) if !address.is_for(&publish.app, &publish.name) => Err(Refusal {
+            Self::One(_) if !seat.opens(address.is_for(&publish.app, &publish.name)) => Err(Refusal {
                 code: BAD_NAME,
                 words: WRONG_KEY.to_owned(),
                 why: "it has another application or stream key".to_owned(),
             }),
             Self::One(door) => door.ask(peer, publish.encoder).await.map_err(|words| Refusal::of(DENIED, words)),
-            Self::Many(reception) => reception.admit(address, peer, publish).await,
+            Self::Many(reception) => reception.admit(address, peer, seat, publish).await,
         }
     }
 }

@@ -17,6 +17,7 @@
 //! | `connection` | one encoder: deadlines, bytes in, frames out |
 //! | `entrance` | who may publish: one stream, or one of many |
 //! | `reception` | many streams by their keys, and a recording for each |
+//! | `hook` | somebody else who is asked whether a stream may be published |
 //! | `rate` | how often something may happen |
 //! | `door` | how a connection asks for the recording, and gives it back |
 //! | `recording` | what becomes of what encoders send |
@@ -29,6 +30,7 @@ mod captures;
 mod connection;
 mod door;
 mod entrance;
+mod hook;
 mod listen;
 mod rate;
 mod reception;
@@ -45,6 +47,7 @@ use tokio::task::JoinSet;
 
 use crate::ingest::address::Address;
 use crate::ingest::entrance::Entrance;
+pub use crate::ingest::hook::Hook;
 use crate::ingest::listen::Listener;
 pub use crate::ingest::reception::Begun;
 use crate::ingest::reception::Reception;
@@ -133,12 +136,18 @@ impl Sessions {
 }
 
 /// Listens for the streams of a book, at most so many at a time, and tells where. Each recording that begins is given to
-/// whoever writes it; all of them end when `stop` says so.
+/// whoever writes it; all of them end when `stop` says so. With a `hook`, somebody else is asked about each, too.
 ///
 /// # Errors
 /// [`IngestError`].
-pub async fn open_many(settings: &Settings, book: Book, most: usize, stop: StopSignal) -> Result<Streams, IngestError> {
-    let (reception, begun) = Reception::new(book, settings.manners(false), settings.fragment, QUEUE, most);
+pub async fn open_many(
+    settings: &Settings,
+    book: Book,
+    hook: Option<Hook>,
+    most: usize,
+    stop: StopSignal,
+) -> Result<Streams, IngestError> {
+    let (reception, begun) = Reception::new((book, hook), settings.manners(false), settings.fragment, QUEUE, most);
     let reception = Arc::new(reception);
     let mut listening = listen(settings, &Entrance::Many(reception.clone())).await?;
     let sessions = Sessions(reception.clone());

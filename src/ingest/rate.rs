@@ -1,4 +1,4 @@
-//! How often something may happen in a while, counted for each of many: wrong keys of an address, beginnings of a stream.
+//! How often something may happen in a while, counted for each of many: beginnings of a stream.
 //! Pure: the time is told.
 
 use std::collections::HashMap;

@@ -5,7 +5,7 @@
 //! ```
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,10 +15,11 @@ use tracing::Instrument;
 
 use super::address::Address;
 use super::door::{Door, Lease};
+use super::hook::{Hook, Verdict};
 use super::rate::Rate;
 use super::recording::Recording;
 use super::stage::{Manners, Stage};
-use super::strangers::household;
+use super::strangers::Seat;
 use super::words::{BAD_NAME, DENIED, Refusal, TurnedAway, WRONG_KEY};
 use crate::keys::book::{Book, Known, Permit};
 use crate::keys::secret::short_id;
@@ -26,11 +27,9 @@ use crate::message::fields;
 use crate::rtmp::session::Publish;
 use crate::writer::source::{Source, StopSignal, feed};
 
-/// Wrong keys of one address in a minute, before it is not heard for a minute.
-const GUESSES: u32 = 10;
 /// How often a stream may begin, or be taken over, in a minute.
 const BEGINNINGS: u32 = 60;
-/// The while for both.
+/// The while for that.
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long the key of a stream that somebody has ended is refused: its encoder tries again at once.
 const ENDED: Duration = Duration::from_secs(30);
@@ -62,6 +61,7 @@ pub struct Begun {
 #[derive(Debug)]
 pub(super) struct Reception {
     book: Book,
+    hook: Option<Hook>,
     manners: Manners,
     fragment: Duration,
     queue: usize,
@@ -80,7 +80,6 @@ struct Desk {
     begun: HashMap<String, (i64, u64)>,
     /// Streams that were ended by somebody, until when they are refused.
     ended: HashMap<String, Instant>,
-    guesses: Rate<IpAddr>,
     beginnings: Rate<String>,
     /// To whoever writes; none at the end.
     to_writer: Option<mpsc::UnboundedSender<Begun>>,
@@ -98,7 +97,7 @@ struct Live {
 impl Reception {
     /// For so many streams at most, and where their recordings come out.
     pub(super) fn new(
-        book: Book,
+        (book, hook): (Book, Option<Hook>),
         manners: Manners,
         fragment: Duration,
         queue: usize,
@@ -109,12 +108,11 @@ impl Reception {
             live: HashMap::new(),
             begun: HashMap::new(),
             ended: HashMap::new(),
-            guesses: Rate::new(GUESSES, MINUTE),
             beginnings: Rate::new(BEGINNINGS, MINUTE),
             to_writer: Some(to_writer),
         };
         let (places, turned_away) = (Arc::new(Semaphore::new(most)), TurnedAway::default());
-        (Self { book, manners, fragment, queue, most, turned_away, places, desk: Mutex::new(desk) }, begun)
+        (Self { book, hook, manners, fragment, queue, most, turned_away, places, desk: Mutex::new(desk) }, begun)
     }
 
     /// The recording of the stream that this key is of.
@@ -122,17 +120,17 @@ impl Reception {
         self: &Arc<Self>,
         address: &Address,
         peer: SocketAddr,
+        seat: &Seat,
         publish: Publish,
     ) -> Result<Lease, Refusal> {
-        let house = household(peer.ip());
-        if self.desk().guesses.is_over(&house, Instant::now()) {
-            let words = "too many wrong stream keys have come from this address: wait a minute".to_owned();
-            return Err(Refusal::of(DENIED, words));
-        }
         let wrong = |why: &str| {
-            self.desk().guesses.count(house, Instant::now());
+            // It is counted, and bars the door in the end.
+            seat.opens(false);
             Err(Refusal { code: BAD_NAME, words: WRONG_KEY.to_owned(), why: why.to_owned() })
         };
+        if seat.is_barred() {
+            return wrong("too many wrong stream keys have come from there");
+        }
         let Some((name, key)) = address.key_in(&publish.app, &publish.name) else {
             return wrong("it has another application");
         };
@@ -148,7 +146,45 @@ impl Reception {
             return wrong("its stream key is that of another stream");
         }
         let span = fields::stream(&permit.stream);
-        self.lease(address.app(), peer, publish.encoder, permit).instrument(span).await
+        let admitted = async {
+            self.may_begin(&permit)?;
+            self.ask(address.app(), peer, &publish.encoder, &permit).await?;
+            self.lease(address.app(), peer, publish.encoder, permit).await
+        };
+        admitted.instrument(span).await
+    }
+
+    /// Whether the stream may begin, or go on, as far as can be told here.
+    fn may_begin(&self, permit: &Permit) -> Result<(), Refusal> {
+        let denied = |words: &str| Err(Refusal::of(DENIED, words.to_owned()));
+        let mut desk = self.desk();
+        let now = Instant::now();
+        if desk.ended.get(&permit.id).is_some_and(|until| now < *until) {
+            return denied("this stream has been ended: wait half a minute");
+        }
+        if desk.beginnings.is_over(&permit.id, now) {
+            return denied("this stream begins too often: wait a minute");
+        }
+        desk.beginnings.count(permit.id.clone(), now);
+        Ok(())
+    }
+
+    /// Whether somebody else agrees.
+    async fn ask(&self, app: &str, peer: SocketAddr, encoder: &str, permit: &Permit) -> Result<(), Refusal> {
+        let Some(hook) = &self.hook else { return Ok(()) };
+        let question = serde_json::json!({
+            "event": "publish", "stream": permit.stream, "stream_id": permit.id, "key_id": permit.key, "protocol": "rtmp",
+            "ip": peer.ip(), "app": app, "encoder": encoder,
+        });
+        match hook.ask(question.to_string()).await {
+            Verdict::Agreed => Ok(()),
+            Verdict::Refused(words) => Err(Refusal::of(DENIED, words)),
+            Verdict::Silent(why) => {
+                tracing::warn!("{peer} may not publish, since --on-publish could not be asked: {why}");
+                let words = "whoever has to agree cannot be asked at the moment".to_owned();
+                Err(Refusal { code: DENIED, words, why })
+            }
+        }
     }
 
     /// Asks the stage of the stream; begins one where there is none.
@@ -177,14 +213,6 @@ impl Reception {
     fn door(self: &Arc<Self>, app: &str, permit: &Permit) -> Result<Door, Refusal> {
         let denied = |words: &str| Err(Refusal::of(DENIED, words.to_owned()));
         let mut desk = self.desk();
-        let now = Instant::now();
-        if desk.ended.get(&permit.id).is_some_and(|until| now < *until) {
-            return denied("this stream has been ended: wait half a minute");
-        }
-        if desk.beginnings.is_over(&permit.id, now) {
-            return denied("this stream begins too often: wait a minute");
-        }
-        desk.beginnings.count(permit.id.clone(), now);
         if let Some(live) = desk.live.get(&permit.id) {
             return Ok(live.door.clone());
         }

@@ -82,6 +82,14 @@ impl Seat {
     }
 }
 
+impl Seat {
+    /// Whether no key would open the door.
+    pub(super) fn is_barred(&self) -> bool {
+        let wrong = self.strangers.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.get(&self.of).is_some_and(|wrong| wrong.count >= GUESSES && wrong.since.elapsed() < GUESSING)
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut here = self.strangers.here.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,7 +103,7 @@ impl Drop for Seat {
 }
 
 /// The address, of IPv6 without its last half, which everybody has for himself.
-pub(super) fn household(ip: IpAddr) -> IpAddr {
+fn household(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {

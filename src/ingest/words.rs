@@ -39,8 +39,9 @@ impl TurnedAway {
 pub(super) const BAD_NAME: &str = "NetStream.Publish.BadName";
 pub(super) const DENIED: &str = "NetStream.Publish.Denied";
 pub(super) const UNFIT: &str = "NetStream.Publish.Rejected";
-/// What whoever has not the key is told, whatever is wrong with it.
-pub(super) const WRONG_KEY: &str = "there is no such stream here: check the URL's application and the stream key";
+/// What whoever has not the key is told: the same whatever is wrong, and where nothing is but what came before it.
+pub(super) const WRONG_KEY: &str = "there is no such stream here: check the URL's application and the stream key. After ten wrong ones within a \
+                                    minute no key is taken for another minute";
 
 /// Why somebody may not publish.
 #[derive(Debug)]

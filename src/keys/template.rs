@@ -204,7 +204,7 @@ fn time(format: &str, seconds: i64) -> String {
             out.push(letter);
             continue;
         }
-        out += &match letters.next() {
+        let part = match letters.next() {
             Some('Y') => format!("{year:04}"),
             Some('m') => format!("{month:02}"),
             Some('d') => format!("{day:02}"),
@@ -218,6 +218,7 @@ fn time(format: &str, seconds: i64) -> String {
             Some('%') => "%".to_owned(),
             _ => String::new(),
         };
+        out.push_str(&part);
     }
     out
 }

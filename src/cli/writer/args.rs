@@ -8,6 +8,7 @@ use clap::{Parser, ValueEnum};
 use crate::cli::common::{CommonArgs, key, object};
 use crate::cli::help;
 use crate::cli::run::Arguments;
+use crate::cli::writer::admin_args::AdminArgs;
 use crate::cli::writer::key_args::KeyArgs;
 use crate::cli::writer::listening::ListeningArgs;
 use crate::hls;
@@ -159,6 +160,10 @@ pub struct WriterArgs {
     #[command(flatten)]
     pub keys: KeyArgs,
 
+    /// Options of administration.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+
     /// Options of both tools.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -243,6 +248,7 @@ impl WriterArgs {
     /// From here on these are for one of many streams, of which somebody else brings the input.
     pub fn is_one_of_many(&mut self) {
         self.keys.keys = None;
+        self.admin = AdminArgs::default();
         self.listening = ListeningArgs::default();
         self.file = PathBuf::from("-");
     }

@@ -289,7 +289,7 @@ async fn upload(job: &CopyJob, store: &Patient, plan: &Plan, ready: &mut Ready, 
     };
     let source = &mut ready.source;
     // An encoder may come back with other settings, which want another object.
-    let (span, said) = if job.rollover.is_some() || job.listen.is_some() {
+    let (span, said) = if job.rollover.is_some() || matches!(source, Source::Feed(_)) {
         let rollover = job.rollover.or(Some(Rollover::Auto));
         let held = ready.held.take().map(|ongoing| Held { ongoing, number: 1, recording: None });
         let result = rollover::write(store, plan, Rolling { rollover, held }, source, progress).await;

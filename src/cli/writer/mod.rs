@@ -1,6 +1,7 @@
 //! `writer` as people meet it: what they type ([`args`]), what it means ([`job`]), how it is done with them ([`copy`],
 //! [`errand`], [`signals`]), and what they are told meanwhile (`figures`).
 
+pub mod admin_args;
 pub mod args;
 pub mod copy;
 pub mod copy_job;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
+use crate::admin::register::{Recording, Register};
+use crate::admin::{self, Admin};
 use crate::cli::writer::copy::{Place, copy_from};
 use crate::cli::writer::figures;
 use crate::cli::writer::signals::Stops;
@@ -32,6 +34,7 @@ struct Shared {
     usual_bucket: Option<String>,
     place: Place,
     stats: Option<StatsFile>,
+    register: Arc<Register>,
     at_once: StopSignal,
 }
 
@@ -57,18 +60,30 @@ pub async fn record(
             let keys = book.place();
             tracing::warn!("there is no stream key in {keys} yet: writer --keys {keys} --add-key NAME makes one");
         }
+        let usage = |error: String| {
+            tracing::error!("{error}");
+            Exit::Usage
+        };
+        let (admin, hook) = (job.admin.admin().map_err(usage)?, job.admin.hook().map_err(usage)?);
         let stats = job.stats.as_deref().map(StatsFile::create).transpose().map_err(|error| failed(&error))?;
-        let streams = ingest::open_many(&job.listen, book, job.most, stop).await.map_err(|error| failed(&error))?;
-        Ok::<_, Exit>((place, stats, streams))
+        let streams = ingest::open_many(&job.listen, book.clone(), hook, job.most, stop).await;
+        let streams = streams.map_err(|error| failed(&error))?;
+        let register = Arc::<Register>::default();
+        if let Some((address, gate)) = admin {
+            let listener = admin::bind(address).await.map_err(|error| failed(&error))?;
+            let (sessions, register) = (streams.sessions.clone(), register.clone());
+            // It answers as long as there is anything to be asked about.
+            tokio::spawn(Admin { gate, book, sessions, register }.run(listener));
+        }
+        Ok::<_, Exit>((place, stats, streams, register))
     };
-    let (place, stats, mut streams) = match prepared.await {
+    let (place, stats, mut streams, register) = match prepared.await {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
     let (connection, usual_bucket) = (connection.clone(), usual_bucket.map(str::to_owned));
-    let shared = Arc::new(Shared { job, connection, usual_bucket, place, stats, at_once });
+    let shared = Arc::new(Shared { job, connection, usual_bucket, place, stats, register, at_once });
     let mut copies = JoinSet::new();
-    let (mut complete, mut failed) = (0_u64, 0_u64);
     loop {
         all.taking.store(!copies.is_empty(), Relaxed);
         let ended = tokio::select! {
@@ -86,8 +101,9 @@ pub async fn record(
             Some(ended) = copies.join_next() => ended,
         };
         // A panic has been told of.
-        if matches!(ended, Ok(Exit::Done)) { complete += 1 } else { failed += 1 }
+        shared.register.ended(matches!(ended, Ok(Exit::Done)));
     }
+    let (complete, failed) = shared.register.counts();
     let count = |count: u64| format!("{count} recording{}", if count == 1 { "" } else { "s" });
     if failed > 0 {
         tracing::error!(
@@ -106,7 +122,7 @@ pub async fn record(
 async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
     let Begun { source, permit, app, session, start, number, place: _place } = begun;
     let names = Names { app: &app, stream: &permit.stream, rendition: "source", session: &session, start, number };
-    let Shared { job, connection, usual_bucket, place, stats, at_once } = &*shared;
+    let Shared { job, connection, usual_bucket, place, stats, register, at_once } = &*shared;
     let job = match job.copy_of(&names, permit.object.as_deref(), connection, usual_bucket.as_deref()) {
         Ok(job) => job,
         Err(error) => {
@@ -118,6 +134,13 @@ async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
     let stats = stats
         .as_ref()
         .map(|file| Stats::into(file, Some(&permit.stream), place.store.once(), &progress, figures::facts));
+    let recording = Recording {
+        stream: permit.stream.clone(),
+        object: job.key.clone(),
+        started: start,
+        progress: progress.clone(),
+    };
+    let _entry = register.enter(&session, recording);
     let exit = copy_from(source, &job, &place, at_once.clone(), &progress).await;
     drop(stats);
     progress.trials.finish(TRIALS_PATIENCE).await;

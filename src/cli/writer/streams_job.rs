@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::run::Arguments;
+use crate::cli::writer::admin_args::AdminArgs;
 use crate::cli::writer::args::WriterArgs;
 use crate::cli::writer::copy_job::CopyJob;
 use crate::ingest;
@@ -25,6 +26,8 @@ pub struct StreamsJob {
     pub keys: String,
     /// How many streams there may be at once.
     pub most: usize,
+    /// Who may ask, and who is asked.
+    pub admin: AdminArgs,
     /// Where lines of figures go each second.
     pub stats: Option<PathBuf>,
     /// The template of keys of objects, unless a stream has its own.
@@ -60,8 +63,8 @@ impl StreamsJob {
             return Err("--hls-master needs {stream} or {session}: each stream has its own".to_owned());
         }
         let most = args.listening.max_streams.map_or(MOST, usize::from);
-        let (keys, stats, args) = (keys.clone(), args.common.stats.clone(), args.clone());
-        let job = Self { listen, keys, most, stats, template, args };
+        let (keys, admin, stats) = (keys.clone(), args.admin.clone(), args.common.stats.clone());
+        let job = Self { listen, keys, most, admin, stats, template, args: args.clone() };
         job.copy_of(&SAMPLE, None, connection, usual_bucket)?;
         Ok(Some(job))
     }

@@ -1,0 +1,166 @@
+//! Asks somebody else by HTTP whether a stream may be published. Whoever cannot be asked has not agreed.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::{Request, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use sha2::Sha256;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+/// How long all of it may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest answer that is read.
+const MOST: usize = 4 << 10;
+/// The shortest secret.
+const SHORTEST: usize = 16;
+
+/// Where to ask, and the secret by which it is known who asks.
+#[derive(Clone)]
+pub struct Hook {
+    uri: Uri,
+    secret: Arc<[u8]>,
+}
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hook").field("host", &self.uri.host()).finish_non_exhaustive()
+    }
+}
+
+/// What was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Agreed,
+    /// With words for the encoder.
+    Refused(String),
+    /// Nobody has said yes, for this reason.
+    Silent(String),
+}
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+impl Hook {
+    /// Somebody at this address.
+    ///
+    /// # Errors
+    /// In words, without the secret, and without what may be one in the URL.
+    pub fn new(url: &str, secret: &str) -> Result<Self, String> {
+        let bad = || "it looks like https://HOST/PATH".to_owned();
+        let uri: Uri = url.parse().map_err(|_| bad())?;
+        let named =
+            uri.host().is_some_and(|host| !host.is_empty()) && matches!(uri.scheme_str(), Some("http" | "https"));
+        if !named || uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(bad());
+        }
+        let secret = secret.trim();
+        if secret.len() < SHORTEST {
+            return Err(format!("its secret has {SHORTEST} characters or more; `openssl rand -hex 32` makes one"));
+        }
+        Ok(Self { uri, secret: secret.as_bytes().into() })
+    }
+
+    /// Asks about `body`, which is JSON.
+    pub(super) async fn ask(&self, body: String) -> Verdict {
+        match timeout(PATIENCE, self.answer(body)).await {
+            Ok(Ok((200..=299, _))) => Verdict::Agreed,
+            Ok(Ok((400..=499, words))) => {
+                let words = words.trim();
+                let words: String = words.chars().filter(|c| !c.is_control()).take(200).collect();
+                Verdict::Refused(if words.is_empty() { "it is not allowed".to_owned() } else { words })
+            }
+            Ok(Ok((status, _))) => Verdict::Silent(format!("it answered with status {status}")),
+            Ok(Err(error)) => Verdict::Silent(error.to_string()),
+            Err(_) => Verdict::Silent(format!("it did not answer in {} s", PATIENCE.as_secs())),
+        }
+    }
+
+    async fn answer(&self, body: String) -> Result<(u16, String), Failed> {
+        let (host, secure) = (self.uri.host().unwrap_or_default(), self.uri.scheme_str() == Some("https"));
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = self.uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let stream = TcpStream::connect((host, port)).await?;
+        if secure {
+            let name = ServerName::try_from(host.to_owned())?;
+            self.sent(TlsConnector::from(Arc::new(trust()?)).connect(name, stream).await?, body).await
+        } else {
+            self.sent(stream, body).await
+        }
+    }
+
+    async fn sent<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: S,
+        body: String,
+    ) -> Result<(u16, String), Failed> {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let driven = tokio::spawn(connection);
+        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        let time = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let request = Request::post(path)
+            .header(HOST, self.uri.authority().map_or("", |authority| authority.as_str()))
+            .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, concat!("live-read/", env!("CARGO_PKG_VERSION")))
+            .header("x-live-read-timestamp", time.to_string())
+            .header("x-live-read-signature", self.signature(time, &body)?)
+            .body(Full::new(Bytes::from(body)))?;
+        let answer = sender.send_request(request).await?;
+        let status = answer.status().as_u16();
+        let words = Limited::new(answer.into_body(), MOST).collect().await;
+        driven.abort();
+        let words = words.map(|words| String::from_utf8_lossy(&words.to_bytes()).into_owned());
+        Ok((status, words.unwrap_or_default()))
+    }
+
+    /// Of a time and a body, in hexadecimal.
+    fn signature(&self, time: u64, body: &str) -> Result<String, Failed> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret)?;
+        mac.update(format!("{time}.{body}").as_bytes());
+        Ok(hex::encode(mac.finalize().into_bytes()))
+    }
+}
+
+/// The authorities that the system trusts.
+fn trust() -> Result<ClientConfig, Failed> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "0123456789abcdef";
+
+    #[test]
+    fn a_signature_is_of_the_time_and_the_body() {
+        let hook = Hook::new("http://127.0.0.1:1/x", SECRET).expect("a hook");
+        let signature = hook.signature(1_700_000_000, "{}").expect("a signature");
+        // printf '1700000000.{}' | openssl dgst -sha256 -hmac 0123456789abcdef
+        assert_eq!(signature, "e4f8e2ecae2295b2ddb2f0b5584c8275e226c0ebe9b3b819e70156bb67122e3e");
+        assert_ne!(hook.signature(1_700_000_001, "{}").expect("another"), signature);
+    }
+
+    #[test]
+    fn what_is_no_hook_is_refused_without_its_secrets() {
+        for url in ["", "ftp://h/", "h/x", "http://", "http://u:s3cret@h/"] {
+            let refused = Hook::new(url, SECRET).expect_err(url);
+            assert!(!refused.contains("s3cret"), "{refused}");
+        }
+        assert!(Hook::new("https://h/x?token=y", "s3cret").is_err_and(|why| !why.contains("s3cret")));
+        assert!(!format!("{:?}", Hook::new("https://h/s3cret", SECRET)).contains("s3cret"));
+    }
+}

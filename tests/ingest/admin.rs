@@ -1,0 +1,202 @@
+//! A writer of many streams that is administered over HTTP, and one that asks somebody else who may publish.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::support::encoder::Words;
+use crate::support::keys::{add_key, listening, objects_of, place};
+use crate::support::lab::Lab;
+use crate::support::run::{Run, await_that};
+
+const TOKEN: &str = "0123456789abcdef-s3cret";
+
+/// Where it says that it is administered.
+fn address_of(writer: &Run) -> String {
+    let said = writer.wait_for("administered at http://");
+    let address = said.split("administered at http://").nth(1).and_then(|rest| rest.split('/').next());
+    address.expect("an address").to_owned()
+}
+
+/// A request, with what else it has in its head, and the answer to it: status, head and body.
+fn request(address: &str, line: &str, head: &str, body: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    let text = format!(
+        "{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{head}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(text.as_bytes()).expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, head.to_owned(), body.to_owned())
+}
+
+/// The same without a token, and JSON back.
+fn ask(address: &str, line: &str, body: &Value) -> (u16, Value) {
+    let (status, _, answer) = request(address, line, "", &body.to_string());
+    (status, serde_json::from_str(&answer).unwrap_or(Value::Null))
+}
+
+#[track_caller]
+fn publishing(url: &str, key: &str) -> Words {
+    let mut words = Words::publishing(url, "live", key);
+    words.hear("NetStream.Publish.Start");
+    words
+}
+
+#[test]
+fn streams_are_made_watched_and_ended_over_http() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &place(&lab), &["--admin", "127.0.0.1:0"]);
+    let address = address_of(&writer);
+    let (status, made) = ask(&address, "POST /v1/streams", &json!({ "stream": "cam" }));
+    let (id, key) = (made["id"].as_str().expect("an id").to_owned(), made["key"].as_str().expect("a key").to_owned());
+    assert_eq!((status, made["stream"].as_str(), made["keys"][0]["prefix"].as_str()), (201, Some("cam"), key.get(..6)));
+    let (status, again) = ask(&address, "POST /v1/streams", &json!({ "stream": "cam" }));
+    assert!(status == 409 && again["error"].as_str().is_some_and(|why| why.contains(&id)), "{again}");
+    assert_eq!(ask(&address, "POST /v1/streams", &json!({ "stream": "../cam" })).0, 400);
+    assert_eq!(ask(&address, "POST /v1/streams", &json!({ "stream": "x", "object": "x.mp4" })).0, 400);
+    // It has a key more; no list shows one.
+    let (status, more) =
+        ask(&address, &format!("POST /v1/streams/{id}/keys"), &json!({ "expires": "2099-01-01T00:00:00Z" }));
+    assert_eq!((status, more["keys"].as_array().map(Vec::len)), (201, Some(2)));
+    let list = ask(&address, "GET /v1/streams", &Value::Null).1;
+    assert!(list[0]["keys"][1]["expires"] == "2099-01-01T00:00:00Z" && !list.to_string().contains(&key), "{list}");
+
+    let mut cam = publishing(&url, &key);
+    cam.stream(2);
+    let mut sessions = Value::Null;
+    await_that("the session", || {
+        sessions = ask(&address, "GET /v1/sessions", &Value::Null).1;
+        sessions[0]["bytes_taken"].as_u64().is_some_and(|bytes| bytes > 0)
+    });
+    assert!(
+        sessions[0]["stream"] == "cam"
+            && sessions[0]["object"].as_str().is_some_and(|key| key.starts_with("live/cam/1-"))
+    );
+    let (_, _, figures) = request(&address, "GET /metrics", "", "");
+    assert!(
+        figures.contains("\nlive_read_recordings 1\n")
+            && figures.contains("live_read_bytes_taken_total{stream=\"cam\"")
+    );
+    let session = sessions[0]["id"].as_str().expect("a name");
+    assert_eq!(ask(&address, &format!("POST /v1/sessions/{session}/end"), &Value::Null).0, 202);
+    await_that("the object", || objects_of(&lab, "cam").len() == 1);
+    // Its encoder tries again at once, and is not to succeed.
+    Words::publishing(&url, "live", &key).hear("this stream has been ended");
+    assert_eq!(ask(&address, "POST /v1/sessions/nothing/end", &Value::Null).0, 404);
+
+    let kid = list[0]["keys"][0]["id"].as_str().expect("an id");
+    assert_eq!(ask(&address, &format!("DELETE /v1/streams/{id}/keys/{kid}"), &Value::Null).0, 204);
+    Words::publishing(&url, "live", &key).hear("NetStream.Publish.BadName");
+    assert_eq!(ask(&address, &format!("DELETE /v1/streams/{id}"), &Value::Null).0, 204);
+    assert_eq!(ask(&address, &format!("GET /v1/streams/{id}"), &Value::Null).0, 404);
+    let (status, head, _) = request(&address, "PUT /v1/streams", "", "");
+    assert!(status == 405 && head.to_lowercase().contains("allow: get, post"), "{head}");
+    assert_eq!(request(&address, "GET /v1/streams", "Origin: https://evil.example\r\n", "").0, 403);
+    assert_eq!(request(&address, "POST /v1/streams", "", &format!("\"{}\"", "x".repeat(100_000))).0, 413);
+    writer.signal("TERM");
+    writer.wait().code(0).does_not_say(&key);
+}
+
+#[test]
+fn others_need_the_token() {
+    let lab = Lab::new();
+    let token = lab.dir().join("token");
+    std::fs::write(&token, format!("{TOKEN}\n")).expect("a file");
+    let token = token.display().to_string();
+    let (writer, _) = listening(&lab, &place(&lab), &["--admin", "127.0.0.1:0", "--admin-token-file", &token]);
+    let address = address_of(&writer);
+    for (line, head, status) in [
+        ("GET /v1/streams", String::new(), 401),
+        ("GET /v1/streams", "Authorization: Bearer 0123456789abcdef-s3cre\r\n".to_owned(), 401),
+        ("GET /v1/streams", format!("Authorization: Bearer {TOKEN}\r\n"), 200),
+        ("GET /metrics", String::new(), 401),
+        ("GET /nothing", String::new(), 401),
+        ("GET /healthz", String::new(), 200),
+        ("GET /openapi.json", String::new(), 200),
+    ] {
+        assert_eq!(request(&address, line, &head, "").0, status, "{line}");
+    }
+    writer.signal("TERM");
+    writer.wait().code(0).does_not_say(TOKEN);
+    let place = place(&lab);
+    let line = ["{session}.mp4", "rtmp://127.0.0.1:0/live", "--keys", &place, "--admin"];
+    lab.writer(&[&line[..], &["0.0.0.0:0"]].concat()).wait().code(2).says("--admin-token-file");
+    lab.writer(&[&line[..], &["0.0.0.0:0", "--admin-token-file", "/nonexistent/token"]].concat())
+        .wait()
+        .code(2)
+        .says("/nonexistent");
+}
+
+/// Answers one question with these words; gives its head and body.
+fn answer_one(listener: &TcpListener, answer: &str) -> (String, String) {
+    let (mut stream, _) = listener.accept().expect("somebody asks");
+    let (mut asked, mut buffer) = (String::new(), [0; 4096]);
+    loop {
+        let count = stream.read(&mut buffer).expect("a question");
+        assert!(count > 0, "{asked}");
+        asked.push_str(std::str::from_utf8(&buffer[..count]).expect("text"));
+        if let Some((head, body)) = asked.split_once("\r\n\r\n") {
+            let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
+            let length: usize = field("content-length: ").and_then(|length| length.parse().ok()).expect("a length");
+            if body.len() == length {
+                stream.write_all(answer.as_bytes()).expect("an answer");
+                return (head.to_owned(), body.to_owned());
+            }
+        }
+    }
+}
+
+#[test]
+fn somebody_else_has_to_agree() {
+    let lab = Lab::new();
+    let (place, secret) = (place(&lab), lab.dir().join("secret"));
+    let key = add_key(&place, "cam");
+    std::fs::write(&secret, TOKEN).expect("a file");
+    let hook = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let asked_at = format!("http://{}/may?x=y", hook.local_addr().expect("an address"));
+    let secret = secret.display().to_string();
+    let (writer, url) = listening(&lab, &place, &["--on-publish", &asked_at, "--hook-secret-file", &secret]);
+    // Whoever has no key is not asked about.
+    Words::publishing(&url, "live", "lr_x").hear("NetStream.Publish.BadName");
+    let mut refused = Words::publishing(&url, "live", &key);
+    let (head, body) = answer_one(&hook, "HTTP/1.1 403 Forbidden\r\nContent-Length: 14\r\n\r\nnot on Sundays");
+    refused.hear("not on Sundays");
+    assert!(head.starts_with("POST /may?x=y HTTP/1.1\r\n"), "{head}");
+    let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+    let mut mac = Hmac::<Sha256>::new_from_slice(TOKEN.as_bytes()).expect("a key");
+    mac.update(format!("{}.{body}", field("x-live-read-timestamp: ")).as_bytes());
+    assert_eq!(field("x-live-read-signature: "), hex::encode(mac.finalize().into_bytes()));
+    let question: Value = serde_json::from_str(&body).expect("JSON");
+    assert!(
+        question["event"] == "publish" && question["stream"] == "cam" && question["ip"] == "127.0.0.1",
+        "{question}"
+    );
+    assert!(!body.contains(&key));
+    let mut cam = Words::publishing(&url, "live", &key);
+    answer_one(&hook, "HTTP/1.1 204 No Content\r\n\r\n");
+    cam.hear("NetStream.Publish.Start");
+    cam.stream(1);
+    cam.end();
+    await_that("the object", || objects_of(&lab, "cam").len() == 1);
+    // Who breaks off, answers with something else, or is not there, has not agreed.
+    for answer in [
+        "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n",
+        "nonsense\r\n\r\n",
+        "HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n",
+    ] {
+        let mut words = Words::publishing(&url, "live", &key);
+        answer_one(&hook, answer);
+        words.hear("cannot be asked at the moment");
+    }
+    drop(hook);
+    Words::publishing(&url, "live", &key).hear("cannot be asked at the moment");
+    writer.signal("TERM");
+    writer.wait().code(0).says("--on-publish could not be asked").does_not_say(TOKEN).does_not_say(&key);
+}
