@@ -68,7 +68,7 @@ test: test-rust test-recipes test-page
 # Most of what drives the tools waits for them, so more of it runs at once than there are processors.
 test-rust:
 	$(call packages,build test)
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(getconf _NPROCESSORS_ONLN)))} $(CARGO) test --release --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(getconf _NPROCESSORS_ONLN)))} CARGO='$(CARGO)' ./scripts/test-rust.sh
 
 test-recipes:
 	$(call packages,build test)
