@@ -19,6 +19,7 @@ mv "$root/usr/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
 gzip -9n "$root"/usr/share/man/man1/*.1
 install -D -m 644 -t "$root/lib/systemd/system" packaging/systemd/*.service
 install -D -m 644 -t "$root/usr/share/doc/live-read" README.md packaging/*.env
+install -D -m 644 -t "$root/usr/share/doc/live-read/nginx" packaging/nginx/*.conf
 install -D -m 644 -t "$root/usr/share/doc/live-read/docs" docs/*.*
 gzip -9nc CHANGELOG.md >"$root/usr/share/doc/live-read/changelog.gz"
 {
@@ -27,6 +28,8 @@ gzip -9nc CHANGELOG.md >"$root/usr/share/doc/live-read/changelog.gz"
     printf '\nThe Apache License 2.0 is in /usr/share/common-licenses/Apache-2.0.\n'
     printf '\nWhat else is compiled into the programs, and its licences:\n\n'
     ./scripts/licences.sh
+    printf '\nThe player in the gateway is made with hls.js:\n\n'
+    cat page/vendor/LICENSE
 } >"$root/usr/share/doc/live-read/copyright"
 chmod 644 "$root/usr/share/doc/live-read/copyright" "$root/usr/share/doc/live-read/changelog.gz"
 

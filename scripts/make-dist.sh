@@ -32,6 +32,7 @@ top=$work/$name
 BUILT=$BUILT PREFIX=/ DESTDIR=$top ./scripts/install.sh >/dev/null
 install -m 755 watch_upload.sh "$top/bin/watch_upload.sh"
 install -D -m 644 -t "$top/share/live-read/systemd" packaging/systemd/*.service packaging/*.env
+install -D -m 644 -t "$top/share/live-read/nginx" packaging/nginx/*.conf
 install -D -m 644 -t "$top/share/live-read/page" index.html
 cp -R page "$top/share/live-read/page/page"
 cp -R docs "$top/docs"

@@ -74,6 +74,7 @@ mod reader {
 mod serve {
     mod bytes;
     mod chores;
+    mod held;
     mod links;
     mod pages;
     mod players;

@@ -241,6 +241,22 @@ fn a_request_that_can_be_read_in_two_ways_gets_one_answer_at_most() {
         "transfer-encoding: identity, chunked\r\n\r\n0\r\n\r\n".to_owned(),
         "transfer-encoding: xchunked\r\n\r\n0\r\n\r\n".to_owned(),
         "transfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+        // Forms that one reads as chunks, and another does not.
+        "transfer-encoding:\x0bchunked\r\n\r\n0\r\n\r\n".to_owned(),
+        "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n\r\n0\r\n\r\n".to_owned(),
+        "transfer-encoding: \"chunked\"\r\n\r\n0\r\n\r\n".to_owned(),
+        "transfer-encoding : chunked\r\n\r\n0\r\n\r\n".to_owned(),
+        "x: y\r\n transfer-encoding: chunked\r\ncontent-length: 3\r\n\r\nabc".to_owned(),
+        // Lines of chunks that end in LF alone.
+        "transfer-encoding: chunked\r\n\r\n3\nabc\n0\n\n".to_owned(),
+        "transfer-encoding: chunked\r\n\r\n3;x=\n\r\nabc\r\n0\r\n\r\n".to_owned(),
+        "transfer-encoding: chunked\r\n\r\nffffffffffffffff0\r\nabc\r\n0\r\n\r\n".to_owned(),
+        // Lengths that are none.
+        "content-length: +3\r\n\r\nabc".to_owned(),
+        "content-length: 3, 3\r\n\r\nabc".to_owned(),
+        "content-length: 0x3\r\n\r\nabc".to_owned(),
+        "content-length: -1\r\n\r\n".to_owned(),
+        "content-length: 18446744073709551616\r\n\r\n".to_owned(),
     ] {
         let mut viewer = gateway.send(&format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\n{fields}{hidden}"));
         viewer.read_to_end();

@@ -119,7 +119,7 @@ impl Uploads {
             length,
             body,
             got: 0,
-            filling: BytesMut::new(),
+            rest: Bytes::new(),
             waited_for,
             ending: self.ending.clone(),
         };
@@ -174,8 +174,8 @@ struct Sending {
     length: Option<u64>,
     body: Incoming,
     got: u64,
-    /// The part that is being filled.
-    filling: BytesMut,
+    /// What has come and belongs into the next part.
+    rest: Bytes,
     /// Closed when nobody waits for the answer any more.
     waited_for: oneshot::Receiver<()>,
     ending: watch::Receiver<bool>,
@@ -249,9 +249,13 @@ impl Sending {
     /// The next part, and whether it is the last one.
     async fn fill(&mut self) -> Result<(Bytes, bool), Refusal> {
         let size = self.part_size.as_len();
+        // All of it at once: a buffer that grows would be there twice. The system gives what is not written to only by name.
+        let mut part = BytesMut::with_capacity(size);
         loop {
-            if self.filling.len() >= size {
-                return Ok((self.filling.split_to(size).freeze(), false));
+            let some = self.rest.split_to(self.rest.len().min(size - part.len()));
+            part.extend_from_slice(&some);
+            if part.len() == size {
+                return Ok((part.freeze(), false));
             }
             let frame = tokio::select! {
                 biased;
@@ -268,14 +272,14 @@ impl Sending {
                 if self.length.is_some_and(|length| length != self.got) {
                     return Err(gone());
                 }
-                return Ok((self.filling.split().freeze(), true));
+                return Ok((part.freeze(), true));
             };
             let Ok(bytes) = frame.map_err(|_| gone())?.into_data() else { continue };
             self.got = self.got.saturating_add(bytes.len() as u64);
             if self.got > self.most {
                 return Err(too_large());
             }
-            self.filling.extend_from_slice(&bytes);
+            self.rest = bytes;
         }
     }
 
