@@ -2,11 +2,11 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | [`routes`] | which paths there are, and what each does |
+//! | `routes` | which paths there are, and what each does |
 //! | [`gate`] | who may ask |
-//! | [`api`] | the answers |
-//! | [`answer`] | a status with JSON or text |
-//! | [`metrics`] | figures, as Prometheus reads them; pure |
+//! | `api` | the answers |
+//! | `answer` | a status with JSON or text |
+//! | `metrics` | figures, as Prometheus reads them; pure |
 //! | [`register`] | what is being recorded, and what has been |
 //! | `listen` | connections |
 
