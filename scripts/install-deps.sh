@@ -54,6 +54,7 @@ present() {
     browser) have_browser ;;
     firefox) have firefox-esr || have firefox ;;
     shellcheck) have shellcheck ;;
+    redis) have redis-check-rdb ;;
     esac
 }
 
@@ -73,6 +74,8 @@ package() {
     brew:npm) echo node ;;
     brew:browser) echo "--cask chromium" ;;
     *:browser) echo chromium ;;
+    # Without its service.
+    apt:redis) echo redis-tools ;;
     apt:firefox) echo firefox-esr ;;
     brew:firefox) echo "--cask firefox" ;;
     apt:vlc) echo "vlc-bin vlc-plugin-base" ;;
@@ -156,7 +159,7 @@ for profile; do
     build) needs="$needs cc" ;;
     demo) needs="$needs cc ffmpeg" ;;
     page) needs="$needs node npm" modules=yes ;;
-    test) needs="$needs cc ffmpeg aws jq rclone curl python node npm" wants="$wants browser" modules=yes stores=yes boto3=any ;;
+    test) needs="$needs cc ffmpeg aws jq rclone curl python node npm" wants="$wants browser redis" modules=yes stores=yes boto3=any ;;
     players) needs="$needs cc ffmpeg curl node npm" wants="$wants browser firefox mpv vlc gstreamer" modules=yes players=yes ;;
     watch) needs="$needs aws jq" ;;
     bench) needs="$needs cc ffmpeg aws rclone curl openssl python" boto3=own ;;

@@ -1,6 +1,7 @@
 //! A Redis of the test's own, from Debian's package.
 
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use super::run::await_that;
@@ -10,11 +11,21 @@ use super::run::await_that;
 pub struct Redis(Child, u16);
 
 impl Redis {
-    /// `None` where redis-server is not installed.
+    /// `None` where no Redis is installed.
     pub fn start() -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--requirepass", "s3cret"]);
+        // One program does what it is called. Debian's redis-tools has it by this name; its redis-server would start a service.
+        let mut command = Command::new("redis-check-rdb");
+        command.arg0("redis-server").args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--requirepass",
+            "s3cret",
+        ]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
         let server = Self(child, port);
         await_that("redis-server", || TcpStream::connect(("127.0.0.1", port)).is_ok());
