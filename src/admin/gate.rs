@@ -134,7 +134,7 @@ mod tests {
             assert!(Gate::with_token(bad).is_err(), "{bad}");
         }
         assert!(
-            !format!("{gate:?}").contains("[") && Gate::with_token("s3cret").is_err_and(|why| !why.contains("s3cret"))
+            !format!("{gate:?}").contains('[') && Gate::with_token("s3cret").is_err_and(|why| !why.contains("s3cret"))
         );
     }
 }
