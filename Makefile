@@ -24,7 +24,7 @@ packages = @./scripts/step.sh 'packages' ./scripts/install-deps.sh $(1)
 tools = @$(COMPILE) --bins --example local_store
 export DEMO_SECONDS DEMO_OUT
 
-SLOW_PAGE_TESTS = tests/browser/viewers.test.mjs tests/browser/firefox.test.mjs
+SLOW_PAGE_TESTS = tests/browser/low_latency.test.mjs tests/browser/viewers.test.mjs tests/browser/firefox.test.mjs
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-web test test-rust test-page test-viewers test-recipes test-players test-ceph test-nginx soak kills fuzz-rtmp bench microbench lint build install deb test-deb dist test-dist page
@@ -34,7 +34,7 @@ help:
 	@echo '               (DEMO_SECONDS=30, DEMO_OUT=demo-out)'
 	@echo 'make demo-web  a live stream in your browser, out of a private bucket (MINUTES=5)'
 	@echo 'make test      all tests'
-	@echo 'make test-viewers   what takes the page minutes: outages, hidden tabs, slow lines, Firefox'
+	@echo 'make test-viewers   what goes by the clock in browsers: low latency, outages, hidden tabs, slow lines, Firefox'
 	@echo 'make test-players   playlists in browsers, mpv, VLC and GStreamer'
 	@echo 'make test-ceph   both tools on a real Ceph gateway (Debian: 60 MB of packages, nothing is installed)'
 	@echo 'make test-nginx   two gateways behind nginx (Debian: 0.5 MB of package, nothing is installed)'
@@ -91,6 +91,7 @@ test-players:
 	$(tools)
 	./scripts/check-players.sh
 	./scripts/check-live-players.sh
+	./scripts/check-gateway-players.sh
 
 test-ceph:
 	$(call packages,build)

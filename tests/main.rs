@@ -75,6 +75,7 @@ mod serve {
     mod bytes;
     mod chores;
     mod held;
+    mod hls;
     mod links;
     mod pages;
     mod players;

@@ -110,14 +110,13 @@ pub fn text(renditions: &[Rendition]) -> String {
 /// # Errors
 /// [`JoinError`] when the store refuses or is away for long; the key has to be one that may list objects.
 pub async fn join(store: &Store, master: &str, mine: &Rendition) -> Result<(), JoinError> {
-    let folder = format!("{master}.renditions/");
-    let entry = format!("{folder}{}", escape::segment(&mine.name));
+    let entry = format!("{}{}", folder(master), escape::segment(&mine.name));
     let json = Bytes::from(mine.to_json()?);
     let mut stray = None;
     write(&mut stray, || store.put_object(&entry, json.clone(), "application/json", "no-cache", PATIENCE)).await?;
     let mut written = None;
     for _ in 0..ROUNDS {
-        let all = text(&renditions(&store.patient(RETRY), &folder, mine).await?);
+        let all = text(&renditions(&store.patient(RETRY), master, mine).await?);
         if written.as_ref() == Some(&all) {
             let Some(until) = stray else { return Ok(()) };
             let entry_stays = holds(store.clone(), entry.clone(), &json).await != Some(false);
@@ -161,10 +160,28 @@ where
     Ok(())
 }
 
+/// Where writers tell of their renditions.
+fn folder(master: &str) -> String {
+    format!("{master}.renditions/")
+}
+
 /// All renditions there are, but for those of an earlier day.
-async fn renditions(store: &Patient, folder: &str, mine: &Rendition) -> Result<Vec<Rendition>, StoreError> {
+async fn renditions(store: &Patient, master: &str, mine: &Rendition) -> Result<Vec<Rendition>, StoreError> {
+    let mut found = told(store, master).await?;
+    // One that had ended before this one began has nothing to do with it.
+    let is_of_now = |other: &Rendition| other.ended.is_none_or(|ended| ended >= mine.began);
+    found.retain(|other| other.name != mine.name && is_of_now(other));
+    found.push(mine.clone());
+    Ok(found)
+}
+
+/// All renditions that writers have told of.
+///
+/// # Errors
+/// [`StoreError`] when the store refuses or is away for long; the key has to be one that may list objects.
+pub async fn told(store: &Patient, master: &str) -> Result<Vec<Rendition>, StoreError> {
     let mut found = Vec::new();
-    for key in store.objects(folder).await? {
+    for key in store.objects(&folder(master)).await? {
         let rendition = match store.get_small(&key, ENTRY_MAX).await {
             Ok(None) => continue,
             Ok(Some(text)) => Rendition::from_json(&text.bytes).map_err(|error| error.to_string()),
@@ -181,15 +198,8 @@ async fn renditions(store: &Patient, folder: &str, mine: &Rendition) -> Result<V
                 continue;
             }
         };
-        if rendition.name == mine.name {
-            continue;
-        }
-        // One that had ended before this one began has nothing to do with it.
-        if rendition.ended.is_none_or(|ended| ended >= mine.began) {
-            found.push(rendition);
-        }
+        found.push(rendition);
     }
-    found.push(mine.clone());
     Ok(found)
 }
 

@@ -11,7 +11,7 @@ use crate::media::fmp4::{Found, Fragment, Header, Run};
 
 /// See the [module](self).
 #[derive(Debug, Default)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     init: Option<Init>,
     /// Ticks of the fragment that has begun.
     begun: u64,
@@ -40,16 +40,16 @@ struct Init {
 
 /// A segment that is whole.
 #[derive(Debug)]
-pub(super) struct Queued {
-    pub(super) cut: Cut,
+pub(crate) struct Queued {
+    pub(crate) cut: Cut,
     /// When it was recorded, in microseconds since 1970.
-    pub(super) date: Option<i64>,
+    pub(crate) date: Option<i64>,
     /// Offset and length of the header that it needs.
-    pub(super) header: (u64, u64),
+    pub(crate) header: (u64, u64),
     /// No live object holds it by itself.
-    pub(super) gap: bool,
+    pub(crate) gap: bool,
     /// Another encoder goes on with it.
-    pub(super) anew: bool,
+    pub(crate) anew: bool,
 }
 
 /// When what comes was recorded, in microseconds since 1970.
@@ -104,7 +104,7 @@ impl Pending {
     }
 
     /// The next fragment was recorded at this moment, in microseconds since 1970, as far as that is known.
-    pub(super) fn set_clock(&mut self, moment: Option<i64>) {
+    pub(crate) fn set_clock(&mut self, moment: Option<i64>) {
         self.time.clock = moment.map(|moment| (moment, 0));
     }
 
@@ -114,13 +114,13 @@ impl Pending {
     }
 
     /// What a fragment has for the main track.
-    pub(super) fn main_run<'a>(&self, fragment: &'a Fragment) -> Option<&'a Run> {
+    pub(crate) fn main_run<'a>(&self, fragment: &'a Fragment) -> Option<&'a Run> {
         self.init.as_ref().and_then(|init| fragment.run(init.main))
     }
 
     /// Something was found, the last byte of which came in `at` this time. After a header segments are to last about `aim`
     /// microseconds, and no more than `target` seconds.
-    pub(super) fn take(&mut self, found: &Found, at: Option<i64>, aim: u64, target: Option<u64>) -> Result<(), Unfit> {
+    pub(crate) fn take(&mut self, found: &Found, at: Option<i64>, aim: u64, target: Option<u64>) -> Result<(), Unfit> {
         let result = match found {
             Found::Header(header) => self.take_header(header, aim, target),
             Found::Begun(fragment) => self.begin(fragment),
@@ -189,7 +189,7 @@ impl Pending {
     }
 
     /// Nothing comes any more that belongs to what is being put together.
-    pub(super) fn cut_rest(&mut self) {
+    pub(crate) fn cut_rest(&mut self) {
         if self.pieces.is_some() {
             // Where the last one ends, its live object tells.
             return;
@@ -207,7 +207,7 @@ impl Pending {
     }
 
     /// From now on no segment may last longer than `target` seconds.
-    pub(super) fn limit(&mut self, target: u64) {
+    pub(crate) fn limit(&mut self, target: u64) {
         if let Some(init) = &mut self.init {
             init.segmenter.limit(target);
         }
@@ -217,7 +217,7 @@ impl Pending {
     }
 
     /// The next segment, if all of it lies within the `readable` bytes.
-    pub(super) fn next(&mut self, readable: u64) -> Option<Queued> {
+    pub(crate) fn next(&mut self, readable: u64) -> Option<Queued> {
         self.queue.pop_front_if(|next| next.cut.end <= readable)
     }
 

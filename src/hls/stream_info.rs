@@ -21,7 +21,7 @@ pub struct StreamInfo {
 
 impl StreamInfo {
     /// A fragment has these samples of the main track.
-    pub(super) fn sampled(&mut self, run: &Run) {
+    pub(crate) fn sampled(&mut self, run: &Run) {
         if run.duration == 0 {
             return;
         }
@@ -32,7 +32,7 @@ impl StreamInfo {
     }
 
     /// A segment is listed.
-    pub(super) fn listed(&mut self, segment: &Segment) {
+    pub(crate) fn listed(&mut self, segment: &Segment) {
         self.peak = self.peak.max(rate(segment));
     }
 }

@@ -47,6 +47,14 @@ pub(super) struct Lead {
     pub(super) time: Option<TimeOfDay>,
 }
 
+/// Writes a fragment of one picture that needs no other, of the track with this number; times are in its ticks.
+#[must_use]
+pub fn still(track: u32, at: u64, shown_after: i32, duration: u32, data: Bytes) -> Bytes {
+    let at = i64::try_from(at).unwrap_or(i64::MAX);
+    let samples = [Sample { at, duration, shown_after, key: true, data }];
+    fragment(1, &[Part { track, timescale: 1, pictures: true, samples: &samples }], &Lead { anew: false, time: None })
+}
+
 /// Writes a fragment, which is number `sequence` of all.
 pub(super) fn fragment(sequence: u32, parts: &[Part<'_>], lead: &Lead) -> Bytes {
     let length = |part: &Part<'_>| part.samples.iter().map(|sample| sample.data.len()).sum::<usize>();

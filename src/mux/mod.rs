@@ -25,4 +25,5 @@ pub mod setup;
 mod track;
 
 pub use clock::Arrival;
+pub use fragment::still;
 pub use muxer::{MuxError, Muxer, Piece};

@@ -12,6 +12,7 @@ use super::access_log::Record;
 use super::body::Body;
 use super::chores::Chores;
 use super::gate::Gate;
+use super::hls::indexes::Indexes;
 use super::join::Join;
 use super::link::Grant;
 use super::metrics::Metrics;
@@ -21,6 +22,7 @@ use super::recordings::Recordings;
 use super::refusal::Refusal;
 use super::stall::Stalls;
 use super::viewing::Viewing;
+use crate::protocol::escape;
 
 /// Answers that are held back at one time, at most.
 const HELD: usize = 8_192;
@@ -41,6 +43,8 @@ pub(crate) struct Gateway {
     pub(crate) gate: Gate,
     pub(crate) recordings: Recordings,
     pub(crate) joins: Once<([u8; 16], std::time::Duration), Join>,
+    /// For HLS.
+    pub(crate) indexes: Indexes,
     pub(crate) held: Semaphore,
     pub(crate) chores: Chores,
     pub(crate) metrics: Arc<Metrics>,
@@ -58,13 +62,26 @@ impl Gateway {
         access_log: bool,
         ending: watch::Receiver<bool>,
     ) -> Self {
-        let (joins, held, metrics) = (Once::default(), Semaphore::new(HELD), Arc::default());
-        Self { names, gate, recordings, joins, held, chores, metrics, access_log, ending }
+        let (joins, indexes, held) = (Once::default(), Indexes::default(), Semaphore::new(HELD));
+        let metrics = Arc::default();
+        Self { names, gate, recordings, joins, indexes, held, chores, metrics, access_log, ending }
     }
 
     /// Answers that are held back now.
     pub(crate) fn held_now(&self) -> u64 {
         HELD.saturating_sub(self.held.available_permits()) as u64
+    }
+
+    /// The bucket that a query names.
+    pub(crate) fn bucket(&self, query: &Query<'_>) -> Result<&str, Refusal> {
+        let bucket = query.get("bucket")?;
+        Ok(self.names.bucket(bucket.as_deref())?)
+    }
+
+    /// What the URLs of an answer end in, so that they lead to the same bucket.
+    pub(crate) fn suffix(&self, query: &Query<'_>) -> Result<String, Refusal> {
+        let (bucket, first) = (self.bucket(query)?, self.names.bucket(None)?);
+        Ok(if bucket == first { String::new() } else { format!("?bucket={}", escape::segment(bucket)) })
     }
 
     /// What the parameters of a query and a key stand for, and whether that is a certain version.
@@ -75,8 +92,44 @@ impl Gateway {
         record: Option<&mut Record>,
         parts: &request::Parts,
     ) -> Result<(Viewing, bool), Refusal> {
-        let bucket = query.get("bucket")?;
-        let bucket = self.names.bucket(bucket.as_deref())?;
+        let bucket = self.named(query, key, record, parts)?;
+        let version = name::version(query.get("version")?)?;
+        let viewing = self.recordings.find(bucket, key, version.as_deref()).await?;
+        Ok((viewing, version.is_some()))
+    }
+
+    /// A certain version, also where the store has no name for it.
+    pub(crate) async fn find_version(
+        &self,
+        query: &Query<'_>,
+        key: &str,
+        version: String,
+        record: Option<&mut Record>,
+        parts: &request::Parts,
+    ) -> Result<Viewing, Refusal> {
+        let bucket = self.named(query, key, record, parts)?;
+        let version = name::version(Some(version))?.ok_or_else(Refusal::not_there)?;
+        let found = self.recordings.find(bucket, key, Some(&version)).await;
+        let may_be_newest =
+            |refusal: &Refusal| matches!(refusal.status, StatusCode::NOT_FOUND | StatusCode::BAD_GATEWAY);
+        match found {
+            Err(refusal) if may_be_newest(&refusal) => {
+                let newest = self.recordings.find(bucket, key, None).await?;
+                if newest.identity.version == version { Ok(newest) } else { Err(Refusal::not_there()) }
+            }
+            found => found,
+        }
+    }
+
+    /// The bucket that is meant, where the key may be asked for.
+    fn named(
+        &self,
+        query: &Query<'_>,
+        key: &str,
+        record: Option<&mut Record>,
+        parts: &request::Parts,
+    ) -> Result<&str, Refusal> {
+        let bucket = self.bucket(query)?;
         if let Some(record) = record {
             bucket.clone_into(&mut record.bucket);
             key.clone_into(&mut record.key);
@@ -84,9 +137,7 @@ impl Gateway {
         }
         self.names.check(key)?;
         may(parts, bucket, key)?;
-        let version = name::version(query.get("version")?)?;
-        let viewing = self.recordings.find(bucket, key, version.as_deref()).await?;
-        Ok((viewing, version.is_some()))
+        Ok(bucket)
     }
 }
 

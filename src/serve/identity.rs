@@ -35,7 +35,7 @@ pub(crate) fn hash(bucket: &str, key: &str, version: &str) -> [u8; 16] {
 }
 
 /// The moment in a version id of Backblaze B2, which is when its upload began: `…_d20260131_m120000_…`.
-fn date_in(version: &str) -> Option<i64> {
+pub(crate) fn date_in(version: &str) -> Option<i64> {
     let date = version.split('_').skip(2);
     let digits = |name: &str, first: char, length: usize| {
         let digits = name.strip_prefix(first).filter(|digits| digits.len() == length)?;

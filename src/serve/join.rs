@@ -9,9 +9,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
+use super::recording::Broken;
 use super::recordings::of_store;
 use super::refusal::Refusal;
-use super::viewing::{Step, Viewing};
+use super::viewing::Viewing;
 use crate::media::fmp4::{Header, Mover};
 use crate::object::ranges::{Answer, Kept, Ranges};
 use crate::object::seek::{self, Opened, SeekError, Seeker};
@@ -110,27 +111,10 @@ struct Through(Viewing);
 impl Kept for Through {
     fn read(&self, first: u64, end: u64) -> Pin<Box<dyn Future<Output = Result<Answer, StoreError>> + Send + '_>> {
         Box::pin(async move {
-            let mut bytes: Vec<u8> = Vec::new();
-            loop {
-                let at = first.saturating_add(bytes.len() as u64);
-                let edge = self.0.edge();
-                if at >= end.min(edge.size.unwrap_or(edge.known)) {
-                    break;
-                }
-                let can_go_on = match self.0.read(at, end - at, false) {
-                    Step::Bytes(some) => {
-                        bytes.extend_from_slice(&some);
-                        true
-                    }
-                    Step::Wait(waiting) => waiting.await.is_ok(),
-                    Step::Over => break,
-                    Step::Broken => false,
-                };
-                if !can_go_on {
-                    let (object, cause) = (self.0.object(), "it cannot be read any more");
-                    return Err(StoreError::local("looking for a place to join", object, Kind::Passing, cause));
-                }
-            }
+            let bytes = self.0.collect(first, end).await.map_err(|Broken| {
+                let (object, cause) = (self.0.object(), "it cannot be read any more");
+                StoreError::local("looking for a place to join", object, Kind::Passing, cause)
+            })?;
             Ok(if bytes.is_empty() { Answer::Nothing } else { Answer::Data(bytes) })
         })
     }

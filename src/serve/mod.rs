@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! accept (limits, TLS) -> service -> gate (name, token or signed link, other sites) -> route
-//! watch, live -> recordings (open versions) -> recording { ring <- feed <- follower, blocks <- fetch } -> body
+//! watch, live, hls -> recordings (open versions) -> recording { ring <- feed <- follower, blocks <- fetch } -> body
 //! api, show -> chores (lists, uploads), pages
 //! ```
 //!
@@ -21,6 +21,7 @@ mod feed;
 mod fetch;
 mod gate;
 mod gateway;
+mod hls;
 mod identity;
 mod join;
 pub mod link;
@@ -102,6 +103,7 @@ pub async fn serve(store: &Patient, settings: Settings, listener: TcpListener, e
         tokio::spawn(async move {
             tokio::select! {
                 () = gateway.recordings.tidy() => {}
+                () = gateway.indexes.tidy() => {}
                 () = gateway.chores.listings.tidy() => {}
                 () = accept::ended(&mut ending) => gateway.recordings.stop(),
             }

@@ -19,7 +19,7 @@ use super::viewing::Viewing;
 use crate::object::locate::{beside, locate};
 use crate::object::ranges::Answer;
 use crate::object::stretch::{Hold, Target};
-use crate::object::wanted::{LocateError, Located, Wanted};
+use crate::object::wanted::{Live, LocateError, Located, Wanted};
 use crate::store::{Fetched, Head, Kind, Patient, Piece, StoreError};
 
 /// Between two lists of the uploads of a key that is being watched.
@@ -54,6 +54,11 @@ impl Recordings {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// For other requests about a bucket, which nobody waits for long.
+    pub(crate) fn store(&self, bucket: &str) -> Patient {
+        self.store.bucket_named(bucket).at_most(PATIENCE)
+    }
+
     /// The version that a name stands for.
     ///
     /// # Errors
@@ -61,14 +66,14 @@ impl Recordings {
     pub(crate) async fn find(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Viewing, Refusal> {
         if let Some(version) = version
             && let Some(known) = self.known(identity::hash(bucket, key, version))
-            && known.edge().size.is_some()
+            && (known.edge().size.is_some() || known.ring.is_open())
         {
             return Ok(Viewing::of(&known));
         }
         let name = (bucket.to_owned(), key.to_owned(), version.map(str::to_owned));
         let ask = |before: Option<Arc<Recording>>| {
             Box::pin(async move {
-                let store = self.store.bucket_named(bucket).at_most(PATIENCE);
+                let store = self.store(bucket);
                 if let Some(before) = before.filter(|_| version.is_none())
                     && is_still_newest(&store, &before).await
                 {
@@ -168,7 +173,7 @@ impl Recordings {
         }
         let head = store.head(key, located.version.as_deref()).await.map_err(|error| of_store(&error))?;
         let head = head.ok_or_else(Refusal::not_there)?;
-        let version = name_of(&head);
+        let version = self.name_of(bucket, key, wanted, &head);
         let hold = if let Hold::Recording(_) = located.hold { located.hold.clone() } else { Hold::Object };
         let (pin, etag) = (head.version.clone(), head.etag.clone());
         let target = Target { key: key.clone(), version: pin, etag: etag.clone(), live: false, hold };
@@ -179,6 +184,18 @@ impl Recordings {
         let found = Found { source: Source::Object(target), located, part_size: None, wanted: wanted.clone() };
         let size = head.size;
         Ok(self.keep(store, identity, found, Edge { known: size, size: Some(size), ..Edge::default() }))
+    }
+
+    /// What an object that is complete is called: the same as while it grew. On Backblaze B2 an upload is called as the version
+    /// that it becomes, unless it was watched by live objects.
+    fn name_of(&self, bucket: &str, key: &str, wanted: &Wanted, head: &Head) -> String {
+        let objects = head.objects.as_ref().map(ToString::to_string);
+        let by_objects = |id: &String| {
+            let is_b2 = head.version.as_deref().is_some_and(|version| version.starts_with("4_z"));
+            !is_b2 || wanted.live == Live::Objects || self.known(identity::hash(bucket, key, id)).is_some()
+        };
+        let etag = || format!("{}-{}", head.etag.as_deref().unwrap_or("none"), head.modified.unwrap_or(0));
+        objects.filter(by_objects).or_else(|| head.version.clone()).unwrap_or_else(etag)
     }
 
     /// The version as it is open here already, or from now on.
@@ -265,13 +282,6 @@ async fn is_still_newest(store: &Patient, before: &Recording) -> bool {
 /// What is followed is this upload and no newer one.
 fn pinned(wanted: &Wanted, version: Option<String>) -> Wanted {
     Wanted { upload_id: version, wait: false, ..wanted.clone() }
-}
-
-/// What an object that is complete is called: the same as while it grew.
-fn name_of(head: &Head) -> String {
-    let objects = head.objects.as_ref().map(ToString::to_string);
-    let etag = || format!("{}-{}", head.etag.as_deref().unwrap_or("none"), head.modified.unwrap_or(0));
-    objects.or_else(|| head.version.clone()).unwrap_or_else(etag)
 }
 
 fn now() -> i64 {

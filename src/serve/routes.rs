@@ -35,6 +35,7 @@ pub(crate) enum Do {
     Metrics,
     Describe,
     Docs,
+    Hls,
     Healthy,
     Ready,
 }
@@ -67,6 +68,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route { path: "/metrics", has_key: false, methods: READ, right: Some(Right::Admin), does: Do::Metrics },
     Route { path: "/openapi.json", has_key: false, methods: READ, right: Some(Right::Watch), does: Do::Describe },
     Route { path: "/docs", has_key: false, methods: READ, right: Some(Right::Watch), does: Do::Docs },
+    Route { path: "/hls/", has_key: true, methods: READ, right: Some(Right::Watch), does: Do::Hls },
     Route { path: "/healthz", has_key: false, methods: READ, right: None, does: Do::Healthy },
     Route { path: "/readyz", has_key: false, methods: READ, right: None, does: Do::Ready },
 ];
@@ -112,6 +114,8 @@ mod tests {
             ("/live/a/b.mp4", Some((Do::Live, "a/b.mp4"))),
             ("/live/%2e%2e/x", Some((Do::Live, "%2e%2e/x"))),
             ("/live//a", Some((Do::Live, "/a"))),
+            ("/hls/a/b.mp4/index.m3u8", Some((Do::Hls, "a/b.mp4/index.m3u8"))),
+            ("/hls/", None),
             ("/healthz", Some((Do::Healthy, ""))),
             ("/live/", None),
             ("/live", None),

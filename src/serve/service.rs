@@ -12,6 +12,7 @@ use super::access_log::Record;
 use super::body::Body;
 use super::gate::Pass;
 use super::gateway::{Connection, Gateway, status};
+use super::hls::playlists;
 use super::pages::{assets, docs, openapi};
 use super::refusal::Refusal;
 use super::routes::{Do, Route};
@@ -85,6 +86,7 @@ async fn done(
         Do::Metrics => Ok(show::metrics(gateway, parts)),
         Do::Describe => Ok(reply::json(&openapi::document(), StatusCode::OK, parts)),
         Do::Docs => Ok(reply::page(docs::page(), parts)),
+        Do::Hls => playlists::hls(gateway, rest, parts, record).await,
         Do::Ready if *gateway.ending.borrow() => Err(Refusal::busy("the gateway is about to end")),
         Do::Healthy | Do::Ready => Ok(well(parts)),
     }

@@ -55,9 +55,17 @@ impl Viewing {
             if self.ring.is_open() {
                 news.changed().await.map_err(|_| Broken)?;
             } else {
-                approach(Arc::clone(&self.0), u64::MAX).await?;
+                self.follow().await?;
             }
         }
+    }
+
+    /// Has it followed, unless it is finished.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub(crate) async fn follow(&self) -> Result<(), Broken> {
+        approach(Arc::clone(&self.0), u64::MAX).await
     }
 
     /// What there is at `at`, at most `most` bytes of it. `endless`: it is read to its end, however far that is.
@@ -79,6 +87,27 @@ impl Viewing {
                 },
                 None => Step::Wait(Box::pin(approach(Arc::clone(&self.0), at))),
             },
+        }
+    }
+
+    /// Bytes `first` to `end`, exclusive, as far as they can be read by now.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub(crate) async fn collect(&self, first: u64, end: u64) -> Result<Vec<u8>, Broken> {
+        let mut bytes: Vec<u8> = Vec::new();
+        loop {
+            let at = first.saturating_add(bytes.len() as u64);
+            let edge = self.edge();
+            if at >= end.min(edge.size.unwrap_or(edge.known)) {
+                return Ok(bytes);
+            }
+            match self.read(at, end - at, false) {
+                Step::Bytes(some) => bytes.extend_from_slice(&some),
+                Step::Wait(waiting) => waiting.await?,
+                Step::Over => return Ok(bytes),
+                Step::Broken => return Err(Broken),
+            }
         }
     }
 

@@ -27,7 +27,7 @@ pub use cut::Cutter;
 pub use found::{Found, Fragment, Header, NotFragments, WallClock};
 pub use fragments::Scanner;
 pub use inspect::Finding;
-pub use moof::{Base, Run};
+pub use moof::{Base, Run, Sample};
 pub use mover::Mover;
 pub use movie::{Movie, Track, TrackKind};
 

@@ -52,6 +52,21 @@ pub struct Run {
     pub sync: bool,
     /// Bytes of all samples.
     pub bytes: u64,
+    /// The first sample.
+    pub lead: Sample,
+}
+
+/// One sample; times are in ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sample {
+    /// Where its bytes begin in the stream, if that makes sense.
+    pub place: Option<u64>,
+    /// How many they are.
+    pub bytes: u32,
+    /// How long it lasts.
+    pub duration: u32,
+    /// How long after it is decoded it is shown.
+    pub shown_after: i64,
 }
 
 impl Run {
@@ -239,6 +254,7 @@ fn parse_traf(
             syncs: sum.syncs,
             sync: sum.sync,
             bytes: sum.bytes,
+            lead: sum.lead,
         }
     });
     Some((run, tfdt.is_some(), sum.place))
@@ -256,6 +272,7 @@ struct Sum {
     syncs: u64,
     sync: bool,
     bytes: u64,
+    lead: Sample,
     /// Where the next sample's data begin; `None` once that made no sense.
     place: Option<u64>,
 }
@@ -313,6 +330,7 @@ impl Sum {
         let shown = self.at.saturating_add(composition);
         let ends = shown.saturating_add(i64::from(duration));
         let sync = flags & NON_SYNC == 0;
+        self.lead_with(size, duration, composition);
         self.note(shown, shown, ends, sync);
         self.at = self.at.saturating_add(i64::from(duration));
         self.samples = self.samples.saturating_add(1);
@@ -328,12 +346,19 @@ impl Sum {
         let is_sync = |flags: u32| flags & NON_SYNC == 0;
         let sync = is_sync(first_flags.unwrap_or(defaults.flags));
         let ends = self.at.saturating_add(i64::from(count).saturating_mul(i64::from(defaults.duration)));
+        self.lead_with(defaults.size, defaults.duration, 0);
         self.note(self.at, self.at, ends, sync);
         self.at = ends;
         self.samples = self.samples.saturating_add(u64::from(count));
         let others = if is_sync(defaults.flags) { u64::from(count) - 1 } else { 0 };
         self.syncs = self.syncs.saturating_add(u64::from(sync) + others);
         self.grow(u64::from(count).saturating_mul(u64::from(defaults.size)));
+    }
+
+    fn lead_with(&mut self, bytes: u32, duration: u32, shown_after: i64) {
+        if self.samples == 0 {
+            self.lead = Sample { place: self.place, bytes, duration, shown_after };
+        }
     }
 
     fn note(&mut self, first: i64, earliest: i64, latest: i64, sync: bool) {

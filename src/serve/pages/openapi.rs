@@ -58,6 +58,18 @@ const OPERATIONS: &[Operation] = &[
         ],
     },
     Operation {
+        path: "/hls/{key}/index.m3u8",
+        method: "get",
+        right: Some(Right::Watch),
+        does: "HLS: the multivariant playlist of an object, which leads to all others",
+        parameters: &[KEY, OF_BUCKET],
+        answers: &[
+            ("200", "The playlist"),
+            ("415", "It is no fragmented MP4 that can be played so"),
+            ("503", "There is nothing to play yet: ask again"),
+        ],
+    },
+    Operation {
         path: "/play/{key}",
         method: "get",
         right: Some(Right::Watch),

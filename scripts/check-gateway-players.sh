@@ -1,0 +1,48 @@
+#!/bin/sh
+# Plays HLS from `reader --serve` with the players of this system: while the object is written, over its end, and all of it
+# afterwards at the same URL. Counts the pictures that each decodes. `make test-players` starts this.
+set -eu
+
+cd "$(dirname "$0")/.."
+seconds=20
+rate=25
+segment=2
+
+# shellcheck source=scripts/players/players.sh
+. scripts/players/players.sh
+start_store
+"$built/reader" --serve 127.0.0.1:0 >"$dir/gateway.out" 2>"$dir/gateway.err" &
+gateway=$!
+trap 'kill "$gateway" 2>/dev/null || true; cleanup' EXIT
+until grep -q http "$dir/gateway.out"; do
+    kill -0 "$gateway" || { cat "$dir/gateway.err" >&2; exit 1; }
+    sleep 0.1
+done
+url=$(head -n 1 "$dir/gateway.out")
+
+with_ffmpeg() {
+    ffmpeg -nostdin -v error -i "$1" -map 0:v -f framemd5 - 2>/dev/null | grep -c '^0'
+}
+
+failed=no
+for name in $(system_players); do
+    ffmpeg -nostdin -v error -re -f lavfi -i "testsrc2=size=640x360:rate=$rate:duration=$seconds" \
+        -f lavfi -i "sine=frequency=440:duration=$seconds" -c:v libx264 -preset ultrafast -tune zerolatency -g $((segment * rate)) \
+        -pix_fmt yuv420p -c:a aac -movflags +empty_moov+frag_keyframe+default_base_moof -frag_duration 500000 -f mp4 - |
+        "$built/writer" --max-latency 1s "$name.mp4" 2>"$dir/$name.log" &
+    writer=$!
+    list="${url}hls/$name.mp4/index.m3u8"
+    until curl -fsS -o /dev/null "$list" 2>/dev/null; do sleep 0.1; done
+    live=$(with_"$name" "$list" sync=true || true)
+    wait "$writer" || { cat "$dir/$name.log" >&2; exit 1; }
+    all=$(with_"$name" "$list" || true)
+    say "$name: $live pictures while it was written, $all afterwards, of $((seconds * rate))"
+    # Players begin near the end of what is listed; ffmpeg and mpv with a segment. VLC plays by the clock, and shows some twice.
+    [ "$live" -gt $((seconds * rate / 4)) ] || failed=yes
+    case $name in
+    vlc) [ "$all" -ge $((seconds * rate)) ] || failed=yes ;;
+    gstreamer) [ "$all" = $((seconds * rate)) ] || failed=yes ;;
+    *) [ $((live % (segment * rate))) = 0 ] && [ "$all" = $((seconds * rate)) ] || failed=yes ;;
+    esac
+done
+[ $failed = no ]

@@ -1,0 +1,74 @@
+//! A playlist as an answer: compressed for whoever takes that, and not sent again to whoever has it.
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Response, StatusCode, request};
+
+use super::indexed::Text;
+use crate::serve::body::Body;
+use crate::serve::gateway::{status, text};
+
+/// A playlist as an answer.
+pub(crate) fn playlist(made: &Text, over: bool, is_private: bool, parts: &request::Parts) -> Response<Body> {
+    let tag = format!("W/\"{}\"", made.tag);
+    let known = text(&parts.headers, &header::IF_NONE_MATCH);
+    let is_known = known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag));
+    let zipped = !made.gzip.is_empty() && takes_gzip(&parts.headers);
+    let bytes = if zipped { &made.gzip } else { &made.plain };
+    let mut answer = match parts.method {
+        _ if is_known => status(StatusCode::NOT_MODIFIED),
+        Method::HEAD => Response::new(Body::nothing()),
+        _ => Response::new(Body::text(bytes.clone())),
+    };
+    let keep = match (over, is_private) {
+        (false, false) => "max-age=1",
+        (false, true) => "private, max-age=1",
+        (true, false) => "max-age=60",
+        (true, true) => "private, max-age=60",
+    };
+    let headers = answer.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    if !is_known {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl"));
+        headers.insert(header::CONTENT_LENGTH, bytes.len().into());
+        if zipped {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+    }
+    answer
+}
+
+/// Whether a client takes what is compressed by gzip.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let accepted = text(headers, &header::ACCEPT_ENCODING).unwrap_or_default().to_ascii_lowercase();
+    accepted.split(',').any(|coding| {
+        let (name, quality) = coding.split_once(';').unwrap_or((coding, ""));
+        let refused = quality.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
+        name.trim() == "gzip" && !refused
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_says_so_gets_what_is_compressed() {
+        for (accepted, want) in [
+            ("gzip, deflate", true),
+            ("br;q=1.0, GZIP;q=0.8", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000, identity", false),
+            ("identity", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(accepted));
+            assert_eq!(takes_gzip(&headers), want, "{accepted}");
+        }
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,282 @@
+//! The index of one version as all who ask for its playlists share it: what has been found so far, news of it, and the texts
+//! that were made of it last.
+
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::arrivals::Arrivals;
+use super::index::Index;
+use super::reload::There;
+use super::render::{self, Promise};
+use crate::media::fmp4::{Found, Scanner};
+
+/// So long the live edge is watched, to see how what comes is spread, before anything is promised.
+const WATCHED: Duration = Duration::from_millis(3_500);
+
+/// What is made of a rate and a part size is believed up to here: beyond, no player would be helped by the target duration.
+const GUESSED: Duration = Duration::from_secs(10);
+
+/// Parts are listed where what comes is no further apart than this share of the target duration, in tenths: hls.js gives up a
+/// request that is held for more than eight tenths.
+const STEADY: u32 = 6;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Indexed {
+    state: Mutex<State>,
+    /// Counts what has changed.
+    news: watch::Sender<u64>,
+    asked: Mutex<Instant>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) index: Index,
+    /// None while a task reads on.
+    pub(crate) scanner: Option<Box<Scanner>>,
+    arrivals: Arrivals,
+    /// Since when all that there is has been seen.
+    edge: Option<Instant>,
+    promise: Option<Promise>,
+    /// It cannot be read any more.
+    pub(crate) broken: bool,
+    /// Counts what has changed.
+    revision: u64,
+    texts: Vec<Made>,
+}
+
+/// A text, and what it was made of.
+#[derive(Debug)]
+struct Made {
+    shape: Shape,
+    revision: u64,
+    promise: Promise,
+    text: Text,
+}
+
+/// Which text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) kind: Kind,
+    pub(crate) suffix: String,
+}
+
+/// Which playlist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    All,
+    /// Without what a client has.
+    Update,
+    KeyFrames,
+}
+
+/// A playlist, plain and compressed.
+#[derive(Debug, Clone)]
+pub(crate) struct Text {
+    pub(crate) plain: Bytes,
+    pub(crate) gzip: Bytes,
+    /// The same for the same text everywhere.
+    pub(crate) tag: String,
+}
+
+/// Whether a playlist can be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ready {
+    Yes,
+    /// Its first segment is not whole, or it is still looked through.
+    NotYet,
+    /// There is nothing to be played in it: why.
+    Never(String),
+    /// It cannot be read any more.
+    Broken,
+}
+
+impl Indexed {
+    pub(crate) fn new(began: Option<i64>) -> Self {
+        let state = State {
+            index: Index::new(began),
+            scanner: Some(Box::default()),
+            arrivals: Arrivals::default(),
+            edge: None,
+            promise: None,
+            broken: false,
+            revision: 0,
+            texts: Vec::new(),
+        };
+        Self { state: Mutex::new(state), news: watch::channel(0).0, asked: Mutex::new(Instant::now()) }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// News of what has been found.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    fn changed(&self) {
+        self.news.send_modify(|news| *news = news.wrapping_add(1));
+    }
+
+    /// Somebody asks.
+    pub(crate) fn ask(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How long nobody has asked.
+    pub(crate) fn idle(&self) -> Duration {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Takes what was found next; `live`: it has just come.
+    pub(crate) fn take(&self, found: &[Found], live: bool) {
+        if found.is_empty() {
+            return;
+        }
+        {
+            let mut state = self.state();
+            for found in found {
+                state.index.take(found);
+            }
+            state.revision = state.revision.wrapping_add(1);
+            if live && found.iter().any(|found| matches!(found, Found::Ended(_))) {
+                state.arrivals.came(Instant::now());
+            }
+        }
+        self.changed();
+    }
+
+    /// All that there is has been seen.
+    pub(crate) fn at_edge(&self) {
+        self.state().edge.get_or_insert_with(Instant::now);
+        self.changed();
+    }
+
+    /// All of it has been seen.
+    pub(crate) fn finish(&self) {
+        {
+            let mut state = self.state();
+            state.index.finish();
+            state.revision = state.revision.wrapping_add(1);
+        }
+        self.changed();
+    }
+
+    /// It cannot be read any more.
+    pub(crate) fn fail(&self) {
+        self.state().broken = true;
+        self.changed();
+    }
+
+    /// Nobody reads on, for now.
+    pub(crate) fn rest(&self, scanner: Box<Scanner>) {
+        let mut state = self.state();
+        (state.scanner, state.edge) = (Some(scanner), None);
+        state.arrivals.pause();
+    }
+
+    /// Lets go of what can be made again.
+    pub(crate) fn forget_texts(&self) {
+        self.state().texts = Vec::new();
+    }
+
+    /// What it takes at most, in bytes.
+    pub(crate) fn weight(&self) -> u64 {
+        let state = self.state();
+        let texts: usize = state.texts.iter().map(|made| made.text.plain.len() + made.text.gzip.len()).sum();
+        (texts + state.index.timeline.segments.len() * 32 + 4_096) as u64
+    }
+}
+
+impl State {
+    /// Whether all that there is has been seen.
+    pub(crate) fn is_at_edge(&self) -> bool {
+        self.edge.is_some()
+    }
+
+    /// Whether a playlist can be made; `part_size`: bytes that come at once, as far as that is known.
+    pub(crate) fn ready(&mut self, part_size: Option<u64>) -> Ready {
+        if self.broken {
+            return Ready::Broken;
+        }
+        if let Some(unfit) = self.index.unfit() {
+            return Ready::Never(unfit.to_string());
+        }
+        let over = self.index.is_over();
+        if self.index.timeline.segments.is_empty() {
+            return if over { Ready::Never("there is no fragment in it".to_owned()) } else { Ready::NotYet };
+        }
+        let seen = self.arrivals.burst();
+        let was_watched = self.edge.is_some_and(|edge| edge.elapsed() >= WATCHED);
+        if !over && (self.edge.is_none() || (self.promise.is_none() && seen.is_none() && !was_watched)) {
+            return Ready::NotYet;
+        }
+        let by_rate = || part_size.map_or(Duration::ZERO, |size| self.index.time_of(size).min(GUESSED));
+        let burst = if over { Duration::ZERO } else { seen.unwrap_or_else(by_rate) };
+        let before = self.promise;
+        let longest = self.index.target(Duration::ZERO).unwrap_or(1);
+        // It is kept, but for a segment that leaves no choice.
+        let target = match before {
+            Some(before) => before.target.max(longest),
+            None => self.index.target(burst).unwrap_or(longest),
+        };
+        let limit = Duration::from_secs(target).saturating_mul(STEADY) / 10;
+        let steady = seen.is_some_and(|burst| burst <= limit);
+        let parts = before.is_some_and(|before| before.parts) || (steady && self.index.parts.target().is_some());
+        let blocks = before.is_some_and(|before| before.blocks) || steady;
+        self.promise = Some(Promise { target, burst, parts, blocks });
+        Ready::Yes
+    }
+
+    /// What is promised of the playlists; once one can be made.
+    pub(crate) fn promise(&self) -> Option<&Promise> {
+        self.promise.as_ref()
+    }
+
+    /// What a request can wait for.
+    pub(crate) fn there(&self) -> There {
+        self.index.there(self.promise.is_some_and(|promise| promise.parts))
+    }
+
+    /// A playlist as it is now; none where nothing is promised yet.
+    pub(crate) fn text(&mut self, shape: &Shape) -> Option<Text> {
+        let promise = self.promise?;
+        let is_it = |made: &&Made| made.shape == *shape && made.revision == self.revision && made.promise == promise;
+        if let Some(made) = self.texts.iter().find(is_it) {
+            return Some(made.text.clone());
+        }
+        let (index, suffix) = (&self.index, &shape.suffix);
+        let text = Text::of(match shape.kind {
+            Kind::All => render::media(index, &promise, 0, suffix),
+            Kind::Update => render::media(index, &promise, render::skipped(index, &promise), suffix),
+            Kind::KeyFrames => render::key_frames(index, &promise, suffix),
+        });
+        self.texts.retain(|made| made.shape != *shape);
+        self.texts.push(Made { shape: shape.clone(), revision: self.revision, promise, text: text.clone() });
+        Some(text)
+    }
+}
+
+impl Text {
+    pub(crate) fn of(plain: String) -> Self {
+        let digest = Sha256::digest(plain.as_bytes());
+        let tag = hex::encode(digest.get(..12).unwrap_or_default());
+        Self { gzip: gzip(plain.as_bytes()), plain: Bytes::from(plain), tag }
+    }
+}
+
+/// Nothing where it cannot be compressed, which never happens in memory.
+fn gzip(text: &[u8]) -> Bytes {
+    let mut gzip = GzEncoder::new(Vec::with_capacity(text.len() / 4), Compression::new(4));
+    let written = gzip.write_all(text).and_then(|()| gzip.finish());
+    written.map(Bytes::from).unwrap_or_default()
+}

@@ -1,0 +1,25 @@
+//! HLS for every player: playlists of what grows and of what is finished, with each segment under a URL of its own.
+//!
+//! ```text
+//! playlists, media -> indexes -> indexed { index <- indexer <- ring, small requests } -> render
+//! ```
+//!
+//! A playlist names one version, and stretches of it by offset and length: any gateway can answer for them, and what was
+//! fetched once may be kept for ever. The index follows from the bytes alone, so that all gateways find the same numbers.
+
+mod answer;
+mod arrivals;
+mod index;
+mod indexed;
+mod indexer;
+pub(crate) mod indexes;
+pub(crate) mod media;
+pub(crate) mod multivariant;
+pub(crate) mod names;
+mod parts;
+mod pictures;
+pub(crate) mod playlists;
+mod reload;
+mod render;
+mod survey;
+mod waiting;

@@ -1,0 +1,59 @@
+//! `/hls/…`: which answer is asked for, and media playlists, held back until what a client waits for is there.
+
+use http::{Response, request};
+
+use super::answer::playlist;
+use super::indexed::{Kind, Shape};
+use super::names::{self, Asked, What};
+use super::reload::{Directives, Verdict};
+use super::waiting::wait;
+use super::{media, multivariant, pictures};
+use crate::serve::access_log::Record;
+use crate::serve::body::Body;
+use crate::serve::gateway::Gateway;
+use crate::serve::name::{Query, Unnamed};
+use crate::serve::refusal::Refusal;
+
+/// Answers `/hls/…`.
+///
+/// # Errors
+/// [`Refusal`].
+pub(crate) async fn hls(
+    gateway: &Gateway,
+    path: &str,
+    parts: &request::Parts,
+    record: Option<&mut Record>,
+) -> Result<Response<Body>, Refusal> {
+    let query = Query::new(parts.uri.query());
+    let asked = names::asked(path)?.ok_or_else(Refusal::not_there)?;
+    let (key, version, what) = match asked {
+        Asked::Index { key, playlist } => {
+            return multivariant::answer(gateway, key.as_deref(), &playlist, &query, parts, record).await;
+        }
+        Asked::Version { key, version, what } => (key, version, what),
+    };
+    let viewing = gateway.find_version(&query, &key, version, record, parts).await?;
+    let kind = match what {
+        What::Stretch { first, length } => return media::stretch(gateway, viewing, first, length, parts).await,
+        What::Part { first } => return media::part(gateway, viewing, first, parts).await,
+        What::Picture { first, length } => return pictures::picture(gateway, viewing, first, length, parts).await,
+        What::Media => Kind::All,
+        What::KeyFrames => Kind::KeyFrames,
+    };
+    let (segment, part, skip) = (query.get("_HLS_msn")?, query.get("_HLS_part")?, query.get("_HLS_skip")?);
+    let directives = Directives::read(segment.as_deref(), part.as_deref(), skip.as_deref());
+    let directives = directives.map_err(Unnamed::Wrong)?;
+    let suffix = gateway.suffix(&query)?;
+    let indexed = gateway.indexes.of(&viewing);
+    let (text, over) = wait(gateway, &indexed, &viewing, |state| match directives.judge(&state.there()) {
+        Verdict::Now => {
+            let over = state.index.is_over();
+            let kind = if kind == Kind::All && directives.skip && !over { Kind::Update } else { kind };
+            state.text(&Shape { kind, suffix: suffix.clone() }).map(|text| Ok((text, over)))
+        }
+        Verdict::TooFar => Some(Err(Unnamed::Wrong("_HLS_msn is far beyond the newest segment").into())),
+        Verdict::Hold => None,
+    })
+    .await?;
+    Ok(playlist(&text, over, gateway.gate.tokens.is_some(), parts))
+}
