@@ -148,6 +148,7 @@ click('golive', goLive);
 click('full', fullScreen);
 click('pip', pictureInPicture);
 click('airplay', () => video.webkitShowPlaybackTargetPicker?.());
+click('cast', () => video.remote.prompt().catch(() => {})); // closed without a choice
 click('whole', () => change(whole, 0));
 click('mute', () => muted(!video.muted));
 click('unmute', () => muted(false));
@@ -281,6 +282,11 @@ if (document.pictureInPictureEnabled && 'requestPictureInPicture' in video) {
   document.querySelector('[data-opens="pip"]').hidden = false;
 }
 video.addEventListener('webkitplaybacktargetavailabilitychanged', (event) => { $('airplay').hidden = event.availability !== 'available'; });
+// Another screen (Cast, where the browser has it), as soon as there is one. Safari tells of it by the event above.
+if (video.remote?.watchAvailability && !('webkitShowPlaybackTargetPicker' in video)) {
+  const offer = (there) => { $('cast').hidden = !there; };
+  video.remote.watchAvailability(offer).catch(() => offer(false));
+}
 function session() {
   if (!navigator.mediaSession) return;
   navigator.mediaSession.metadata = new MediaMetadata({ title: name, artwork: poster ? [{ src: poster.href }] : [] });
@@ -331,7 +337,7 @@ setInterval(() => { remember(); remindPicture(); viewSession(); }, 1000);
 for (const event of ['play', 'playing', 'pause', 'waiting', 'seeking', 'seeked', 'ended', 'volumechange', 'timeupdate', 'loadeddata']) {
   video.addEventListener(event, view);
 }
-const buttons = { back: '10 s back', on: '10 s on', captions: 'Captions', share: 'Share', info: 'Statistics', settings: 'Settings', airplay: 'AirPlay', pip: 'Picture in picture' };
+const buttons = { back: '10 s back', on: '10 s on', captions: 'Captions', share: 'Share', info: 'Statistics', settings: 'Settings', airplay: 'AirPlay', cast: 'Play on another screen', pip: 'Picture in picture' };
 whenSpoken(() => {
   for (const [id, text] of Object.entries(buttons)) label(id, tr(text), ICONS[id]);
   viewKeys();

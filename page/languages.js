@@ -36,6 +36,7 @@ const TABLE = {
   'Full screen': ['Vollbild', 'Pantalla completa', 'Plein écran', '全画面', 'Tela cheia', '全屏'],
   'Leave full screen': ['Vollbild verlassen', 'Salir de pantalla completa', 'Quitter le plein écran', '全画面を終了', 'Sair da tela cheia', '退出全屏'],
   'Picture in picture': ['Bild im Bild', 'Imagen en imagen', 'Image dans l’image', 'ピクチャー イン ピクチャー', 'Imagem em imagem', '画中画'],
+  'Play on another screen': ['Auf einem anderen Bildschirm abspielen', 'Reproducir en otra pantalla', 'Lire sur un autre écran', '別の画面で再生', 'Reproduzir em outra tela', '在其他屏幕上播放'],
   'AirPlay': ['AirPlay', 'AirPlay', 'AirPlay', 'AirPlay', 'AirPlay', '隔空播放'],
   'Captions': ['Untertitel', 'Subtítulos', 'Sous-titres', '字幕', 'Legendas', '字幕'],
   'Settings': ['Einstellungen', 'Ajustes', 'Réglages', '設定', 'Configurações', '设置'],

@@ -132,6 +132,7 @@ live_recipes() {
     until_true 10 in_upload_list live.mp4
     start watch; watch=$started
 
+    if run what-there-is && in_file '^live .* live\.mp4$' what-there-is.log; then ok what-there-is; else wrong what-there-is "it does not say that it is live"; fi
     if run list && in_file 'live\.mp4' list.log; then ok list; else wrong list "the open upload is not in the list"; fi
     until_true 40 test -s hls/stream.m3u8
     judge hls-live "no live playlist while the upload is open" not_in_file EXT-X-ENDLIST hls/stream.m3u8

@@ -23,7 +23,8 @@ def main():
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
     root = metadata["resolve"]["root"]
 
-    # Reached by what is linked, and not by build scripts or tests.
+    # Reached by what is linked, and not by build scripts; what only tests switch on is told by the tree alone.
+    tree = linked_packages(target)
     linked, waiting = {}, [root]
     while waiting:
         package = waiting.pop()
@@ -32,6 +33,7 @@ def main():
         linked[package] = sorted({
             dependency["pkg"] for dependency in nodes[package]["deps"]
             if any(kind["kind"] is None for kind in dependency["dep_kinds"])
+            and (packages[dependency["pkg"]]["name"], packages[dependency["pkg"]]["version"]) in tree
         })
         waiting.extend(linked[package])
 
@@ -63,6 +65,13 @@ def main():
     bill["serialNumber"] = f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(bill, sort_keys=True))}"
     json.dump(bill, sys.stdout, indent=1, sort_keys=True)
     print()
+
+
+def linked_packages(target):
+    command = ["cargo", "tree", "--locked", "--offline", "--edges", "normal", "--prefix", "none", "--no-dedupe",
+               "--format", "{p}", "--target", target]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return set(re.findall(r"^(\S+) v(\S+)", listed, re.M))
 
 
 def purl(package):

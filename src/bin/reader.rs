@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use live_read::cli::reader::args::ReaderArgs;
 use live_read::cli::reader::job::Job;
-use live_read::cli::reader::{copy, probe, serve};
+use live_read::cli::reader::{copy, list, probe, serve};
 use live_read::cli::run;
 use live_read::message::logging::Console;
 use live_read::store::{Connection, Store};
@@ -45,6 +45,7 @@ async fn work(job: Job, mut connection: Connection, console: &Console) -> Exit {
     match job {
         Job::Copy(job) => copy::copy(&job, &store, console).await,
         Job::Probe { wanted, json } => probe::probe(&wanted, json, &store).await,
+        Job::List { wanted, prefix, json } => list::list(&wanted, &prefix, json, &store).await,
         Job::Serve(_) => Exit::Failed,
     }
 }

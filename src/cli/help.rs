@@ -40,6 +40,8 @@ Examples:
         join a running stream now
   reader live.mp4 clip.mp4 --from 00:10:00 --to 00:12:30
         cut a clip
+  reader --list
+        what is live, and what is recorded
   reader --serve
         give the bucket's objects to players over HTTP
 

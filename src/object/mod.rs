@@ -6,6 +6,7 @@ pub(crate) mod ending;
 pub(crate) mod follow;
 pub(crate) mod follower;
 pub(crate) mod inquiry;
+pub mod listing;
 pub mod live;
 pub mod live_objects;
 pub mod locate;

@@ -5,6 +5,7 @@ pub mod copy;
 pub mod error;
 pub mod held;
 pub mod join;
+pub mod list;
 pub mod output;
 pub mod probe;
 pub mod sink;

@@ -6,13 +6,14 @@ use serde_json::json;
 
 use super::access_log::Record;
 use super::body::Body;
-use super::chores::{Entry, PATIENCE, Wanted};
+use super::chores::{PATIENCE, Wanted};
 use super::gateway::Gateway;
 use super::name::{Query, Unnamed, decoded};
 use super::recordings::of_store;
 use super::refusal::Refusal;
 use super::reply;
 use crate::human::times::show_of_day;
+use crate::object::listing::Entry;
 use crate::protocol::key::MAX_KEY;
 use crate::store::{Kind, Patient};
 

@@ -5,7 +5,7 @@ use http::{Response, request};
 use super::access_log::Record;
 use super::api::wanted;
 use super::body::Body;
-use super::chores::{Entry, State, Wanted};
+use super::chores::Wanted;
 use super::gateway::{Gateway, may};
 use super::link::Grant;
 use super::metrics::Now;
@@ -14,6 +14,7 @@ use super::pages::front::Front;
 use super::pages::play as player;
 use super::refusal::Refusal;
 use super::reply;
+use crate::object::listing::{Entry, State};
 
 /// Open uploads that the front page looks at.
 const MOST_OPEN: u16 = 1_000;

@@ -192,6 +192,26 @@ describe('what the page offers', { timeout: 900_000 }, () => {
     }
   });
 
+  test('another screen, where the browser knows one', { skip }, async () => {
+    const store = await grow();
+    const page = await lab.browser.open('about:blank');
+    // There is none here: what the browser would say is said in its place.
+    await page.send('Page.addScriptToEvaluateOnNewDocument', { source: `
+      RemotePlayback.prototype.watchAvailability = async function watchAvailability(tell) { window.tellScreens = tell; return 1; };
+      RemotePlayback.prototype.prompt = async function prompt() { window.asked = this === document.querySelector('video').remote; };` });
+    await page.send('Page.navigate', { url: `${lab.address}?lang=en&src=${store.address}live.m3u8` });
+    await page.until(state('live'), 'live');
+    assert.ok(await page.value("document.querySelector('#cast').hidden"), 'not without one');
+    await page.value('window.tellScreens(true)');
+    await page.until("!document.querySelector('#cast').hidden && document.querySelector('#cast').getAttribute('aria-label') === 'Play on another screen'", 'offered');
+    await page.value("document.querySelector('#cast').click()");
+    await page.until('window.asked === true', 'the browser asks which');
+    await page.value('window.tellScreens(false)');
+    await page.until("document.querySelector('#cast').hidden", 'it is gone');
+    assert.deepEqual(page.errors, []);
+    await page.close();
+  });
+
   test('statistics and what happened, behind an “i”', { skip }, async () => {
     const store = await grow();
     const page = await open(store);

@@ -105,3 +105,34 @@ fn whoever_has_no_credentials_is_told_what_to_set_and_nothing_of_the_sdk() {
     std::fs::write(lab.dir().join(".env"), "AWS_REGION=us-east-1\n").expect("a file");
     writer(&[KEY]).says("in this directory: there, without them");
 }
+
+#[test]
+fn what_is_live_and_what_is_recorded_is_listed() {
+    let lab = Lab::new();
+    lab.put("shows/old.mp4", &bytes(3, 2_000_000));
+    lab.put("_live/shows/new.mp4/of-others", b"data");
+    let live = lab.begin("shows/new.mp4");
+    lab.part("shows/new.mp4", &live, 1, &bytes(4, 5_000_000));
+    lab.begin_plain("upload.bin");
+    let lines = |args: &[&str]| {
+        let run = lab.reader(&[&["--list"], args].concat()).wait().code(0);
+        String::from_utf8(run.out).expect("text").lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let all = lines(&[]);
+    let wanted =
+        [("live ", "5.0 MB  shows/new.mp4"), ("recorded ", "2.0 MB  shows/old.mp4"), ("uploading ", " upload.bin")];
+    assert_eq!(all.len(), wanted.len(), "{all:?}");
+    for (line, (begins, ends)) in all.iter().zip(wanted) {
+        assert!(line.starts_with(begins) && line.ends_with(ends), "{all:?}");
+    }
+    assert_eq!(lines(&["shows/"]).len(), 2);
+    assert_eq!(lines(&[&format!("s3://{}/shows/", crate::support::BUCKET)]), lines(&["shows/"]));
+    assert_eq!(lines(&["_live/"]).len(), 1, "asked for by name");
+    let json: serde_json::Value = serde_json::from_str(&lines(&["shows/n", "--json"])[0]).expect("JSON");
+    assert_eq!(
+        (&json["key"], &json["state"], &json["size"]),
+        (&"shows/new.mp4".into(), &"live".into(), &5_000_000.into())
+    );
+    lab.reader(&["--list", "none/"]).wait().code(0).gave(b"").says("there is nothing in s3://");
+    lab.reader(&["--list", "a", "key"]).end().code(2);
+}

@@ -25,7 +25,7 @@ use crate::store::Access;
 #[command(name = "reader", version, max_term_width = 100, after_long_help = help::READER)]
 pub struct ReaderArgs {
     /// The object to read; `s3://BUCKET/KEY` names its bucket, too
-    #[arg(value_parser = object, required_unless_present = "serve")]
+    #[arg(value_parser = object, required_unless_present_any = ["serve", "list"])]
     pub key: Option<String>,
 
     /// Where to write; `-` is standard output, also where that is a terminal [default: standard output]
@@ -92,12 +92,18 @@ pub struct ReaderArgs {
     pub no_rebase: bool,
 
     /// Tell what is in a fragmented MP4, on standard output, without downloading it
-    #[arg(long, conflicts_with_all = ["from", "to", "resume", "follow_rollover", "file"], help_heading = "Excerpts")]
+    #[arg(long, group = "told", conflicts_with_all = ["from", "to", "resume", "follow_rollover", "file"], help_heading = "Excerpts")]
     pub probe: bool,
 
-    /// With --probe: as JSON
-    #[arg(long, requires = "probe", help_heading = "Excerpts")]
+    /// With --probe or --list: as JSON, of a list an object a line
+    #[arg(long, requires = "told", help_heading = "Excerpts")]
     pub json: bool,
+
+    /// Tell what is live and what is recorded of the keys that begin with PREFIX (`s3://BUCKET/PREFIX`), on standard output: how
+    /// long ago it began or was finished, and how much of it there is
+    #[arg(long, value_name = "PREFIX", num_args = 0..=1, default_missing_value = "", group = "told",
+        conflicts_with_all = ["key", "file", "probe", "from", "to", "resume", "follow_rollover", "upload_id", "stats"], help_heading = "Lists")]
+    pub list: Option<String>,
 
     /// Without credentials: a public bucket
     #[arg(long)]
@@ -157,7 +163,7 @@ impl Arguments for ReaderArgs {
     }
 
     fn object(&mut self) -> (Option<&mut String>, &mut CommonArgs) {
-        (self.key.as_mut(), &mut self.common)
+        (self.key.as_mut().or(self.list.as_mut()), &mut self.common)
     }
 
     fn access(&self) -> Result<Access, String> {

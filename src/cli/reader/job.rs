@@ -21,6 +21,15 @@ pub enum Job {
         /// As JSON.
         json: bool,
     },
+    /// `--list`: tell what there is.
+    List {
+        /// As a template: how a recording is looked for.
+        wanted: Wanted,
+        /// What keys begin with.
+        prefix: String,
+        /// As JSON.
+        json: bool,
+    },
     /// `--serve`: give objects to whoever asks by HTTP.
     Serve(Box<ServeJob>),
 }
@@ -84,6 +93,9 @@ impl Job {
             let (buckets, options) = (args.common.bucket, args.gateway);
             return Self::Serve(Box::new(ServeJob { wanted, buckets, options }));
         }
+        if let Some(prefix) = args.list {
+            return Self::List { wanted, prefix, json: args.json };
+        }
         if args.probe {
             return Self::Probe { wanted, json: args.json };
         }
@@ -110,7 +122,7 @@ impl Job {
     pub fn wanted(&self) -> &Wanted {
         match self {
             Self::Copy(job) => &job.reading.wanted,
-            Self::Probe { wanted, .. } => wanted,
+            Self::Probe { wanted, .. } | Self::List { wanted, .. } => wanted,
             Self::Serve(job) => &job.wanted,
         }
     }
@@ -133,7 +145,7 @@ mod tests {
     fn copy(line: &str) -> CopyJob {
         match job(line) {
             Job::Copy(copy) => *copy,
-            Job::Probe { .. } | Job::Serve(_) => panic!("{line} is no copy"),
+            Job::Probe { .. } | Job::List { .. } | Job::Serve(_) => panic!("{line} is no copy"),
         }
     }
 
@@ -147,12 +159,18 @@ mod tests {
             ("k --to 90s", "excerpt"),
             ("k --probe", "probe"),
             ("k --probe --json", "probe as JSON"),
+            ("--list", "all"),
+            ("--list shows/", "shows/"),
+            ("--list --json", "all as JSON"),
             ("--serve", "gateway"),
             ("--serve 127.0.0.1:0 -b one -b two", "gateway"),
         ] {
             let name = match job(line) {
                 Job::Probe { json: true, .. } => "probe as JSON",
                 Job::Probe { json: false, .. } => "probe",
+                Job::List { json: true, .. } => "all as JSON",
+                Job::List { prefix, .. } if prefix == "shows/" => "shows/",
+                Job::List { .. } => "all",
                 Job::Serve(_) => "gateway",
                 Job::Copy(copy) => match copy.what {
                     What::Object => "object",

@@ -1,4 +1,5 @@
-//! `reader` as people meet it: what they type ([`args`]), what it means ([`job`]), how it is done ([`copy`], [`probe`], [`serve`]), and
+//! `reader` as people meet it: what they type ([`args`]), what it means ([`job`]), how it is done ([`copy`], [`probe`], [`list`],
+//! [`serve`]), and
 //! what they are told meanwhile (`figures`).
 
 pub mod args;
@@ -6,6 +7,7 @@ pub mod copy;
 mod figures;
 pub mod job;
 mod link;
+pub mod list;
 pub mod probe;
 pub mod serve;
 pub mod serve_args;

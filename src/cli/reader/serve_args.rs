@@ -13,7 +13,7 @@ use crate::serve::link::LONGEST;
 const ADDRESS: &str = "127.0.0.1:8080";
 
 /// What cannot go together with `--serve`.
-const OF_A_COPY: [&str; 17] = [
+const OF_A_COPY: [&str; 18] = [
     "key",
     "file",
     "by",
@@ -29,6 +29,7 @@ const OF_A_COPY: [&str; 17] = [
     "no_rebase",
     "probe",
     "json",
+    "list",
     "timeout",
     "stats",
 ];

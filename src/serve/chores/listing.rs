@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::StatusCode;
 
-use super::list::{Entry, State, merged};
+use crate::object::listing::{self, Entry, State};
 use crate::serve::name::Names;
 use crate::serve::once::Once;
 use crate::serve::recordings::{Recordings, of_store};
@@ -94,15 +94,8 @@ impl Listings {
         let Wanted { bucket, prefix, mut after, most, only_open } = wanted;
         let store = self.store.bucket_named(&bucket).at_most(PATIENCE);
         for round in 1.. {
-            let stored = async {
-                if only_open {
-                    return Ok(Page { entries: Vec::new(), next: None });
-                }
-                store.stored_after(&prefix, &after, most).await
-            };
-            let both = tokio::try_join!(stored, store.open_after(&prefix, &after, most));
-            let (stored, open) = both.map_err(|error| refused(&error))?;
-            let Page { mut entries, next } = merged(stored, open, most.into());
+            let page = listing::page(&store, &prefix, &after, most, only_open).await;
+            let Page { mut entries, next } = page.map_err(|error| refused(&error))?;
             entries.retain(|entry| self.names.check(&entry.key).is_ok());
             match next {
                 Some(next) if entries.is_empty() && round < EMPTY_PAGES => after = self.names.after_reserved(next),

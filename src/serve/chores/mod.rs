@@ -1,6 +1,5 @@
 //! The bucket's chores: which buckets and objects there are, and new objects. Nothing is deleted here.
 
-mod list;
 mod listing;
 mod upload;
 
@@ -8,7 +7,6 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-pub(crate) use list::{Entry, State};
 pub(crate) use listing::{Listings, PATIENCE, Wanted};
 pub(crate) use upload::Uploads;
 

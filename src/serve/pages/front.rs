@@ -1,9 +1,9 @@
 //! `/`: what is live and what is recorded, as a list that needs no script; the script adds a picture of each. Pure.
 
 use super::html;
+use crate::object::listing::{Entry, State};
 use crate::protocol::content_type::content_type_of;
 use crate::protocol::escape;
-use crate::serve::chores::{Entry, State};
 
 /// What is shown.
 #[derive(Debug)]
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn entry(key: &str, state: State) -> Entry {
-        Entry { key: key.to_owned(), state, size: Some(1_500_000), since: Some(1_000) }
+        Entry { key: key.to_owned(), state, size: Some(1_500_000), since: Some(1_000), upload_id: None }
     }
 
     #[test]

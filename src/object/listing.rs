@@ -1,13 +1,13 @@
-//! What is in a bucket, for people and programs: what grows and what is finished, as one list by rising keys. Pure.
+//! What is in a bucket, for people and programs: what grows and what is finished, as one list by rising keys.
 
 use serde::Serialize;
 
-use crate::store::{OpenUpload, Page, Stored};
+use crate::store::{OpenUpload, Page, Patient, StoreError, Stored};
 
 /// What becomes of an object at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum State {
+pub enum State {
     /// It grows, and can be watched.
     Live,
     /// It is finished.
@@ -18,18 +18,45 @@ pub(crate) enum State {
 
 /// One object in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) state: State,
+pub struct Entry {
+    /// Its key.
+    pub key: String,
+    /// What becomes of it.
+    pub state: State,
     /// Bytes that can be read now.
-    pub(crate) size: Option<u64>,
+    pub size: Option<u64>,
     /// When it was begun, or finished, in seconds since 1970.
-    pub(crate) since: Option<i64>,
+    pub since: Option<i64>,
+    /// Its newest open upload.
+    #[serde(skip)]
+    pub upload_id: Option<String>,
+}
+
+/// A page of what there is of the keys that begin with `prefix` and come after `after`, by two requests: `most` of them at most.
+/// `only_open`: nothing but what is being uploaded, by one.
+///
+/// # Errors
+/// [`StoreError`]; [`Kind::Denied`](crate::store::Kind::Denied) where these credentials may not list.
+pub(crate) async fn page(
+    store: &Patient,
+    prefix: &str,
+    after: &str,
+    most: u16,
+    only_open: bool,
+) -> Result<Page<Entry>, StoreError> {
+    let stored = async {
+        if only_open {
+            return Ok(Page { entries: Vec::new(), next: None });
+        }
+        store.stored_after(prefix, after, most).await
+    };
+    let (stored, open) = tokio::try_join!(stored, store.open_after(prefix, after, most))?;
+    Ok(merged(stored, open, most.into()))
 }
 
 /// The two lists as one, of `most` keys at most. What has an open upload is given as [`State::Uploading`], with the size of
 /// the finished object that it hides.
-pub(crate) fn merged(stored: Page<Stored>, open: Page<(String, OpenUpload)>, most: usize) -> Page<Entry> {
+fn merged(stored: Page<Stored>, open: Page<(String, OpenUpload)>, most: usize) -> Page<Entry> {
     // Beyond the end of a page of one list the other one tells only half.
     let known_to = [&stored.next, &open.next].into_iter().flatten().min().cloned();
     let is_known = |key: &str| known_to.as_deref().is_none_or(|end| key <= end);
@@ -37,7 +64,7 @@ pub(crate) fn merged(stored: Page<Stored>, open: Page<(String, OpenUpload)>, mos
     let mut stored = stored.entries.into_iter().filter(|entry| is_known(&entry.key)).peekable();
     let recorded = |stored: Stored| {
         let Stored { key, size, modified: since } = stored;
-        Entry { key, state: State::Recorded, size: Some(size), since }
+        Entry { key, state: State::Recorded, size: Some(size), since, upload_id: None }
     };
     for (key, upload) in open.entries.into_iter().filter(|(key, _)| is_known(key)) {
         while let Some(before) = stored.next_if(|stored| stored.key < key) {
@@ -46,8 +73,12 @@ pub(crate) fn merged(stored: Page<Stored>, open: Page<(String, OpenUpload)>, mos
         let hidden = stored.next_if(|stored| stored.key == key).map(|stored| stored.size);
         match entries.last_mut() {
             // The newest upload of a key is what it stands for.
-            Some(last) if last.key == key => last.since = last.since.max(upload.started),
-            _ => entries.push(Entry { key, state: State::Uploading, size: hidden, since: upload.started }),
+            Some(last) if last.key == key && last.since > upload.started => {}
+            Some(last) if last.key == key => (last.since, last.upload_id) = (upload.started, Some(upload.id)),
+            _ => {
+                let (since, upload_id) = (upload.started, Some(upload.id));
+                entries.push(Entry { key, state: State::Uploading, size: hidden, since, upload_id });
+            }
         }
     }
     entries.extend(stored.map(recorded));
@@ -96,7 +127,8 @@ mod tests {
             assert_eq!(shown(&merged), wanted, "{merged:?}");
         }
         let both = merged(stored(&["b"], None), open(&[("b", 1), ("b", 9), ("b", 3)], None), 9);
-        let wanted = Entry { key: "b".to_owned(), state: State::Uploading, size: Some(7), since: Some(9) };
+        let (key, upload_id) = ("b".to_owned(), Some("b9".to_owned()));
+        let wanted = Entry { key, state: State::Uploading, size: Some(7), since: Some(9), upload_id };
         assert_eq!(both.entries, [wanted]);
     }
 }
