@@ -1,6 +1,6 @@
 //! Why keys cannot be had, or not be changed so. No key is in any of these.
 
-/// See the [module](self).
+/// Why stream keys cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// Where they are kept cannot be read or written.
