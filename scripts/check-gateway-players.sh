@@ -10,6 +10,7 @@ segment=2
 
 # shellcheck source=scripts/players/players.sh
 . scripts/players/players.sh
+# shellcheck disable=SC2119 # It has none.
 start_store
 "$built/reader" --serve 127.0.0.1:0 >"$dir/gateway.out" 2>"$dir/gateway.err" &
 gateway=$!

@@ -136,7 +136,7 @@ ok 'a link is good at each gateway'
 # One gateway is killed: whoever watches goes on where he was, by the other.
 timeout 30 curl -sS --noproxy '*' --resolve "tv.example:$port:127.0.0.1" --cacert tv.pem --http1.1 -N -H "$token" --retry 20 --retry-all-errors --retry-delay 1 -o before.mp4 "$url/watch?v=shows/match.mp4" 7>&- &
 before=$!
-pids+=($before)
+pids+=("$before")
 until_true 30 has before.mp4 4900000 || fail 'a viewer does not come so far'
 kill -KILL "${gateways[0]}"
 until_true 60 there || fail 'with one gateway gone, nothing is served'
@@ -145,7 +145,7 @@ kill "$before" 2>/dev/null || true
 head -c 4000000 before.mp4 >on.mp4
 ask --http1.1 -H "$token" -H "If-Match: $etag" -r 4000000- -o rest.mp4 "$url/watch?v=shows/match.mp4" 7>&- &
 on=$!
-pids+=($on)
+pids+=("$on")
 tail -c +6000001 whole >&7
 exec 7>&-
 wait $on || fail 'who goes on does not come to the end'
