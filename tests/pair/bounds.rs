@@ -12,7 +12,7 @@ use serde_json::json;
 
 const KEY: &str = "live/stream.mp4";
 /// What a tool may hold beside the bytes of its stream.
-const BASE: u64 = 25_000_000;
+const BASE: u64 = 12_000_000;
 /// What a pipe may hold.
 const PIPE: u64 = 1 << 20;
 

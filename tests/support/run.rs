@@ -280,11 +280,15 @@ impl Run {
         self.child.try_wait().expect("look at the tool").is_none()
     }
 
-    /// The most memory that it has held, in bytes.
+    /// The most memory that it has held, in bytes, without the pages of the program itself: those are more the less it was
+    /// optimised, and are the system's to take back.
     pub fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the tool's status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of it");
+            line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024
+        };
+        bytes("VmHWM:").saturating_sub(bytes("RssFile:"))
     }
 
     /// Processor time that it has used, in clock ticks of a hundredth of a second.
