@@ -5,7 +5,6 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { createInterface } from 'node:readline';
 
 import { PATIENCE } from './chromium.mjs';
 import { Lab, built, skip } from './lab.mjs';
@@ -21,12 +20,7 @@ describe('a gateway', { skip, timeout: PATIENCE * 4000 }, () => {
   before(async () => {
     lab = await Lab.open();
     ({ env } = await lab.store('private', ['--listen', '127.0.0.1:0', '--bucket', 'private']));
-    const gateway = lab.start(path.join(built, 'reader'), ['--serve', '127.0.0.1:0'], { env });
-    for await (const line of createInterface({ input: gateway.stdout })) {
-      url = line;
-      break;
-    }
-    assert.match(url, /^http:\/\/127\.0\.0\.1:\d+\/$/);
+    url = await lab.gateway(env);
   });
   after(() => lab?.close());
 
@@ -66,12 +60,6 @@ describe('a gateway', { skip, timeout: PATIENCE * 4000 }, () => {
     camera.stdout.pipe(writer.stdin);
     return { camera, writer };
   }
-  /** The first line that a program says. */
-  async function said(args) {
-    const program = lab.start(path.join(built, 'reader'), args, { env });
-    for await (const line of createInterface({ input: program.stdout })) return line;
-    throw new Error(`${args}: ${program.words}`);
-  }
 
   test('the front page shows what is live and what is recorded, with a picture of each, and axe finds nothing', async () => {
     const old = record('shows/old.mp4', 2);
@@ -103,9 +91,9 @@ describe('a gateway', { skip, timeout: PATIENCE * 4000 }, () => {
   test('the player in the program plays a private object by a signed link, while it grows', async () => {
     const tokens = path.join(lab.dir, 'tokens');
     writeFileSync(tokens, 'watch viewer-token-0123456789\n', { mode: 0o600 });
-    const own = await said(['--serve', '127.0.0.1:0', '--auth', tokens]);
+    const own = await lab.gateway(env, ['--auth', tokens]);
     const { camera, writer } = record('linked.mp4', 600);
-    const link = await said(['--serve', '--auth', tokens, '--link', 'linked.mp4', '--expires', '1h', '--base-url', own]);
+    const link = await lab.said(['--serve', '--auth', tokens, '--link', 'linked.mp4', '--expires', '1h', '--base-url', own], env);
     const page = await lab.browser.open(link);
     await page.until('document.querySelector("video").currentTime > 1', 'it plays');
     assert.equal(writer.exitCode, null, 'it plays while it grows');

@@ -103,6 +103,20 @@ export class Lab {
     return { env, address: `${addresses[0]}/${bucket}/`, control: addresses[1] };
   }
 
+  /** The first line that `reader` says to its standard output. It goes on, or has ended. */
+  async said(args, env) {
+    const program = this.start(path.join(built, 'reader'), args, { env });
+    for await (const line of createInterface({ input: program.stdout })) return line;
+    throw new Error(`reader ${args.join(' ')}: ${program.words}`);
+  }
+
+  /** A gateway over what `env` names; gives its address. */
+  async gateway(env, args = []) {
+    const url = await this.said(['--serve', '127.0.0.1:0', ...args], env);
+    assert.match(url, /^http:\/\/127\.0\.0\.1:\d+\/$/);
+    return url;
+  }
+
   async close() {
     await this.browser?.close();
     for (const child of this.children) if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');

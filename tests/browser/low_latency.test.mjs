@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { createInterface } from 'node:readline';
 
 import { PATIENCE } from './chromium.mjs';
 import { Lab, built, skip, sleep } from './lab.mjs';
@@ -20,11 +19,7 @@ describe('low-latency HLS from a gateway', { skip, timeout: PATIENCE * 4000 }, (
   before(async () => {
     lab = await Lab.open();
     ({ env } = await lab.store('private', ['--listen', '127.0.0.1:0', '--bucket', 'private']));
-    const gateway = lab.start(path.join(built, 'reader'), ['--serve', '127.0.0.1:0'], { env });
-    for await (const line of createInterface({ input: gateway.stdout })) {
-      url = line;
-      break;
-    }
+    url = await lab.gateway(env);
   });
   after(() => lab?.close());
 
