@@ -63,7 +63,8 @@ fn http_date(seconds: i64) -> String {
     DateTime::from_secs(seconds).fmt(Format::HttpDate).unwrap_or_default()
 }
 
-fn base64url(bytes: &[u8]) -> String {
+/// Bytes as a piece of a path, or of a header.
+pub(crate) fn base64url(bytes: &[u8]) -> String {
     base64::encode(bytes).replace('+', "-").replace('/', "_").trim_end_matches('=').to_owned()
 }
 

@@ -6,6 +6,8 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::identity::base64url;
+
 /// The longest that a link may be good for: ten years.
 pub const LONGEST: u64 = 10 * 365 * 86_400;
 
@@ -70,7 +72,7 @@ impl Secret {
         token.extend(grant.key.as_bytes());
         let mac = self.mac(&token)?;
         token.extend(mac.finalize().into_bytes());
-        Some(encoded(&token))
+        Some(base64url(&token))
     }
 
     /// What a token allows at `now`; none where it was not signed like this, or its time is over. Which of them, nobody is told.
@@ -84,7 +86,7 @@ impl Secret {
         let text = token.replace('-', "+").replace('_', "/") + &padding;
         let bytes = aws_smithy_types::base64::decode(text).ok()?;
         // Of some texts that mean the same bytes, one is the token.
-        if encoded(&bytes) != token {
+        if base64url(&bytes) != token {
             return None;
         }
         let (payload, signature) = bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE)?)?;
@@ -101,12 +103,6 @@ impl Secret {
         let left = until.checked_sub(now)?;
         (left > 0 && left <= i64::try_from(LONGEST).unwrap_or(i64::MAX)).then_some(grant)
     }
-}
-
-/// As a piece of a path.
-fn encoded(bytes: &[u8]) -> String {
-    let text = aws_smithy_types::base64::encode(bytes);
-    text.trim_end_matches('=').replace('+', "-").replace('/', "_")
 }
 
 /// The token of a path, and what follows it: `/s/TOKEN/watch` is `/watch`.
