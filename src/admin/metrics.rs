@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::register::{Recording, Register};
+use crate::tool::prometheus::{head, line};
 
 /// A figure of a recording: its name, what kind it is, what it means, and where it is.
 type Figure = (&'static str, &'static str, &'static str, fn(&Recording) -> f64);
@@ -47,16 +48,6 @@ pub(super) fn text(register: &Register) -> String {
         }
     }
     out
-}
-
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    let lines = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
-    out.push_str(&lines);
-}
-
-fn line(out: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
-    let line = format!("{name}{labels} {value}\n");
-    out.push_str(&line);
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::routes::ROUTES;
 use crate::store::Totals;
+use crate::tool::prometheus::{head, line};
 
 /// 1xx to 5xx.
 const CLASSES: usize = 5;
@@ -69,9 +70,10 @@ impl Metrics {
     pub(crate) fn text(&self, now: Now) -> String {
         let mut text = String::new();
         let mut family = |name: &str, kind: &str, help: &str, values: &[(String, u64)]| {
-            text.extend([format!("# HELP live_read_{name} {help}\n# TYPE live_read_{name} {kind}\n")]);
+            let name = format!("live_read_{name}");
+            head(&mut text, &name, kind, help);
             for (labels, value) in values {
-                text.extend([format!("live_read_{name}{labels} {value}\n")]);
+                line(&mut text, &name, labels, value);
             }
         };
         let one = |value: u64| [(String::new(), value)];
