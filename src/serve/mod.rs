@@ -17,6 +17,7 @@ mod block;
 mod blocks;
 mod body;
 mod chores;
+mod conditions;
 mod feed;
 mod fetch;
 mod gate;

@@ -6,16 +6,16 @@ use tokio::time::timeout;
 
 use super::access_log::Record;
 use super::body::{Body, Stretch};
-use super::gateway::{Gateway, status, text};
+use super::conditions::Conditions;
+use super::gateway::{Gateway, status};
 use super::name::{Query, Unnamed};
-use super::range::{self, Ask, Decision, Known, Last, decide};
+use super::range::{self, Decision, Known, Last, decide};
 use super::recording::Edge;
 use super::recordings::of_store;
 use super::refusal::Refusal;
 use super::viewing::Viewing;
 use crate::protocol::content_type::content_type_of;
 
-const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// Has nginx hand everything on as it comes.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -31,20 +31,8 @@ pub(crate) async fn watch(
     let query = Query::new(parts.uri.query());
     let key = query.get("v")?.ok_or(Unnamed::Wrong("the URL names no object: /watch?v=KEY"))?;
     let (viewing, is_pinned) = gateway.find(&query, &key, record, parts).await?;
-    let headers = &parts.headers;
-    // Several ranges in several lines are as good as none.
-    let one = |name: &HeaderName| text(headers, name).filter(|_| headers.get_all(name).iter().count() == 1);
-    let (range, if_range) = (one(&header::RANGE), one(&header::IF_RANGE));
-    let (if_match, if_none_match) = (text(headers, &header::IF_MATCH), text(headers, &header::IF_NONE_MATCH));
-    let prefer = text(headers, &PREFER);
-    let ask = Ask {
-        head: parts.method == Method::HEAD,
-        range: range.as_deref(),
-        if_range: if_range.as_deref(),
-        if_match: if_match.as_deref(),
-        if_none_match: if_none_match.as_deref(),
-        prefer: prefer.as_deref(),
-    };
+    let conditions = Conditions::of(&parts.headers);
+    let ask = conditions.ask(parts.method == Method::HEAD);
     let (mut waited, mut looked) = (false, false);
     loop {
         let asks = range::asks_for_edge(&ask);

@@ -1,13 +1,14 @@
 //! Stretches of a version under URLs of their own: headers, segments, and parts, also those that are still on their way.
 
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::{Method, Response, StatusCode, request};
 
 use super::waiting::wait;
 use crate::protocol::content_type::content_type_of;
 use crate::serve::body::{Body, Stretch};
-use crate::serve::gateway::{Gateway, status, text};
+use crate::serve::conditions::Conditions;
+use crate::serve::gateway::{Gateway, status};
 use crate::serve::range::{Ask, Decision, Known, Last, decide};
 use crate::serve::recordings::of_store;
 use crate::serve::refusal::Refusal;
@@ -112,19 +113,9 @@ pub(crate) fn immutable(
 
 /// The status, and which bytes of `length` are asked for.
 fn decided(parts: &request::Parts, etag: &str, modified: &str, length: u64) -> Result<(StatusCode, u64, u64), Refusal> {
-    let headers = &parts.headers;
-    let one = |name: &HeaderName| text(headers, name).filter(|_| headers.get_all(name).iter().count() == 1);
-    let (range, if_range) = (one(&header::RANGE), one(&header::IF_RANGE));
-    let (if_match, if_none_match) = (text(headers, &header::IF_MATCH), text(headers, &header::IF_NONE_MATCH));
-    let ask = Ask {
-        head: parts.method == Method::HEAD,
-        range: range.as_deref(),
-        if_range: if_range.as_deref(),
-        if_match: if_match.as_deref(),
-        if_none_match: if_none_match.as_deref(),
-        prefer: None,
-    };
-    // It never changes, whatever becomes of the rest.
+    let conditions = Conditions::of(&parts.headers);
+    // It never changes, whatever becomes of the rest: there is nothing to wait for.
+    let ask = Ask { prefer: None, ..conditions.ask(parts.method == Method::HEAD) };
     let known = Known { edge: length, finished: true, etag, modified };
     match decide(&ask, &known, true) {
         Decision::All => Ok((StatusCode::OK, 0, length)),
