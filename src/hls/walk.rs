@@ -27,9 +27,6 @@ pub(super) const PLAYLIST_MAX: u64 = 64 << 20;
 /// How long one request may keep failing.
 const RETRY: Retry = Retry { give_up_after: std::time::Duration::from_secs(3_600) };
 
-/// Fed in place of what is passed over.
-static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
-
 /// Looks at one object from the beginning, or from a fragment on.
 #[derive(Debug)]
 pub struct Walk {
@@ -72,10 +69,8 @@ impl Walk {
         let mut passed = 0;
         while self.scanner.offset() < to && !self.scanner.is_off() {
             let at = self.scanner.offset();
-            let pass = self.scanner.passes_over().min(to - at).min(ZEROS.len() as u64);
-            if pass > 0 {
-                let zeros = usize::try_from(pass).ok().and_then(|pass| ZEROS.get(..pass)).unwrap_or_default();
-                self.scanner.feed(zeros).into_iter().for_each(&mut found);
+            if let Some((pass, more)) = self.scanner.pass_over(to) {
+                more.into_iter().for_each(&mut found);
                 passed += pass;
                 continue;
             }

@@ -25,9 +25,6 @@ const MOST: u64 = 1 << 20;
 /// So long after the last who asked it is looked through no further.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Fed in place of what is passed over.
-static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
-
 /// Has it looked through, unless somebody does so already or all of it has been seen.
 pub(crate) fn run(indexed: &Arc<Indexed>, viewing: &Viewing) {
     indexed.ask();
@@ -119,14 +116,18 @@ impl Indexer {
     }
 
     fn feed(&mut self, bytes: &[u8]) {
-        let live = self.resting.indexed.state().is_at_edge();
         let found = self.resting.scanner.as_mut().map(|scanner| scanner.feed(bytes)).unwrap_or_default();
+        self.take(&found);
+    }
+
+    fn take(&mut self, found: &[Found]) {
+        let live = self.resting.indexed.state().is_at_edge();
         match found.last() {
             Some(Found::Ended(fragment)) => self.between = fragment.end,
             Some(_) => self.between = None,
             None => {}
         }
-        self.resting.indexed.take(&found, live);
+        self.resting.indexed.take(found, live);
     }
 
     /// Looks through a long past in many places at once; false where one walk has to go on.
@@ -167,12 +168,9 @@ impl Indexer {
         if self.survey(at, known).await? {
             return Ok(());
         }
-        let passes = self.resting.scanner.as_ref().map_or(0, |scanner| scanner.passes_over());
-        let passes = passes.min(known - at).min(ZEROS.len() as u64);
-        if passes > 0 {
-            let zeros = usize::try_from(passes).ok().and_then(|passes| ZEROS.get(..passes)).unwrap_or_default();
+        if let Some((passes, found)) = self.resting.scanner.as_mut().and_then(|scanner| scanner.pass_over(known)) {
             self.window = if passes > 4 * self.window { LEAST } else { self.window };
-            self.feed(zeros);
+            self.take(&found);
             return Ok(());
         }
         let bytes = read(&self.viewing, at, (at + self.window).min(known)).await?;

@@ -22,9 +22,6 @@ const LONGEST: u64 = 128 << 20;
 const SEARCH: u64 = 256 << 10;
 const LOOK: u64 = 16 << 10;
 
-/// Fed in place of what is passed over.
-static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
-
 /// What was found, and where the last whole fragment of it ends.
 #[derive(Debug, Default)]
 pub(crate) struct Surveyed {
@@ -137,10 +134,8 @@ where
     let mut scanner = Scanner::starting_at(Arc::clone(movie), begin);
     while scanner.offset() < to && !scanner.is_off() {
         let at = scanner.offset();
-        let passes = scanner.passes_over().min(to - at).min(ZEROS.len() as u64);
-        let found = if passes > 0 {
-            let zeros = usize::try_from(passes).ok().and_then(|passes| ZEROS.get(..passes)).unwrap_or_default();
-            scanner.feed(zeros)
+        let found = if let Some((_, found)) = scanner.pass_over(to) {
+            found
         } else {
             let bytes = read(at, (at + LOOK).min(to)).await?;
             if bytes.is_empty() {
