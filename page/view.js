@@ -70,8 +70,16 @@ function before(trouble) {
     date.toLocaleString(language, { dateStyle: 'full', timeStyle: 'short' }), words.begin(trouble)[2]];
 }
 
+// Where the picture stays, and since when.
+let stood = { position: NaN, at: 0 };
+/** Whether it has not moved for three seconds although it is to play. What a browser says of itself then need not be so. */
+function stands() {
+  if (video.paused || video.currentTime !== stood.position) stood = { position: video.currentTime, at: now() };
+  return now() - stood.at > 3;
+}
+
 function view() {
-  const stuck = !started || (video.readyState < 3 && !video.seeking && bufferedAhead() < 0.3 && !video.ended);
+  const stuck = !started || (!video.ended && (stands() || (video.readyState < 3 && !video.seeking && bufferedAhead() < 0.3)));
   const worse = worst();
   const growth = rhythm();
   const still = growth ? now() - growth.at : 0;

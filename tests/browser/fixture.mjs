@@ -1,22 +1,27 @@
 // A store in which one object grows, for the states of index.html: byte ranges with the semantics of Live Read, and
 // the playlist that belongs to what is stored. It is quick and does as it is told; writer and the local store, which
 // are the real thing, are tested by hls.test.mjs.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
 
 /** Makes a fragmented MP4 whose segments are all `segment` seconds long; gives its path. */
-export function makeVideo(dir, { name = 'video', seconds = 40, segment = 1, size = '640x360', bitrate = '1500k', fps = 30, codec = null, sound = true, base = 'default_base_moof' } = {}) {
+export async function makeVideo(dir, { name = 'video', seconds = 40, segment = 1, size = '640x360', bitrate = '1500k', fps = 30, codec = null, sound = true, base = 'default_base_moof' } = {}) {
   const file = path.join(dir, `${name}.mp4`);
-  const { status, stderr } = spawnSync('ffmpeg', [
+  const ffmpeg = spawn('ffmpeg', [
     '-nostdin', '-loglevel', 'error', '-y', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${fps}`,
     '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000', '-t', String(seconds), '-pix_fmt', 'yuv420p',
     ...(codec ?? ['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', String(fps * segment),
       '-keyint_min', String(fps * segment), '-sc_threshold', '0', '-b:v', bitrate, '-maxrate', bitrate, '-bufsize', bitrate]),
     ...(sound ? ['-c:a', 'aac'] : ['-an']), '-movflags', `+empty_moov+frag_keyframe+${base}`, '-f', 'mp4', file,
-  ], { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`ffmpeg: ${stderr}`);
+  ], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let words = '';
+  ffmpeg.stderr.on('data', (data) => { words += data; });
+  // What else is tested meanwhile goes on.
+  const [code] = await once(ffmpeg, 'close');
+  if (code !== 0) throw new Error(`ffmpeg: ${words}`);
   return file;
 }
 

@@ -42,7 +42,7 @@ describe('an encoder that breaks off and comes back', { timeout: 600_000 }, () =
     // Two that are cut off while somebody watches, and one that ends.
     for (let cut = 1; cut <= 2; cut += 1) {
       const cam = encoder(url, 300);
-      await said(writer, /an encoder (publishes|is back)/, cut);
+      await said(writer, /an encoder (?:publishes|is back)/, cut);
       await page.until(`${state('live', 'behind')} && ${position} > ${cut * 2}`, `it plays, encoder ${cut}`);
       cam.kill('SIGKILL');
       await said(writer, 'the encoder is gone', cut);

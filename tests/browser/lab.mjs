@@ -38,7 +38,7 @@ export class Lab {
     lab.server = await serve(lab.site);
     lab.address = `http://127.0.0.1:${lab.server.address().port}/`;
     lab.browser = await Chromium.start(chromium);
-    if (seconds) lab.video = makeVideo(lab.dir, { seconds, segment: 1 });
+    if (seconds) lab.video = await makeVideo(lab.dir, { seconds, segment: 1 });
     return lab;
   }
 
@@ -55,10 +55,10 @@ export class Lab {
   }
 
   /** A store with the same picture in several sizes. */
-  growRenditions(sizes) {
-    return this.grow(Object.fromEntries(sizes.map((size, i) => [
-      `${size}.mp4`, makeVideo(this.dir, { name: size, seconds: 30, size, bitrate: `${1600 >> i}k` }),
-    ])));
+  async growRenditions(sizes) {
+    return this.grow(Object.fromEntries(await Promise.all(sizes.map(async (size, i) => [
+      `${size}.mp4`, await makeVideo(this.dir, { name: size, seconds: 90, fps: 15, size, bitrate: `${1600 >> i}k` }),
+    ]))));
   }
 
   /** Starts a program that must not outlive the test. */

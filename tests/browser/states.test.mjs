@@ -142,7 +142,7 @@ describe('the states of index.html', { timeout: 900_000, concurrency: 3 }, () =>
 
   test('fragments of one track play without default-base-is-moof', { skip }, async () => {
     // What writer --hls lets through, as GStreamer's mp4mux makes it.
-    const store = await grow({ 'live.mp4': makeVideo(lab.dir, { name: 'one', seconds: 4, sound: false, base: 'omit_tfhd_offset' }) });
+    const store = await grow({ 'live.mp4': await makeVideo(lab.dir, { name: 'one', seconds: 4, sound: false, base: 'omit_tfhd_offset' }) });
     store.finish();
     const page = await lab.look(`${store.address}live.m3u8`);
     await page.until('document.querySelector("video").ended', 'the end');
@@ -174,7 +174,7 @@ describe('the states of index.html', { timeout: 900_000, concurrency: 3 }, () =>
   });
 
   test('says that the video cannot be decoded', { skip }, async () => {
-    const old = makeVideo(lab.dir, { name: 'old', seconds: 4, codec: ['-c:v', 'mpeg4', '-g', '30', '-b:v', '1M'] });
+    const old = await makeVideo(lab.dir, { name: 'old', seconds: 4, codec: ['-c:v', 'mpeg4', '-g', '30', '-b:v', '1M'] });
     const store = await grow({ 'live.mp4': old });
     store.finish();
     const page = await lab.look(`${store.address}live.m3u8`);
@@ -186,15 +186,19 @@ describe('the states of index.html', { timeout: 900_000, concurrency: 3 }, () =>
   test('says that the sender is silent, and goes on when it is not', { skip }, async () => {
     const store = await grow();
     store.begin();
-    const page = await lab.look(`${store.address}live.m3u8`);
-    await page.until(state('live'), 'live playback');
+    const pages = await Promise.all([1, 2].map(() => lab.look(`${store.address}live.m3u8`)));
+    for (const page of pages) await page.until(state('live'), 'live playback');
+    // Chromium has been seen to say that it has more to play when it has not.
+    await pages[1].value("Object.defineProperty(document.querySelector('video'), 'readyState', { get: () => 3 })");
     store.halt();
-    await page.until(`${state('waiting')} && ${shows('Waiting for the sender')}`, 'the page says so');
+    for (const page of pages) await page.until(`${state('waiting')} && ${shows('Waiting for the sender')}`, 'the page says so');
     store.go();
-    await page.value(goOn(1));
-    assert.ok(await page.value('document.querySelector("#message").hidden'), 'no message any more');
-    assert.deepEqual(page.errors, []);
-    await page.close();
+    for (const page of pages) {
+      await page.value(goOn(1));
+      await page.until('document.querySelector("#message").hidden', 'no message any more');
+      assert.deepEqual(page.errors, []);
+      await page.close();
+    }
   });
 
   test('three renditions: a choice, and a switch by hand', { skip }, async () => {

@@ -20,7 +20,7 @@ describe('what viewers meet', { timeout: 900_000 }, () => {
   before(async () => {
     if (skip) return;
     lab = await Lab.open({ seconds: 240 });
-    mute = makeVideo(lab.dir, { name: 'mute', seconds: 60, sound: false });
+    mute = await makeVideo(lab.dir, { name: 'mute', seconds: 60, sound: false });
   });
   after(() => lab?.close());
   const grow = (...what) => lab.grow(...what);
