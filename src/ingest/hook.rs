@@ -1,5 +1,6 @@
 //! Asks somebody else by HTTP whether a stream may be published. Whoever cannot be asked has not agreed.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +19,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::store::tls::authorities;
+
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
@@ -30,6 +33,8 @@ const SHORTEST: usize = 16;
 pub struct Hook {
     uri: Uri,
     secret: Arc<[u8]>,
+    /// Whom to trust, for https.
+    trust: Option<Arc<ClientConfig>>,
 }
 
 impl std::fmt::Debug for Hook {
@@ -51,11 +56,11 @@ pub(super) enum Verdict {
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 impl Hook {
-    /// Somebody at this address.
+    /// Somebody at this address, who shows a certificate of an authority of the machine or of `bundle`.
     ///
     /// # Errors
     /// In words, without the secret, and without what may be one in the URL.
-    pub fn new(url: &str, secret: &str) -> Result<Self, String> {
+    pub fn new(url: &str, secret: &str, bundle: Option<&Path>) -> Result<Self, String> {
         let bad = || "it looks like https://HOST/PATH".to_owned();
         let uri: Uri = url.parse().map_err(|_| bad())?;
         let named =
@@ -67,7 +72,9 @@ impl Hook {
         if secret.len() < SHORTEST {
             return Err(format!("its secret has {SHORTEST} characters or more; `openssl rand -hex 32` makes one"));
         }
-        Ok(Self { uri, secret: secret.as_bytes().into() })
+        let secure = uri.scheme_str() == Some("https");
+        let trust = secure.then(|| trust(bundle)).transpose().map_err(|error| error.to_string())?;
+        Ok(Self { uri, secret: secret.as_bytes().into(), trust: trust.map(Arc::new) })
     }
 
     /// Asks about `body`, which is JSON.
@@ -86,15 +93,15 @@ impl Hook {
     }
 
     async fn answer(&self, body: String) -> Result<(u16, String), Failed> {
-        let (host, secure) = (self.uri.host().unwrap_or_default(), self.uri.scheme_str() == Some("https"));
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = self.uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let host = self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let port = self.uri.port_u16().unwrap_or(if self.trust.is_some() { 443 } else { 80 });
         let stream = TcpStream::connect((host, port)).await?;
-        if secure {
-            let name = ServerName::try_from(host.to_owned())?;
-            self.sent(TlsConnector::from(Arc::new(trust()?)).connect(name, stream).await?, body).await
-        } else {
-            self.sent(stream, body).await
+        match &self.trust {
+            Some(trust) => {
+                let name = ServerName::try_from(host.to_owned())?;
+                self.sent(TlsConnector::from(trust.clone()).connect(name, stream).await?, body).await
+            }
+            None => self.sent(stream, body).await,
         }
     }
 
@@ -130,10 +137,14 @@ impl Hook {
     }
 }
 
-/// The authorities that the system trusts.
-fn trust() -> Result<ClientConfig, Failed> {
+/// The authorities that the system trusts; with those of `bundle`, since whoever answers may be of the same house as a store
+/// that nobody else has certified, or anybody else.
+fn trust(bundle: Option<&Path>) -> Result<ClientConfig, Failed> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = bundle {
+        roots.add_parsable_certificates(authorities(path)?);
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
@@ -141,13 +152,16 @@ fn trust() -> Result<ClientConfig, Failed> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
+    use crate::tool::certificate::{Certificate, Tls};
 
     const SECRET: &str = "0123456789abcdef";
 
     #[test]
     fn a_signature_is_of_the_time_and_the_body() {
-        let hook = Hook::new("http://127.0.0.1:1/x", SECRET).expect("a hook");
+        let hook = Hook::new("http://127.0.0.1:1/x", SECRET, None).expect("a hook");
         let signature = hook.signature(1_700_000_000, "{}").expect("a signature");
         // printf '1700000000.{}' | openssl dgst -sha256 -hmac 0123456789abcdef
         assert_eq!(signature, "e4f8e2ecae2295b2ddb2f0b5584c8275e226c0ebe9b3b819e70156bb67122e3e");
@@ -157,10 +171,36 @@ mod tests {
     #[test]
     fn what_is_no_hook_is_refused_without_its_secrets() {
         for url in ["", "ftp://h/", "h/x", "http://", "http://u:s3cret@h/"] {
-            let refused = Hook::new(url, SECRET).expect_err(url);
+            let refused = Hook::new(url, SECRET, None).expect_err(url);
             assert!(!refused.contains("s3cret"), "{refused}");
         }
-        assert!(Hook::new("https://h/x?token=y", "s3cret").is_err_and(|why| !why.contains("s3cret")));
-        assert!(!format!("{:?}", Hook::new("https://h/s3cret", SECRET)).contains("s3cret"));
+        assert!(Hook::new("https://h/x?token=y", "s3cret", None).is_err_and(|why| !why.contains("s3cret")));
+        assert!(!format!("{:?}", Hook::new("https://h/s3cret", SECRET, None)).contains("s3cret"));
+    }
+    #[tokio::test]
+    async fn whoever_answers_may_be_certified_by_the_authority_that_the_store_is() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let dir = tempfile::tempdir().expect("a directory");
+        let (chain, key) = (dir.path().join("chain.pem"), dir.path().join("key.pem"));
+        std::fs::write(&chain, made.cert.pem()).expect("a file");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+        let tls = Tls::load(Certificate { chain: chain.clone(), key }, &[]).expect("it loads");
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("https://localhost:{}/may", socket.local_addr().expect("an address").port());
+        let answering = tokio::spawn(async move {
+            loop {
+                let (stream, _) = socket.accept().await.expect("somebody asks");
+                let Ok(mut stream) = tls.acceptor().accept(stream).await else { continue };
+                let mut asked = [0; 4096];
+                assert!(stream.read(&mut asked).await.is_ok_and(|count| count > 0));
+                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.expect("it is told");
+            }
+        });
+        let hook = |bundle: Option<&Path>| Hook::new(&url, SECRET, bundle).expect("a hook");
+        let verdict = hook(None).ask("{}".to_owned()).await;
+        assert!(matches!(&verdict, Verdict::Silent(why) if why.contains("certificate")), "{verdict:?}");
+        assert_eq!(hook(Some(&chain)).ask("{}".to_owned()).await, Verdict::Agreed);
+        assert!(Hook::new(&url, SECRET, Some(dir.path())).is_err_and(|why| why.contains("AWS_CA_BUNDLE")));
+        answering.abort();
     }
 }

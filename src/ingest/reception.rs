@@ -31,6 +31,8 @@ use crate::writer::source::{Source, StopSignal, feed};
 const BEGINNINGS: u32 = 60;
 /// The while for that.
 const MINUTE: Duration = Duration::from_secs(60);
+/// The most streams that are remembered for it.
+const REMEMBERED: usize = 10_000;
 /// How long the key of a stream that somebody has ended is refused: its encoder tries again at once.
 const ENDED: Duration = Duration::from_secs(30);
 /// How often it is seen whether keys of streams that are published still hold.
@@ -108,7 +110,7 @@ impl Reception {
             live: HashMap::new(),
             begun: HashMap::new(),
             ended: HashMap::new(),
-            beginnings: Rate::new(BEGINNINGS, MINUTE),
+            beginnings: Rate::new(BEGINNINGS, MINUTE, REMEMBERED),
             to_writer: Some(to_writer),
         };
         let (places, turned_away) = (Arc::new(Semaphore::new(most)), TurnedAway::default());

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::rate::Rate;
 
 /// Connections without a key, from one address ...
 const STRANGERS_EACH: usize = 64;
@@ -19,18 +21,11 @@ const GUESSING: Duration = Duration::from_secs(60);
 const REMEMBERED: usize = 4096;
 
 /// Who is here and has not shown a key.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Strangers {
     here: Mutex<HashMap<IpAddr, usize>>,
-    wrong: Mutex<HashMap<IpAddr, Wrong>>,
-}
-
-/// Wrong keys that came from one address.
-#[derive(Debug, Clone, Copy)]
-struct Wrong {
-    count: u32,
-    /// Since when they are counted; for how long after the last that counted.
-    since: Instant,
+    /// Wrong keys by the address that they came from.
+    wrong: Mutex<Rate<IpAddr>>,
 }
 
 /// A stranger's place; given up when it is dropped.
@@ -38,6 +33,12 @@ struct Wrong {
 pub(super) struct Seat {
     strangers: Arc<Strangers>,
     of: IpAddr,
+}
+
+impl Default for Strangers {
+    fn default() -> Self {
+        Self { here: Mutex::default(), wrong: Mutex::new(Rate::new(GUESSES, GUESSING, REMEMBERED)) }
+    }
 }
 
 impl Strangers {
@@ -60,33 +61,23 @@ impl Seat {
     /// Whether a key that is `right` opens the door: where too many wrong ones came from this address a moment ago, none does,
     /// so that whoever guesses cannot tell.
     pub(super) fn opens(&self, right: bool) -> bool {
-        let mut wrong = self.strangers.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let fresh = |wrong: &Wrong| now.duration_since(wrong.since) < GUESSING;
-        let before = wrong.get(&self.of).copied().filter(fresh);
-        let barred = before.is_some_and(|before| before.count >= GUESSES);
-        if right || barred {
-            return right && !barred;
-        }
-        if wrong.len() >= REMEMBERED {
-            wrong.retain(|_, wrong| fresh(wrong));
-        }
-        // Where even that is full, so many guess at once that one more is no matter.
-        if wrong.len() < REMEMBERED || wrong.contains_key(&self.of) {
-            let count = before.map_or(0, |before| before.count) + 1;
+        let (mut wrong, now) = (self.wrong(), Instant::now());
+        let barred = wrong.is_over(&self.of, now);
+        // Where there is no room, so many guess at once that one more is no matter.
+        if !right && !barred && wrong.has_room_for(&self.of, now) {
             // The minute begins with the first, and once more with the one that was too many.
-            let since = before.filter(|_| count < GUESSES).map_or(now, |before| before.since);
-            wrong.insert(self.of, Wrong { count, since });
+            wrong.count(self.of, now);
         }
-        false
+        right && !barred
     }
-}
 
-impl Seat {
     /// Whether no key would open the door.
     pub(super) fn is_barred(&self) -> bool {
-        let wrong = self.strangers.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        wrong.get(&self.of).is_some_and(|wrong| wrong.count >= GUESSES && wrong.since.elapsed() < GUESSING)
+        self.wrong().is_over(&self.of, Instant::now())
+    }
+
+    fn wrong(&self) -> MutexGuard<'_, Rate<IpAddr>> {
+        self.strangers.wrong.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a [`Store`] comes to be: credentials, region, endpoint, addressing, and the client's settings.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,8 +108,7 @@ impl Store {
     /// [`ConnectError`] when there are no credentials, or a setting can never work.
     pub async fn connect(connection: &Connection) -> Result<(Self, Resolved), ConnectError> {
         let proxy_of = |plain| Proxy::of(plain, |name| std::env::var(name).ok());
-        let bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
-        let trust = trust::context(bundle.as_deref())?;
+        let trust = trust::context(trust::bundle().as_deref())?;
         // Without this the region chain would end by asking a cloud machine's metadata service, which takes seconds elsewhere.
         let configured = configured_region().await?;
         // The loader wants a region up front; the right one is known once it has found the endpoint.

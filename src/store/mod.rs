@@ -29,7 +29,7 @@ mod seen;
 mod shelf_pages;
 mod sort;
 mod tally;
-mod tls;
+pub(crate) mod tls;
 pub mod trial;
 mod watch;
 mod words;

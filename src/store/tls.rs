@@ -9,6 +9,11 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+/// The file that whoever started the program has named.
+pub(crate) fn bundle() -> Option<PathBuf> {
+    std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 /// The most that is read of the file; all authorities of a system are some 300 kB.
 const BUNDLE_MAX: u64 = 16 << 20;
 
@@ -26,23 +31,30 @@ pub struct BundleError {
 /// [`BundleError`] when the file has no certificate that can be read. The HTTP client would panic over it.
 pub(super) fn context(bundle: Option<&Path>) -> Result<TlsContext, BundleError> {
     let Some(path) = bundle else { return Ok(TlsContext::default()) };
+    let mut trusted = TrustStore::empty();
+    for certificate in authorities(path)? {
+        trusted.add_pem_certificate(pem(&certificate));
+    }
+    let fail = |reason: String| BundleError { path: path.to_owned(), reason };
+    TlsContext::builder().with_trust_store(trusted).build().map_err(|error| fail(error.to_string()))
+}
+
+/// The authorities in a file.
+///
+/// # Errors
+/// [`BundleError`] when there is none that can be read.
+pub(crate) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, BundleError> {
     let fail = |reason: String| BundleError { path: path.to_owned(), reason };
     let mut text = Vec::new();
     let file = File::open(path).map_err(|error| fail(format!("it cannot be read: {error}")))?;
     file.take(BUNDLE_MAX).read_to_end(&mut text).map_err(|error| fail(format!("it cannot be read: {error}")))?;
-    let mut trusted = TrustStore::empty();
-    let mut count = 0;
     // One that cannot be parsed is left out, as among the machine's own.
-    for certificate in CertificateDer::pem_slice_iter(&text).flatten() {
-        if RootCertStore::empty().add(certificate.clone()).is_ok() {
-            trusted.add_pem_certificate(pem(&certificate));
-            count += 1;
-        }
-    }
-    if count == 0 {
+    let is_good = |certificate: &CertificateDer<'_>| RootCertStore::empty().add(certificate.clone()).is_ok();
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&text).flatten().filter(is_good).collect();
+    if found.is_empty() {
         return Err(fail("there is no certificate in it".to_owned()));
     }
-    TlsContext::builder().with_trust_store(trusted).build().map_err(|error| fail(error.to_string()))
+    Ok(found)
 }
 
 fn pem(certificate: &CertificateDer) -> String {

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::admin::gate::Gate;
 use crate::ingest::Hook;
+use crate::store::tls::bundle;
 
 /// The longest file of a token or a secret.
 const MOST: u64 = 4 << 10;
@@ -60,7 +61,7 @@ impl AdminArgs {
     /// In words.
     pub fn hook(&self) -> Result<Option<Hook>, String> {
         let (Some(url), Some(path)) = (&self.on_publish, &self.hook_secret_file) else { return Ok(None) };
-        let hook = Hook::new(url, &secret(path, "--hook-secret-file")?);
+        let hook = Hook::new(url, &secret(path, "--hook-secret-file")?, bundle().as_deref());
         hook.map(Some).map_err(|why| format!("--on-publish cannot be asked: {why}"))
     }
 }
