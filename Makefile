@@ -73,12 +73,13 @@ test-rust:
 test-recipes:
 	$(call packages,build test)
 	$(tools)
+	./scripts/test-install-deps.sh
 	./scripts/check-recipes.sh
 
 test-page:
 	$(call packages,build test)
 	$(tools)
-	node --test --test-concurrency=2 $(filter-out $(SLOW_PAGE_TESTS), $(wildcard tests/browser/*.test.mjs))
+	node --test --test-concurrency=3 $(filter-out $(SLOW_PAGE_TESTS), $(wildcard tests/browser/*.test.mjs))
 
 # Those that go by the clock: outages, hidden tabs, slow lines; and those in Firefox.
 test-viewers:

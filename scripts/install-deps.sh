@@ -19,6 +19,37 @@ PATH="$PWD/$aws_venv/bin:$PATH"
 say() { printf 'install-deps: %s\n' "$*" >&2; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# For whoever waits: under scripts/step.sh the rest goes into a file, and descriptor 3 is what he sees.
+tell() {
+    say "$@"
+    if { true >&3; } 2>/dev/null; then
+        [ ! -t 3 ] || printf '\r\033[K' >&3
+        printf '%s\n' "$*" >&3
+    fi
+}
+
+# Before anything is fetched: without it all the rest is of no use.
+rust_or_end() {
+    least=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+    found=$(cargo --version 2>/dev/null | sed -n 's/^cargo \([0-9][0-9.]*\).*/\1/p')
+    if printf '%s %s\n' "${found:-0.0.0}" "$least" | awk '{
+            split($1, a, "."); split($2, b, ".")
+            for (i = 1; i <= 3; i++) if (a[i] + 0 != b[i] + 0) exit a[i] + 0 < b[i] + 0
+        }'; then
+        return
+    fi
+    there="there is none"
+    [ -z "$found" ] || there="this is $found"
+    say "this needs Rust $least or newer, and $there."
+    if have rustup; then
+        say "This brings it:  rustup update stable && rustup default stable"
+    else
+        say "This installs it for you alone, beside any other:"
+        say "    curl --proto '=https' -sSf https://sh.rustup.rs | sh -s -- -y && . \"\$HOME/.cargo/env\""
+    fi
+    exit 1
+}
+
 have_browser() {
     if [ -n "${CHROMIUM:-}" ]; then
         have "$CHROMIUM"
@@ -109,18 +140,41 @@ may_install() {
     return 1
 }
 
+# What `install` does, as a line to paste: for whom there is no other way.
+by_hand() {
+    packages=''
+    for wanted; do packages="$packages $(package "$pm" "$wanted")"; done
+    case $pm in
+    apt) echo "sudo apt-get install -y --no-install-recommends$packages" ;;
+    dnf) echo "sudo dnf install -y$packages" ;;
+    pacman) echo "sudo pacman -S --needed$packages" ;;
+    apk) echo "sudo apk add$packages" ;;
+    brew) echo "brew install$packages" ;;
+    esac
+}
+
+# What it takes, where the package manager tells.
+size() {
+    # shellcheck disable=SC2086  # word splitting is wanted
+    [ "$pm" != apt ] || LC_ALL=C apt-get install --assume-no --no-install-recommends $1 2>/dev/null </dev/null | awk '
+        /newly installed/ { count = $3 }
+        /^Need to get/ { fetch = $4 " " $5; sub(/\/.*/, "", fetch) }
+        /additional disk space/ { disk = $4 " " $5 }
+        END { if (count) printf ": %s packages, %s to fetch, %s on disk", count, fetch, disk }'
+}
+
 refreshed=no
 install() {
     packages=''
     for wanted; do packages="$packages $(package "$pm" "$wanted")"; done
-    say "installing$packages"
+    if [ "$pm" = apt ] && [ $refreshed = no ]; then
+        $as_root apt-get update -qq </dev/null >&2 || say "apt-get update failed; going on with the lists there are"
+        refreshed=yes
+    fi
+    tell "installing$packages$(size "$packages")"
     # shellcheck disable=SC2086  # word splitting is wanted
     case $pm in
     apt)
-        if [ $refreshed = no ]; then
-            $as_root apt-get update -qq </dev/null >&2 || say "apt-get update failed; going on with the lists there are"
-            refreshed=yes
-        fi
         $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages </dev/null >&2
         ;;
     dnf) $as_root dnf install -y -q --setopt=install_weak_deps=False $packages </dev/null >&2 ;;
@@ -168,6 +222,8 @@ for profile; do
     esac
 done
 
+case " $needs " in *" cc "*) rust_or_end ;; esac
+
 missing=''
 for thing in $needs $wants; do
     case " $missing " in *" $thing "*) continue ;; esac
@@ -203,7 +259,15 @@ for thing in $wants; do
     esac
 done
 if [ -n "$failed" ]; then
-    say "missing:$failed. Install them with your package manager and run this again."
+    pm=$(manager)
+    # shellcheck disable=SC2086  # word splitting is wanted
+    line=$(by_hand $failed)
+    if [ -n "$line" ]; then
+        say "missing:$failed. Paste this, and run the same again:"
+        say "    $line"
+    else
+        say "missing:$failed. Install them with your package manager and run this again."
+    fi
     exit 1
 fi
 

@@ -15,7 +15,8 @@ log=$logs/${name//[!a-zA-Z0-9]/-}.log
 shown=''
 [ ! -t 2 ] || shown=yes
 
-"$@" >"$log" 2>&1 </dev/null &
+# What it tells whoever waits goes to 3.
+"$@" 3>&2 >"$log" 2>&1 </dev/null &
 command=$!
 trap 'kill "$command" 2>/dev/null || true' INT TERM HUP
 while [ -n "$shown" ] && kill -0 "$command" 2>/dev/null; do
