@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::support::lab::Lab;
 use crate::support::run::{Launch, Run, assert_same, await_that};
 use crate::support::{PART, bytes};
@@ -252,6 +254,25 @@ fn the_objects_of_a_rollover_are_read_as_one_and_each_leaves_nothing() {
     one.wait().code(0).gave(&data[..2 * PART]);
     all.wait().code(0).gave(&data);
     assert_eq!((keys(&lab), lab.all_open()), (vec!["live/stream-0002.mp4".to_owned(), KEY.to_owned()], vec![]));
+}
+
+#[test]
+fn an_object_of_a_rollover_is_complete_only_when_the_next_can_be_found() {
+    let lab = lab();
+    let data = bytes(15, 3 * PART + 5);
+    let all = lab.reader(&[KEY, "--live", "objects", "--follow-rollover"]);
+    all.wait_for("waiting for a recording");
+    let mut writer = writer(&lab, &["--rollover", "10000000"]);
+    writer.write(&data[..2 * PART]);
+    all.wait_output(2 * PART);
+    let pointer = "_live/live/stream-0002.mp4/now";
+    lab.faults(&json!([{"operation": "PutObject", "key": pointer, "status": 503, "for_ms": 4_000}]));
+    writer.write(&data[2 * PART..3 * PART]);
+    lab.wait_acted(0, 1);
+    // Who has read the first to its end looks for the second, and has read all if there is none.
+    all.wait_output(3 * PART);
+    writer.end_with(&data[3 * PART..]).code(0);
+    all.wait().code(0).gave(&data);
 }
 
 #[test]

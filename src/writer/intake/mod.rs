@@ -379,7 +379,7 @@ impl<'a> Intake<'a> {
     /// Completes the last object in the background, as those before it; gives all that are on their way to being complete.
     pub(crate) fn close_last(self) -> Closing {
         let Self { context, object, mut closing, .. } = self;
-        close(&mut closing, &context, object);
+        close(&mut closing, &context, object, None);
         closing
     }
 

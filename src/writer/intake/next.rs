@@ -11,11 +11,12 @@ use super::{Closing, Context, Intake};
 use crate::media::fmp4::{Found, Header};
 use crate::protocol::key::numbered;
 use crate::writer::cause::Cause;
+use crate::writer::live_objects::LiveObjects;
 
-/// Completes an object in the background.
-pub(super) fn close(closing: &mut Closing, context: &Context<'_>, object: OpenObject) {
+/// Completes an object in the background, once readers find the live objects of the `next`.
+pub(super) fn close(closing: &mut Closing, context: &Context<'_>, object: OpenObject, next: Option<LiveObjects>) {
     let span = object.outbox.upload().span().clone();
-    closing.spawn(object.close(context.plan.clone(), context.progress.clone()).instrument(span));
+    closing.spawn(object.close(context.plan.clone(), context.progress.clone(), next).instrument(span));
 }
 
 impl Intake<'_> {
@@ -98,7 +99,7 @@ impl Intake<'_> {
         let outbox = self.context.outbox(&upload).sharing(self.object.outbox.shared());
         self.tapped = self.context.tapped(&outbox, true);
         let old = std::mem::replace(&mut self.object, OpenObject::new(number, outbox));
-        close(&mut self.closing, &self.context, old);
+        close(&mut self.closing, &self.context, old, self.object.outbox.live().cloned());
         Ok(())
     }
 }

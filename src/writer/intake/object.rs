@@ -14,6 +14,7 @@ use crate::writer::cause::Cause;
 use crate::writer::completion::{self, Fate, complete};
 use crate::writer::kept::{Kept, Rest};
 use crate::writer::ledger::Ledger;
+use crate::writer::live_objects::LiveObjects;
 use crate::writer::outbox::Outbox;
 use crate::writer::plan::Plan;
 
@@ -42,11 +43,27 @@ impl OpenObject {
         self.began.map_or(Duration::ZERO, |began| began.elapsed())
     }
 
-    /// Waits for its parts and completes it.
-    pub(crate) async fn close(self, plan: Plan, progress: Arc<Progress>) -> Result<Complete, Unfinished> {
+    /// Waits for its parts and completes it. Whoever has read it to its end looks for what it goes on in, and has read all if
+    /// there is nothing: so that its live objects have to be found by then.
+    pub(crate) async fn close(
+        self,
+        plan: Plan,
+        progress: Arc<Progress>,
+        next: Option<LiveObjects>,
+    ) -> Result<Complete, Unfinished> {
         let Self { number, mut outbox, due, .. } = self;
         let upload = outbox.upload().clone();
-        let completed = Box::pin(complete(&plan, &mut outbox));
+        let completed = Box::pin(async {
+            if let Some(next) = next {
+                let found = async {
+                    next.can_be_found().await;
+                    Ok(())
+                };
+                // What waits in the outbox is sent meanwhile.
+                tokio::try_join!(found, outbox.drain())?;
+            }
+            complete(&plan, &mut outbox).await
+        });
         match until_the_end(completed, &plan.at_once).await {
             Ok((bytes, parts)) => {
                 progress.closed(upload.id());

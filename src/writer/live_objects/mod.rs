@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use crate::media::fmp4;
@@ -182,6 +182,12 @@ impl LiveObjects {
     pub fn saw(&self, found: &fmp4::Found) {
         self.shared.state().see(found);
         self.shared.tell();
+    }
+
+    /// Waits until readers find them, or there are none: at most for [`GIVE_UP`].
+    pub async fn can_be_found(&self) {
+        // Whoever waits has something to complete, and does so after that in any case.
+        drop(timeout(GIVE_UP, self.shared.are_made()).await);
     }
 
     /// Waits until there is room for the next part of the input. Only an input that can wait should.
