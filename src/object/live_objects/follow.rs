@@ -243,9 +243,9 @@ impl Follower {
             return std::mem::take(&mut self.at_edge).then_some(News::Behind);
         }
         let answered = piece.answered.unwrap_or_else(Instant::now);
-        let whole_parts = self.ahead.index.head().max_latency.is_none();
         let length = piece.end().map_or(0, |end| end - piece.offset);
-        let last = whole_parts && length < self.ahead.index.head().part_size;
+        let head = self.ahead.index.head();
+        let last = if head.max_latency.is_none() { length < head.part_size } else { self.pace.is_short(length) };
         match self.pace.came(piece.sent(), answered, last) {
             Some(wait) => {
                 self.look_at = Some(Instant::now() + wait);

@@ -40,6 +40,8 @@ pub(crate) struct Pace {
     /// Whether the look under way followed a wait, and whether a look in vain did.
     waited: bool,
     missed: bool,
+    /// How long live objects usually are, in bytes.
+    usual: u64,
     /// Live objects in a row that were there without a wait.
     at_once: u32,
     /// The same after a wait, but no look in vain.
@@ -61,6 +63,7 @@ impl Pace {
             longest,
             waited: false,
             missed: false,
+            usual: 0,
             at_once: 0,
             early: 0,
             came: Instant::now(),
@@ -73,6 +76,14 @@ impl Pace {
     /// How many live objects in a row were there without a wait.
     pub(crate) fn at_once(&self) -> u32 {
         self.at_once
+    }
+
+    /// Notes the length of a live object that was cut by the time. Whether it is so short that it may be the last: the end of
+    /// the input cuts as well.
+    pub(crate) fn is_short(&mut self, length: u64) -> bool {
+        let short = length < self.usual / 2;
+        self.usual = if self.usual == 0 { length } else { self.usual - self.usual / 8 + length / 8 };
+        short
     }
 
     /// A look, sent at `sent` and answered at `answered`, brought a live object; `last` says that it looks like the last.
@@ -235,6 +246,17 @@ mod tests {
             let most = Duration::from_millis(beat * if offset > 2 * beat { 3 } else { 2 } / 8);
             assert!(late[..3].iter().all(|late| *late <= most), "{:?} of {most:?}, beat {beat} ms", &late[..3]);
         }
+    }
+
+    #[test]
+    fn what_is_shorter_than_half_of_the_usual_may_be_the_last() {
+        let mut pace = Pace::new(Duration::from_secs(1), false, Some(Duration::from_secs(1)));
+        assert!(!pace.is_short(3), "nothing is usual yet");
+        for number in 0..40 {
+            assert!(!pace.is_short(700_000 + number * 2_000));
+        }
+        assert!(!pace.is_short(400_000));
+        assert!(pace.is_short(300_000));
     }
 
     #[tokio::test(start_paused = true)]
