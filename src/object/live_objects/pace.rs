@@ -58,8 +58,9 @@ impl Pace {
     /// `beat`: how far live objects are apart, where their writer has said so.
     pub(crate) fn new(poll_interval: Duration, strict: bool, beat: Option<Duration>) -> Self {
         let longest = if strict { poll_interval } else { poll_interval.max(LONGEST) };
+        let rhythm = Rhythm::new(poll_interval, strict);
         Self {
-            rhythm: beat.into_iter().fold(Rhythm::new(poll_interval, strict), Rhythm::expecting),
+            rhythm: if let Some(beat) = beat { rhythm.expecting(beat) } else { rhythm },
             longest,
             waited: false,
             missed: false,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::writer::pool::{Lent, PartPool};
 
-/// How many are kept for the next: as many as are in use at once where parts are full before they are cut.
-const KEPT: usize = 2;
+/// How many are in use at once where parts are full before they are cut, and so many are kept for the next.
+pub(super) const MOST: u8 = 2;
 
 /// See the module.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Copies {
 
     /// Counts them among the part buffers. Where those are all in use none is counted, and there are some all the same.
     pub(super) fn count_in(&mut self, pool: &PartPool) {
-        self.room = pool.lend(KEPT);
+        self.room = pool.lend(usize::from(MOST));
     }
 
     /// An empty one with its memory, of which what is not used costs nothing.
@@ -82,7 +82,7 @@ impl Drop for Buffer {
         bytes.clear();
         let Some(home) = self.home.upgrade() else { return };
         let mut free = home.lock().unwrap_or_else(PoisonError::into_inner);
-        if bytes.capacity() > 0 && free.len() < KEPT {
+        if bytes.capacity() > 0 && free.len() < usize::from(MOST) {
             free.push(bytes);
         }
     }
@@ -105,7 +105,7 @@ mod tests {
         let again = copies.take();
         assert!(again.is_empty() && again.as_ptr() == memory, "it is the same, and empty");
         drop([again, copies.take(), copies.take(), Buffer::default()]);
-        assert_eq!(copies.free.lock().expect("not poisoned").len(), KEPT);
+        assert_eq!(copies.free.lock().expect("not poisoned").len(), usize::from(MOST));
         copies.give_up();
         assert!(copies.free.lock().expect("not poisoned").is_empty());
     }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::copies::{Buffer, Copies};
+use super::copies::{self, Buffer, Copies};
 use crate::writer::pool::PartPool;
 
 /// When the oldest byte that waits has waited long enough.
@@ -76,7 +76,7 @@ pub struct Cutter {
 
 impl Cutter {
     /// How many part sizes are copied at once: waiting, cut, and on their way.
-    pub const MOST_PARTS: u64 = 2;
+    pub const MOST_PARTS: u64 = copies::MOST as u64;
 
     /// For input whose first byte has this offset.
     #[must_use]

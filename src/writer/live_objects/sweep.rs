@@ -231,7 +231,7 @@ impl Sweep {
     async fn delete(&self, mut what: Vec<Version>) -> Vec<Undeleted> {
         let mut refused = Vec::new();
         let mut round = 0;
-        for last in (0..MOST_ROUNDS).map(|number| number + 1 == MOST_ROUNDS) {
+        for number in 1..=MOST_ROUNDS {
             let mut left = Vec::new();
             for some in what.chunks(MOST_DELETED) {
                 left.extend(self.delete_some(some).await);
@@ -239,7 +239,7 @@ impl Sweep {
             round = if left.len() < what.len() { 0 } else { round + 1 };
             let (again, never): (Vec<_>, Vec<_>) = left.into_iter().partition(|one| may_pass(&one.error));
             refused.extend(never);
-            if again.is_empty() || round == ROUNDS || last {
+            if again.is_empty() || round == ROUNDS || number == MOST_ROUNDS {
                 refused.extend(again);
                 break;
             }
