@@ -376,7 +376,7 @@ impl Round {
                 let id = line.split_once("upload id ").or_else(|| line.split_once("going on with the upload "))?.1;
                 line.contains("INFO").then(|| id.split_whitespace().next().unwrap_or_default().to_owned())
             };
-            if let Some(id) = messages.lines().find_map(begun) {
+            if let Some(id) = messages.lines().find_map(begun).filter(|_| self.can_be_found()) {
                 return id;
             }
             assert!(Instant::now() < end && writer.ended().is_none(), "{}: no upload\n{messages}", self.name);
