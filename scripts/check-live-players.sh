@@ -25,8 +25,7 @@ plays() {
     writer=$!
     until curl -fsS -o /dev/null "$list" 2>/dev/null; do sleep 0.1; done
     began=$(date +%s)
-    # The sink goes by the clock, as a player does.
-    count=$(with_"$1" "$list" sync=true || true)
+    count=$(with_"$1" "$list" || true)
     took=$(($(date +%s) - began))
     wait "$writer" || { cat "$dir/$1.log" >&2; exit 1; }
     curl -fsS "$list" >"$dir/$1.m3u8"
