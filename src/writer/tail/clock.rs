@@ -1,12 +1,15 @@
 //! When the tail part is due. Pure: it is told the times and never asks for one.
 //!
 //! Tails keep to a beat of one interval, so that a reader can learn when to look: a part that is full in between does not
-//! move it.
+//! move it. Input that comes in bursts, as fragments come from an encoder, has a beat of its own: a tail goes right after as
+//! many of them as come in an interval, since the oldest would be late if it waited for one more, and a beat between two of
+//! them would leave the newest waiting for nothing.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::bursts::Bursts;
 use super::cost::Cost;
 use super::rate::Rate;
 use crate::protocol::part::PartSize;
@@ -31,6 +34,7 @@ pub struct TailClock {
     part: CurrentPart,
     /// The next beat.
     beat: Option<Instant>,
+    bursts: Bursts,
     rate: Rate,
     cost: Cost,
 }
@@ -43,6 +47,8 @@ struct CurrentPart {
     sent: u64,
     /// When the oldest byte came that has not been sent.
     waiting_since: Option<Instant>,
+    /// Bursts of input that have not been sent.
+    bursts: u32,
     /// Its tail is not due before this.
     held_until: Option<Instant>,
     /// Whether it was left to fill up once already.
@@ -55,18 +61,19 @@ impl CurrentPart {
         Self { filled: kept, sent: kept, ..Self::default() }
     }
 
-    /// `count` bytes came; whether none waited before.
-    fn took(&mut self, now: Instant, count: u64) -> bool {
+    /// `count` bytes came, with which another burst begins or not; whether none waited before.
+    fn took(&mut self, now: Instant, count: u64, begins: bool) -> bool {
         self.filled += count;
         let first = self.waiting_since.is_none();
         self.waiting_since.get_or_insert(now);
+        self.bursts = if first { 1 } else { self.bursts.saturating_add(begins.into()) };
         first
     }
 
     /// All of it so far is on its way.
     fn send(&mut self) {
         self.sent = self.filled;
-        (self.waiting_since, self.held_until) = (None, None);
+        (self.waiting_since, self.held_until, self.bursts) = (None, None, 0);
     }
 }
 
@@ -74,8 +81,8 @@ impl TailClock {
     /// Before the first byte.
     #[must_use]
     pub fn new(settings: TailSettings, part_size: PartSize) -> Self {
-        let (part, rate, cost) = (CurrentPart::default(), Rate::default(), Cost::default());
-        Self { settings, part_size, part, beat: None, rate, cost }
+        let (part, bursts, rate, cost) = (CurrentPart::default(), Bursts::default(), Rate::default(), Cost::default());
+        Self { settings, part_size, part, beat: None, bursts, rate, cost }
     }
 
     /// A new part is begun, of which the store holds the first `kept` bytes already.
@@ -85,7 +92,8 @@ impl TailClock {
 
     /// `count` bytes of input came into the part.
     pub fn took(&mut self, now: Instant, count: u64) {
-        let first = self.part.took(now, count);
+        let begins = self.bursts.came(now, self.interval() / 10);
+        let first = self.part.took(now, count, begins);
         self.cost.took(now, count, first);
         self.rate.note(now, count);
     }
@@ -95,7 +103,11 @@ impl TailClock {
     pub fn due(&self) -> Option<Instant> {
         let since = self.part.waiting_since?;
         let latest = since + self.interval();
-        let due = self.beat.filter(|beat| *beat > since && *beat < latest).unwrap_or(latest);
+        let due = match self.bursts_each() {
+            Some(each) if self.part.bursts < each => latest,
+            Some(_) => self.bursts.last().map_or(latest, |last| latest.min(last + self.quiet())),
+            None => self.beat.filter(|beat| *beat > since && *beat < latest).unwrap_or(latest),
+        };
         Some(self.part.held_until.map_or(due, |held| held.max(due)))
     }
 
@@ -162,6 +174,20 @@ impl TailClock {
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let seconds = self.part_size.get() as f64 / (rate * times);
         Duration::try_from_secs_f64(seconds).map_or(asked, |stretched| asked.max(stretched).min(asked.max(LONGEST)))
+    }
+
+    /// How many bursts go in one tail, where the input comes in bursts: as many as make an interval, give or take a quarter of one.
+    fn bursts_each(&self) -> Option<u32> {
+        let gap = self.bursts.gap()?;
+        let count = (self.interval().as_secs_f64() / gap.as_secs_f64().max(0.001) - 0.25).ceil();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
+        let count = count.max(1.0) as u32;
+        Some(count)
+    }
+
+    /// When nothing has come for so long, a burst is over.
+    fn quiet(&self) -> Duration {
+        (self.interval() / 50).clamp(Duration::from_millis(5), Duration::from_millis(50))
     }
 
     fn is_about_to_be_full(&self) -> bool {
@@ -279,6 +305,53 @@ mod tests {
         for pair in played.tails.windows(2) {
             let off = (pair[1].as_secs_f64() - pair[0].as_secs_f64()) % 1.0;
             assert!(off <= 0.13 || off >= 0.98, "{pair:?}");
+        }
+    }
+
+    /// Plays bursts so many milliseconds apart, give or take 20: when they came, and when tails were sent after the first ten.
+    fn play_bursts(latency: f64, gap: u64) -> (Vec<u64>, Vec<u64>) {
+        let (mut clock, start) = (clock(latency, None), Instant::now());
+        let (mut came, mut sent) = (Vec::new(), Vec::new());
+        for at in 0..60_000 {
+            let now = start + Duration::from_millis(at);
+            let number = at / gap;
+            let begins = number * gap + 20 + (number * 7) % 40 - 20;
+            if at >= begins && at < begins + 6 {
+                // In several pieces.
+                clock.took(now, 500);
+                if at == begins {
+                    came.push(at);
+                }
+            }
+            if clock.due().is_some_and(|due| due <= now) && clock.is_time(now) {
+                clock.sent(now);
+                sent.push(at);
+            }
+        }
+        sent.retain(|at| *at > gap * 10);
+        (came, sent)
+    }
+
+    #[test]
+    fn a_tail_goes_right_after_as_many_fragments_as_come_in_an_interval() {
+        for (latency, gap, each) in
+            [(1.0, 500, 2), (1.0, 1_000, 1), (1.0, 2_000, 1), (1.0, 300, 4), (0.5, 500, 1), (2.0, 500, 4)]
+        {
+            let (came, sent) = play_bursts(latency, gap);
+            assert!(sent.len() as u64 >= 40_000 / gap / each, "{latency} {gap}: {sent:?}");
+            for at in &sent {
+                let newest = came.iter().rev().find(|came| *came <= at).expect("something came");
+                assert!(at - newest <= 60, "{latency} {gap}: {at} is long after {newest}");
+            }
+            let wanted = (gap * each).saturating_sub(40)..=gap * each + 40;
+            assert!(sent.windows(2).all(|pair| wanted.contains(&(pair[1] - pair[0]))), "{latency} {gap}: {sent:?}");
+            for pair in sent.windows(2) {
+                let oldest = came.iter().find(|came| **came > pair[0]).expect("something came");
+                assert!(
+                    u128::from(pair[1] - oldest) <= Duration::from_secs_f64(latency).as_millis(),
+                    "{gap}: {pair:?}"
+                );
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! waited long enough is sent as it is, and again with what came after it, until the part is full. [`clock`] says when,
 //! `cost` at what price, [`probe`] whether the store takes it; the outbox sees to the order.
 
+mod bursts;
 pub mod clock;
 mod cost;
 pub mod probe;
