@@ -50,9 +50,9 @@ describe('a gateway', { skip, timeout: PATIENCE * 4000 }, () => {
   });
 
   /** A camera and a writer of so many seconds. */
-  function record(key, seconds) {
+  function record(key, seconds, picture = 'testsrc2=size=640x360:rate=25,noise=alls=40:allf=t') {
     const camera = lab.start('ffmpeg', [
-      '-loglevel', 'error', '-re', '-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=25,noise=alls=40:allf=t', '-t', String(seconds),
+      '-loglevel', 'error', '-re', '-f', 'lavfi', '-i', picture, '-t', String(seconds),
       '-c:v', 'libx264', '-preset', 'ultrafast', '-g', '25', '-pix_fmt', 'yuv420p',
       '-f', 'mp4', '-movflags', 'empty_moov+frag_keyframe+default_base_moof', '-',
     ]);
@@ -104,5 +104,26 @@ describe('a gateway', { skip, timeout: PATIENCE * 4000 }, () => {
     await page.close();
     camera.kill('SIGTERM');
     await writer.ended;
+  });
+
+  test('the page plays a private object by HLS, while it grows, to its end, and from its beginning afterwards', async () => {
+    const { writer } = record('shows/page.mp4', 10, 'testsrc2=size=320x180:rate=25');
+    const page = await lab.browser.open(`${url}play/shows/page.mp4`);
+    // What is there from the beginning on is waited for by the page.
+    await page.until('document.querySelector("video").currentTime > 0', 'it plays');
+    assert.equal(writer.exitCode, null, 'it plays while it grows');
+    assert.equal(await writer.ended, 0, writer.words);
+    await page.until('document.querySelector("video").ended', 'it ends');
+    const asked = '[...new Set(performance.getEntriesByType("resource").map((one) => new URL(one.name).pathname))]';
+    const { paths, end } = await page.value(`({ paths: ${asked}, end: document.querySelector("video").currentTime })`);
+    assert.ok(Math.abs(end - 10) < 0.5, `it ended at ${end} s`);
+    assert.ok(paths.some((one) => /^\/hls\/shows\/page\.mp4\/[^/]+\/\d+-\d*\.m4s$/.test(one)), `by HLS: ${paths}`);
+    assert.ok(!paths.some((one) => one.startsWith('/watch')), `by HLS alone: ${paths}`);
+    await page.close();
+    const again = await lab.browser.open(`${url}play/shows/page.mp4`);
+    await again.until('document.querySelector("video").currentTime > 0', 'it plays again');
+    const { first, length } = await again.value('(({ played, duration }) => ({ first: played.start(0), length: duration }))(document.querySelector("video"))');
+    assert.ok(first < 1 && Math.abs(length - 10) < 0.5, `from ${first} s, of ${length} s`);
+    await again.close();
   });
 });
