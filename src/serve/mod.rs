@@ -22,6 +22,7 @@ mod feed;
 mod fetch;
 mod gate;
 mod gateway;
+mod gzip;
 mod hls;
 mod identity;
 mod join;

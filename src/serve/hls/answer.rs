@@ -1,11 +1,12 @@
 //! A playlist as an answer: compressed for whoever takes that, and not sent again to whoever has it.
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::{Method, Response, StatusCode, request};
 
 use super::indexed::Text;
 use crate::serve::body::Body;
 use crate::serve::gateway::{status, text};
+use crate::serve::gzip::takes_gzip;
 
 /// A playlist as an answer.
 pub(crate) fn playlist(made: &Text, over: bool, is_private: bool, parts: &request::Parts) -> Response<Body> {
@@ -39,36 +40,4 @@ pub(crate) fn playlist(made: &Text, over: bool, is_private: bool, parts: &reques
         }
     }
     answer
-}
-
-/// Whether a client takes what is compressed by gzip.
-fn takes_gzip(headers: &HeaderMap) -> bool {
-    let accepted = text(headers, &header::ACCEPT_ENCODING).unwrap_or_default().to_ascii_lowercase();
-    accepted.split(',').any(|coding| {
-        let (name, quality) = coding.split_once(';').unwrap_or((coding, ""));
-        let refused = quality.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
-        name.trim() == "gzip" && !refused
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_who_says_so_gets_what_is_compressed() {
-        for (accepted, want) in [
-            ("gzip, deflate", true),
-            ("br;q=1.0, GZIP;q=0.8", true),
-            ("gzip;q=0", false),
-            ("gzip; q=0.000, identity", false),
-            ("identity", false),
-            ("", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(accepted));
-            assert_eq!(takes_gzip(&headers), want, "{accepted}");
-        }
-        assert!(!takes_gzip(&HeaderMap::new()));
-    }
 }

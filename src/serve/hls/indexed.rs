@@ -1,13 +1,10 @@
 //! The index of one version as all who ask for its playlists share it: what has been found so far, news of it, and the texts
 //! that were made of it last.
 
-use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -17,6 +14,7 @@ use super::index::Index;
 use super::reload::There;
 use super::render::{self, Promise};
 use crate::media::fmp4::{Found, Scanner};
+use crate::serve::gzip::gzip;
 
 /// So long the live edge is watched, to see how what comes is spread, before anything is promised.
 const WATCHED: Duration = Duration::from_millis(3_500);
@@ -27,6 +25,9 @@ const GUESSED: Duration = Duration::from_secs(10);
 /// Parts are listed where what comes is no further apart than this share of the target duration, in tenths: hls.js gives up a
 /// request that is held for more than eight tenths.
 const STEADY: u32 = 6;
+
+/// How hard playlists are compressed: they are made anew all the time.
+const LEVEL: u32 = 4;
 
 /// See the module.
 #[derive(Debug)]
@@ -270,13 +271,6 @@ impl Text {
     pub(crate) fn of(plain: String) -> Self {
         let digest = Sha256::digest(plain.as_bytes());
         let tag = hex::encode(digest.get(..12).unwrap_or_default());
-        Self { gzip: gzip(plain.as_bytes()), plain: Bytes::from(plain), tag }
+        Self { gzip: gzip(plain.as_bytes(), LEVEL), plain: Bytes::from(plain), tag }
     }
-}
-
-/// Nothing where it cannot be compressed, which never happens in memory.
-fn gzip(text: &[u8]) -> Bytes {
-    let mut gzip = GzEncoder::new(Vec::with_capacity(text.len() / 4), Compression::new(4));
-    let written = gzip.write_all(text).and_then(|()| gzip.finish());
-    written.map(Bytes::from).unwrap_or_default()
 }
