@@ -5,20 +5,13 @@
 set -uo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-built=${LIVE_READ_BUILT:-${CARGO_TARGET_DIR:-$top/target}/release}
-work=$(mktemp -d)
+# shellcheck source=scripts/started.sh
+. "$top/scripts/started.sh"
+end_with_script KILL
 export PATH="$built:$PATH"
 
-pids=()
 passed=0
 failed=0
-
-end_started() {
-    for pid in ${pids[@]+"${pids[@]}"}; do kill -KILL "$pid"; done 2>/dev/null
-    wait 2>/dev/null
-}
-trap 'end_started; rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
 
 recipe() {
     awk -v name="<!-- recipe: $1 -->" '
@@ -66,16 +59,6 @@ judge() {
     local name=$1 what=$2
     shift 2
     if "$@"; then ok "$name"; else wrong "$name" "$what"; fi
-}
-
-# until_true SECONDS COMMAND...
-until_true() {
-    local end=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt $end ] || return 1
-        sleep 0.1
-    done
 }
 
 # A store and a directory of its own, and the environment that points to it.
@@ -252,7 +235,7 @@ done
 
 # Side by side: the live stream takes half a minute by the clock.
 (
-    trap end_started EXIT
+    trap 'end_started KILL' EXIT
     pids=()
     other_recipes
     echo "$passed $failed" >"$work/other.count"

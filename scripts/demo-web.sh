@@ -6,19 +6,10 @@
 #   DEMO_CHECK=1       looks at page and stream as a browser would, and ends
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
-built=${LIVE_READ_BUILT:-${CARGO_TARGET_DIR:-$top/target}/release}
+# shellcheck source=scripts/started.sh
+. "$top/scripts/started.sh"
+end_with_script TERM
 seconds=${DEMO_SECONDS:-300}
-work=$(mktemp -d)
-pids=()
-end() {
-    # Those that were started here, and no others.
-    for pid in ${pids[@]+"${pids[@]}"}; do kill "$pid" 2>/dev/null || true; done
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap end EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 fail() {
     printf 'demo-web: %s\n' "$1" >&2
@@ -27,16 +18,8 @@ fail() {
 }
 
 # first_line FILE: what a program says of where it is, as soon as it does.
-first_line() {
-    for _ in $(seq 300); do
-        if [ -s "$1" ] && read -r line <"$1"; then
-            printf '%s\n' "$line"
-            return
-        fi
-        sleep 0.1
-    done
-    return 1
-}
+has_line() { [ -s "$1" ] && grep -q . "$1"; }
+first_line() { until_true 30 has_line "$1" && head -n 1 "$1"; }
 
 "$built/examples/local_store" --dir "$work/store" --listen 127.0.0.1:0 --access-key demo --secret-key demo-secret --bucket demo \
     >"$work/store.out" 2>"$work/store.log" &

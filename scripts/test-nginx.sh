@@ -4,19 +4,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
-built=${LIVE_READ_BUILT:-${CARGO_TARGET_DIR:-$top/target}/release}
+# shellcheck source=scripts/started.sh
+. "$top/scripts/started.sh"
+end_with_script TERM
 tools=$top/target/tools/nginx
-work=$(mktemp -d)
 # Its workers are somebody else where root starts it.
 chmod 755 "$work"
-pids=()
-end() {
-    for pid in ${pids[@]+"${pids[@]}"}; do kill "$pid" 2>/dev/null || true; done
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap end EXIT
-trap 'exit 130' INT TERM
 
 fail() {
     printf 'test-nginx: FAILED: %s\n' "$1" >&2
@@ -37,15 +30,6 @@ if [ -z "$nginx" ]; then
     fi
 fi
 
-# until_true SECONDS COMMAND...
-until_true() {
-    local until=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt $until ] || return 1
-        sleep 0.1
-    done
-}
 said() { [ -s "$1" ] && grep -q . "$1"; }
 
 cd "$work"
