@@ -4,6 +4,7 @@
 //! that the next was not there yet. More looks than about two for each object are not, so they are never closer than a
 //! twelfth of the beat.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -32,6 +33,9 @@ const SLOW: Duration = Duration::from_secs(2);
 /// So many live objects in a row that were there at the first look after a wait may be more than keep the beat.
 const EARLY: u32 = 3;
 
+/// How many live objects' lengths are remembered.
+const LENGTHS: usize = 8;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -40,8 +44,8 @@ pub(crate) struct Pace {
     /// Whether the look under way followed a wait, and whether a look in vain did.
     waited: bool,
     missed: bool,
-    /// How long live objects usually are, in bytes.
-    usual: u64,
+    /// How long the newest live objects are, in bytes.
+    lengths: VecDeque<u64>,
     /// Live objects in a row that were there without a wait.
     at_once: u32,
     /// The same after a wait, but no look in vain.
@@ -64,7 +68,7 @@ impl Pace {
             longest,
             waited: false,
             missed: false,
-            usual: 0,
+            lengths: VecDeque::new(),
             at_once: 0,
             early: 0,
             came: Instant::now(),
@@ -79,11 +83,14 @@ impl Pace {
         self.at_once
     }
 
-    /// Notes the length of a live object that was cut by the time. Whether it is so short that it may be the last: the end of
-    /// the input cuts as well.
+    /// Notes the length of a live object that was cut by the time. Whether it is so much shorter than those before that it may
+    /// be the last: the end of the input cuts as well. What comes in turns of long and short, as with key frames, is not.
     pub(crate) fn is_short(&mut self, length: u64) -> bool {
-        let short = length < self.usual / 2;
-        self.usual = if self.usual == 0 { length } else { self.usual - self.usual / 8 + length / 8 };
+        let short = self.lengths.iter().min().is_some_and(|shortest| length < shortest / 2);
+        self.lengths.push_back(length);
+        if self.lengths.len() > LENGTHS {
+            self.lengths.pop_front();
+        }
         short
     }
 
@@ -250,14 +257,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shorter_than_half_of_the_usual_may_be_the_last() {
+    fn what_is_shorter_than_half_of_those_before_may_be_the_last() {
         let mut pace = Pace::new(Duration::from_secs(1), false, Some(Duration::from_secs(1)));
-        assert!(!pace.is_short(3), "nothing is usual yet");
+        assert!(!pace.is_short(3), "there was none before");
         for number in 0..40 {
             assert!(!pace.is_short(700_000 + number * 2_000));
         }
         assert!(!pace.is_short(400_000));
-        assert!(pace.is_short(300_000));
+        assert!(pace.is_short(150_000));
+        // With key frames in every second one.
+        let mut pace = Pace::new(Duration::from_secs(1), false, Some(Duration::from_secs(1)));
+        for _ in 0..20 {
+            assert!(!pace.is_short(900_000));
+            pace.is_short(100_000);
+        }
+        assert!(!pace.is_short(100_000));
+        assert!(pace.is_short(40_000));
     }
 
     #[tokio::test(start_paused = true)]
