@@ -117,6 +117,8 @@ fn judge(error: &StoreError, unclear: bool, looked: Option<&Result<Seen, StoreEr
         Some(Ok(Seen::Ours(size))) if *size == bytes => Next::Done,
         _ if !over => Next::Again,
         Some(Ok(Seen::Another(_) | Seen::Nothing)) if unclear => Next::LookAgain,
+        // Some stores show an object before it is whole.
+        Some(Ok(Seen::Ours(size))) if unclear && *size < bytes => Next::LookAgain,
         Some(Err(error)) if error.kind == Kind::Passing => Next::LookAgain,
         Some(Err(_)) if unclear => Next::Unseen,
         _ => Next::GiveUp,
@@ -343,10 +345,13 @@ mod tests {
             (&gone, true, Some(Ok(Seen::Another(7))), Next::LookAgain),
             (&gone, true, Some(denied()), Next::Unseen),
             (&gone, true, Some(away()), Next::LookAgain),
+            // Not whole yet.
+            (&gone, true, Some(Ok(Seen::Ours(6))), Next::LookAgain),
             // Somebody else has ended it.
             (&gone, false, Some(Ok(Seen::Nothing)), Next::GiveUp),
             (&gone, false, Some(Ok(Seen::Another(7))), Next::GiveUp),
-            (&gone, true, Some(Ok(Seen::Ours(6))), Next::GiveUp),
+            (&gone, false, Some(Ok(Seen::Ours(6))), Next::GiveUp),
+            (&gone, true, Some(Ok(Seen::Ours(8))), Next::GiveUp),
             (&gone, false, Some(denied()), Next::GiveUp),
             // Whether that passes is not decided here.
             (&refused, false, None, Next::Again),

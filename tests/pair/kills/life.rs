@@ -420,7 +420,9 @@ impl<'a> Life<'a> {
                     Totals::count(&self.totals.cut_short);
                     true
                 }
-                (Some(1), Due::All) if torn && outcome.err.contains("could be read") => true,
+                (Some(1), Due::All) if torn => {
+                    ["could be read", "are not the beginning of"].iter().any(|said| outcome.err.contains(said))
+                }
                 _ => false,
             };
             assert!(ended_well, "{state}");
