@@ -105,7 +105,7 @@ impl TailClock {
         let latest = since + self.interval();
         let due = match self.bursts_each() {
             Some(each) if self.part.bursts < each => latest,
-            Some(_) => self.bursts.last().map_or(latest, |last| latest.min(last + self.quiet())),
+            Some(_) => self.after_burst().map_or(latest, |due| latest.min(due)),
             None => self.beat.filter(|beat| *beat > since && *beat < latest).unwrap_or(latest),
         };
         Some(self.part.held_until.map_or(due, |held| held.max(due)))
@@ -183,6 +183,14 @@ impl TailClock {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
         let count = count.max(1.0) as u32;
         Some(count)
+    }
+
+    /// When the burst that came last will be over, if nothing more of it comes; not much sooner after the tail before than an
+    /// interval, for one that comes in dribs and drabs would be sent with each of them.
+    fn after_burst(&self) -> Option<Instant> {
+        let over = self.bursts.last()? + self.quiet();
+        let soonest = self.beat.and_then(|beat| beat.checked_sub(self.interval() / 4));
+        Some(soonest.map_or(over, |soonest| over.max(soonest)))
     }
 
     /// When nothing has come for so long, a burst is over.
@@ -353,6 +361,27 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn bursts_that_come_piece_by_piece_cost_no_more_than_a_beat() {
+        let (mut clock, start) = (clock(1.0, None), Instant::now());
+        let (mut sent, mut since) = (Vec::new(), None);
+        for at in 0..60_000u64 {
+            let now = start + Duration::from_millis(at);
+            // Ten pieces in each two seconds, further apart than a burst takes to be over.
+            if at % 2_000 < 300 && at % 30 == 0 {
+                clock.took(now, 500);
+                since.get_or_insert(at);
+            }
+            if clock.due().is_some_and(|due| due <= now) && clock.is_time(now) {
+                clock.sent(now);
+                sent.push(at);
+                assert!(since.take().is_some_and(|since| at - since <= 1_000), "{at}");
+            }
+        }
+        assert!(sent.windows(2).all(|pair| pair[1] - pair[0] >= 750), "{sent:?}");
+        assert!((50..=65).contains(&sent.len()), "{sent:?}");
     }
 
     #[test]
