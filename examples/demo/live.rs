@@ -22,6 +22,11 @@ use crate::{Interrupts, KEY, PART_SIZE, Settings, Stop, lag, video};
 /// How long each program may take to end once its input has.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// The pictures that are left: the newest one sent, the newest one received, and both of them at one moment.
+pub(crate) const SENT: &str = "sent.png";
+pub(crate) const RECEIVED: &str = "frame.png";
+pub(crate) const BOTH: &str = "side-by-side.png";
+
 /// What there is to report.
 pub(crate) struct Run {
     pub(crate) sent: Arc<Tap>,
@@ -126,6 +131,7 @@ impl Programs {
         ticks.tick().await;
         let mut stopping = false;
         let mut ended_early = false;
+        let mut pictured = false;
         loop {
             tokio::select! {
                 status = self.source.wait() => {
@@ -158,6 +164,12 @@ impl Programs {
                 }
                 _ = ticks.tick() => {
                     self.show();
+                    // While it streams: afterwards both have the last picture.
+                    let received = settings.out.join(RECEIVED);
+                    if !pictured && self.epoch.elapsed().as_secs() * 2 >= settings.seconds && received.is_file() {
+                        let mut both = video::side_by_side(&settings.out.join(SENT), &received, &settings.out.join(BOTH));
+                        pictured = both.status().await.is_ok_and(|status| status.success());
+                    }
                     if self.epoch.elapsed() > limit {
                         let late = anyhow!("the {} s of stream are not over after {} s", settings.seconds, limit.as_secs());
                         return Err(late.into());
@@ -244,9 +256,11 @@ fn start_writer(built: &Built, store: &Store, said: &Arc<Said>, notes: &mut Vec<
 }
 
 async fn start_decoder(settings: &Settings, said: &Arc<Said>, notes: &mut Vec<JoinHandle<()>>) -> Result<Child> {
-    let png = settings.out.join("frame.png");
-    // An earlier demo's picture would pass for this one's.
-    tokio::fs::remove_file(&png).await.ok();
+    let png = settings.out.join(RECEIVED);
+    // An earlier demo's pictures would pass for this one's.
+    for name in [SENT, RECEIVED, BOTH] {
+        tokio::fs::remove_file(settings.out.join(name)).await.ok();
+    }
     let mut decoder = spawn("ffmpeg", video::decoder(&png).stdin(Stdio::piped()))?;
     if let Some(stderr) = decoder.stderr.take() {
         let said = Arc::clone(said);
@@ -268,7 +282,8 @@ async fn start_decoder(settings: &Settings, said: &Arc<Said>, notes: &mut Vec<Jo
 }
 
 fn start_source(settings: &Settings, clock: bool, said: &Arc<Said>, notes: &mut Vec<JoinHandle<()>>) -> Result<Child> {
-    let mut source = spawn("ffmpeg", video::source(settings.seconds, clock).stdin(Stdio::piped()))?;
+    let mut source =
+        spawn("ffmpeg", video::source(settings.seconds, clock, &settings.out.join(SENT)).stdin(Stdio::piped()))?;
     if let Some(stderr) = source.stderr.take() {
         let said = Arc::clone(said);
         notes.push(pass_on("ffmpeg", stderr, move |line| {

@@ -100,7 +100,13 @@ async fn demo() -> Result<bool, Stop> {
         number = interrupts.next() => return Err(Stop::Signal(number)),
     };
     say!("A live stream through writer and reader, for {} s. Ctrl-C ends it early.", settings.seconds);
-    say!("local store at {}\n", store.url);
+    say!("local store at {}", store.url);
+    let wait = PART_SIZE * 8 / 6_000_000;
+    say!(
+        "For the first {wait} to {} s nothing comes out: a part can be read when it is whole, and at 6 Mbit/s 5 MB take",
+        wait + 2
+    );
+    say!("that long to come. `writer --max-latency 1s` would make it about a second.\n");
 
     let run = live::stream(&settings, &built, &store, &mut interrupts).await?;
     let again = tokio::select! {

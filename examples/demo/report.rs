@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::live::Run;
+use crate::live::{self, Run};
 use crate::show::{grouped, megabytes, say, seconds};
 use crate::tap::Tap;
 use crate::{PART_SIZE, Settings, lag};
@@ -52,11 +52,15 @@ pub(crate) fn print(settings: &Settings, run: &Run, again: Result<Tap>) -> bool 
         }
         Err(error) => problems.push(format!("the finished object could not be read: {error:#}")),
     }
-    let picture = settings.out.join("frame.png");
+    let picture = settings.out.join(live::RECEIVED);
     if picture.is_file() {
         row("picture", format!("{}, out of the reader", picture.display()));
     } else {
         problems.push("no picture came out of the reader".into());
+    }
+    let both = settings.out.join(live::BOTH);
+    if both.is_file() {
+        row("", format!("{}: sent on the left, received on the right, at one moment", both.display()));
     }
     row("stream", settings.out.join("stream.mp4").display().to_string());
 
@@ -81,6 +85,11 @@ pub(crate) fn print(settings: &Settings, run: &Run, again: Result<Tap>) -> bool 
     }
     if problems.is_empty() {
         say!("All of it came through, unchanged.");
+        say!("\nWhat next");
+        let next = |command: &str, what: &str| say!("  {command:<14} {what}");
+        next("make demo-web", "the same live in your browser: it prints a link to open");
+        next("make install", "writer and reader into ~/.local/bin");
+        next("README.md", "from OBS to the browser, in four steps");
     }
     problems.is_empty()
 }

@@ -11,8 +11,8 @@ pub(crate) const FRAMES_PER_SECOND: u64 = 30;
 
 /// A test pattern in real time, with a running clock and a beep each second, as
 /// fragmented MP4 on standard output. Constant 6 Mbit/s: x264 fills up what the
-/// pattern does not need. Its progress comes on standard error.
-pub(crate) fn source(seconds: u64, clock: bool) -> Command {
+/// pattern does not need. Its progress comes on standard error, and once a second the newest picture in `png`.
+pub(crate) fn source(seconds: u64, clock: bool, png: &Path) -> Command {
     // A little noise, so that the pictures cost what camera pictures cost.
     let mut picture = String::from("noise=alls=10:allf=t,");
     if clock {
@@ -38,7 +38,32 @@ pub(crate) fn source(seconds: u64, clock: bool) -> Command {
         .args(["-g", &gop, "-keyint_min", &gop, "-sc_threshold", "0"])
         .args(["-c:a", "aac", "-b:a", "128k"])
         .args(["-movflags", "+empty_moov+frag_keyframe+default_base_moof"])
-        .args(["-f", "mp4", "pipe:1"]);
+        .args(["-f", "mp4", "pipe:1"])
+        .args(["-map", "0:v:0", "-t", &seconds.to_string()])
+        .args(["-vf", &if clock { format!("fps=1,{CLOCK}") } else { "fps=1".to_owned() }])
+        .args(["-update", "1", "-atomic_writing", "1", "-y"])
+        .arg(png);
+    ffmpeg
+}
+
+/// Puts two pictures side by side into a third.
+pub(crate) fn side_by_side(left: &Path, right: &Path, png: &Path) -> Command {
+    let mut ffmpeg = command("ffmpeg");
+    ffmpeg
+        .args(["-nostdin", "-loglevel", "quiet", "-y", "-i"])
+        .arg(left)
+        .arg("-i")
+        .arg(right)
+        .args([
+            "-filter_complex",
+            "[0]scale=640:-2[l];[1]scale=640:-2[r];[l][r]hstack",
+            "-frames:v",
+            "1",
+            "-update",
+            "1",
+        ])
+        .args(["-atomic_writing", "1"])
+        .arg(png);
     ffmpeg
 }
 
