@@ -31,6 +31,7 @@ mod ingest {
     mod admin;
     mod breaks;
     mod hostile;
+    mod killed;
     mod publish;
     mod streams;
 }

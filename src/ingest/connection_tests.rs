@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::ingest::door::Door;
-use crate::ingest::recording::Recording;
+use crate::ingest::recording::{Behind, Recording};
 use crate::ingest::stage::Takeover;
 use crate::ingest::stage::{Manners, Stage};
 use crate::ingest::strangers::Strangers;
@@ -34,7 +34,7 @@ impl Scene {
         let manners = Manners { takeover: Takeover::Newest, reconnect, waits: true };
         let (stop, stopped) = watch::channel(false);
         let ((feeder, source), (stage, door)) = (feed(queue), Stage::new(manners, stopped));
-        let stage = tokio::spawn(stage.run(Recording::new(fragment, feeder)));
+        let stage = tokio::spawn(stage.run(Recording::new(fragment, feeder, Behind::default())));
         Self { source: Source::Feed(source), door, address, stage, _stop: stop }
     }
 

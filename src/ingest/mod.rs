@@ -21,6 +21,10 @@
 //! | `rate` | how often something may happen |
 //! | `door` | how a connection asks for the recording, and gives it back |
 //! | `recording` | what becomes of what encoders send |
+//! | [`title`] | what one of many recordings is called, and whose it is |
+//! | [`journal`] | what is not stored yet, on disk |
+//! | [`journals`] | the same of many streams |
+//! | [`taking_up`] | what a writer that was killed has left |
 //! | `stage` | whose turn it is, and when the recording is over |
 //! | `words` | what people are told, and how often |
 
@@ -31,12 +35,16 @@ mod connection;
 mod door;
 mod entrance;
 mod hook;
+pub mod journal;
+pub mod journals;
 mod listen;
 mod rate;
 mod reception;
 mod recording;
 mod stage;
 mod strangers;
+pub mod taking_up;
+pub mod title;
 mod words;
 
 use std::sync::Arc;
@@ -48,9 +56,11 @@ use tokio::task::JoinSet;
 use crate::ingest::address::Address;
 use crate::ingest::entrance::Entrance;
 pub use crate::ingest::hook::Hook;
+use crate::ingest::journals::Journals;
 use crate::ingest::listen::Listener;
-pub use crate::ingest::reception::Begun;
-use crate::ingest::reception::Reception;
+pub use crate::ingest::reception::{Begun, GoesOn};
+use crate::ingest::reception::{Making, Reception};
+pub use crate::ingest::recording::Behind;
 use crate::ingest::recording::Recording;
 pub use crate::ingest::stage::Takeover;
 use crate::ingest::stage::{Manners, Stage};
@@ -96,15 +106,15 @@ pub enum IngestError {
 /// The last encoders hear their last words for so long.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Listens for one stream, and tells where; the source ends when the stream does, or when `stop` says so.
+/// Listens for one stream, which may go on behind something, and tells where; the source ends when the stream does, or when `stop` says so.
 ///
 /// # Errors
 /// [`IngestError`].
-pub async fn open(settings: &Settings, stop: StopSignal) -> Result<Source, IngestError> {
+pub async fn open(settings: &Settings, stop: StopSignal, behind: Behind) -> Result<Source, IngestError> {
     let (feeder, source) = feed(QUEUE);
     let (stage, door) = Stage::new(settings.manners(true), stop);
     let mut listening = listen(settings, &Entrance::One(door)).await?;
-    let recording = Recording::new(settings.fragment, feeder);
+    let recording = Recording::new(settings.fragment, feeder, behind);
     tokio::spawn(async move {
         stage.run(recording).await;
         // Nobody is let in any more.
@@ -135,20 +145,36 @@ impl Sessions {
     }
 }
 
-/// Listens for the streams of a book, at most so many at a time, and tells where. Each recording that begins is given to
-/// whoever writes it; all of them end when `stop` says so. With a `hook`, somebody else is asked about each, too.
+/// How many streams there may be, and with what they begin.
+#[derive(Debug)]
+pub struct Opening {
+    /// The most at a time.
+    pub most: usize,
+    /// Where what is made of them is noted, too.
+    pub journals: Option<Journals>,
+    /// Recordings that go on, those of one stream with the newest first.
+    pub go_on: Vec<GoesOn>,
+}
+
+/// Listens for the streams of a book, and tells where. Each recording that begins is given to whoever writes it; all of them
+/// end when `stop` says so. With a `hook`, somebody else is asked about each, too.
 ///
 /// # Errors
 /// [`IngestError`].
 pub async fn open_many(
     settings: &Settings,
-    book: Book,
-    hook: Option<Hook>,
-    most: usize,
+    who: (Book, Option<Hook>),
+    opening: Opening,
     stop: StopSignal,
 ) -> Result<Streams, IngestError> {
-    let (reception, begun) = Reception::new((book, hook), settings.manners(false), settings.fragment, QUEUE, most);
+    let Opening { most, journals, go_on } = opening;
+    let making = Making { manners: settings.manners(false), fragment: settings.fragment, queue: QUEUE, journals };
+    let (reception, begun) = Reception::new(who, making, most);
     let reception = Arc::new(reception);
+    // Their encoders are on their way.
+    for left in go_on {
+        reception.go_on(left);
+    }
     let mut listening = listen(settings, &Entrance::Many(reception.clone())).await?;
     let sessions = Sessions(reception.clone());
     tokio::spawn(async move {

@@ -16,10 +16,13 @@ use tracing::Instrument;
 use super::address::Address;
 use super::door::{Door, Lease};
 use super::hook::{Hook, Verdict};
+use super::journal::Journal;
+use super::journals::Journals;
 use super::rate::Rate;
-use super::recording::Recording;
+use super::recording::{Behind, Recording};
 use super::stage::{Manners, Stage};
 use super::strangers::Seat;
+use super::title::Title;
 use super::words::{BAD_NAME, DENIED, Refusal, TurnedAway, WRONG_KEY};
 use crate::keys::book::{Book, Known, Permit};
 use crate::keys::secret::short_id;
@@ -45,18 +48,32 @@ const TRIES: usize = 3;
 pub struct Begun {
     /// What comes of it; ends with the recording.
     pub source: Source,
-    /// Whose it is.
-    pub permit: Permit,
-    /// The application of the URL.
-    pub app: String,
-    /// Its name, which no other recording has.
-    pub session: String,
-    /// When it began, in seconds since 1970: no other of the stream in this second.
-    pub start: i64,
-    /// Which recording of the stream it is.
-    pub number: u64,
+    /// What it is called, and whose it is.
+    pub title: Title,
+    /// Where it is noted, too.
+    pub journal: Option<Journal>,
     /// Its place among those that may be at one time.
     pub place: OwnedSemaphorePermit,
+}
+
+/// A recording that a killed writer has left.
+#[derive(Debug)]
+pub struct GoesOn {
+    /// What it is called, and whose it is.
+    pub title: Title,
+    /// Where it is.
+    pub behind: Behind,
+    /// Nothing more comes of it.
+    pub over: bool,
+}
+
+/// How recordings are made.
+#[derive(Debug)]
+pub(super) struct Making {
+    pub(super) manners: Manners,
+    pub(super) fragment: Duration,
+    pub(super) queue: usize,
+    pub(super) journals: Option<Journals>,
 }
 
 /// See the [module](self).
@@ -64,9 +81,7 @@ pub struct Begun {
 pub(super) struct Reception {
     book: Book,
     hook: Option<Hook>,
-    manners: Manners,
-    fragment: Duration,
-    queue: usize,
+    making: Making,
     most: usize,
     pub(super) turned_away: TurnedAway,
     places: Arc<Semaphore>,
@@ -100,9 +115,7 @@ impl Reception {
     /// For so many streams at most, and where their recordings come out.
     pub(super) fn new(
         (book, hook): (Book, Option<Hook>),
-        manners: Manners,
-        fragment: Duration,
-        queue: usize,
+        making: Making,
         most: usize,
     ) -> (Self, mpsc::UnboundedReceiver<Begun>) {
         let (to_writer, begun) = mpsc::unbounded_channel();
@@ -114,7 +127,7 @@ impl Reception {
             to_writer: Some(to_writer),
         };
         let (places, turned_away) = (Arc::new(Semaphore::new(most)), TurnedAway::default());
-        (Self { book, hook, manners, fragment, queue, most, turned_away, places, desk: Mutex::new(desk) }, begun)
+        (Self { book, hook, making, most, turned_away, places, desk: Mutex::new(desk) }, begun)
     }
 
     /// The recording of the stream that this key is of.
@@ -218,7 +231,6 @@ impl Reception {
         if let Some(live) = desk.live.get(&permit.id) {
             return Ok(live.door.clone());
         }
-        let Some(to_writer) = desk.to_writer.clone() else { return denied("this writer is about to end") };
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             return denied(&format!(
                 "there are {} streams already, and no room for another (--max-streams)",
@@ -227,31 +239,58 @@ impl Reception {
         };
         let session = short_id().map_err(|error| Refusal::of(DENIED, error.to_string()))?;
         let (start, number) = desk.next_of(&permit.id);
-        let (stop, stopped) = watch::channel(false);
-        let (stage, door) = Stage::new(self.manners, stopped);
-        let (feeder, source) = feed(self.queue);
-        let source = Source::Feed(source);
-        let begun = Begun {
-            source,
-            permit: permit.clone(),
-            app: app.to_owned(),
-            session: session.clone(),
-            start,
-            number,
-            place,
+        let title = Title { permit: permit.clone(), app: app.to_owned(), session, start, number };
+        let journal = self.making.journals.as_ref().and_then(|journals| journals.begin(&title));
+        let behind = Behind { journal, state: None, begun: false };
+        self.begin(&mut desk, title, behind, place)
+            .ok_or_else(|| Refusal::of(DENIED, "this writer is about to end".to_owned()))
+    }
+
+    /// Goes on with a recording that a killed writer has left, and waits for its encoder where there is one.
+    pub(super) fn go_on(self: &Arc<Self>, left: GoesOn) {
+        let GoesOn { title, behind, over } = left;
+        let _within = fields::stream(&title.permit.stream).entered();
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            return tracing::warn!(
+                "there is no room for what a killed writer has left of it (--max-streams): the next writer takes it up"
+            );
         };
-        if to_writer.send(begun).is_err() {
-            return denied("this writer is about to end");
+        let mut desk = self.desk();
+        let last = desk.begun.entry(title.permit.id.clone()).or_insert((title.start, title.number));
+        *last = (last.0.max(title.start), last.1.max(title.number));
+        if !over && !desk.live.contains_key(&title.permit.id) {
+            self.begin(&mut desk, title, behind, place);
+        } else if let Some(to_writer) = &desk.to_writer {
+            // Nobody feeds it: it ends behind what there is.
+            let source = Source::Feed(feed(self.making.queue).1);
+            drop(to_writer.send(Begun { source, title, journal: behind.journal, place }));
         }
-        desk.live.insert(permit.id.clone(), Live { door: door.clone(), stop, permit: permit.clone(), session });
-        let (reception, id, recording) = (self.clone(), permit.id.clone(), Recording::new(self.fragment, feeder));
-        let over = door.clone();
+    }
+
+    /// Begins a recording, or goes on with one; none where nobody is to write it any more.
+    fn begin(
+        self: &Arc<Self>,
+        desk: &mut Desk,
+        title: Title,
+        behind: Behind,
+        place: OwnedSemaphorePermit,
+    ) -> Option<Door> {
+        let Making { manners, fragment, queue, .. } = &self.making;
+        let (stop, stopped) = watch::channel(false);
+        let (stage, door) = Stage::new(*manners, stopped);
+        let (feeder, source) = feed(*queue);
+        let (permit, session, journal) = (title.permit.clone(), title.session.clone(), behind.journal.clone());
+        let begun = Begun { source: Source::Feed(source), title, journal, place };
+        desk.to_writer.as_ref()?.send(begun).ok()?;
+        let (reception, id, over) = (self.clone(), permit.id.clone(), door.clone());
+        desk.live.insert(permit.id.clone(), Live { door: door.clone(), stop, permit, session });
+        let recording = Recording::new(*fragment, feeder, behind);
         let run = async move {
             stage.run(recording).await;
             reception.forget(&id, &over);
         };
         tokio::spawn(run.in_current_span());
-        Ok(door)
+        Some(door)
     }
 
     /// The recording behind this door is over.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::journal::Journal;
 use super::words::Left;
 use crate::media::flv::{self, FlvError};
-use crate::mux::{Arrival, Muxer, Piece};
+use crate::mux::{Arrival, Muxer, Piece, State};
 use crate::rtmp::Event;
 use crate::writer::source::Feeder;
 
@@ -21,8 +22,22 @@ pub(super) struct Recording {
     broken_tags: u64,
     /// Something has been handed on.
     begun: bool,
+    /// Where pieces are noted first; whether the next one is.
+    journal: Option<Journal>,
+    noted: bool,
     /// What has been told of.
     told: Told,
+}
+
+/// What a recording goes on behind.
+#[derive(Debug, Default)]
+pub struct Behind {
+    /// Where pieces are noted before they are handed on.
+    pub journal: Option<Journal>,
+    /// Where the time line is.
+    pub state: Option<State>,
+    /// There is an object already: a header begins another.
+    pub begun: bool,
 }
 
 /// What people have been told of.
@@ -34,13 +49,21 @@ struct Told {
 }
 
 impl Recording {
-    pub(super) fn new(fragment: Duration, feeder: Feeder) -> Self {
+    /// One that begins, or goes on behind what there is in an object already.
+    pub(super) fn new(fragment: Duration, feeder: Feeder, behind: Behind) -> Self {
+        let Behind { journal, state, begun } = behind;
+        let muxer = match state {
+            Some(state) => Muxer::going_on(fragment, state),
+            None => Muxer::new(fragment),
+        };
         Self {
-            muxer: Muxer::new(fragment),
+            muxer,
             feeder,
             began: Instant::now(),
             broken_tags: 0,
-            begun: false,
+            begun,
+            journal,
+            noted: false,
             told: Told::default(),
         }
     }
@@ -94,17 +117,28 @@ impl Recording {
     /// Hands on what is ready; false when nobody reads any more. Dropping the future loses nothing.
     pub(super) async fn hand_on(&mut self) -> bool {
         while let Some(piece) = self.muxer.ready() {
-            let Piece { bytes, begins } = piece;
             // The first object is there already.
-            let next = begins && self.begun;
+            let next = piece.begins && self.begun;
+            if let Some(journal) = self.journal.as_ref().filter(|_| !self.noted) {
+                journal.note(&piece, next);
+                self.noted = true;
+            }
+            let Piece { bytes, .. } = piece;
             let given = if next { self.feeder.give_next(bytes).await } else { self.feeder.give(bytes).await };
             if !given {
                 return false;
             }
-            self.begun = true;
+            (self.begun, self.noted) = (true, false);
             self.muxer.handed_on();
         }
         true
+    }
+
+    /// Nothing more comes.
+    pub(super) fn is_over(&self) {
+        if let Some(journal) = &self.journal {
+            journal.over();
+        }
     }
 
     /// The encoder is gone; nothing more comes of it, or at all.

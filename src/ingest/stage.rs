@@ -57,13 +57,17 @@ impl Stage {
 
     /// Takes encoders one after the other, until the recording is over.
     pub(super) async fn run(mut self, recording: Recording) {
-        drop(self.take_turns(recording).await);
+        if let Some(recording) = self.take_turns(recording).await {
+            recording.is_over();
+        }
     }
 
     async fn take_turns(&mut self, mut recording: Recording) -> Option<Recording> {
         let Manners { reconnect, waits, .. } = self.manners;
         let nobody = || (!waits).then(Instant::now);
-        let (mut gone, mut met) = (nobody(), false);
+        // The encoder of a writer that was killed has to come back, too.
+        let mut met = recording.muxer.has_begun();
+        let mut gone = if met { Some(Instant::now()) } else { nobody() };
         loop {
             // Whoever had the recording begun is on his way.
             let until = gone.map(|gone| gone + if met { reconnect } else { reconnect.max(FIRST) });

@@ -9,6 +9,7 @@
 //! | `header` | the boxes in front: `ftyp` and `moov` |
 //! | `fragment` | `prft`, `moof` and `mdat` |
 //! | `gathering` | the tracks of an encoder, until it is known which there are |
+//! | `state` | where a recording is, as text and back |
 //! | [`muxer`] | all of it together: when to cut, and what goes on where |
 //!
 //! Configuration records are copied byte for byte. Boxes are those of ISO/IEC 14496-12, sample entries those of 14496-15,
@@ -22,8 +23,10 @@ mod header;
 pub mod muxer;
 mod picture;
 pub mod setup;
+mod state;
 mod track;
 
 pub use clock::Arrival;
 pub use fragment::still;
 pub use muxer::{MuxError, Muxer, Piece};
+pub use state::State;

@@ -14,6 +14,7 @@ use super::fragment::{Lead, Sample, TimeOfDay, fragment};
 use super::gathering::{Gathering, Waiting};
 use super::header::header;
 use super::setup::{Setup, SetupError};
+use super::state::State;
 use super::track::Track;
 use crate::media::flv::{Codec, Content, Kind, TrackId, Unit};
 
@@ -52,6 +53,8 @@ pub struct Piece {
     pub bytes: Bytes,
     /// An object begins with it.
     pub begins: bool,
+    /// Where the recording is behind it.
+    pub after: State,
 }
 
 /// When something came.
@@ -100,6 +103,14 @@ impl Muxer {
             ready: VecDeque::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// For a recording that goes on where another muxer has left it.
+    #[must_use]
+    pub fn going_on(lasts: Duration, state: State) -> Self {
+        let State { sequence, tracks } = state;
+        let tracks = tracks.into_iter().zip(1..).map(|(track, number)| Track::going_on(track, number)).collect();
+        Self { sequence, tracks, ..Self::new(lasts) }
     }
 
     /// Whether the header is written.
@@ -210,7 +221,8 @@ impl Muxer {
             self.tracks = tracks.map(|((id, setup), number)| Track::new(id, setup, number)).collect();
             (self.sequence, self.anew) = (0, false);
             let setups: Vec<_> = self.tracks.iter().map(|track| &track.setup).collect();
-            self.ready.push_back(Piece { bytes: header(&setups, self.size), begins: true });
+            let bytes = header(&setups, self.size);
+            self.ready.push_back(Piece { bytes, begins: true, after: State::of(self.sequence, &self.tracks) });
         }
         if let Some(front) = gathering.frames.front() {
             // Sound and pictures take turns: the earliest need not have come first.
@@ -294,7 +306,8 @@ impl Muxer {
             at: u64::try_from(sample.at).unwrap_or(0),
         });
         let lead = Lead { anew: std::mem::take(&mut self.anew), time };
-        self.ready.push_back(Piece { bytes: fragment(self.sequence, &parts, &lead), begins: false });
+        let bytes = fragment(self.sequence, &parts, &lead);
+        self.ready.push_back(Piece { bytes, begins: false, after: State::of(self.sequence, &self.tracks) });
         for track in &mut self.tracks {
             track.samples.clear();
         }

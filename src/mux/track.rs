@@ -9,6 +9,17 @@ const TOLERANCE: i64 = 40;
 /// How long a frame is where nothing tells, in milliseconds.
 const USUAL: u32 = 40;
 
+/// Where one track is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TrackState {
+    pub(super) id: TrackId,
+    pub(super) setup: Setup,
+    /// Where its newest frame is, how long that is, and to where all are shown, in units of its timescale.
+    pub(super) newest: Option<i64>,
+    pub(super) usual: u32,
+    pub(super) shown: i64,
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Track {
@@ -45,6 +56,18 @@ impl Track {
             shown: 0,
             waits_for_key: id.kind == Kind::Video,
         }
+    }
+
+    /// As it was left.
+    pub(super) fn going_on(state: TrackState, number: u32) -> Self {
+        let TrackState { id, setup, newest, usual, shown } = state;
+        Self { newest, usual, shown, ..Self::new(id, setup, number) }
+    }
+
+    /// Where it is.
+    pub(super) fn state(&self) -> TrackState {
+        let Self { id, newest, usual, shown, .. } = *self;
+        TrackState { id, setup: self.setup.clone(), newest, usual, shown }
     }
 
     pub(super) fn is_video(&self) -> bool {

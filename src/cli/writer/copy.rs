@@ -8,17 +8,18 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::cli::tell;
 use crate::cli::writer::copy_job::{CopyJob, Live};
+use crate::cli::writer::encoders::{self, Stream};
 use crate::cli::writer::figures;
+use crate::cli::writer::place::Place;
 use crate::cli::writer::signals::Stops;
 use crate::hls::{self, Ending, Hls};
-use crate::ingest;
+use crate::ingest::journal::Journal;
 use crate::message::fields;
 use crate::message::logging::Console;
 use crate::object::tap::Tap;
 use crate::protocol::limits;
 use crate::protocol::part::PartSize;
-use crate::store::live_check::LiveRead;
-use crate::store::{Connection, Patient, Store};
+use crate::store::{Connection, Patient};
 use crate::tool::exit::Exit;
 use crate::tool::progress::{self, Progress};
 use crate::tool::stats::Stats;
@@ -26,51 +27,19 @@ use crate::writer::input::{InputError, Where};
 use crate::writer::kept_before::{KeptBefore, warn_of_kept};
 use crate::writer::live_objects::{Chosen, Recorder, Wanted, is_backblaze, readers_can};
 use crate::writer::plan::Plan;
-use crate::writer::resume::{Ongoing, with_live_objects};
+use crate::writer::resume::with_live_objects;
 use crate::writer::rollover::{self, Held, Rolling, Rollover};
 use crate::writer::source::{Source, SourceError, StopSignal};
 use crate::writer::spool_dir;
 use crate::writer::upload;
 
-/// Where input goes.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) store: Patient,
-    /// The store's address, where it is not Amazon's.
-    endpoint: Option<String>,
-}
-
 /// What is open before the first byte is taken.
 struct Ready {
     source: Source,
     /// The upload to go on with.
-    held: Option<Ongoing>,
-}
-
-impl Place {
-    /// Finds it; says why it cannot be found.
-    pub(crate) async fn find(connection: &Connection) -> Result<Self, Exit> {
-        match Store::connect(connection).await {
-            Ok((store, resolved)) => Ok(Self { store: store.patient(connection.retry), endpoint: resolved.endpoint }),
-            Err(error) => {
-                tracing::error!("{error}");
-                Err(Exit::Failed)
-            }
-        }
-    }
-
-    /// The same, for one of several who count their requests each for himself.
-    pub(crate) fn counted_apart(&self) -> Self {
-        let store = self.store.once().counted_apart().patient(self.store.retry());
-        Self { store, endpoint: self.endpoint.clone() }
-    }
-
-    /// Where there are to be live objects in it, and the way in which it is live.
-    fn live(&self, job: &CopyJob) -> (Chosen, Option<Wanted>) {
-        let endpoint = self.endpoint.as_deref();
-        let chosen = job.live.mode.choose(endpoint);
-        (chosen, wanted(chosen, endpoint))
-    }
+    held: Option<Held>,
+    /// What the next writer goes on by if this one is killed.
+    journal: Option<Journal>,
 }
 
 /// Does the job; `stops` are the requests to end it.
@@ -84,9 +53,12 @@ pub async fn copy(
     let Stops { stop, at_once } = stops;
     let opened = async {
         let place = Place::find(connection).await?;
-        let source = open(job, stop).await?;
-        tell_of_input(job, &source, progress);
-        let ready = prepare(job, &place, source).await?;
+        let stream = match &job.listen {
+            Some(settings) => encoders::open(job, settings, &place, stop).await?,
+            None => Stream::behind(open(job, stop).await?, None, None),
+        };
+        tell_of_input(job, &stream.source, progress);
+        let ready = prepare(job, &place, stream).await?;
         let figures = figures(job, &place, progress)?;
         Ok::<_, Exit>((place, ready, figures))
     };
@@ -104,13 +76,13 @@ pub async fn copy(
 
 /// Copies what somebody else has opened.
 pub(crate) async fn copy_from(
-    source: Source,
+    stream: Stream,
     job: &CopyJob,
     place: &Place,
     at_once: StopSignal,
     progress: &Arc<Progress>,
 ) -> Exit {
-    match prepare(job, place, source).await {
+    match prepare(job, place, stream).await {
         Ok(ready) => Box::pin(write(job, place, ready, at_once, progress)).await,
         Err(exit) => exit,
     }
@@ -126,12 +98,15 @@ async fn write(job: &CopyJob, place: &Place, mut ready: Ready, at_once: StopSign
         warn_of_small_parts(plan.part_size, endpoint.as_deref());
     }
     if let (Some(live), Some(held)) = (&plan.live, &mut ready.held) {
-        ready.source = with_live_objects(live, held, ready.source).await;
+        ready.source = with_live_objects(live, &mut held.ongoing, ready.source).await;
     }
     if let Some(held) = ready.held.as_ref().filter(|_| ready.is_stream()) {
-        warn_of_kept(&plan.spool.dir, &plan.key, held.upload.id());
+        warn_of_kept(&plan.spool.dir, &plan.key, held.ongoing.upload.id());
     }
     let exit = Box::pin(upload(job, store, &plan, &mut ready, progress)).await;
+    if let Some(journal) = &ready.journal {
+        journal.remove();
+    }
     if let Some(ending) = ending {
         end(ending, plan.live.as_ref(), at_once).await;
     }
@@ -145,19 +120,13 @@ impl Ready {
     }
 }
 
-/// Opens the input, or listens for it; says why that cannot be.
+/// Opens the input; says why that cannot be.
 async fn open(job: &CopyJob, stop: StopSignal) -> Result<Source, Exit> {
-    let opened = match &job.listen {
-        Some(settings) => ingest::open(settings, stop).await.map_err(|error| error.to_string()),
-        None => match job.input.open(stop).await {
-            Err(InputError::Source(error @ SourceError::Unopened(_))) => {
-                tracing::warn!("{error}; nothing has been uploaded");
-                return Err(Exit::Done);
-            }
-            opened => opened.map_err(|error| error.to_string()),
-        },
-    };
-    opened.map_err(|error| {
+    job.input.open(stop).await.map_err(|error| {
+        if let InputError::Source(error @ SourceError::Unopened(_)) = &error {
+            tracing::warn!("{error}; nothing has been uploaded");
+            return Exit::Done;
+        }
         tracing::error!("{error}; nothing has been uploaded");
         Exit::Failed
     })
@@ -176,13 +145,17 @@ fn tell_of_input(job: &CopyJob, source: &Source, progress: &Progress) {
 }
 
 /// Sets the input beside the upload that it is to go on with; says why that cannot be.
-async fn prepare(job: &CopyJob, place: &Place, source: Source) -> Result<Ready, Exit> {
-    let prefix = place.live(job).1.map(|_| &job.live.objects.prefix);
+async fn prepare(job: &CopyJob, place: &Place, stream: Stream) -> Result<Ready, Exit> {
+    let Stream { source, held, journal } = stream;
+    if held.is_some() {
+        return Ok(Ready { source, held, journal });
+    }
+    let prefix = place.prefix(job);
     let held = job.input.take_up(&place.store, &job.key, job.part_size, prefix, &source).await.map_err(|error| {
         tracing::error!("{}", tell::not_taken_up(&error, job.input.kept.as_deref(), &job.words));
         Exit::Failed
     })?;
-    Ok(Ready { source, held })
+    Ok(Ready { source, held: held.map(|ongoing| Held { ongoing, number: 1, recording: None }), journal })
 }
 
 /// Writes figures until it is dropped; says why that cannot be.
@@ -207,8 +180,9 @@ fn plan(
     ready: &Ready,
     at_once: StopSignal,
 ) -> (Plan, Option<Ending>) {
-    let Ready { source, held } = ready;
-    let held = held.as_ref().map(|held| held.upload.part_size());
+    let Ready { source, held, journal } = ready;
+    let number = held.as_ref().map_or(1, |held| held.number);
+    let held = held.as_ref().map(|held| held.ongoing.upload.part_size());
     let kept = source.kept().map(|kept| kept.label.part_size);
     let part_size = part_size(held, job.part_size, kept);
     let playlist = job.playlist.clone().map(|settings| hls::Settings { part_size: part_size.get(), ..settings });
@@ -224,6 +198,7 @@ fn plan(
     let live_tap = live.iter().map(|live| Arc::new(live.clone()) as Arc<dyn Tap>);
     // The playlist hears first what is found, and then of the live object that it is in.
     let hls_tap = hls.into_iter().map(|hls| Arc::new(hls) as Arc<dyn Tap>);
+    let journal_tap = journal.iter().map(|journal| Arc::new(journal.listener(number)) as Arc<dyn Tap>);
     let plan = Plan {
         key: job.key.clone(),
         part_size,
@@ -231,22 +206,12 @@ fn plan(
         content_type: job.content_type.clone(),
         spool: spool_dir::settings(job.spool_dir.clone(), job.spool_limit, source),
         at_once,
-        taps: hls_tap.chain(live_tap).collect(),
+        taps: hls_tap.chain(live_tap).chain(journal_tap).collect(),
         tail: job.tail,
         live_read: matches!(chosen, Chosen::LiveRead | Chosen::Either),
         live,
     };
     (plan, ending)
-}
-
-/// Where there are to be live objects on the store at `endpoint`, if anywhere.
-fn wanted(chosen: Chosen, endpoint: Option<&str>) -> Option<Wanted> {
-    let presumed = if endpoint.is_some_and(is_backblaze) { LiveRead::On } else { LiveRead::Off };
-    match chosen {
-        Chosen::Either => Some(Wanted::WithoutLiveRead { presumed }),
-        Chosen::Objects => Some(Wanted::Always),
-        Chosen::LiveRead | Chosen::Nothing | Chosen::Refrained(_) => None,
-    }
 }
 
 /// Says that most stores refuse small parts, which they do only when the upload is to be completed.
@@ -289,15 +254,15 @@ async fn upload(job: &CopyJob, store: &Patient, plan: &Plan, ready: &mut Ready, 
     };
     let source = &mut ready.source;
     // An encoder may come back with other settings, which want another object.
-    let (span, said) = if job.rollover.is_some() || matches!(source, Source::Feed(_)) {
+    let (span, said) = if job.rollover.is_some() || source.is_fed() {
         let rollover = job.rollover.or(Some(Rollover::Auto));
-        let held = ready.held.take().map(|ongoing| Held { ongoing, number: 1, recording: None });
-        let result = rollover::write(store, plan, Rolling { rollover, held }, source, progress).await;
+        let rolling = Rolling { rollover, held: ready.held.take() };
+        let result = rollover::write(store, plan, rolling, source, progress).await;
         let said = tell::recording(|key| store.object(key), &plan.key, &result, &bill(), &progress.open(), &job.words);
         (fields::recording(&plan.key, None), said)
     } else {
-        let before = source.kept().map(KeptBefore::of);
-        let result = Box::pin(upload::write(store, plan, ready.held.take(), source, progress)).await;
+        let (held, before) = (ready.held.take().map(|held| held.ongoing), source.kept().map(KeptBefore::of));
+        let result = Box::pin(upload::write(store, plan, held, source, progress)).await;
         if let Some(before) = before {
             before.clear_away(&result, job.input.resume.is_some());
         }

@@ -1,7 +1,8 @@
 //! Many streams at once: a copy for each recording that begins. What befalls one of them is nothing to the others.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -9,13 +10,15 @@ use tracing::Instrument;
 
 use crate::admin::register::{Recording, Register};
 use crate::admin::{self, Admin};
-use crate::cli::writer::copy::{Place, copy_from};
+use crate::cli::writer::copy::copy_from;
+use crate::cli::writer::encoders::{self, Stream, Taken};
 use crate::cli::writer::figures;
+use crate::cli::writer::place::Place;
 use crate::cli::writer::signals::Stops;
 use crate::cli::writer::streams_job::StreamsJob;
-use crate::ingest::{self, Begun};
+use crate::ingest::title::Title;
+use crate::ingest::{self, Begun, Opening};
 use crate::keys::book::Book;
-use crate::keys::template::Names;
 use crate::message::fields;
 use crate::store::Connection;
 use crate::tool::crash;
@@ -36,6 +39,8 @@ struct Shared {
     stats: Option<StatsFile>,
     register: Arc<Register>,
     at_once: StopSignal,
+    /// What a killed writer had taken, by the names of recordings.
+    taken: Mutex<HashMap<String, Taken>>,
 }
 
 /// Does the job, until it is to end and all recordings are complete; `all` tells whether input is being taken.
@@ -66,7 +71,22 @@ pub async fn record(
         };
         let (admin, hook) = (job.admin.admin().map_err(usage)?, job.admin.hook().map_err(usage)?);
         let stats = job.stats.as_deref().map(StatsFile::create).transpose().map_err(|error| failed(&error))?;
-        let streams = ingest::open_many(&job.listen, book.clone(), hook, job.most, stop).await;
+        let sample = job.sample(connection, usual_bucket).map_err(usage)?;
+        let journals = encoders::journals(&sample, &place, &job.family());
+        let left = match &journals {
+            Some(journals) => {
+                let job_of = |title: &Title| job.copy_of(&title.names(), title.object(), connection, usual_bucket);
+                encoders::left(journals, &place, job_of).await
+            }
+            None => Vec::new(),
+        };
+        let (go_on, taken): (Vec<_>, HashMap<_, _>) = left
+            .into_iter()
+            .map(|(left, taken)| (left.title.session.clone(), left, taken))
+            .map(|(session, left, taken)| (left, (session, taken)))
+            .unzip();
+        let opening = Opening { most: job.most, journals, go_on };
+        let streams = ingest::open_many(&job.listen, (book.clone(), hook), opening, stop).await;
         let streams = streams.map_err(|error| failed(&error))?;
         let register = Arc::<Register>::default();
         if let Some((address, gate)) = admin {
@@ -75,21 +95,22 @@ pub async fn record(
             // It answers as long as there is anything to be asked about.
             tokio::spawn(Admin { gate, book, sessions, register }.run(listener));
         }
-        Ok::<_, Exit>((place, stats, streams, register))
+        Ok::<_, Exit>((place, stats, streams, register, taken))
     };
-    let (place, stats, mut streams, register) = match prepared.await {
+    let (place, stats, mut streams, register, taken) = match prepared.await {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
     let (connection, usual_bucket) = (connection.clone(), usual_bucket.map(str::to_owned));
-    let shared = Arc::new(Shared { job, connection, usual_bucket, place, stats, register, at_once });
+    let shared =
+        Arc::new(Shared { job, connection, usual_bucket, place, stats, register, at_once, taken: taken.into() });
     let mut copies = JoinSet::new();
     loop {
         all.taking.store(!copies.is_empty(), Relaxed);
         let ended = tokio::select! {
             next = streams.begun.recv() => match next {
                 Some(begun) => {
-                    let span = fields::stream(&begun.permit.stream);
+                    let span = fields::stream(&begun.title.permit.stream);
                     copies.spawn(Box::pin(one(begun, shared.clone())).instrument(span));
                     continue;
                 }
@@ -120,16 +141,21 @@ pub async fn record(
 
 /// Writes one recording.
 async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
-    let Begun { source, permit, app, session, start, number, place: _place } = begun;
-    let names = Names { app: &app, stream: &permit.stream, rendition: "source", session: &session, start, number };
-    let Shared { job, connection, usual_bucket, place, stats, register, at_once } = &*shared;
-    let job = match job.copy_of(&names, permit.object.as_deref(), connection, usual_bucket.as_deref()) {
+    let Begun { source, title, journal, place: _place } = begun;
+    let Shared { job, connection, usual_bucket, place, stats, register, at_once, taken } = &*shared;
+    let taken = taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&title.session);
+    let stream = Stream::behind(source, taken, journal);
+    let job = match job.copy_of(&title.names(), title.object(), connection, usual_bucket.as_deref()) {
         Ok(job) => job,
         Err(error) => {
             tracing::error!("{error}; nothing of this stream is recorded");
+            if let Some(journal) = &stream.journal {
+                journal.remove();
+            }
             return Exit::Failed;
         }
     };
+    let Title { permit, session, start, .. } = title;
     let (place, progress) = (place.counted_apart(), Arc::<Progress>::default());
     let stats = stats
         .as_ref()
@@ -141,7 +167,7 @@ async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
         progress: progress.clone(),
     };
     let _entry = register.enter(&session, recording);
-    let exit = copy_from(source, &job, &place, at_once.clone(), &progress).await;
+    let exit = copy_from(stream, &job, &place, at_once.clone(), &progress).await;
     drop(stats);
     progress.trials.finish(TRIALS_PATIENCE).await;
     exit

@@ -69,6 +69,20 @@ impl StreamsJob {
         Ok(Some(job))
     }
 
+    /// What their copies have in common, in that of a stream that there is not.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn sample(&self, connection: &Connection, usual_bucket: Option<&str>) -> Result<CopyJob, String> {
+        self.copy_of(&SAMPLE, None, connection, usual_bucket)
+    }
+
+    /// What tells these streams from others on the same machine: the template, and where their keys are kept.
+    #[must_use]
+    pub fn family(&self) -> String {
+        format!("{}\n{}", self.args.key.as_deref().unwrap_or_default(), self.keys)
+    }
+
     /// The copy of one stream, into an object by its own template where it has one.
     ///
     /// # Errors

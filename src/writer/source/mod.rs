@@ -231,6 +231,17 @@ impl Source {
         }
     }
 
+    /// Whether another task of this program makes it, in pieces.
+    #[must_use]
+    pub fn is_fed(&self) -> bool {
+        match self {
+            Self::Feed(_) => true,
+            Self::Kept(kept) => kept.then().is_fed(),
+            Self::Again(again) => again.then().is_fed(),
+            Self::Pipe(_) | Self::Plain(_) | Self::Follow(_) => false,
+        }
+    }
+
     /// The file, if the input is one that was opened by its name and can be read from any offset.
     #[must_use]
     pub fn whole_file(&self) -> Option<&File> {

@@ -1,0 +1,215 @@
+//! Streams from encoders: begun, or gone on with in the objects that a writer was killed in.
+
+use std::path::PathBuf;
+
+use futures_util::{StreamExt, stream};
+use tracing::Instrument;
+
+use crate::cli::tell;
+use crate::cli::writer::copy_job::CopyJob;
+use crate::cli::writer::place::Place;
+use crate::ingest::journal::{Journal, place};
+use crate::ingest::journals::Journals;
+use crate::ingest::taking_up::{self, Beginning, Left};
+use crate::ingest::title::Title;
+use crate::ingest::{self, Behind, GoesOn, IngestError};
+use crate::message::fields;
+use crate::mux::State;
+use crate::protocol::part::PartSize;
+use crate::tool::exit::Exit;
+use crate::writer::kept::KeptFile;
+use crate::writer::resume::{self, Input, ResumeError, Sought};
+use crate::writer::rollover::Held;
+use crate::writer::source::{Source, StopSignal, feed};
+use crate::writer::spool::SpoolSettings;
+use crate::writer::spool_dir::{self, SpoolDir};
+
+/// So many recordings are taken up at a time.
+const AT_ONCE: usize = 8;
+
+/// A stream that can be taken.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) source: Source,
+    /// The object that it goes on with.
+    pub(crate) held: Option<Held>,
+    /// What another writer goes on by if this one is killed.
+    pub(crate) journal: Option<Journal>,
+}
+
+/// What a killed writer had taken of a recording, and the object that it goes on with.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    kept: KeptFile,
+    held: Held,
+}
+
+/// What is left of a recording, ready to be gone on with.
+struct TakenUp {
+    taken: Taken,
+    state: State,
+    /// Nothing more comes of it.
+    over: bool,
+    journal: Journal,
+}
+
+/// Why a recording is not gone on with.
+enum NotTakenUp {
+    /// Its upload is over by now.
+    Gone(Box<Left>),
+    /// In words.
+    Failed(String),
+}
+
+impl Stream {
+    /// Of an encoder, behind what was taken before.
+    pub(crate) fn behind(source: Source, taken: Option<Taken>, journal: Option<Journal>) -> Self {
+        match taken {
+            Some(Taken { kept, held }) => Self { source: source.behind(kept, false), held: Some(held), journal },
+            None => Self { source, held: None, journal },
+        }
+    }
+}
+
+/// Listens, and looks before whether a writer of this object was killed.
+pub(super) async fn open(
+    job: &CopyJob,
+    settings: &ingest::Settings,
+    at: &Place,
+    stop: StopSignal,
+) -> Result<Stream, Exit> {
+    let failed = |error: &dyn std::fmt::Display| {
+        tracing::error!("{error}");
+        Exit::Failed
+    };
+    let deaf = |error: IngestError| failed(&format!("{error}; nothing has been uploaded"));
+    let spool = spool(job);
+    let beginning = if keeps(job) { look(job, at, &spool) } else { Beginning::Fresh(None) };
+    let journal = match beginning {
+        Beginning::Fresh(journal) => journal,
+        Beginning::Left(left) => match take_up(left, job, at, &spool).await {
+            Ok(TakenUp { taken, state, over, journal }) => {
+                let source = if over {
+                    // Nobody feeds it.
+                    Source::Feed(feed(1).1)
+                } else {
+                    let behind = Behind { journal: Some(journal.clone()), state: Some(state), begun: true };
+                    ingest::open(settings, stop, behind).await.map_err(deaf)?
+                };
+                return Ok(Stream::behind(source, Some(taken), Some(journal)));
+            }
+            Err(NotTakenUp::Gone(left)) => {
+                let object = at.store.object(left.key());
+                tracing::warn!("a writer of {object} was killed, and its upload is over by now: beginning anew");
+                left.give_up(part_size(job)).ok()
+            }
+            Err(NotTakenUp::Failed(why)) => return Err(failed(&why)),
+        },
+    };
+    let behind = Behind { journal: journal.clone(), state: None, begun: job.input.resume.is_some() };
+    let source = ingest::open(settings, stop, behind).await.map_err(deaf)?;
+    Ok(Stream { source, held: None, journal })
+}
+
+/// The journals of many streams whose copies are like `job`, where there are to be any: those of everybody who records them
+/// into the same place by the same `template`.
+pub(crate) fn journals(job: &CopyJob, at: &Place, template: &str) -> Option<Journals> {
+    let dir = place(&spool(job).dir, &endpoint(at), at.store.bucket(), template);
+    keeps(job).then(|| Journals::at(dir, part_size(job)))
+}
+
+/// What killed writers have left of many streams, and their recordings as far as they can be gone on with.
+pub(crate) async fn left(
+    journals: &Journals,
+    at: &Place,
+    job_of: impl Fn(&Title) -> Result<CopyJob, String>,
+) -> Vec<(GoesOn, Taken)> {
+    let left = journals.left().unwrap_or_else(|error| {
+        tracing::warn!("cannot look for what killed writers have left in {}: {error}", journals.dir().display());
+        Vec::new()
+    });
+    let job_of = &job_of;
+    let one = |(title, left): (Title, Box<Left>)| {
+        let span = fields::stream(&title.permit.stream);
+        let taken_up = async move {
+            let job = job_of(&title).map_err(|why| tracing::error!("{why}: what a killed writer left stays")).ok()?;
+            match take_up(left, &job, at, &spool(&job)).await {
+                Ok(TakenUp { taken, state, over, journal }) => {
+                    let behind = Behind { journal: Some(journal), state: Some(state), begun: true };
+                    Some((GoesOn { title, behind, over }, taken))
+                }
+                Err(NotTakenUp::Gone(left)) => {
+                    let object = at.store.object(left.key());
+                    tracing::warn!("a writer of {object} was killed, and its upload is over by now");
+                    left.remove();
+                    None
+                }
+                Err(NotTakenUp::Failed(why)) => {
+                    tracing::error!("{why}. The next writer tries again");
+                    None
+                }
+            }
+        };
+        taken_up.instrument(span)
+    };
+    stream::iter(left).map(one).buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
+}
+
+/// Where objects end by themselves, places in them are not those in the stream; and whoever wants nothing on disk gets nothing.
+fn keeps(job: &CopyJob) -> bool {
+    job.spool_limit > 0 && job.rollover.is_none()
+}
+
+fn spool(job: &CopyJob) -> SpoolSettings {
+    let SpoolDir { path: dir, own: make_dir, .. } = spool_dir::choose(job.spool_dir.clone());
+    SpoolSettings { dir, make_dir, limit: job.spool_limit }
+}
+
+fn part_size(job: &CopyJob) -> PartSize {
+    job.part_size.unwrap_or(PartSize::DEFAULT)
+}
+
+fn endpoint(at: &Place) -> String {
+    at.endpoint.clone().unwrap_or_default()
+}
+
+/// What is in the journal of this object.
+fn look(job: &CopyJob, at: &Place, spool: &SpoolSettings) -> Beginning {
+    let dir: PathBuf = place(&spool.dir, &endpoint(at), at.store.bucket(), &job.key);
+    taking_up::look(&dir, part_size(job), job.input.resume.is_some()).unwrap_or_else(|error| {
+        let dir = dir.display();
+        tracing::warn!(
+            "cannot write to {dir} ({error}): if this writer is killed, the next one cannot go on in the middle of a fragment"
+        );
+        Beginning::Fresh(None)
+    })
+}
+
+/// Sets what a killed writer has left beside its upload.
+async fn take_up(left: Box<Left>, job: &CopyJob, at: &Place, spool: &SpoolSettings) -> Result<TakenUp, NotTakenUp> {
+    let disk = |error: std::io::Error| {
+        let dir = spool.dir.display();
+        NotTakenUp::Failed(format!(
+            "cannot go on with what a killed writer has left in {dir}: {error}. Nothing has been changed"
+        ))
+    };
+    let part_size = left.part_size();
+    let kept = left.kept(at.store.bucket(), spool).map_err(disk)?;
+    let (key, upload_id) = (left.key(), Some(left.upload_id()));
+    let wanted = Sought { key, upload_id, part_size: Some(part_size), live: at.prefix(job) };
+    let ongoing = match resume::take_up(&at.store, &wanted, part_size, Input::Kept(&kept)).await {
+        Ok(Some(ongoing)) => ongoing,
+        Ok(None) | Err(ResumeError::NotOpen { .. }) => return Err(NotTakenUp::Gone(left)),
+        Err(error) => return Err(NotTakenUp::Failed(tell::not_taken_up(&error, None, &job.words))),
+    };
+    tracing::warn!(
+        event = "taken_up",
+        "a writer of {} was killed: going on behind the {} bytes that it had taken",
+        at.store.object(key),
+        kept.taken
+    );
+    let held = Held { ongoing, number: left.number(), recording: None };
+    let (state, over) = (left.state().clone(), left.is_over());
+    let journal = left.go_on().map_err(disk)?;
+    Ok(TakenUp { taken: Taken { kept, held }, state, over, journal })
+}
