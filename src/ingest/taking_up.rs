@@ -328,7 +328,7 @@ mod tests {
     fn left(dir: &Path) -> Box<Left> {
         match look(dir, part_size(), false).expect("a disk") {
             Beginning::Left(left) => left,
-            other => panic!("{other:?}"),
+            other @ Beginning::Fresh(_) => panic!("{other:?}"),
         }
     }
 
@@ -381,12 +381,12 @@ mod tests {
         let (stored, readable) = watch::channel(0);
         let listener = journal.listener(1);
         listener.begin(&opening("u1", readable));
-        let mut taken = 0;
+        let mut taken = 0u64;
         for number in 0..20 {
             journal.note(&piece(number, 3_000_000), false);
             taken += 3_000_000;
             // A part and a half are always on their way.
-            stored.send_replace((taken as u64).saturating_sub(PART * 3 / 2));
+            stored.send_replace(taken.saturating_sub(PART * 3 / 2));
         }
         assert!(files(&at).expect("files").len() <= 4);
         // Another object begins; the one before is complete.

@@ -110,7 +110,7 @@ impl Muxer {
     pub fn going_on(lasts: Duration, state: State) -> Self {
         let State { sequence, tracks } = state;
         let tracks = tracks.into_iter().zip(1..).map(|(track, number)| Track::going_on(track, number)).collect();
-        Self { sequence, tracks, ..Self::new(lasts) }
+        Self { tracks, sequence, ..Self::new(lasts) }
     }
 
     /// Whether the header is written.
