@@ -231,6 +231,9 @@ impl Reception {
         if let Some(live) = desk.live.get(&permit.id) {
             return Ok(live.door.clone());
         }
+        if desk.to_writer.is_none() {
+            return denied("this writer is about to end");
+        }
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             return denied(&format!(
                 "there are {} streams already, and no room for another (--max-streams)",

@@ -1,12 +1,14 @@
 //! Writers that are killed under a stream, and started again: the same object goes on, and it decodes.
 
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::encoder::{KEY, STREAM_KEY, Words, camera, ended, ffmpeg, packets, url_of};
+use crate::support::encoder::{KEY, STREAM_KEY, Words, camera, camera_of, ended, ffmpeg, packets, url_of};
+use crate::support::keys::{TEMPLATE, add_key, objects_of, place};
 use crate::support::lab::Lab;
 use crate::support::media::{extent, plays};
-use crate::support::run::Run;
+use crate::support::run::{Run, await_that};
 
 /// A writer that is started with the same command each time.
 struct Again {
@@ -17,9 +19,7 @@ struct Again {
 
 impl Again {
     fn new(lab: &Lab, more: &'static [&'static str]) -> Self {
-        // A port that was free a moment ago: the next writer has to find it again.
-        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-        let address = format!("rtmp://127.0.0.1:{port}/live/{STREAM_KEY}");
+        let address = format!("{}/{STREAM_KEY}", application());
         Self { address, spool: lab.dir().join("spool").display().to_string(), more }
     }
 
@@ -37,6 +37,30 @@ impl Again {
             std::fs::read_dir(&self.spool).expect("a directory").map(|entry| entry.expect("one").path()).collect();
         assert!(left.is_empty(), "{left:?}");
     }
+}
+
+/// Where the next writer can listen, too.
+fn application() -> String {
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    format!("rtmp://127.0.0.1:{port}/live")
+}
+
+/// The one playlist of a stream, as far as it is there.
+fn playlist_of(lab: &Lab, name: &str) -> String {
+    let lists: Vec<_> = lab
+        .keys()
+        .into_iter()
+        .filter(|key| key.starts_with(&format!("live/{name}/")) && key.ends_with("m3u8"))
+        .collect();
+    assert!(lists.len() <= 1, "{lists:?}");
+    let list = lists.first().and_then(|key| lab.object(key));
+    list.map(|list| String::from_utf8(list).expect("text")).unwrap_or_default()
+}
+
+/// How long all segments of a playlist are together.
+fn lasts(list: &str) -> f64 {
+    list.lines().filter_map(|line| line.strip_prefix("#EXTINF:")?.split(',').next()?.parse::<f64>().ok()).sum()
 }
 
 /// One header.
@@ -83,8 +107,7 @@ fn a_writer_that_is_killed_under_a_stream_goes_on_in_the_same_object() {
         assert!(times.windows(2).all(|two| two[1] - two[0] < 0.25), "{stream}: {times:?}");
     }
     let list = String::from_utf8(lab.object("live/camera.m3u8").expect("a playlist")).expect("text");
-    let lasts = list.lines().filter_map(|line| line.strip_prefix("#EXTINF:")?.split(',').next()?.parse::<f64>().ok());
-    let (lasts, (_, whole)) = (lasts.sum::<f64>(), extent(&object));
+    let (lasts, (_, whole)) = (lasts(&list), extent(&object));
     assert!(list.contains("#EXT-X-ENDLIST") && (lasts - whole).abs() < 0.5, "{lasts} s of {whole}: {list}");
     again.left_nothing();
 }
@@ -136,4 +159,108 @@ fn an_upload_that_is_gone_by_then_is_not_gone_on_with() {
     writer.wait().code(0).says("its upload is over by now");
     has_one_header(&lab.object(KEY).expect("the object"));
     again.left_nothing();
+}
+
+#[test]
+fn five_streams_go_on_in_their_objects_after_the_writer_was_killed() {
+    let lab = Lab::new();
+    let (address, place, spool) = (application(), place(&lab), lab.dir().join("spool"));
+    std::fs::create_dir_all(&spool).expect("a directory");
+    let names = ["one", "two", "three", "four", "five"];
+    let urls = names.map(|name| format!("{address}/{}", add_key(&place, name)));
+    let start = || {
+        let words = [TEMPLATE, &address, "--keys", &place, "--spool-dir", &spool.display().to_string()];
+        let how = ["--fragment", "200ms", "--max-latency", "300ms", "--hls", "--hls-time", "1"];
+        let writer = lab.writer(&[&words[..], &how].concat());
+        writer.wait_for("listening at ");
+        writer
+    };
+    let writer = start();
+    let encoders = urls.each_ref().map(|url| camera_of("160x90", 120, url));
+    for name in names {
+        await_that("a playlist with a segment", || playlist_of(&lab, name).contains("#EXTINF"));
+    }
+    writer.signal("KILL");
+    writer.wait();
+    for mut encoder in encoders {
+        // It cannot go on without somebody who listens.
+        encoder.wait().expect("its end");
+    }
+    let mut begun = lab.all_open();
+    assert_eq!(begun.len(), names.len(), "{begun:?}");
+
+    let writer = start();
+    for encoder in urls.each_ref().map(|url| camera_of("160x90", 2, url)) {
+        ended(encoder);
+    }
+    for name in names {
+        await_that("the object", || objects_of(&lab, name).len() == 1);
+    }
+    writer.signal("TERM");
+    let mut outcome = writer.wait().code(0).says("all is stored: 5 recordings");
+    for name in names {
+        outcome = outcome.says(&format!("{name}: a writer of")).says(&format!("{name}: an encoder is back"));
+        let key = objects_of(&lab, name).remove(0);
+        let of_it = begun.iter().position(|(begun, _)| *begun == key).expect("the same object");
+        begun.remove(of_it);
+        let object = lab.object(&key).expect("the object");
+        has_one_header(&object);
+        plays(&object);
+        let (list, (_, whole)) = (playlist_of(&lab, name), extent(&object));
+        assert!(list.contains("#EXT-X-ENDLIST") && (lasts(&list) - whole).abs() < 0.5, "{name}: {whole} s of {list}");
+        assert_eq!(list.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{name}: {list}");
+    }
+    assert!(lab.all_open().is_empty());
+    assert_eq!(journals(&spool), 0);
+}
+
+#[test]
+fn of_many_streams_one_that_was_left_long_ago_is_completed_and_the_next_is_another() {
+    let lab = Lab::new();
+    let (address, place, spool) = (application(), place(&lab), lab.dir().join("spool"));
+    std::fs::create_dir_all(&spool).expect("a directory");
+    let key = add_key(&place, "cam");
+    let words = [TEMPLATE, &address, "--keys", &place, "--spool-dir", &spool.display().to_string()];
+    let publishing = || {
+        let mut words = Words::publishing(&address, "live", &key);
+        words.hear("NetStream.Publish.Start");
+        words
+    };
+    let writer = lab.writer(&words);
+    writer.wait_for("listening at ");
+    let mut cam = publishing();
+    cam.stream(2);
+    drop(cam);
+    // By then all before it has been taken.
+    writer.wait_for("cam: the encoder is gone");
+    writer.signal("KILL");
+    writer.wait();
+    assert_eq!(journals(&spool), 1);
+    for file in files_below(&spool) {
+        let file = std::fs::File::options().write(true).open(file).expect("a file");
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(7200)).expect("a time");
+    }
+    let writer = lab.writer(&words);
+    // Nobody is waited for.
+    await_that("the object", || objects_of(&lab, "cam").len() == 1);
+    let mut cam = publishing();
+    cam.stream(1);
+    cam.end();
+    await_that("another object", || objects_of(&lab, "cam").len() == 2);
+    writer.signal("TERM");
+    writer.wait().code(0).says("cam: a writer of").says("2 recordings");
+    for key in objects_of(&lab, "cam") {
+        has_one_header(&lab.object(&key).expect("the object"));
+    }
+    assert_eq!(journals(&spool), 0);
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("one").path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+/// How many recordings are noted.
+fn journals(spool: &Path) -> usize {
+    files_below(spool).iter().filter(|file| file.ends_with("title")).count()
 }
