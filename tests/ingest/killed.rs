@@ -122,6 +122,7 @@ fn what_was_handed_on_before_the_kill_is_in_the_object_although_nothing_of_it_wa
     // By then all before it has been taken.
     drop(words);
     writer.wait_for("the encoder is gone");
+    upload_is_noted(Path::new(&again.spool));
     writer.signal("KILL");
     writer.wait();
     let (writer, url) = again.start(&lab);
@@ -149,6 +150,7 @@ fn an_upload_that_is_gone_by_then_is_not_gone_on_with() {
     words.stream(2);
     drop(words);
     writer.wait_for("the encoder is gone");
+    upload_is_noted(Path::new(&again.spool));
     writer.signal("KILL");
     writer.wait();
     lab.abort(KEY, &lab.wait_open(KEY));
@@ -233,6 +235,7 @@ fn of_many_streams_one_that_was_left_long_ago_is_completed_and_the_next_is_anoth
     drop(cam);
     // By then all before it has been taken.
     writer.wait_for("cam: the encoder is gone");
+    upload_is_noted(&spool);
     writer.signal("KILL");
     writer.wait();
     assert_eq!(journals(&spool), 1);
@@ -253,6 +256,13 @@ fn of_many_streams_one_that_was_left_long_ago_is_completed_and_the_next_is_anoth
         has_one_header(&lab.object(&key).expect("the object"));
     }
     assert_eq!(journals(&spool), 0);
+}
+
+/// Waits until it is on disk which upload it is that pieces go into.
+fn upload_is_noted(spool: &Path) {
+    let is_of_it =
+        |file: &PathBuf| std::fs::read(file).is_ok_and(|bytes| bytes.windows(9).any(|part| part == b"upload_id"));
+    await_that("the upload in the journal", || files_below(spool).iter().any(is_of_it));
 }
 
 fn files_below(dir: &Path) -> Vec<PathBuf> {
