@@ -23,6 +23,7 @@ mod fetch;
 mod gate;
 mod gateway;
 mod gzip;
+mod heads;
 mod hls;
 mod identity;
 mod join;

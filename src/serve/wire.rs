@@ -13,6 +13,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 use tokio_rustls::server::TlsStream;
 
+use super::heads::Heads;
+
 /// How long a client may take nothing of what is written to it.
 pub(crate) const STALLED: Duration = Duration::from_secs(60);
 
@@ -94,6 +96,8 @@ pub(crate) struct Wire {
     /// What was read to see which HTTP it is, and how much of that was taken since.
     before: Vec<u8>,
     taken: usize,
+    /// Of HTTP/1.
+    heads: Option<Heads>,
     /// Runs while the client takes nothing.
     stall: Option<Pin<Box<Sleep>>>,
     /// Whether the end of the connection must not look like the end of an answer.
@@ -124,7 +128,8 @@ impl Wire {
                 break Speaks::Http1;
             }
         };
-        Some((Self { stream, before, taken: 0, stall: None, torn: Arc::default() }, speaks))
+        let heads = (speaks == Speaks::Http1).then(Heads::default);
+        Some((Self { stream, before, taken: 0, heads, stall: None, torn: Arc::default() }, speaks))
     }
 
     /// Set where the connection is to be reset, not closed.
@@ -158,13 +163,22 @@ impl Drop for Wire {
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(left) = this.before.get(this.taken..).filter(|left| !left.is_empty()) {
+        if this.heads.as_ref().is_some_and(Heads::is_spoilt) {
+            return Poll::Ready(Ok(()));
+        }
+        let from = buffer.filled().len();
+        let read = if let Some(left) = this.before.get(this.taken..).filter(|left| !left.is_empty()) {
             let some = left.get(..left.len().min(buffer.remaining())).unwrap_or_default();
             buffer.put_slice(some);
             this.taken += some.len();
-            return Poll::Ready(Ok(()));
+            Poll::Ready(Ok(()))
+        } else {
+            Pin::new(&mut this.stream).poll_read(cx, buffer)
+        };
+        if let (Some(heads), Some(came)) = (&mut this.heads, buffer.filled_mut().get_mut(from..)) {
+            heads.look(came);
         }
-        Pin::new(&mut this.stream).poll_read(cx, buffer)
+        read
     }
 }
 

@@ -271,6 +271,29 @@ fn a_request_that_can_be_read_in_two_ways_gets_one_answer_at_most() {
     }
 }
 
+#[test]
+fn a_line_of_a_head_that_ends_in_lf_alone_is_refused() {
+    let lab = Lab::new();
+    let gateway = Gateway::start(&lab, &[]);
+    let good = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let twice = format!("{good}\r\n{}", good.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n"));
+    for (sent, answers) in [
+        ("GET /healthz HTTP/1.1\nhost: localhost\n\n".to_owned(), 0),
+        ("GET /healthz HTTP/1.1\r\nhost: localhost\nx: y\r\n\r\n".to_owned(), 0),
+        ("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: y\n\r\n".to_owned(), 0),
+        ("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\n".to_owned(), 0),
+        (format!("\n{good}"), 0),
+        (format!("{good}GET /healthz HTTP/1.1\r\nhost: localhost\n\r\n"), 1),
+        (twice, 2),
+    ] {
+        // It says 400, or nothing where the head has no end without that line, and closes the connection.
+        let mut client = gateway.send(&sent);
+        client.read_to_end();
+        let text = String::from_utf8_lossy(&client.got);
+        assert_eq!(text.matches("HTTP/1.1 200").count(), answers, "{sent:?}: {text}");
+    }
+}
+
 /// A frame of HTTP/2.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
