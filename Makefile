@@ -93,6 +93,7 @@ test-players:
 	./scripts/check-players.sh
 	./scripts/check-live-players.sh
 	./scripts/check-gateway-players.sh
+	./scripts/check-dash-players.sh
 
 test-ceph:
 	$(call packages,build)

@@ -75,6 +75,7 @@ mod reader {
 mod serve {
     mod bytes;
     mod chores;
+    mod dash;
     mod held;
     mod hls;
     mod links;

@@ -1,6 +1,6 @@
-// Plays a finished playlist in a browser, from its beginning to its end, and prints how many pictures came.
+// Plays a playlist or a manifest in a browser, to its end, and prints how many pictures came.
 //
-//   node play.mjs chromium|firefox hls|shaka|videojs ADDRESS
+//   node play.mjs chromium|firefox hls|shaka|videojs|dash ADDRESS
 //
 // The page and the playlist come from one origin: what is below /store/ is fetched from ADDRESS's store.
 import { spawn } from 'node:child_process';
@@ -21,16 +21,18 @@ const files = {
   hls: path.join(here, '../../node_modules/hls.js/dist/hls.min.js'),
   shaka: path.join(modules, 'shaka-player/dist/shaka-player.compiled.js'),
   videojs: path.join(modules, 'video.js/dist/video.min.js'),
+  dash: path.join(modules, 'dashjs/dist/modern/umd/dash.all.min.js'),
 };
 const begin = {
   hls: 'const hls = new Hls(); hls.on(Hls.Events.ERROR, (_, e) => { if (e.fatal) fail(e.details); }); hls.loadSource(src); hls.attachMedia(video);',
-  shaka: 'const player = new shaka.Player(); player.addEventListener("error", (e) => fail(e.detail.code)); player.attach(video).then(() => player.load(src)).catch((e) => fail(e.code));',
+  shaka: 'const player = new shaka.Player(); player.addEventListener("error", (e) => fail(`${e.detail.code} ${e.detail.data}`)); player.attach(video).then(() => player.load(src)).catch((e) => fail(`${e.code} ${e.data}`));',
   videojs: 'const player = videojs(video, { html5: { vhs: { overrideNative: true } } }); player.on("error", () => fail(player.error().message)); player.src({ src, type: "application/vnd.apple.mpegurl" });',
+  dash: 'const player = dashjs.MediaPlayer().create(); player.on("error", (e) => fail(JSON.stringify(e.error))); player.initialize(video, src, true);',
 };
 
 const [browser, player, address] = process.argv.slice(2);
 if (!begin[player] || !address) {
-  console.error('usage: play.mjs chromium|firefox hls|shaka|videojs ADDRESS');
+  console.error('usage: play.mjs chromium|firefox hls|shaka|videojs|dash ADDRESS');
   process.exit(2);
 }
 const target = new URL(address);

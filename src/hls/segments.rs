@@ -105,6 +105,13 @@ impl Segments {
         self.iter().last()
     }
 
+    /// Where the one with this number begins and ends in its object.
+    #[must_use]
+    pub fn place(&self, index: usize) -> Option<(u64, u64)> {
+        let first = self.packed.get(index)?.first;
+        Some((first, first.saturating_add(self.size(index).0)))
+    }
+
     /// How long each plays, in microseconds.
     #[must_use]
     pub fn micros(&self) -> impl DoubleEndedIterator<Item = u64> + ExactSizeIterator {

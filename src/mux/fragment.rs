@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 
-use super::boxes::Writer;
 use crate::media::fmp4::found::ANEW;
+use crate::media::fmp4::writer::Writer;
 
 /// A frame that others do not need to be decoded with it.
 const KEY: u32 = 0x0200_0000;

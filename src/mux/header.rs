@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use super::boxes::Writer;
 use super::setup::{Setup, Shape};
 use crate::media::flv::Codec;
+use crate::media::fmp4::writer::Writer;
 
 /// No rotation, no scaling.
 const MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];

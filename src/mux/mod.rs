@@ -15,7 +15,6 @@
 //! Configuration records are copied byte for byte. Boxes are those of ISO/IEC 14496-12, sample entries those of 14496-15,
 //! 14496-14, and the bindings of AV1, VP9 and Opus.
 
-mod boxes;
 pub mod clock;
 mod fragment;
 mod gathering;

@@ -12,11 +12,11 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
 use super::access_log::Record;
-use super::block::BLOCK;
 use super::metrics::Metrics;
+use super::patchwork::Patchwork;
 use super::recording::Broken;
 use super::stall::Stall;
-use super::viewing::{Step, Viewing, Waiting};
+pub(crate) use super::stretch::Stretch;
 use crate::media::fmp4::Mover;
 
 /// The body of an answer. It fails where what it gives cannot be given to its end: then the connection breaks.
@@ -44,24 +44,7 @@ enum What {
     Stretch(Box<Stretch>),
     /// A stretch that is fitted to what was sent before it.
     Joined(Box<Joined>),
-}
-
-/// Bytes of an object, from one on.
-pub(crate) struct Stretch {
-    viewing: Viewing,
-    /// The next byte.
-    at: u64,
-    /// The offset after the last byte; none: to its end, however far that is.
-    end: Option<u64>,
-    /// How many bytes were read one after the other.
-    in_order: u64,
-    waiting: Option<Waiting>,
-}
-
-impl std::fmt::Debug for Stretch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stretch").field("at", &self.at).field("end", &self.end).finish_non_exhaustive()
-    }
+    Patchwork(Box<Patchwork>),
 }
 
 #[derive(Debug)]
@@ -69,49 +52,6 @@ struct Joined {
     ready: VecDeque<Bytes>,
     mover: Mover,
     rest: Stretch,
-}
-
-impl Stretch {
-    pub(crate) fn new(viewing: Viewing, at: u64, end: Option<u64>) -> Self {
-        Self { viewing, at, end, in_order: 0, waiting: None }
-    }
-
-    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
-        loop {
-            if let Some(waiting) = &mut self.waiting {
-                let waited = ready!(waiting.as_mut().poll(cx));
-                self.waiting = None;
-                if let Err(broken) = waited {
-                    return Poll::Ready(Some(Err(broken)));
-                }
-            }
-            let most = self.end.map_or(u64::MAX, |end| end.saturating_sub(self.at));
-            if most == 0 {
-                return Poll::Ready(None);
-            }
-            match self.viewing.read(self.at, most, self.end.is_none()) {
-                Step::Bytes(bytes) => {
-                    self.at = self.at.saturating_add(bytes.len() as u64);
-                    self.in_order = self.in_order.saturating_add(bytes.len() as u64);
-                    self.fetch_ahead();
-                    return Poll::Ready(Some(Ok(bytes)));
-                }
-                Step::Wait(waiting) => self.waiting = Some(waiting),
-                Step::Over if self.end.is_none() => return Poll::Ready(None),
-                Step::Over | Step::Broken => return Poll::Ready(Some(Err(Broken))),
-            }
-        }
-    }
-
-    /// Whoever reads on is likely to want the next block, too.
-    fn fetch_ahead(&mut self) {
-        let next = self.at / BLOCK + 1;
-        let is_wanted = self.end.is_none_or(|end| end > next.saturating_mul(BLOCK));
-        if is_wanted && self.in_order >= BLOCK / 2 {
-            self.viewing.fetch_ahead(next);
-            self.in_order = 0;
-        }
-    }
 }
 
 impl Body {
@@ -136,6 +76,10 @@ impl Body {
     /// `opening`, and after it what follows, fitted to its new place.
     pub(crate) fn joined(opening: Bytes, mover: Mover, rest: Stretch) -> Self {
         Self::of(What::Joined(Box::new(Joined { ready: VecDeque::from([opening]), mover, rest })))
+    }
+
+    pub(crate) fn patchwork(patchwork: Patchwork) -> Self {
+        Self::of(What::Patchwork(Box::new(patchwork)))
     }
 
     /// Counted, and told of when it is over.
@@ -184,6 +128,7 @@ impl Body {
             What::Nothing => Poll::Ready(None),
             What::Text(text) => Poll::Ready(text.take().map(Ok)),
             What::Stretch(stretch) => stretch.poll_bytes(cx),
+            What::Patchwork(patchwork) => patchwork.poll_bytes(cx),
             What::Joined(joined) => loop {
                 if let Some(bytes) = joined.ready.pop_front() {
                     return Poll::Ready(Some(Ok(bytes)));
@@ -235,10 +180,8 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.what {
             What::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
-            What::Stretch(stretch) => match stretch.end {
-                Some(end) => SizeHint::with_exact(end.saturating_sub(stretch.at)),
-                None => SizeHint::default(),
-            },
+            What::Stretch(stretch) => stretch.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            What::Patchwork(patchwork) => SizeHint::with_exact(patchwork.length()),
             What::Nothing | What::Joined(_) => SizeHint::default(),
         }
     }

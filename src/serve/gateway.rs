@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Response, StatusCode, request};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::sleep;
 
 use super::access_log::Record;
 use super::body::Body;
@@ -22,10 +24,14 @@ use super::recordings::Recordings;
 use super::refusal::Refusal;
 use super::stall::Stalls;
 use super::viewing::Viewing;
+use crate::media::fmp4::single::Samples;
 use crate::protocol::escape;
 
 /// Answers that are held back at one time, at most.
 const HELD: usize = 8_192;
+
+/// How often what counts no more is forgotten.
+const TIDY: Duration = Duration::from_secs(5);
 
 /// The connection of a request.
 #[derive(Debug, Clone)]
@@ -42,9 +48,11 @@ pub(crate) struct Gateway {
     pub(crate) names: Names,
     pub(crate) gate: Gate,
     pub(crate) recordings: Recordings,
-    pub(crate) joins: Once<([u8; 16], std::time::Duration), Join>,
-    /// For HLS.
+    pub(crate) joins: Once<([u8; 16], Duration), Join>,
+    /// For HLS and DASH.
     pub(crate) indexes: Indexes,
+    /// Tracks of segments by themselves.
+    pub(crate) singles: Once<([u8; 16], u64, u32), Arc<Samples>>,
     pub(crate) held: Semaphore,
     pub(crate) chores: Chores,
     pub(crate) metrics: Arc<Metrics>,
@@ -62,9 +70,19 @@ impl Gateway {
         access_log: bool,
         ending: watch::Receiver<bool>,
     ) -> Self {
-        let (joins, indexes, held) = (Once::default(), Indexes::default(), Semaphore::new(HELD));
+        let (joins, singles) = (Once::default(), Once::default());
+        let (indexes, held) = (Indexes::default(), Semaphore::new(HELD));
         let metrics = Arc::default();
-        Self { names, gate, recordings, joins, indexes, held, chores, metrics, access_log, ending }
+        Self { names, gate, recordings, joins, indexes, singles, held, chores, metrics, access_log, ending }
+    }
+
+    /// Forgets, from time to time, what was asked and answered a while ago.
+    pub(crate) async fn tidy(&self) {
+        loop {
+            sleep(TIDY).await;
+            self.joins.tidy();
+            self.singles.tidy();
+        }
     }
 
     /// Answers that are held back now.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! accept (limits, TLS) -> service -> gate (name, token or signed link, other sites) -> route
-//! watch, live, hls -> recordings (open versions) -> recording { ring <- feed <- follower, blocks <- fetch } -> body
+//! watch, live, hls, dash -> recordings (open versions) -> recording { ring <- feed <- follower, blocks <- fetch } -> body
 //! api, show -> chores (lists, uploads), pages
 //! ```
 //!
@@ -18,6 +18,7 @@ mod blocks;
 mod body;
 mod chores;
 mod conditions;
+mod dash;
 mod feed;
 mod fetch;
 mod gate;
@@ -33,6 +34,7 @@ mod metrics;
 mod name;
 mod once;
 mod pages;
+mod patchwork;
 mod range;
 mod recording;
 mod recordings;
@@ -42,7 +44,9 @@ mod ring;
 pub mod routes;
 mod service;
 mod show;
+mod single;
 mod stall;
+mod stretch;
 mod viewing;
 mod watch;
 mod wire;
@@ -107,6 +111,7 @@ pub async fn serve(store: &Patient, settings: Settings, listener: TcpListener, e
             tokio::select! {
                 () = gateway.recordings.tidy() => {}
                 () = gateway.indexes.tidy() => {}
+                () = gateway.tidy() => {}
                 () = gateway.chores.listings.tidy() => {}
                 () = accept::ended(&mut ending) => gateway.recordings.stop(),
             }

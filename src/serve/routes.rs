@@ -36,6 +36,7 @@ pub(crate) enum Do {
     Describe,
     Docs,
     Hls,
+    Dash,
     Healthy,
     Ready,
 }
@@ -69,6 +70,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route { path: "/openapi.json", has_key: false, methods: READ, right: Some(Right::Watch), does: Do::Describe },
     Route { path: "/docs", has_key: false, methods: READ, right: Some(Right::Watch), does: Do::Docs },
     Route { path: "/hls/", has_key: true, methods: READ, right: Some(Right::Watch), does: Do::Hls },
+    Route { path: "/dash/", has_key: true, methods: READ, right: Some(Right::Watch), does: Do::Dash },
     Route { path: "/healthz", has_key: false, methods: READ, right: None, does: Do::Healthy },
     Route { path: "/readyz", has_key: false, methods: READ, right: None, does: Do::Ready },
 ];

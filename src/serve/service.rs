@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 
 use super::access_log::Record;
 use super::body::Body;
+use super::dash::answers;
 use super::gate::Pass;
 use super::gateway::{Connection, Gateway, status};
 use super::hls::playlists;
@@ -87,6 +88,7 @@ async fn done(
         Do::Describe => Ok(reply::json(&openapi::document(), StatusCode::OK, parts)),
         Do::Docs => Ok(reply::page(docs::page(), parts)),
         Do::Hls => playlists::hls(gateway, rest, parts, record).await,
+        Do::Dash => answers::dash(gateway, rest, parts, record).await,
         Do::Ready if *gateway.ending.borrow() => Err(Refusal::busy("the gateway is about to end")),
         Do::Healthy | Do::Ready => Ok(well(parts)),
     }

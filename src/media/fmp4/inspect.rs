@@ -26,7 +26,7 @@
 
 use super::boxes::{BoxHead, Event, FourCc, OffReason};
 use super::fields::{find, word};
-use super::moof::DEFAULT_BASE_IS_MOOF;
+use super::traf::DEFAULT_BASE_IS_MOOF;
 
 /// Length in bytes of OBS Studio's placeholder, which has the size of a long box header.
 pub(super) const OBS_PLACEHOLDER: u64 = 16;

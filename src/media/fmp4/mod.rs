@@ -4,7 +4,7 @@
 //! scan, [`fragments`]: it finds the header ([`movie`]) and the fragments with their times ([`moof`]). What is [`found`] feeds
 //! all who look: [`inspect`] tells from the first few boxes whether the stream is one that can be followed while it grows,
 //! [`review`] which fragments will disappoint, [`cut`] where it can be cut. [`mover`] brings fragments to another place and
-//! time, [`stitch`] makes one stream of pieces again.
+//! time, [`stitch`] makes one stream of pieces again, [`single`] one of a single track.
 //!
 //! Box layouts are those of ISO/IEC 14496-12 (ISO base media file format); section numbers in this module
 //! family are of its 2015 edition.
@@ -20,7 +20,10 @@ pub mod moof;
 pub mod mover;
 pub mod movie;
 pub mod review;
+pub mod single;
 pub mod stitch;
+mod traf;
+pub(crate) mod writer;
 
 pub use boxes::{BoxHead, BoxWalker, Event, Events, FourCc, OffReason, Wish};
 pub use cut::Cutter;

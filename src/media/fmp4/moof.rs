@@ -1,27 +1,9 @@
 //! What a `moof` says of its samples (ISO/IEC 14496-12, 8.8.4 to 8.8.12).
 
 use super::boxes::FourCc;
-use super::fields::{Boxes, find, long, word};
+use super::fields::{Boxes, find, word};
 use super::movie::Movie;
-
-/// `tfhd` flags: base-data-offset, sample-description-index, default duration, size and flags are present; offsets count
-/// from the `moof` (8.8.7.1).
-pub(super) const BASE_DATA_OFFSET: u32 = 0x01;
-/// Where the base-data-offset is in a `tfhd`.
-const BASE_AT: usize = 8;
-const SAMPLE_DESCRIPTION: u32 = 0x02;
-const DEFAULT_DURATION: u32 = 0x08;
-const DEFAULT_SIZE: u32 = 0x10;
-const DEFAULT_FLAGS: u32 = 0x20;
-pub(super) const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
-
-/// `trun` flags: data-offset, first-sample-flags, and per sample duration, size, flags and composition offset (8.8.8.1).
-const DATA_OFFSET: u32 = 0x001;
-const FIRST_FLAGS: u32 = 0x004;
-const EACH_DURATION: u32 = 0x100;
-const EACH_SIZE: u32 = 0x200;
-const EACH_FLAGS: u32 = 0x400;
-const EACH_COMPOSITION: u32 = 0x800;
+use super::traf::{BASE_AT, Entry, Tfhd, Trun, decode_time};
 
 /// Sample flags: the sample is no sync sample (8.8.3.1).
 const NON_SYNC: u32 = 0x01_0000;
@@ -167,51 +149,6 @@ impl Moof {
     }
 }
 
-/// What a `tfhd` says (8.8.7).
-struct Tfhd {
-    track: u32,
-    base: Option<u64>,
-    moof_based: bool,
-    duration: Option<u32>,
-    size: Option<u32>,
-    flags: Option<u32>,
-}
-
-impl Tfhd {
-    fn parse(body: &[u8]) -> Option<Self> {
-        let flags = word(body, 0)?;
-        let track = word(body, 4)?;
-        let has = |flag: u32| flags & flag != 0;
-        let mut at = 8;
-        let base = if has(BASE_DATA_OFFSET) {
-            at += 8;
-            Some(long(body, BASE_AT)?)
-        } else {
-            None
-        };
-        if has(SAMPLE_DESCRIPTION) {
-            at += 4;
-        }
-        let mut field = |flag: u32| -> Option<Option<u32>> {
-            if !has(flag) {
-                return Some(None);
-            }
-            let value = word(body, at)?;
-            at += 4;
-            Some(Some(value))
-        };
-        let (duration, size, sample_flags) = (field(DEFAULT_DURATION)?, field(DEFAULT_SIZE)?, field(DEFAULT_FLAGS)?);
-        Some(Self { track, base, moof_based: has(DEFAULT_BASE_IS_MOOF), duration, size, flags: sample_flags })
-    }
-}
-
-/// What a sample is like for which a `trun` says nothing else.
-struct Defaults {
-    duration: u32,
-    size: u32,
-    flags: u32,
-}
-
 /// A track's samples; whether they tell their decode time; and where their data end, if that makes sense. `None` where
 /// the boxes are broken.
 fn parse_traf(
@@ -222,17 +159,7 @@ fn parse_traf(
     base: u64,
 ) -> Option<(Option<Run>, bool, Option<u64>)> {
     let track = movie.track(tfhd.track);
-    let default = |own: Option<u32>, of_track: u32| own.unwrap_or(of_track);
-    let defaults = Defaults {
-        duration: default(tfhd.duration, track.map_or(0, |track| track.default_duration)),
-        size: default(tfhd.size, track.map_or(0, |track| track.default_size)),
-        flags: default(tfhd.flags, track.map_or(0, |track| track.default_flags)),
-    };
-    let tfdt = match find(traf, *b"tfdt") {
-        None => None,
-        Some(tfdt) if tfdt.first() == Some(&1) => Some(long(tfdt, 4)?),
-        Some(tfdt) => Some(u64::from(word(tfdt, 4)?)),
-    };
+    let (defaults, tfdt) = (tfhd.defaults(track), decode_time(traf).ok()?);
     let decode = tfdt.or_else(|| next(tfhd.track));
     // Decode times come from people's clocks at most, so half of what the field can hold is enough.
     let start = i64::try_from(decode.unwrap_or(0)).ok()?;
@@ -279,54 +206,22 @@ struct Sum {
 
 impl Sum {
     /// Adds the samples of one `trun` (8.8.8); `None` if it claims more of them than it holds.
-    fn add(&mut self, trun: &[u8], defaults: &Defaults, base: u64) -> Option<()> {
-        let flags = word(trun, 0)?;
-        let count = word(trun, 4)?;
-        let has = |flag: u32| flags & flag != 0;
-        let mut at = 8;
-        if has(DATA_OFFSET) {
-            self.place = base.checked_add_signed(i64::from(word(trun, at)?.cast_signed()));
-            at += 4;
+    fn add(&mut self, trun: &[u8], defaults: &Entry, base: u64) -> Option<()> {
+        let trun = Trun::parse(trun)?;
+        if let Some(offset) = trun.data_offset {
+            self.place = base.checked_add_signed(i64::from(offset));
         }
-        let first_flags = if has(FIRST_FLAGS) {
-            at += 4;
-            Some(word(trun, at - 4)?)
-        } else {
-            None
-        };
-        let signed = trun.first() == Some(&1);
-        let fields = [EACH_DURATION, EACH_SIZE, EACH_FLAGS, EACH_COMPOSITION];
-        let each = 4 * fields.into_iter().filter(|flag| has(*flag)).count();
-        if each == 0 {
-            self.uniform(count, first_flags, defaults);
+        if trun.is_uniform() {
+            self.uniform(trun.count, trun.entry(0, defaults).flags, defaults);
             return Some(());
         }
-        let count = usize::try_from(count).ok()?;
-        let table = trun.get(at..)?;
-        if count > table.len() / each {
-            return None;
-        }
-        for (index, entry) in table.chunks_exact(each).take(count).enumerate() {
-            let mut at = 0;
-            let mut field = |flag: u32| -> Option<u32> {
-                if !has(flag) {
-                    return None;
-                }
-                at += 4;
-                word(entry, at - 4)
-            };
-            let duration = field(EACH_DURATION).unwrap_or(defaults.duration);
-            let size = field(EACH_SIZE).unwrap_or(defaults.size);
-            let own = field(EACH_FLAGS).unwrap_or(defaults.flags);
-            let flags = first_flags.filter(|_| index == 0).unwrap_or(own);
-            let composition = field(EACH_COMPOSITION).unwrap_or(0);
-            let composition = if signed { i64::from(composition.cast_signed()) } else { i64::from(composition) };
-            self.sample(duration, size, flags, composition);
+        for index in 0..trun.count {
+            self.sample(trun.entry(index, defaults));
         }
         Some(())
     }
 
-    fn sample(&mut self, duration: u32, size: u32, flags: u32, composition: i64) {
+    fn sample(&mut self, Entry { duration, size, flags, composition }: Entry) {
         let shown = self.at.saturating_add(composition);
         let ends = shown.saturating_add(i64::from(duration));
         let sync = flags & NON_SYNC == 0;
@@ -339,12 +234,12 @@ impl Sum {
     }
 
     /// Samples that are all alike but the first: however many are claimed, they cost one step.
-    fn uniform(&mut self, count: u32, first_flags: Option<u32>, defaults: &Defaults) {
+    fn uniform(&mut self, count: u32, first_flags: u32, defaults: &Entry) {
         if count == 0 {
             return;
         }
         let is_sync = |flags: u32| flags & NON_SYNC == 0;
-        let sync = is_sync(first_flags.unwrap_or(defaults.flags));
+        let sync = is_sync(first_flags);
         let ends = self.at.saturating_add(i64::from(count).saturating_mul(i64::from(defaults.duration)));
         self.lead_with(defaults.size, defaults.duration, 0);
         self.note(self.at, self.at, ends, sync);

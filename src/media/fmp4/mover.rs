@@ -13,8 +13,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::boxes::{BoxHead, BoxWalker, Event, FourCc, WHOLE_MAX, Wish};
 use super::fields::{Boxes, byte, find, long, word};
-use super::moof::{BASE_DATA_OFFSET, Moof, ticks};
+use super::moof::{Moof, ticks};
 use super::movie::{Movie, TrackKind};
+use super::traf::BASE_DATA_OFFSET;
 
 /// What is done with a box of the top level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

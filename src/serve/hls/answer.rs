@@ -10,6 +10,17 @@ use crate::serve::gzip::takes_gzip;
 
 /// A playlist as an answer.
 pub(crate) fn playlist(made: &Text, over: bool, is_private: bool, parts: &request::Parts) -> Response<Body> {
+    listed(made, "application/vnd.apple.mpegurl", over, is_private, parts)
+}
+
+/// The same of any list of what there is, of this type.
+pub(crate) fn listed(
+    made: &Text,
+    kind: &'static str,
+    over: bool,
+    is_private: bool,
+    parts: &request::Parts,
+) -> Response<Body> {
     let tag = format!("W/\"{}\"", made.tag);
     let known = text(&parts.headers, &header::IF_NONE_MATCH);
     let is_known = known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag));
@@ -33,7 +44,7 @@ pub(crate) fn playlist(made: &Text, over: bool, is_private: bool, parts: &reques
         headers.insert(header::ETAG, tag);
     }
     if !is_known {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(header::CONTENT_LENGTH, bytes.len().into());
         if zipped {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));

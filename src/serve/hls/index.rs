@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::parts::Parts;
 use super::reload::There;
+use super::tracks::Tracks;
 use crate::hls::pending::{Pending, Queued};
 use crate::hls::playlist::{Object, Timeline};
 use crate::hls::segmenter::{micros, rounded};
@@ -29,6 +30,8 @@ pub(crate) struct Index {
     /// Segments that do not begin with a key frame.
     pub(crate) keyless: BTreeSet<usize>,
     pub(crate) parts: Parts,
+    /// For whoever wants each track alone.
+    pub(crate) tracks: Tracks,
     /// For the multivariant playlist.
     pub(crate) info: StreamInfo,
     /// No segment is longer than so many seconds, if a fragment's end allows it; follows from the first one.
@@ -70,13 +73,17 @@ impl Index {
             self.parts.end(self.end);
         }
         self.list();
-        if let (Found::Begun(fragment), None) = (found, &self.unfit) {
-            self.begin(fragment);
+        match (found, &self.unfit) {
+            // After what was before it has been listed.
+            (Found::Header(header), _) => self.tracks.header(&header.movie),
+            (Found::Begun(fragment), None) => self.begin(fragment),
+            _ => {}
         }
     }
 
     /// A fragment begins, after the segment before it has been listed, if it is the first of another.
     fn begin(&mut self, fragment: &Fragment) {
+        self.tracks.begin(fragment);
         let Some(run) = self.pending.main_run(fragment) else { return self.parts.begin(fragment.first, 0, false) };
         self.key.get_or_insert(fragment.key);
         self.info.sampled(run);
@@ -104,6 +111,7 @@ impl Index {
             self.timeline.segments.push(segment);
             self.info.listed(&segment);
             self.parts.close(number);
+            self.tracks.close(number, object);
             if self.key.take() == Some(false) {
                 self.keyless.insert(number);
             }
@@ -166,6 +174,7 @@ impl Index {
 pub(crate) mod tests {
     use proptest::prelude::*;
 
+    use super::super::tracks::{Line, Span};
     use super::*;
     use crate::media::fmp4::Scanner;
     use crate::media::fmp4::fragments::tests::{header, mdat, moof, picture, sound};
@@ -222,6 +231,33 @@ pub(crate) mod tests {
         assert!(broken.unfit().is_none() && broken.timeline.objects.len() == 1);
         let nothing = index([&mdat(10)[..]]);
         assert!(matches!(nothing.unfit(), Some(Unfit::NoFragments(_))));
+    }
+
+    #[test]
+    fn each_track_of_a_segment_is_told_of_alone_and_each_header_begins_anew() {
+        let one = stream(40, 9);
+        let mut index = index([&one[..], &one[..]]);
+        index.finish();
+        let eras = &index.tracks.eras;
+        assert_eq!((eras.len(), eras[0].lines.len()), (2, 2));
+        let shifted = |line: &Line| {
+            let shift = |span: &Span| Span { segment: span.segment - 3, ..*span };
+            line.spans.iter().map(shift).collect::<Vec<_>>()
+        };
+        assert!(eras[0].lines.iter().zip(&eras[1].lines).all(|(one, two)| one.spans == shifted(two)));
+        let [pictures, sound] = &eras[0].lines[..] else { panic!("{eras:?}") };
+        // Of fragments of 12 ticks and of 5 samples of 1,024: eighteen, eighteen, and four.
+        let want = |apart: u32, ticks: u32| {
+            let span = |(segment, lasts): (u32, u32)| Span {
+                at: (segment * 18 * apart).into(),
+                lasts: lasts * ticks,
+                segment,
+            };
+            [(0, 18), (1, 18), (2, 4)].map(span)
+        };
+        assert_eq!((&pictures.spans[..], &sound.spans[..]), (&want(12, 12)[..], &want(5_760, 5_120)[..]));
+        assert_eq!((pictures.at(216), pictures.at(215)), (Some(pictures.spans[1]), None));
+        assert_eq!(pictures.rate(100), 33 * 40 * 8 * 100 / 480);
     }
 
     proptest! {

@@ -47,6 +47,8 @@ pub(crate) struct State {
     /// Since when all that there is has been seen.
     edge: Option<Instant>,
     promise: Option<Promise>,
+    /// See [`State::begun`].
+    begun: Option<i64>,
     /// It cannot be read any more.
     pub(crate) broken: bool,
     /// Counts what has changed.
@@ -77,6 +79,8 @@ pub(crate) enum Kind {
     /// Without what a client has.
     Update,
     KeyFrames,
+    /// What a player of DASH goes by.
+    Dash,
 }
 
 /// A playlist, plain and compressed.
@@ -108,6 +112,7 @@ impl Indexed {
             arrivals: Arrivals::default(),
             edge: None,
             promise: None,
+            begun: None,
             broken: false,
             revision: 0,
             texts: Vec::new(),
@@ -194,7 +199,7 @@ impl Indexed {
     pub(crate) fn weight(&self) -> u64 {
         let state = self.state();
         let texts: usize = state.texts.iter().map(|made| made.text.plain.len() + made.text.gzip.len()).sum();
-        (texts + state.index.timeline.segments.len() * 32 + 4_096) as u64
+        (texts + state.index.timeline.segments.len() * 32 + state.index.tracks.weight() + 4_096) as u64
     }
 }
 
@@ -250,20 +255,34 @@ impl State {
 
     /// A playlist as it is now; none where nothing is promised yet.
     pub(crate) fn text(&mut self, shape: &Shape) -> Option<Text> {
+        let suffix = shape.suffix.clone();
+        self.text_by(shape, |index, promise| match shape.kind {
+            Kind::Update => render::media(index, promise, render::skipped(index, promise), &suffix),
+            Kind::KeyFrames => render::key_frames(index, promise, &suffix),
+            _ => render::media(index, promise, 0, &suffix),
+        })
+    }
+
+    /// A text about all of it as it is now, which is made anew where something has changed; none where nothing is promised yet.
+    pub(crate) fn text_by(&mut self, shape: &Shape, make: impl FnOnce(&Index, &Promise) -> String) -> Option<Text> {
         let promise = self.promise?;
         let is_it = |made: &&Made| made.shape == *shape && made.revision == self.revision && made.promise == promise;
         if let Some(made) = self.texts.iter().find(is_it) {
             return Some(made.text.clone());
         }
-        let (index, suffix) = (&self.index, &shape.suffix);
-        let text = Text::of(match shape.kind {
-            Kind::All => render::media(index, &promise, 0, suffix),
-            Kind::Update => render::media(index, &promise, render::skipped(index, &promise), suffix),
-            Kind::KeyFrames => render::key_frames(index, &promise, suffix),
-        });
+        let text = Text::of(make(&self.index, &promise));
         self.texts.retain(|made| made.shape != *shape);
         self.texts.push(Made { shape: shape.clone(), revision: self.revision, promise, text: text.clone() });
         Some(text)
+    }
+
+    /// When what is at the beginning was there, in microseconds since 1970, as far as segments have come in time: what there
+    /// is lasts until now, or did when it came.
+    pub(crate) fn begun(&mut self, now: i64) -> i64 {
+        let lasts = i64::try_from(self.index.timeline.micros()).unwrap_or(i64::MAX);
+        let seen = now.saturating_sub(lasts);
+        let begun = self.begun.map_or(seen, |before| before.min(seen));
+        *self.begun.insert(begun)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Stretches of a version under URLs of their own: headers, segments, and parts, also those that are still on their way.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Response, StatusCode, request};
@@ -9,6 +11,7 @@ use crate::protocol::content_type::content_type_of;
 use crate::serve::body::{Body, Stretch};
 use crate::serve::conditions::Conditions;
 use crate::serve::gateway::{Gateway, status};
+use crate::serve::patchwork::{Patch, Patchwork};
 use crate::serve::range::{Ask, Decision, Known, Last, decide};
 use crate::serve::recordings::of_store;
 use crate::serve::refusal::Refusal;
@@ -26,25 +29,34 @@ pub(crate) async fn stretch(
     parts: &request::Parts,
 ) -> Result<Response<Body>, Refusal> {
     let end = first.checked_add(length).ok_or_else(Refusal::not_there)?;
+    reach(&viewing, end).await?;
+    let kind = content_type_of(&viewing.key).filter(|kind| kind.starts_with("audio/"));
+    let kind = kind.map_or("video/mp4", |_| "audio/mp4");
+    immutable(gateway, viewing, &format!("{first}-{length}"), kind, Whole::Stretch { first, length }, parts)
+}
+
+/// Sees to it that all before `end` can be read.
+///
+/// # Errors
+/// [`Refusal`]: there is not so much, or no memory to follow it.
+pub(crate) async fn reach(viewing: &Viewing, end: u64) -> Result<(), Refusal> {
     let known = |viewing: &Viewing| {
         let edge = viewing.edge();
         edge.size.unwrap_or(edge.known)
     };
     // What was asked for a moment ago may be out of date.
     for again in [false, true] {
-        if known(&viewing) < end {
+        if known(viewing) < end {
             viewing.look_at_edge(again).await.map_err(|error| of_store(&error))?;
         }
     }
-    if known(&viewing) < end {
+    if known(viewing) < end {
         return Err(Refusal::new(StatusCode::NOT_FOUND, "it has not so many bytes"));
     }
     if !viewing.can_be_followed() {
         return Err(Refusal::busy("no memory is left to follow another object that grows"));
     }
-    let kind = content_type_of(&viewing.key).filter(|kind| kind.starts_with("audio/"));
-    let kind = kind.map_or("video/mp4", |_| "audio/mp4");
-    immutable(gateway, viewing, &format!("{first}-{length}"), kind, Whole::Stretch { first, length }, parts)
+    Ok(())
 }
 
 /// What never changes.
@@ -55,6 +67,8 @@ pub(crate) enum Whole {
         length: u64,
     },
     Bytes(Bytes),
+    /// Put together.
+    Patches(Arc<Vec<Patch>>),
 }
 
 /// An answer that may be kept for ever, or a range of it; `name`: what tells it from all others of the version.
@@ -72,6 +86,7 @@ pub(crate) fn immutable(
     let length = match &whole {
         Whole::Stretch { length, .. } => *length,
         Whole::Bytes(bytes) => bytes.len() as u64,
+        Whole::Patches(patches) => patches.iter().map(Patch::length).fold(0, u64::saturating_add),
     };
     let etag = format!("\"{}-{name}\"", viewing.identity.etag.trim_matches('"'));
     let (code, from, to) = decided(parts, &etag, &viewing.identity.modified, length)?;
@@ -85,6 +100,7 @@ pub(crate) fn immutable(
             let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
             Response::new(Body::text(bytes.slice(place(from)..place(to))))
         }
+        Whole::Patches(patches) => Response::new(Body::patchwork(Patchwork::new(viewing, &patches).cut(from, to))),
     };
     *answer.status_mut() = code;
     let keep = if gateway.gate.tokens.is_some() {

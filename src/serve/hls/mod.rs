@@ -7,10 +7,10 @@
 //! A playlist names one version, and stretches of it by offset and length: any gateway can answer for them, and what was
 //! fetched once may be kept for ever. The index follows from the bytes alone, so that all gateways find the same numbers.
 
-mod answer;
+pub(crate) mod answer;
 mod arrivals;
-mod index;
-mod indexed;
+pub(crate) mod index;
+pub(crate) mod indexed;
 mod indexer;
 pub(crate) mod indexes;
 pub(crate) mod media;
@@ -20,6 +20,7 @@ mod parts;
 mod pictures;
 pub(crate) mod playlists;
 mod reload;
-mod render;
+pub(crate) mod render;
 mod survey;
-mod waiting;
+pub(crate) mod tracks;
+pub(crate) mod waiting;

@@ -70,6 +70,19 @@ const OPERATIONS: &[Operation] = &[
         ],
     },
     Operation {
+        path: "/dash/{key}/manifest.mpd",
+        method: "get",
+        right: Some(Right::Watch),
+        does: "DASH: the manifest of an object, which leads to each of its tracks",
+        parameters: &[KEY, OF_BUCKET],
+        answers: &[
+            ("200", "The manifest"),
+            ("304", "It is the one that the client has"),
+            ("415", "It is no fragmented MP4 that can be played so"),
+            ("503", "There is nothing to play yet: ask again"),
+        ],
+    },
+    Operation {
         path: "/play/{key}",
         method: "get",
         right: Some(Right::Watch),

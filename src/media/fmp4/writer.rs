@@ -4,13 +4,13 @@ use bytes::BytesMut;
 
 /// What is written, box inside box.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
-    pub(super) bytes: BytesMut,
+pub(crate) struct Writer {
+    pub(crate) bytes: BytesMut,
 }
 
 impl Writer {
     /// A box with these contents.
-    pub(super) fn boxed(&mut self, kind: [u8; 4], contents: impl FnOnce(&mut Self)) {
+    pub(crate) fn boxed(&mut self, kind: [u8; 4], contents: impl FnOnce(&mut Self)) {
         let start = self.bytes.len();
         self.u32(0);
         self.raw(&kind);
@@ -20,46 +20,46 @@ impl Writer {
     }
 
     /// A box with a version and flags.
-    pub(super) fn full(&mut self, kind: [u8; 4], version: u8, flags: u32, contents: impl FnOnce(&mut Self)) {
+    pub(crate) fn full(&mut self, kind: [u8; 4], version: u8, flags: u32, contents: impl FnOnce(&mut Self)) {
         self.boxed(kind, |writer| {
             writer.u32(u32::from(version) << 24 | flags & 0x00ff_ffff);
             contents(writer);
         });
     }
 
-    pub(super) fn raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    pub(super) fn zeros(&mut self, count: usize) {
+    pub(crate) fn zeros(&mut self, count: usize) {
         self.bytes.extend(std::iter::repeat_n(0, count));
     }
 
-    pub(super) fn u8(&mut self, value: u8) {
+    pub(crate) fn u8(&mut self, value: u8) {
         self.raw(&[value]);
     }
 
-    pub(super) fn u16(&mut self, value: u16) {
+    pub(crate) fn u16(&mut self, value: u16) {
         self.raw(&value.to_be_bytes());
     }
 
-    pub(super) fn u32(&mut self, value: u32) {
+    pub(crate) fn u32(&mut self, value: u32) {
         self.raw(&value.to_be_bytes());
     }
 
-    pub(super) fn u64(&mut self, value: u64) {
+    pub(crate) fn u64(&mut self, value: u64) {
         self.raw(&value.to_be_bytes());
     }
 
     /// Numbers in a row.
-    pub(super) fn words(&mut self, words: &[u32]) {
+    pub(crate) fn words(&mut self, words: &[u32]) {
         for word in words {
             self.u32(*word);
         }
     }
 
     /// Puts a number where another was.
-    pub(super) fn put_u32(&mut self, at: usize, value: u32) {
+    pub(crate) fn put_u32(&mut self, at: usize, value: u32) {
         if let Some(place) = self.bytes.get_mut(at..at + 4) {
             place.copy_from_slice(&value.to_be_bytes());
         }

@@ -1,0 +1,64 @@
+#!/bin/sh
+# Plays DASH from `reader --serve`: with dash.js in Chromium while the object is written, over its end, and all of it afterwards at
+# the same URL; and afterwards with Shaka Player, ffmpeg and VLC. Counts the pictures that each decodes. `make test-players` starts
+# this.
+set -eu
+
+cd "$(dirname "$0")/.."
+seconds=20
+rate=25
+segment=2
+
+# shellcheck source=scripts/players/players.sh
+. scripts/players/players.sh
+# shellcheck disable=SC2119 # It has none.
+start_store
+: >"$dir/gateway.out"
+"$built/reader" --serve 127.0.0.1:0 >"$dir/gateway.out" 2>"$dir/gateway.err" &
+gateway=$!
+trap 'kill "$gateway" 2>/dev/null || true; cleanup' EXIT
+until grep -q http "$dir/gateway.out"; do
+    kill -0 "$gateway" || { cat "$dir/gateway.err" >&2; exit 1; }
+    sleep 0.1
+done
+url=$(head -n 1 "$dir/gateway.out")
+
+with_ffmpeg() {
+    ffmpeg -nostdin -v error -i "$1" -map 0:v -f framemd5 - 2>/dev/null | grep -c '^0'
+}
+
+with_dash() {
+    node scripts/players/play.mjs chromium dash "$1"
+}
+with_shaka() {
+    node scripts/players/play.mjs chromium shaka "$1"
+}
+
+failed=no
+all=$((seconds * rate))
+ffmpeg -nostdin -v error -re -f lavfi -i "testsrc2=size=320x180:rate=$rate:duration=$seconds" \
+    -f lavfi -i "sine=frequency=440:duration=$seconds" -c:v libx264 -preset ultrafast -tune zerolatency -g $((segment * rate)) \
+    -pix_fmt yuv420p -c:a aac -movflags +empty_moov+frag_keyframe+default_base_moof -frag_duration 500000 -f mp4 - |
+    "$built/writer" --max-latency 1s live.mp4 2>"$dir/writer.log" &
+writer=$!
+list="${url}dash/live.mp4/manifest.mpd"
+until curl -fsS -o /dev/null "$list" 2>/dev/null; do sleep 0.1; done
+count=$(with_dash "$list" || true)
+say "dash.js: $count pictures while it was written, of $all"
+wait "$writer" || { cat "$dir/writer.log" >&2; exit 1; }
+# It begins somewhat behind the newest segment.
+[ "$count" -ge $((all / 4)) ] || failed=yes
+for name in dash shaka $(system_players); do
+    case $name in
+    # Not tried with DASH.
+    mpv | gstreamer) continue ;;
+    esac
+    count=$(with_"$name" "$list" || true)
+    say "$name: $count of $all pictures afterwards"
+    case $name in
+    ffmpeg) [ "$count" = "$all" ] || failed=yes ;;
+    # They play by the clock: a few may be left out, or shown twice.
+    *) [ "$count" -ge $((all * 9 / 10)) ] || failed=yes ;;
+    esac
+done
+[ $failed = no ]

@@ -1,0 +1,150 @@
+//! `/dash/…`: which answer is asked for, held back until there is something to answer with.
+
+use http::header::{self, HeaderValue};
+use http::{Method, Response, StatusCode, request};
+
+use super::manifest::{self, Place};
+use super::names::{self, Asked, What};
+use crate::hls::clock;
+use crate::media::fmp4::{Track, TrackKind};
+use crate::protocol::escape;
+use crate::serve::access_log::Record;
+use crate::serve::body::Body;
+use crate::serve::gateway::Gateway;
+use crate::serve::hls::answer::listed;
+use crate::serve::hls::index::Index;
+use crate::serve::hls::indexed::{Kind, Shape};
+use crate::serve::hls::media::{Whole, immutable};
+use crate::serve::hls::tracks::Span;
+use crate::serve::hls::waiting::wait;
+use crate::serve::name::Query;
+use crate::serve::refusal::Refusal;
+use crate::serve::single;
+use crate::serve::viewing::Viewing;
+
+/// So many seconds beyond the newest segment one is waited for: another gateway may have found it already.
+const SOON: u64 = 10;
+
+/// Answers `/dash/…`.
+///
+/// # Errors
+/// [`Refusal`].
+pub(crate) async fn dash(
+    gateway: &Gateway,
+    path: &str,
+    parts: &request::Parts,
+    record: Option<&mut Record>,
+) -> Result<Response<Body>, Refusal> {
+    let query = Query::new(parts.uri.query());
+    match names::asked(path)?.ok_or_else(Refusal::not_there)? {
+        Asked::Manifest { key } => {
+            let (viewing, _) = gateway.find(&query, &key, record, parts).await?;
+            manifest(gateway, &viewing, gateway.suffix(&query)?, parts).await
+        }
+        Asked::Version { key, version, what } => {
+            let viewing = gateway.find_version(&query, &key, version, record, parts).await?;
+            match what {
+                What::Manifest => manifest(gateway, &viewing, gateway.suffix(&query)?, parts).await,
+                What::Now => Ok(now(parts)),
+                What::Init { era, track } => init(gateway, viewing, (era, track), parts).await,
+                What::Segment { era, track, time } => segment(gateway, viewing, (era, track), time, parts).await,
+            }
+        }
+    }
+}
+
+async fn manifest(
+    gateway: &Gateway,
+    viewing: &Viewing,
+    suffix: String,
+    parts: &request::Parts,
+) -> Result<Response<Body>, Refusal> {
+    let indexed = gateway.indexes.of(viewing);
+    let (version, shape) = (escape::segment(&viewing.identity.version), Shape { kind: Kind::Dash, suffix });
+    let (text, over) = wait(gateway, &indexed, viewing, |state| {
+        let begun = state.begun(micros());
+        let over = state.index.is_over();
+        let text = state.text_by(&shape, |index, promise| {
+            let place = Place { version: &version, suffix: &shape.suffix };
+            manifest::text(index, promise.target, begun, &place)
+        });
+        text.map(|text| Ok((text, over)))
+    })
+    .await?;
+    Ok(listed(&text, "application/dash+xml", over, gateway.gate.tokens.is_some(), parts))
+}
+
+/// Now, in microseconds since 1970.
+fn micros() -> i64 {
+    i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000).unwrap_or(0)
+}
+
+/// The time of day, by which players know what there is by now.
+fn now(parts: &request::Parts) -> Response<Body> {
+    let text = clock::show(micros());
+    let length = text.len();
+    let mut answer = Response::new(if parts.method == Method::HEAD { Body::nothing() } else { Body::text(text) });
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, length.into());
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// A track that players of DASH are told of.
+fn track(index: &Index, era: usize, id: u32) -> Option<&Track> {
+    index.tracks.eras.get(era)?.movie.track(id).filter(|track| track.kind != TrackKind::Other)
+}
+
+fn kind_of(track: &Track) -> &'static str {
+    if track.kind == TrackKind::Audio { "audio/mp4" } else { "video/mp4" }
+}
+
+async fn init(
+    gateway: &Gateway,
+    viewing: Viewing,
+    (era, id): (usize, u32),
+    parts: &request::Parts,
+) -> Result<Response<Body>, Refusal> {
+    let indexed = gateway.indexes.of(&viewing);
+    let (track, place) = wait(gateway, &indexed, &viewing, |state| {
+        let index = &state.index;
+        let found = track(index, era, id).zip(index.timeline.objects.get(era));
+        let place = |first: u64, length: u64| first..first.saturating_add(length);
+        let found = found.map(|(track, object)| (track.clone(), place(object.header, object.header_len)));
+        Some(found.ok_or_else(Refusal::not_there))
+    })
+    .await?;
+    let bytes = single::header(&viewing, place, &track).await?;
+    immutable(gateway, viewing, &format!("{era}-{id}-init"), kind_of(&track), Whole::Bytes(bytes), parts)
+}
+
+async fn segment(
+    gateway: &Gateway,
+    viewing: Viewing,
+    (era, id): (usize, u32),
+    time: u64,
+    parts: &request::Parts,
+) -> Result<Response<Body>, Refusal> {
+    let indexed = gateway.indexes.of(&viewing);
+    let asked = wait(gateway, &indexed, &viewing, |state| find(&state.index, (era, id), time)).await?;
+    let samples = single::samples(gateway, &viewing, &asked).await?;
+    let whole = Whole::Patches(single::fragment(&samples, asked.segment, &[])?);
+    immutable(gateway, viewing, &format!("{era}-{id}-{time}"), kind_of(&asked.track), whole, parts)
+}
+
+/// The segment of a track that begins at this time; none where it may come.
+fn find(index: &Index, (era, id): (usize, u32), time: u64) -> Option<Result<single::Asked, Refusal>> {
+    let nothing = || Some(Err(Refusal::new(StatusCode::NOT_FOUND, "no segment of this track begins then")));
+    let Some(track) = track(index, era, id) else { return nothing() };
+    let line = index.tracks.eras.get(era).and_then(|era| era.lines.iter().find(|line| line.id == id));
+    let Some(span) = line.and_then(|line| line.at(time)) else {
+        let end = line.and_then(|line| line.spans.last()).map_or(0, Span::end);
+        let soon = end..end.saturating_add(SOON * u64::from(track.timescale));
+        let may_come = !index.is_over() && era + 1 == index.tracks.eras.len() && soon.contains(&time);
+        return if may_come { None } else { nothing() };
+    };
+    let place = usize::try_from(span.segment).ok().and_then(|number| index.timeline.segments.place(number));
+    let Some((first, end)) = place else { return nothing() };
+    Some(Ok(single::Asked { track: track.clone(), within: first..end, segment: span.segment }))
+}

@@ -1,0 +1,106 @@
+//! One track of a segment by itself, and its header: the indexes of the fragments are read, and all else is sent as it lies in the
+//! object.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::gateway::Gateway;
+use super::hls::media::reach;
+use super::patchwork::Patch;
+use super::recording::Broken;
+use super::refusal::Refusal;
+use super::viewing::Viewing;
+use crate::media::fmp4::single::{self, NotSingle, Samples};
+use crate::media::fmp4::{BoxHead, BoxWalker, Event, FourCc, Track, Wish};
+
+/// What is read at once in search of a `moof`.
+const LOOK: u64 = 16 << 10;
+
+/// Fed in place of what is passed over.
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+
+/// A track of a stretch of the object.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) track: Track,
+    pub(crate) within: Range<u64>,
+    /// Its number.
+    pub(crate) segment: u32,
+}
+
+/// The header in these bytes of the object with one track alone.
+///
+/// # Errors
+/// [`Refusal`].
+pub(crate) async fn header(viewing: &Viewing, place: Range<u64>, track: &Track) -> Result<Bytes, Refusal> {
+    reach(viewing, place.end).await?;
+    let bytes = viewing.collect(place.start, place.end).await.map_err(unreadable)?;
+    single::header(&bytes, track).ok_or_else(|| Refusal::busy("its header cannot be read now"))
+}
+
+/// The samples of a track in a stretch, looked for once for all who ask at one time.
+///
+/// # Errors
+/// [`Refusal`].
+pub(crate) async fn samples(gateway: &Gateway, viewing: &Viewing, asked: &Asked) -> Result<Arc<Samples>, Refusal> {
+    reach(viewing, asked.within.end).await?;
+    let name = (viewing.identity.hash, asked.within.start, asked.track.id);
+    gateway.singles.get(name, |_| true, |_| async { look(viewing, asked).await.map(Arc::new) }).await
+}
+
+/// A fragment with these samples, and with `more` boxes in it.
+///
+/// # Errors
+/// [`Refusal`].
+pub(crate) fn fragment(samples: &Samples, segment: u32, more: &[u8]) -> Result<Arc<Vec<Patch>>, Refusal> {
+    let mut patches = Vec::new();
+    for fragment in samples.fragments(segment.saturating_add(1), more).map_err(unfit)? {
+        patches.push(Patch::Own(fragment.head));
+        patches.extend(fragment.places.into_iter().map(Patch::Stretch));
+    }
+    if patches.is_empty() {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing of this track in there"));
+    }
+    Ok(Arc::new(patches))
+}
+
+async fn look(viewing: &Viewing, asked: &Asked) -> Result<Samples, Refusal> {
+    let Range { start, end } = asked.within;
+    let mut samples = Samples::new(asked.track.clone(), asked.within.clone());
+    let mut walker = BoxWalker::starting_at(wish, start);
+    while walker.offset() < end && !walker.is_off() {
+        let at = walker.offset();
+        let passes = usize::try_from(walker.passes_over().min(end - at)).unwrap_or(usize::MAX).min(ZEROS.len());
+        let read;
+        let bytes = if let Some(zeros) = ZEROS.get(..passes).filter(|zeros| !zeros.is_empty()) {
+            zeros
+        } else {
+            read = viewing.collect(at, at.saturating_add(LOOK).min(end)).await.map_err(unreadable)?;
+            &read[..]
+        };
+        if bytes.is_empty() {
+            return Err(unreadable(Broken));
+        }
+        for event in walker.feed(bytes) {
+            if let Event::Kept(head, moof) = event {
+                samples.take(&moof, head.offset).map_err(unfit)?;
+            }
+        }
+    }
+    Ok(samples)
+}
+
+fn wish(head: &BoxHead) -> Wish {
+    if head.kind == FourCc::MOOF { Wish::Whole } else { Wish::Skip }
+}
+
+fn unreadable(_: Broken) -> Refusal {
+    Refusal::busy("it cannot be read now")
+}
+
+fn unfit(why: NotSingle) -> Refusal {
+    Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why.to_string())
+}
