@@ -27,6 +27,9 @@ pub struct Entry {
     pub size: Option<u64>,
     /// When it was begun, or finished, in seconds since 1970.
     pub since: Option<i64>,
+    /// Whole seconds that it plays, where somebody has looked into it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<u64>,
     /// Its newest open upload.
     #[serde(skip)]
     pub upload_id: Option<String>,
@@ -64,7 +67,7 @@ fn merged(stored: Page<Stored>, open: Page<(String, OpenUpload)>, most: usize) -
     let mut stored = stored.entries.into_iter().filter(|entry| is_known(&entry.key)).peekable();
     let recorded = |stored: Stored| {
         let Stored { key, size, modified: since } = stored;
-        Entry { key, state: State::Recorded, size: Some(size), since, upload_id: None }
+        Entry { key, state: State::Recorded, size: Some(size), since, duration: None, upload_id: None }
     };
     for (key, upload) in open.entries.into_iter().filter(|(key, _)| is_known(key)) {
         while let Some(before) = stored.next_if(|stored| stored.key < key) {
@@ -77,7 +80,7 @@ fn merged(stored: Page<Stored>, open: Page<(String, OpenUpload)>, most: usize) -
             Some(last) if last.key == key => (last.since, last.upload_id) = (upload.started, Some(upload.id)),
             _ => {
                 let (since, upload_id) = (upload.started, Some(upload.id));
-                entries.push(Entry { key, state: State::Uploading, size: hidden, since, upload_id });
+                entries.push(Entry { key, state: State::Uploading, size: hidden, since, duration: None, upload_id });
             }
         }
     }
@@ -128,7 +131,7 @@ mod tests {
         }
         let both = merged(stored(&["b"], None), open(&[("b", 1), ("b", 9), ("b", 3)], None), 9);
         let (key, upload_id) = ("b".to_owned(), Some("b9".to_owned()));
-        let wanted = Entry { key, state: State::Uploading, size: Some(7), since: Some(9), upload_id };
+        let wanted = Entry { key, state: State::Uploading, size: Some(7), since: Some(9), duration: None, upload_id };
         assert_eq!(both.entries, [wanted]);
     }
 }

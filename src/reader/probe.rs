@@ -45,12 +45,27 @@ pub async fn examine(store: &Patient, wanted: &Wanted) -> Result<Report, ReadErr
         Opened::TransportStream { ranges, .. } => return Err(SeekError::TransportStream(ranges.object()).into()),
     };
     seeker.is_timed()?;
+    see_the_end(&mut seeker).await?;
+    Ok(report(store.object(&wanted.key), &seeker, located.version.as_deref(), located.is_open()))
+}
+
+/// Looks at the newest two groups of pictures: the last one may be there in part only, and the distance of key frames takes two.
+async fn see_the_end(seeker: &mut Seeker<'_>) -> Result<(), SeekError> {
     let edge = seeker.edge;
     seeker.look_wide();
     let newest = seeker.key_before(edge, i64::MAX).await?;
-    // The distance of key frames takes two of them.
     seeker.key_before(newest.moof, i64::MAX).await?;
-    Ok(report(store.object(&wanted.key), &seeker, located.version.as_deref(), located.is_open()))
+    Ok(())
+}
+
+/// Whole seconds that the object plays which `wanted` names, if it is a fragmented MP4 that can be read: by a handful of requests.
+pub(crate) async fn duration(store: &Patient, wanted: &Wanted) -> Option<u64> {
+    let (_, opened) = join::open(store, wanted).await.ok()?;
+    let Ok(Opened::Fragments(mut seeker)) = opened else { return None };
+    seeker.is_timed().ok()?;
+    see_the_end(&mut seeker).await.ok()?;
+    let nanos = whole(&seeker).0.saturating_sub(seeker.zero());
+    u64::try_from(nanos / 1_000_000_000).ok()
 }
 
 fn report(object: String, seeker: &Seeker<'_>, version: Option<&str>, growing: bool) -> Report {

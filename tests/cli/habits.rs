@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::bytes;
 use crate::support::lab::Lab;
+use crate::support::media::{AAC, FRAGMENTS, H264, make, picture, sound};
 use crate::support::run::Launch;
 
 const KEY: &str = "live/stream.mp4";
@@ -119,8 +120,11 @@ fn what_is_live_and_what_is_recorded_is_listed() {
         String::from_utf8(run.out).expect("text").lines().map(str::to_owned).collect::<Vec<_>>()
     };
     let all = lines(&[]);
-    let wanted =
-        [("live ", "5.0 MB  shows/new.mp4"), ("recorded ", "2.0 MB  shows/old.mp4"), ("uploading ", " upload.bin")];
+    let wanted = [
+        ("live ", "5.0 MB         -  shows/new.mp4"),
+        ("recorded ", "2.0 MB         -  shows/old.mp4"),
+        ("uploading ", " upload.bin"),
+    ];
     assert_eq!(all.len(), wanted.len(), "{all:?}");
     for (line, (begins, ends)) in all.iter().zip(wanted) {
         assert!(line.starts_with(begins) && line.ends_with(ends), "{all:?}");
@@ -133,6 +137,20 @@ fn what_is_live_and_what_is_recorded_is_listed() {
         (&json["key"], &json["state"], &json["size"]),
         (&"shows/new.mp4".into(), &"live".into(), &5_000_000.into())
     );
+    // How long it plays, of what is a fragmented MP4, finished or not.
+    let movie = make(&[picture(6, 10), sound(6)], &format!("{H264} {AAC} {FRAGMENTS}"));
+    lab.put("timed/old.mp4", &movie);
+    let open = lab.begin("timed/new.mp4");
+    lab.part("timed/new.mp4", &open, 1, &movie);
+    for (line, state) in lines(&["timed/"]).iter().zip(["live ", "recorded "]) {
+        assert!(line.starts_with(state) && line.contains("  0:06  "), "{line}");
+    }
+    let open = lab.begin("cut.mp4");
+    lab.part("cut.mp4", &open, 1, &movie[..movie.len() * 3 / 4 + 100]);
+    let cut = &lines(&["cut"])[0];
+    assert!(["  0:03  ", "  0:04  "].iter().any(|some| cut.contains(some)), "{cut}");
+    let json: serde_json::Value = serde_json::from_str(&lines(&["timed/o", "--json"])[0]).expect("JSON");
+    assert_eq!(json["duration"], 6);
     lab.reader(&["--list", "none/"]).wait().code(0).gave(b"").says("there is nothing in s3://");
     lab.reader(&["--list", "a", "key"]).end().code(2);
 }

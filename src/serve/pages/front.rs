@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn entry(key: &str, state: State) -> Entry {
-        Entry { key: key.to_owned(), state, size: Some(1_500_000), since: Some(1_000), upload_id: None }
+        Entry { key: key.to_owned(), state, size: Some(1_500_000), since: Some(1_000), duration: None, upload_id: None }
     }
 
     #[test]
