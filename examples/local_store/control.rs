@@ -1,6 +1,6 @@
 //! The control API for tests, all JSON: `/faults` with `PUT`, `POST`, `DELETE` and `GET` (see `faults.rs`), `/quirks` with `PUT`
 //! and `GET` (see `quirks.rs`), `/requests` with `GET` (answers so far, by operation and status) and `DELETE` (counts from zero),
-//! and `/clock` with `PUT` (`behind_ms`: what is made from now on is from so long ago).
+//! `/late` with `GET` (how many PUTs land whatever becomes of their sender, and have not yet), and `/clock` with `PUT` (`behind_ms`: what is made from now on is from so long ago).
 
 use std::sync::Arc;
 
@@ -77,6 +77,7 @@ impl Control {
                 Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
             },
             (&Method::GET, "/quirks") => answer(StatusCode::OK, &json!(self.quirks.told())),
+            (&Method::GET, "/late") => answer(StatusCode::OK, &json!(self.quirks.under_way())),
             (&Method::DELETE, "/faults") => {
                 self.faults.set(Vec::new());
                 self.catalog.past.keep(false);
@@ -100,7 +101,7 @@ impl Control {
                 answer(StatusCode::OK, &json!({}))
             }
             _ => {
-                let there = "there are /faults (PUT, POST, DELETE, GET), /quirks (PUT, GET), /requests (GET, DELETE) and /clock (PUT)";
+                let there = "there are /faults (PUT, POST, DELETE, GET), /quirks (PUT, GET), /requests (GET, DELETE), /late (GET) and /clock (PUT)";
                 refuse(StatusCode::NOT_FOUND, there)
             }
         }

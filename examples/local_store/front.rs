@@ -77,7 +77,8 @@ impl Front {
             refused.map_err(|error| errors::unsendable(&error))
         } else if late {
             let request = (head, record.operation().clone());
-            late::put(self.s3.clone(), Arc::clone(&self.catalog), effect.clone(), request, body.clone()).await
+            let landing = self.quirks.landing();
+            late::put(self.s3.clone(), Arc::clone(&self.catalog), effect.clone(), request, body.clone(), landing).await
         } else {
             let work = effects::work(&effect, self.s3.clone(), head, body.clone());
             match effect.white_space_ms {

@@ -17,6 +17,7 @@ use crate::effects::Answer;
 use crate::faults::Effect;
 use crate::model::{ContentHeaders, Manifest};
 use crate::operation::Operation;
+use crate::quirks::Landing;
 use crate::receive::receive;
 use crate::uploads::{self, Place, WriteConditions};
 
@@ -30,10 +31,12 @@ pub async fn put(
     mut effect: Effect,
     (head, operation): (request::Parts, Operation),
     mut body: RequestBody,
+    landing: Landing,
 ) -> Answer {
     let (answer, answered) = oneshot::channel();
     // This task outlives the connection.
     tokio::spawn(async move {
+        let _under_way = landing;
         let mut bytes = BytesMut::new();
         let cut = loop {
             match body.frame().await {

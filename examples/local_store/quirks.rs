@@ -4,7 +4,8 @@
 //! All are repeatable: they go by counts and by what was asked before, and not by chance.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -77,6 +78,18 @@ pub struct Quirks {
     written: Mutex<HashMap<Place, Instant>>,
     /// Versions to be torn, and how often yet.
     torn: Mutex<HashMap<String, u8>>,
+    /// PUTs that land whatever becomes of their sender, and have not yet.
+    landing: Arc<AtomicUsize>,
+}
+
+/// One of those, until it is dropped.
+#[derive(Debug)]
+pub struct Landing(Arc<AtomicUsize>);
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A bucket and a key.
@@ -168,6 +181,17 @@ impl Quirks {
             written.insert(place, now);
         }
         too_soon
+    }
+
+    /// A PUT that lands whatever becomes of its sender.
+    pub fn landing(&self) -> Landing {
+        self.landing.fetch_add(1, Ordering::Relaxed);
+        Landing(Arc::clone(&self.landing))
+    }
+
+    /// How many such there are.
+    pub fn under_way(&self) -> usize {
+        self.landing.load(Ordering::Relaxed)
     }
 
     /// This version has just been stored by such a request.

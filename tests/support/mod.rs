@@ -228,6 +228,12 @@ impl Store {
         assert_eq!(status, 200);
     }
 
+    /// Waits until all has landed that was sent by somebody who may be gone (`late-put`).
+    #[track_caller]
+    pub fn wait_landed(&self) {
+        run::await_that("the last late PUT", || http(&self.control, "GET", "/late", &[], &[]).1 == b"0");
+    }
+
     /// Does something as of so long ago: what the store makes meanwhile has the dates of then.
     pub fn ago<T>(&self, age: Duration, what: impl FnOnce() -> T) -> T {
         self.set_behind(age);

@@ -323,6 +323,7 @@ impl<'a> Life<'a> {
     fn after_a_kill(&mut self) -> Then {
         self.lab.clear_faults();
         std::thread::sleep(if self.has("late-put") { LANDED } else { Duration::from_millis(30) });
+        self.lab.wait_landed();
         self.mend();
         if self.lab.open(&self.key).is_empty() {
             if self.lab.object(&self.key).is_none() {

@@ -36,6 +36,7 @@ pub fn run(mut life: Life<'_>) {
     life.lab.clear_faults();
     if dies.is_some() {
         std::thread::sleep(Duration::from_millis(1_200));
+        life.lab.wait_landed();
         life.mend();
         life.abort();
     }

@@ -356,6 +356,7 @@ impl Round {
         let late = self.objects.iter().flatten().any(|quirk| *quirk == "late-put");
         if late && !left().is_empty() {
             std::thread::sleep(Duration::from_millis(1_200));
+            self.store.wait_landed();
             let mut abort = self.store.command(env!("CARGO_BIN_EXE_writer"));
             assert!(abort.args([&self.key, "--abort", "--yes"]).output().expect("writer").status.success());
         }
