@@ -79,7 +79,7 @@ test-recipes:
 test-page:
 	$(call packages,build test)
 	$(tools)
-	node --test --test-concurrency=3 $(filter-out $(SLOW_PAGE_TESTS), $(wildcard tests/browser/*.test.mjs))
+	node --test --test-concurrency=2 $(filter-out $(SLOW_PAGE_TESTS), $(wildcard tests/browser/*.test.mjs))
 
 # Those that go by the clock: outages, hidden tabs, slow lines; and those in Firefox.
 test-viewers:
