@@ -7,7 +7,7 @@ use super::setup::Setup;
 use super::track::{Track, TrackState};
 use crate::media::flv::{Codec, Kind, TrackId};
 
-/// See the [module](self).
+/// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     /// The number of the last fragment.
