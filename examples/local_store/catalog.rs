@@ -106,6 +106,7 @@ impl Catalog {
         let now = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
         let next = |last: u64| now.max(last + 1);
         // The closure always gives a value, so both arms mean the same: the value before the update.
+        #[allow(deprecated, reason = "the oldest Rust that compiles this does not have its new name yet")]
         let (Ok(last) | Err(last)) =
             self.last_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
         format!("4_z{:016x}_{:08x}", next(last), fastrand::u32(..))

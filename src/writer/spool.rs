@@ -191,7 +191,9 @@ impl Spool {
         }
         let limit = self.budget.limit;
         let more = |used: u64| used.checked_add(self.slot_len).filter(|used| *used <= limit);
-        self.budget.used.fetch_update(Relaxed, Relaxed, more).map_err(|_| SpoolError::Limit(limit))?;
+        #[allow(deprecated, reason = "the oldest Rust that compiles this does not have its new name yet")]
+        let taken = self.budget.used.fetch_update(Relaxed, Relaxed, more);
+        taken.map_err(|_| SpoolError::Limit(limit))?;
         if let Err(error) = set_aside(file, slots.count * self.slot_len, (1 + self.aside).saturating_mul(self.slot_len))
         {
             self.budget.used.fetch_sub(self.slot_len, Relaxed);
