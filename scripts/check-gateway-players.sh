@@ -12,15 +12,7 @@ segment=2
 . scripts/players/players.sh
 # shellcheck disable=SC2119 # It has none.
 start_store
-: >"$dir/gateway.out"
-"$built/reader" --serve 127.0.0.1:0 >"$dir/gateway.out" 2>"$dir/gateway.err" &
-gateway=$!
-trap 'kill "$gateway" 2>/dev/null || true; cleanup' EXIT
-until grep -q http "$dir/gateway.out"; do
-    kill -0 "$gateway" || { cat "$dir/gateway.err" >&2; exit 1; }
-    sleep 0.1
-done
-url=$(head -n 1 "$dir/gateway.out")
+start_gateway
 
 with_ffmpeg() {
     ffmpeg -nostdin -v error -i "$1" -map 0:v -f framemd5 - 2>/dev/null | grep -c '^0'

@@ -7,7 +7,9 @@ built=${LIVE_READ_BUILT:-$PWD/${CARGO_TARGET_DIR:-target}/release}
 
 dir=$(mktemp -d)
 store=
+gateway=
 cleanup() {
+    [ -z "$gateway" ] || kill "$gateway" 2>/dev/null || true
     [ -z "$store" ] || kill "$store" 2>/dev/null || true
     rm -rf "$dir"
 }
@@ -30,6 +32,18 @@ start_store() {
         sleep 0.1
     done
     export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test-secret AWS_REGION=us-east-1 AWS_ENDPOINT_URL="$address" BUCKET_NAME=live
+}
+
+# start_gateway: `reader --serve` before that store, at $url.
+start_gateway() {
+    : >"$dir/gateway.out"
+    "$built/reader" --serve 127.0.0.1:0 >"$dir/gateway.out" 2>"$dir/gateway.err" &
+    gateway=$!
+    until grep -q http "$dir/gateway.out"; do
+        kill -0 "$gateway" || { cat "$dir/gateway.err" >&2; exit 1; }
+        sleep 0.1
+    done
+    url=$(head -n 1 "$dir/gateway.out")
 }
 
 # Those of this system that are there, and says which are not: each has a function with_NAME that plays the playlist $1 and

@@ -57,6 +57,17 @@ pub(crate) fn decoded(text: &str) -> Result<String, Unnamed> {
     Ok(text.map_err(|_| Unnamed::Wrong("the URL is not encoded UTF-8"))?.into_owned())
 }
 
+/// The key and the version that `KEY/VERSION` names; none where one of them is missing.
+pub(crate) fn key_and_version(folder: &str) -> Result<Option<(String, String)>, Unnamed> {
+    let two = folder.rsplit_once('/').filter(|(key, _)| !key.is_empty());
+    two.map(|(key, version)| Ok((decoded(key)?, decoded(version)?))).transpose()
+}
+
+/// A number as it is written in one way only, so that a cache keeps what it names once.
+pub(crate) fn number(text: &str) -> Option<u64> {
+    text.parse::<u64>().ok().filter(|number| number.to_string() == text)
+}
+
 impl Names {
     /// The bucket that is named, or the first.
     pub(crate) fn bucket(&self, named: Option<&str>) -> Result<&str, Unnamed> {

@@ -19,9 +19,6 @@ use crate::media::fmp4::{BoxHead, BoxWalker, Event, FourCc, Track, Wish};
 /// What is read at once in search of a `moof`.
 const LOOK: u64 = 16 << 10;
 
-/// Fed in place of what is passed over.
-static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
-
 /// A track of a stretch of the object.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -73,14 +70,12 @@ async fn look(viewing: &Viewing, asked: &Asked) -> Result<Samples, Refusal> {
     let mut walker = BoxWalker::starting_at(wish, start);
     while walker.offset() < end && !walker.is_off() {
         let at = walker.offset();
-        let passes = usize::try_from(walker.passes_over().min(end - at)).unwrap_or(usize::MAX).min(ZEROS.len());
+        let mut bytes = walker.stand_in(end);
         let read;
-        let bytes = if let Some(zeros) = ZEROS.get(..passes).filter(|zeros| !zeros.is_empty()) {
-            zeros
-        } else {
+        if bytes.is_empty() {
             read = viewing.collect(at, at.saturating_add(LOOK).min(end)).await.map_err(unreadable)?;
-            &read[..]
-        };
+            bytes = &read;
+        }
         if bytes.is_empty() {
             return Err(unreadable(Broken));
         }

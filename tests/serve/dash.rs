@@ -4,24 +4,18 @@
 use std::collections::HashSet;
 use std::process::{Child, Command, Stdio};
 
-use super::scene::{Answer, Gateway, KEY};
+use super::scene::{GOOD, Gateway, KEY};
 use crate::support::PART;
 use crate::support::lab::Lab;
 use crate::support::media::{AAC, FRAGMENTS, H264, make, picture, thumbnails, tone, video};
 use crate::support::run::{assert_same, await_some, await_that};
 
-const GOOD: &str = "empty_moov+frag_keyframe+default_base_moof";
-
-fn body(answer: &Answer) -> String {
-    String::from_utf8(answer.body.clone()).expect("text")
-}
-
 /// A manifest.
 fn manifest(gateway: &Gateway, path: &str) -> String {
     let answer = gateway.get(path, &[]);
-    assert_eq!(answer.status, 200, "{path}: {} {}", answer.head, body(&answer));
+    assert_eq!(answer.status, 200, "{path}: {} {}", answer.head, answer.text());
     assert_eq!(answer.header("content-type").as_deref(), Some("application/dash+xml"));
-    body(&answer)
+    answer.text()
 }
 
 fn of_key() -> String {
@@ -56,7 +50,7 @@ fn tracks(text: &str) -> Vec<(String, String, Vec<String>)> {
 /// Fetches what a manifest names.
 fn fetch(gateway: &Gateway, name: &str) -> Vec<u8> {
     let answer = gateway.get(&format!("/dash/{KEY}/{name}"), &[]);
-    assert_eq!(answer.status, 200, "{name}: {} {}", answer.head, body(&answer));
+    assert_eq!(answer.status, 200, "{name}: {} {}", answer.head, answer.text());
     assert!(answer.whole, "{name}");
     assert_eq!(answer.header("content-length"), Some(answer.body.len().to_string()));
     assert_eq!(answer.header("cache-control").as_deref(), Some("public, max-age=31536000, immutable"));
@@ -172,7 +166,7 @@ fn ffmpeg_plays_a_growing_object_over_its_end_and_then_all_of_it_at_the_same_url
     assert!(now.is_some());
     let clock = gateway.get(&format!("/dash/{KEY}/{clock}"), &[]);
     assert_eq!((clock.status, clock.header("cache-control").as_deref()), (200, Some("no-store")));
-    assert!(body(&clock).starts_with("20") && body(&clock).ends_with('Z'), "{}", body(&clock));
+    assert!(clock.text().starts_with("20") && clock.text().ends_with('Z'), "{}", clock.text());
     let url = gateway.url(&of_key());
     let all = hashes(&shown(&data));
     // The last ones a decoder keeps until there is an end.
@@ -261,7 +255,7 @@ fn what_is_not_there_is_told_so_and_what_comes_is_waited_for() {
         (folder.replace("/0-1", ""), 404),
     ] {
         let answer = gateway.get(&format!("/dash/{KEY}/{name}"), &[]);
-        assert_eq!(answer.status, status, "{name}: {}", body(&answer));
+        assert_eq!(answer.status, status, "{name}: {}", answer.text());
     }
     // The next one is held back until it is there.
     let next = gateway.view(&format!("/dash/{KEY}/{folder}/{}.m4s", newest + length), &[]);

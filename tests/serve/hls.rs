@@ -2,35 +2,29 @@
 //! plays them live and over the end.
 
 use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use super::scene::{Answer, Gateway, KEY};
+use super::scene::{GOOD, Gateway, KEY, player, shown};
 use crate::support::PART;
 use crate::support::lab::Lab;
 use crate::support::media::{camera, frames, make, thumbnails, video};
 use crate::support::run::{assert_same, await_some, await_that};
 
-const GOOD: &str = "empty_moov+frag_keyframe+default_base_moof";
-
 /// The URL of the media playlist that that of KEY leads to.
 fn media_of(gateway: &Gateway) -> String {
     let index = gateway.get(&format!("/hls/{KEY}/index.m3u8"), &[]);
-    assert_eq!(index.status, 200, "{} {}", index.head, body(&index));
-    let text = body(&index);
+    assert_eq!(index.status, 200, "{} {}", index.head, index.text());
+    let text = index.text();
     let uri = text.lines().find(|line| line.ends_with("/media.m3u8")).unwrap_or_else(|| panic!("{text}"));
     format!("/hls/{KEY}/{uri}")
-}
-
-fn body(answer: &Answer) -> String {
-    String::from_utf8(answer.body.clone()).expect("text")
 }
 
 /// A playlist.
 fn list(gateway: &Gateway, path: &str) -> String {
     let answer = gateway.get(path, &[]);
-    assert_eq!(answer.status, 200, "{path}: {} {}", answer.head, body(&answer));
+    assert_eq!(answer.status, 200, "{path}: {} {}", answer.head, answer.text());
     assert_eq!(answer.header("content-type").as_deref(), Some("application/vnd.apple.mpegurl"));
-    body(&answer)
+    answer.text()
 }
 
 /// What a playlist lists, with the header first; parts are left out.
@@ -57,20 +51,6 @@ fn fetch(gateway: &Gateway, media: &str, name: &str, object: &[u8]) -> Vec<u8> {
 fn fetch_all(gateway: &Gateway, media: &str, object: &[u8]) -> Vec<u8> {
     let text = list(gateway, media);
     stretches(&text).iter().flat_map(|name| fetch(gateway, media, name, object)).collect()
-}
-
-fn player(url: &str) -> Child {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-hide_banner", "-nostdin", "-v", "error", "-i", url, "-map", "0:v", "-f", "framemd5", "-"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ffmpeg")
-}
-
-fn shown(player: Child) -> Vec<String> {
-    let output = player.wait_with_output().expect("ffmpeg");
-    assert!(output.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).expect("text");
-    let hash = |line: &str| line.rsplit(',').next().unwrap_or_default().trim().to_owned();
-    text.lines().filter(|line| !line.starts_with('#')).map(hash).collect()
 }
 
 fn pictures(data: &[u8]) -> Vec<String> {
@@ -225,9 +205,9 @@ fn parts_are_announced_held_back_and_the_bytes_of_the_object() {
     let at = ends.iter().position(|end| *end == next_end).expect("it ends there");
     assert_same(&announced.body, &data[next_end..ends[at + 1]], "what was announced");
     assert_eq!(announced.header("content-length"), Some(announced.body.len().to_string()));
-    let segment = body(&segment.join().expect("an answer"));
+    let segment = segment.join().expect("an answer").text();
     assert!(segments_of(&segment) > segments, "{segment}");
-    let part = body(&part.join().expect("an answer"));
+    let part = part.join().expect("an answer").text();
     let open = part.lines().rev().take_while(|line| !line.starts_with("#EXTINF") && !line.ends_with(".m4s"));
     let is_there =
         segments_of(&part) > segments + 1 || open.filter(|line| line.starts_with("#EXT-X-PART:")).count() > 1;
@@ -294,8 +274,8 @@ fn what_cannot_be_played_is_refused_with_a_sentence() {
     lab.put("plain.mp4", &plain);
     for key in ["text", "plain.mp4"] {
         let answer = gateway.get(&format!("/hls/{key}/index.m3u8"), &[]);
-        assert_eq!(answer.status, 415, "{key}: {}", body(&answer));
-        assert!(body(&answer).len() > 20 && answer.header("cache-control").as_deref() == Some("no-store"));
+        assert_eq!(answer.status, 415, "{key}: {}", answer.text());
+        assert!(answer.text().len() > 20 && answer.header("cache-control").as_deref() == Some("no-store"));
     }
     for path in [
         "/hls/nothing/index.m3u8",

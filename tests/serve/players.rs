@@ -1,30 +1,10 @@
 //! Players before `reader --serve`: ffmpeg plays what grows, from its beginning and from its newest key frame, to its end.
 
-use std::process::{Command, Stdio};
-
-use super::scene::{Gateway, KEY};
+use super::scene::{GOOD, Gateway, KEY, player, shown};
 use crate::support::PART;
 use crate::support::lab::Lab;
 use crate::support::media::{frames, video};
 use crate::support::run::{assert_same, await_that};
-
-const GOOD: &str = "empty_moov+frag_keyframe+default_base_moof";
-
-/// How many frames of the picture ffmpeg shows, and what it complains of.
-fn player(url: &str) -> std::process::Child {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-hide_banner", "-nostdin", "-v", "error", "-i", url, "-map", "0:v", "-f", "framemd5", "-"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ffmpeg")
-}
-
-fn shown(player: std::process::Child) -> Vec<String> {
-    let output = player.wait_with_output().expect("ffmpeg");
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ffmpeg: {complaints}");
-    let text = String::from_utf8(output.stdout).expect("text");
-    let hash = |line: &str| line.rsplit(',').next().unwrap_or_default().trim().to_owned();
-    text.lines().filter(|line| !line.starts_with('#')).map(hash).collect()
-}
 
 #[test]
 fn ffmpeg_plays_what_grows_to_its_end_from_its_beginning_and_from_its_newest_key_frame() {

@@ -2,12 +2,33 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
 use crate::support::lab::Lab;
 use crate::support::run::{Launch, Outcome, PATIENCE, Run, await_some};
 
 pub const KEY: &str = "shows/match.mp4";
+
+/// Fragments that can be read from any of them on.
+pub const GOOD: &str = "empty_moov+frag_keyframe+default_base_moof";
+
+/// ffmpeg, which plays the picture of what is at a URL.
+pub fn player(url: &str) -> Child {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-nostdin", "-v", "error", "-i", url, "-map", "0:v", "-f", "framemd5", "-"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ffmpeg")
+}
+
+/// A hash of each picture that it has shown at its end.
+pub fn shown(player: Child) -> Vec<String> {
+    let output = player.wait_with_output().expect("ffmpeg");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ffmpeg: {complaints}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let hash = |line: &str| line.rsplit(',').next().unwrap_or_default().trim().to_owned();
+    text.lines().filter(|line| !line.starts_with('#')).map(hash).collect()
+}
 
 /// `reader --serve` on a free port.
 #[derive(Debug)]
@@ -174,6 +195,10 @@ pub struct Answer {
 }
 
 impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).expect("text")
+    }
+
     pub fn header(&self, name: &str) -> Option<String> {
         self.head.lines().skip(1).find_map(|line| {
             let (found, value) = line.split_once(':')?;

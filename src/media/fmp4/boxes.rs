@@ -12,6 +12,9 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
+/// Fed in place of what is passed over.
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+
 /// The most bytes of one box's contents that can be kept.
 pub const KEEP_MAX: usize = 4096;
 
@@ -267,13 +270,13 @@ impl BoxWalker {
         self.offset
     }
 
-    /// How many of the next bytes it passes over whatever they are.
+    /// What can be fed to it in place of those of the next bytes, before byte `to`, that it passes over whatever they are: at
+    /// most 1 MiB at once, and none where the next byte is needed.
     #[must_use]
-    pub fn passes_over(&self) -> u64 {
-        match self.state {
-            State::Skip(left) => left,
-            _ => 0,
-        }
+    pub fn stand_in(&self, to: u64) -> &'static [u8] {
+        let State::Skip(left) = self.state else { return &[] };
+        let passes = left.min(to.saturating_sub(self.offset())).min(ZEROS.len() as u64);
+        usize::try_from(passes).ok().and_then(|passes| ZEROS.get(..passes)).unwrap_or_default()
     }
 
     /// Where the header begins of which a part has come.

@@ -18,9 +18,6 @@ use super::inspect::{Finding, Inspector, OBS_PLACEHOLDER};
 use super::moof::Moof;
 use super::movie::Movie;
 
-/// Fed in place of what is passed over.
-static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
-
 /// Finds the header and the fragments in a stream that is fed to it slice by slice; see the [module](self).
 #[derive(Debug)]
 pub struct Scanner {
@@ -153,10 +150,8 @@ impl Scanner {
     /// Passes over those of the next bytes, before byte `to`, that are of no interest whatever they are, which are those of
     /// pictures and sound: at most 1 MiB at once. Gives how many, and what they complete; none where the next byte is needed.
     pub fn pass_over(&mut self, to: u64) -> Option<(u64, Vec<Found>)> {
-        let passes = if self.collecting.is_some() { 0 } else { self.walker.passes_over() };
-        let passes = passes.min(to.saturating_sub(self.offset())).min(ZEROS.len() as u64);
-        let zeros = usize::try_from(passes).ok().and_then(|passes| ZEROS.get(..passes)).unwrap_or_default();
-        (passes > 0).then(|| (passes, self.feed(zeros)))
+        let zeros = if self.collecting.is_some() { &[] } else { self.walker.stand_in(to) };
+        (!zeros.is_empty()).then(|| (zeros.len() as u64, self.feed(zeros)))
     }
 
     /// Whether nothing follows any more.

@@ -1,6 +1,6 @@
 //! What follows `/dash/` in a path: manifests, and segments of one track of one version. Pure.
 
-use crate::serve::name::{Unnamed, decoded};
+use crate::serve::name::{Unnamed, decoded, key_and_version, number};
 
 /// The manifest of the newest version.
 const MANIFEST: &str = "manifest.mpd";
@@ -42,8 +42,7 @@ pub(crate) enum What {
 pub(crate) fn asked(path: &str) -> Result<Option<Asked>, Unnamed> {
     let Some((above, name)) = path.rsplit_once('/') else { return Ok(None) };
     let of_version = |folder: &str, what: What| {
-        let Some((key, version)) = folder.rsplit_once('/').filter(|(key, _)| !key.is_empty()) else { return Ok(None) };
-        Ok(Some(Asked::Version { key: decoded(key)?, version: decoded(version)?, what }))
+        Ok(key_and_version(folder)?.map(|(key, version)| Asked::Version { key, version, what }))
     };
     match name {
         MANIFEST => return Ok(Some(Asked::Manifest { key: decoded(above)? })),
@@ -70,11 +69,6 @@ pub(crate) fn asked(path: &str) -> Result<Option<Asked>, Unnamed> {
         Some((folder, what)) => of_version(folder, what),
         None => Ok(None),
     }
-}
-
-/// In one way only, so that a cache keeps each once.
-fn number(text: &str) -> Option<u64> {
-    text.parse::<u64>().ok().filter(|number| number.to_string() == text)
 }
 
 #[cfg(test)]

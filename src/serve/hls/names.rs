@@ -1,6 +1,6 @@
 //! What follows `/hls/` in a path: playlists, and stretches of one version under URLs of their own. Pure.
 
-use crate::serve::name::{Unnamed, decoded};
+use crate::serve::name::{Unnamed, decoded, key_and_version, number};
 
 /// Of the playlist that leads to all others.
 const INDEX: &str = "index.m3u8";
@@ -45,8 +45,7 @@ pub(crate) fn asked(path: &str) -> Result<Option<Asked>, Unnamed> {
         return Ok(Some(Asked::Index { key, playlist: decoded(path)? }));
     }
     let of_version = |folder: &str, what: What| {
-        let Some((key, version)) = folder.rsplit_once('/').filter(|(key, _)| !key.is_empty()) else { return Ok(None) };
-        Ok(Some(Asked::Version { key: decoded(key)?, version: decoded(version)?, what }))
+        Ok(key_and_version(folder)?.map(|(key, version)| Asked::Version { key, version, what }))
     };
     match name {
         MEDIA | KEY_FRAMES => {
@@ -75,7 +74,6 @@ pub(crate) fn asked(path: &str) -> Result<Option<Asked>, Unnamed> {
 /// `OFFSET-LENGTH.m4s` or `OFFSET-.m4s`, in one way only, so that a cache keeps each once.
 fn place(name: &str) -> Option<(u64, Option<u64>)> {
     let (place, ending) = name.split_once('.').filter(|(_, ending)| matches!(*ending, "m4s" | "mp4"))?;
-    let number = |text: &str| text.parse::<u64>().ok().filter(|number| number.to_string() == text);
     let (first, length) = place.split_once('-')?;
     let first = number(first)?;
     match length {
