@@ -36,6 +36,11 @@ impl Copies {
         self.room = pool.lend(usize::from(MOST));
     }
 
+    /// Whether fewer are in use than there is room for.
+    pub(super) fn is_one_left(&self) -> bool {
+        Arc::weak_count(&self.free) < usize::from(MOST)
+    }
+
     /// An empty one with its memory, of which what is not used costs nothing.
     pub(super) fn take(&self) -> Buffer {
         let kept = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();

@@ -307,10 +307,19 @@ impl Cutter {
         self.end - self.waiting.len() as u64
     }
 
-    /// The first so many bytes of what waits, in memory of just their size: a piece of the buffer would keep all of it.
+    /// The first so many bytes of what waits: much of a buffer goes as it is while there is another for what comes next; else
+    /// they go in memory of just their size, as a piece of the buffer would keep all of it.
     fn give(&mut self, count: usize) -> Bytes {
-        if count as u64 == self.part_size {
-            return Bytes::from_owner(std::mem::take(&mut self.waiting));
+        let rest = self.waiting.get(count..).unwrap_or_default();
+        let much = count as u64 >= self.part_size.div_ceil(2);
+        if count as u64 == self.part_size || (much && self.copies.is_one_left()) {
+            let mut next = Buffer::default();
+            if !rest.is_empty() {
+                next = self.copies.take();
+                next.extend_from_slice(rest);
+            }
+            self.waiting.truncate(count);
+            return Bytes::from_owner(std::mem::replace(&mut self.waiting, next));
         }
         let given = Bytes::copy_from_slice(self.waiting.get(..count).unwrap_or_default());
         self.waiting.drain(..count);

@@ -185,6 +185,29 @@ fn a_jump_cuts_what_waits_before_it() {
     assert_eq!(cutter.next(now + SECOND * 2), cut(3_000, 5));
 }
 
+#[test]
+fn much_of_a_buffer_is_not_copied_again_while_there_is_another() {
+    let (mut cutter, now) = cutter(When::After(SECOND));
+    let at = |memory: &[u8]| memory.as_ptr();
+    take(&mut cutter, 500, now);
+    let memory = at(&cutter.waiting);
+    let first = cutter.next(now + SECOND).expect("due");
+    assert_eq!(at(&first.bytes), memory);
+    take(&mut cutter, 400, now + SECOND);
+    let memory = at(&cutter.waiting);
+    let small = cutter.next(now + SECOND * 2).expect("due");
+    assert_ne!(at(&small.bytes), memory, "little of it would keep all");
+    take(&mut cutter, 500, now + SECOND * 2);
+    cutter.landed(400);
+    let third = cutter.next(now + SECOND * 3);
+    assert_ne!(at(&third.as_ref().expect("due").bytes), memory, "the first is on its way still");
+    assert_eq!(third, cut(900, 500));
+    cutter.landed(1_000);
+    drop((first, third));
+    take(&mut cutter, 500, now + SECOND * 3);
+    assert_eq!(cutter.next(now + SECOND * 4).map(|cut| (cut.offset, at(&cut.bytes))), Some((1_400, memory)));
+}
+
 proptest! {
     /// Whatever comes and however the store lags: each byte is either cut once or left to the parts, in order and
     /// unchanged, and the bound holds.
