@@ -307,11 +307,11 @@ impl Cutter {
         self.end - self.waiting.len() as u64
     }
 
-    /// The first so many bytes of what waits: much of a buffer goes as it is while there is another for what comes next; else
-    /// they go in memory of just their size, as a piece of the buffer would keep all of it.
+    /// The first so many bytes of what waits: the buffer as it is, while there is another for what comes next; else in memory of
+    /// just their size, as a piece of the buffer would keep all of it. So does a short segment: several are on their way at once.
     fn give(&mut self, count: usize) -> Bytes {
         let rest = self.waiting.get(count..).unwrap_or_default();
-        let much = count as u64 >= self.part_size.div_ceil(2);
+        let much = !self.segments() || count as u64 >= self.part_size.div_ceil(2);
         if count as u64 == self.part_size || (much && self.copies.is_one_left()) {
             let mut next = Buffer::default();
             if !rest.is_empty() {

@@ -186,7 +186,7 @@ fn a_jump_cuts_what_waits_before_it() {
 }
 
 #[test]
-fn much_of_a_buffer_is_not_copied_again_while_there_is_another() {
+fn a_buffer_is_not_copied_again_while_there_is_another() {
     let (mut cutter, now) = cutter(When::After(SECOND));
     let at = |memory: &[u8]| memory.as_ptr();
     take(&mut cutter, 500, now);
@@ -195,17 +195,24 @@ fn much_of_a_buffer_is_not_copied_again_while_there_is_another() {
     assert_eq!(at(&first.bytes), memory);
     take(&mut cutter, 400, now + SECOND);
     let memory = at(&cutter.waiting);
-    let small = cutter.next(now + SECOND * 2).expect("due");
-    assert_ne!(at(&small.bytes), memory, "little of it would keep all");
+    let second = cutter.next(now + SECOND * 2);
+    assert_ne!(at(&second.as_ref().expect("due").bytes), memory, "the first is on its way still");
+    assert_eq!(second, cut(500, 400));
+    cutter.landed(900);
+    drop((first, second));
     take(&mut cutter, 500, now + SECOND * 2);
-    cutter.landed(400);
-    let third = cutter.next(now + SECOND * 3);
-    assert_ne!(at(&third.as_ref().expect("due").bytes), memory, "the first is on its way still");
-    assert_eq!(third, cut(900, 500));
-    cutter.landed(1_000);
-    drop((first, third));
-    take(&mut cutter, 500, now + SECOND * 3);
-    assert_eq!(cutter.next(now + SECOND * 4).map(|cut| (cut.offset, at(&cut.bytes))), Some((1_400, memory)));
+    assert_eq!(cutter.next(now + SECOND * 3).map(|cut| (cut.offset, at(&cut.bytes))), Some((900, memory)));
+}
+
+#[test]
+fn a_short_segment_does_not_keep_a_whole_buffer() {
+    let (mut cutter, now) = cutter(When::AtSegment(SECOND));
+    for (count, kept) in [(100, false), (500, true)] {
+        take(&mut cutter, count, now);
+        let memory = cutter.waiting.as_ptr();
+        cutter.segment_ends(cutter.end);
+        assert_eq!(cutter.next(now).expect("cut").bytes.as_ptr() == memory, kept, "{count}");
+    }
 }
 
 proptest! {
