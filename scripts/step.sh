@@ -3,7 +3,7 @@
 #
 #   scripts/step.sh NAME COMMAND...
 #
-# Its warnings are shown, and when it fails, how it ended. VERBOSE=1 lets it say everything at once.
+# What scripts/install-deps.sh warns of is shown, and when it fails, how it ended. VERBOSE=1 lets it say everything at once.
 set -euo pipefail
 name=$1
 shift
@@ -34,5 +34,5 @@ if [ "$code" != 0 ]; then
     tail -n 30 "$log" >&2
     exit "$code"
 fi
-grep -h 'WARNING' "$log" >&2 || true
+grep -h '^install-deps: WARNING' "$log" >&2 || true
 printf '%s: %s s\n' "$name" "$SECONDS" >&2

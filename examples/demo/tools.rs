@@ -33,6 +33,14 @@ pub(crate) fn spawn(name: &str, command: &mut Command) -> Result<Child> {
     })
 }
 
+/// A line of a log as people want it beside the seconds of the demo.
+fn without_time(line: &str) -> &str {
+    match line.split_once(' ') {
+        Some((time, rest)) if time.len() > 20 && time.starts_with("20") && time.ends_with('Z') => rest.trim_start(),
+        _ => line,
+    }
+}
+
 /// Passes the lines of `from` on with the tool's name before them, except those
 /// that `keep` refuses.
 pub(crate) fn pass_on<R>(
@@ -51,7 +59,7 @@ where
             let text = String::from_utf8_lossy(&line);
             let text = text.trim_end();
             if !text.is_empty() && keep(text) {
-                say!("{name:>6} | {text}");
+                say!("{name:>6} | {}", without_time(text));
             }
             line.clear();
         }
@@ -155,5 +163,25 @@ impl Store {
 
     pub(crate) async fn stop(mut self) {
         self.child.kill().await.ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_time;
+
+    #[test]
+    fn the_time_of_a_log_is_left_out_and_nothing_else() {
+        for (line, shown) in [
+            (
+                "2026-11-22T09:57:27.651784Z  INFO uploading to s3://demo/demo.mp4",
+                "INFO uploading to s3://demo/demo.mp4",
+            ),
+            ("uploading to s3://demo/demo.mp4", "uploading to s3://demo/demo.mp4"),
+            ("2026 frames", "2026 frames"),
+            ("", ""),
+        ] {
+            assert_eq!(without_time(line), shown);
+        }
     }
 }
