@@ -19,7 +19,7 @@ const libraries = new Map();
 /** Where it may be. Whoever made this page may say where; then there is no other. */
 function places(build) {
   const place = document.querySelector('meta[name="live-read-library"]')?.content;
-  return place ? [place] : BUILDS[build].flatMap((name) => ['node_modules/hls.js/dist/', ''].map((folder) => folder + name));
+  return place ? [place] : BUILDS[build].flatMap((name) => ['page/vendor/', ''].map((folder) => folder + name));
 }
 function library(build) {
   if (!libraries.has(build)) {
@@ -135,7 +135,7 @@ async function play(text) {
     const { to, at } = await whereToBegin(text);
     return turn === beginning ? playWithHls(to, at) : undefined;
   }
-  if (!Hls) return fail(tr('The player is not complete'), '', 'hls.js is not beside this page: put hls.min.js into the directory of index.html, or run “make page”.');
+  if (!Hls) return fail(tr('The player is not complete'), '', 'hls.js is not beside this page: it belongs into the folder page/vendor.');
   return fail(tr('This browser cannot play the stream'), tr('Any current browser can.'), 'It has no Media Source Extensions.', false);
 }
 

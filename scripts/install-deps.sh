@@ -212,9 +212,9 @@ for profile; do
     case $profile in
     build) needs="$needs cc" ;;
     demo) needs="$needs cc ffmpeg" ;;
-    page) needs="$needs node npm" modules=yes ;;
+    page) needs="$needs node" ;;
     test) needs="$needs cc ffmpeg aws jq rclone curl python node npm" wants="$wants browser redis" modules=yes stores=yes boto3=any ;;
-    players) needs="$needs cc ffmpeg curl node npm" wants="$wants browser firefox mpv vlc gstreamer" modules=yes players=yes ;;
+    players) needs="$needs cc ffmpeg curl node npm" wants="$wants browser firefox mpv vlc gstreamer" players=yes ;;
     watch) needs="$needs aws jq" ;;
     bench) needs="$needs cc ffmpeg aws rclone curl openssl python" boto3=own ;;
     lint) needs="$needs cc" wants="$wants shellcheck" ;;
@@ -271,9 +271,9 @@ if [ -n "$failed" ]; then
     exit 1
 fi
 
-# hls.js for the page, exactly as locked.
+# What the tests of the page look with, exactly as locked. (hls.js lies in page/vendor; they compare.)
 if [ -n "$modules" ] && ! cmp -s package-lock.json node_modules/installed-lock.json; then
-    say "installing hls.js into node_modules"
+    say "installing axe-core and hls.js into node_modules"
     npm ci --no-audit --no-fund --loglevel=error >&2 </dev/null
     cp package-lock.json node_modules/installed-lock.json
 fi

@@ -41,6 +41,10 @@ for new in "$least" 1.100.0 2.0.0-beta; do
     says demo 'sudo apt-get install -y --no-install-recommends gcc libc6-dev ffmpeg'
 done
 
+# Its hls.js lies in the repository.
+says page 'sudo apt-get install -y --no-install-recommends nodejs'
+if grep -q npm "$work/said"; then fail 'the page needs npm'; fi
+
 # Who may install is told first what it takes.
 stand_in id 0
 stand_in apt-get '0 upgraded, 180 newly installed, 0 to remove and 2 not upgraded.

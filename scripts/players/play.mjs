@@ -18,7 +18,7 @@ const PATIENCE = 90;
 const here = path.dirname(fileURLToPath(import.meta.url));
 const modules = path.join(here, 'node_modules');
 const files = {
-  hls: path.join(here, '../../node_modules/hls.js/dist/hls.min.js'),
+  hls: path.join(here, '../../page/vendor/hls.min.js'),
   shaka: path.join(modules, 'shaka-player/dist/shaka-player.compiled.js'),
   videojs: path.join(modules, 'video.js/dist/video.min.js'),
   dash: path.join(modules, 'dashjs/dist/modern/umd/dash.all.min.js'),

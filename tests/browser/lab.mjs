@@ -1,7 +1,7 @@
 // What the tests of index.html have in common: a site with the page, a browser, programs that do not outlive a test.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -25,7 +25,6 @@ export class Lab {
 
   /** `seconds`: makes `video`, what is played where a test names nothing else. */
   static async open({ seconds = 0 } = {}) {
-    assert.ok(existsSync(path.join(top, 'node_modules/hls.js')), 'hls.js is not installed: scripts/install-deps.sh page');
     const lab = new Lab();
     lab.dir = mkdtempSync(path.join(tmpdir(), 'live-read-page-'));
     lab.site = path.join(lab.dir, 'site');
@@ -33,8 +32,7 @@ export class Lab {
     mkdirSync(path.join(lab.site, 'hls'), { recursive: true });
     cpSync(path.join(top, 'index.html'), path.join(lab.site, 'index.html'));
     cpSync(path.join(top, 'page'), path.join(lab.site, 'page'), { recursive: true });
-    symlinkSync(path.join(top, 'node_modules'), path.join(lab.site, 'node_modules'));
-    cpSync(lab.site, lab.bare, { recursive: true, filter: (file) => !file.includes('node_modules') });
+    cpSync(lab.site, lab.bare, { recursive: true, filter: (file) => !file.includes('vendor') });
     lab.server = await serve(lab.site);
     lab.address = `http://127.0.0.1:${lab.server.address().port}/`;
     lab.browser = await Chromium.start(chromium);

@@ -45,7 +45,7 @@ describe('low-latency HLS from a gateway', { skip, timeout: PATIENCE * 4000 }, (
       while ((await fetch(list)).status !== 200) await new Promise((resolve) => { setTimeout(resolve, 200); });
       await new Promise((resolve, reject) => {
         const script = document.createElement('script');
-        Object.assign(script, { src: ${JSON.stringify(`${lab.address}node_modules/hls.js/dist/hls.min.js`)}, onload: resolve, onerror: reject });
+        Object.assign(script, { src: ${JSON.stringify(`${lab.address}page/vendor/hls.min.js`)}, onload: resolve, onerror: reject });
         document.head.append(script);
       });
       document.body.innerHTML = '<video muted autoplay></video>';
