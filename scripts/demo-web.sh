@@ -8,7 +8,8 @@ set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/started.sh
 . "$top/scripts/started.sh"
-end_with_script TERM
+# At once: a writer that is asked to end would wait for its store, which ends too.
+end_with_script KILL
 seconds=${DEMO_SECONDS:-300}
 
 fail() {
