@@ -33,6 +33,7 @@ mod ingest {
     mod hostile;
     mod killed;
     mod publish;
+    mod pushes;
     mod streams;
 }
 

@@ -1,5 +1,5 @@
-//! Where to listen, as a URL: `rtmp://ADDRESS[:PORT]/APPLICATION/KEY`, without the key where there are many. A key is never
-//! shown.
+//! Where to listen, as a URL: `rtmp://ADDRESS[:PORT]/APPLICATION/KEY`, or `http://`, without the key where there are many. A
+//! key is never shown.
 
 use std::fmt;
 
@@ -8,10 +8,14 @@ use crate::keys::template::check_app;
 /// The usual ports.
 const RTMP_PORT: u16 = 1935;
 const RTMPS_PORT: u16 = 443;
+const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 /// Where one stream is listened for.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
+    /// Fragments are pushed by HTTP there; else streams by RTMP.
+    pub http: bool,
     /// Only TLS is taken.
     pub secure: bool,
     /// The address of an interface; all of them if empty.
@@ -55,8 +59,9 @@ impl Address {
         let (app, key) = path.rsplit_once('/').ok_or_else(|| {
             let host = if address.host.is_empty() { "0.0.0.0" } else { &address.host };
             format!(
-                "a URL to listen at has an application and a stream key, as in rtmp://{host}:{}/live/KEY: whoever knows the key \
+                "a URL to listen at has an application and a stream key, as in {}://{host}:{}/live/KEY: whoever knows the key \
                  may publish. With --keys FILE it has an application alone",
+                address.scheme(),
                 address.port
             )
         })?;
@@ -78,13 +83,20 @@ impl Address {
 
     /// Where to listen, and the path behind that.
     fn socket(url: &str) -> Result<(Self, &str), String> {
-        let secure = starts_with(url, "rtmps://");
-        if !secure && !starts_with(url, "rtmp://") {
+        const KNOWN: [(&str, bool, bool, u16); 4] = [
+            ("rtmp://", false, false, RTMP_PORT),
+            ("rtmps://", false, true, RTMPS_PORT),
+            ("http://", true, false, HTTP_PORT),
+            ("https://", true, true, HTTPS_PORT),
+        ];
+        let known = KNOWN.into_iter().find(|(scheme, ..)| starts_with(url, scheme));
+        let (_, http, secure, usual) = known.ok_or_else(|| {
             let scheme = url.split(':').next().unwrap_or_default();
-            return Err(format!(
-                "{scheme}:// is not taken yet, only rtmp:// and rtmps://; `ffmpeg … -f mp4 - | writer KEY` takes it meanwhile"
-            ));
-        }
+            format!(
+                "{scheme}:// is not taken yet, only rtmp://, rtmps://, http:// and https://; `ffmpeg … -f mp4 - | writer KEY` takes \
+                 it meanwhile"
+            )
+        })?;
         let rest = url.split_once("://").map_or("", |(_, rest)| rest);
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         if authority.contains('@') {
@@ -92,8 +104,8 @@ impl Address {
                 "a name and a password are not for listening: the stream key is the last part of the path".to_owned()
             );
         }
-        let (host, port) = split_port(authority, if secure { RTMPS_PORT } else { RTMP_PORT })?;
-        let address = Self { secure, host: host.to_owned(), port, app: String::new(), key: None };
+        let (host, port) = split_port(authority, usual)?;
+        let address = Self { http, secure, host: host.to_owned(), port, app: String::new(), key: None };
         Ok((address, path.trim_matches('/')))
     }
 
@@ -105,7 +117,18 @@ impl Address {
     /// The application's URL at the socket where it is listened, without the key.
     #[must_use]
     pub fn at(&self, socket: &str) -> String {
-        format!("{}://{socket}/{}", if self.secure { "rtmps" } else { "rtmp" }, self.app)
+        format!("{}://{socket}/{}", self.scheme(), self.app)
+    }
+
+    /// What is spoken there, as URLs have it.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        match (self.http, self.secure) {
+            (false, false) => "rtmp",
+            (false, true) => "rtmps",
+            (true, false) => "http",
+            (true, true) => "https",
+        }
     }
 
     /// Where to bind.
@@ -170,6 +193,8 @@ mod tests {
             ("RTMP://:1936/a/b/s3cret", false, "0.0.0.0", 1936, "rtmp://:1936/a/b"),
             ("rtmps://[::1]/live/s3cret", true, "::1", 443, "rtmps://::1:443/live"),
             ("rtmp://[::]:7/live/s3cret", false, "::", 7, "rtmp://:::7/live"),
+            ("http://:8080/live/s3cret", false, "0.0.0.0", 8080, "http://:8080/live"),
+            ("https://[::1]/live/s3cret", true, "::1", 443, "https://::1:443/live"),
         ] {
             let address = Address::parse(url).expect(url);
             assert_eq!((address.secure, address.host(), address.port), (secure, host, port), "{url}");
@@ -182,6 +207,7 @@ mod tests {
             "rtmp://h:x/live/s3cret",
             "rtmp://u:p@h/live/s3cret",
             "srt://:9000/s3cret",
+            "http://h/s3cret",
             "rtmp://h/live/s3cret?x",
         ] {
             let refused = Address::parse(url).expect_err(url);
@@ -211,8 +237,7 @@ mod tests {
             let found = found.as_ref().map(|(name, key)| (name.as_deref(), key.as_str()));
             assert_eq!(found, wanted, "{app} {name}");
         }
-        for bad in ["rtmp://:0", "rtmp://:0/", "rtmp://:0/a b", "rtmp://:0/live?x", "rtmp://:0/a//b", "http://:0/live"]
-        {
+        for bad in ["rtmp://:0", "rtmp://:0/", "rtmp://:0/a b", "rtmp://:0/live?x", "rtmp://:0/a//b", "srt://:0/live"] {
             assert!(Address::of_many(bad).is_err(), "{bad}");
         }
     }

@@ -19,7 +19,7 @@ use crate::rtmp::{Event, Session};
 /// How long a connection has until it publishes.
 pub(super) const TO_PUBLISH: Duration = Duration::from_secs(10);
 /// An encoder that sends nothing for so long is gone.
-const SILENCE: Duration = Duration::from_secs(10);
+pub(super) const SILENCE: Duration = Duration::from_secs(10);
 /// An encoder that has said that it ends has this time to close the stream.
 const TO_END: Duration = Duration::from_secs(1);
 /// How long an encoder may take to read an answer.

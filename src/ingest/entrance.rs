@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::address::Address;
 use super::door::{Door, Lease};
-use super::reception::Reception;
+use super::reception::{Reception, Visitor};
 use super::strangers::Seat;
 use super::words::{BAD_NAME, DENIED, Refusal, TurnedAway, WRONG_KEY};
+use crate::keys::book::Permit;
 use crate::rtmp::session::Publish;
 
 /// See the [module](self).
@@ -28,6 +29,36 @@ impl Entrance {
         }
     }
 
+    /// Whether somebody has the key to a stream, and to which.
+    pub(super) async fn check(
+        &self,
+        address: &Address,
+        peer: SocketAddr,
+        seat: &Seat,
+        publish: &Publish,
+    ) -> Result<Checked, Refusal> {
+        match self {
+            Self::One(_) if !seat.opens(address.is_for(&publish.app, &publish.name)) => Err(Refusal {
+                code: BAD_NAME,
+                words: WRONG_KEY.to_owned(),
+                why: "it has another application or stream key".to_owned(),
+            }),
+            Self::One(door) => Ok(Checked::One(door.clone())),
+            Self::Many(reception) => {
+                let permit = reception.check(address, seat, publish).await?;
+                Ok(Checked::Many(
+                    reception.clone(),
+                    permit,
+                    Visitor {
+                        peer,
+                        app: address.app().to_owned(),
+                        protocol: if address.http { "http" } else { "rtmp" },
+                    },
+                ))
+            }
+        }
+    }
+
     /// The recording, for whoever may publish into it.
     pub(super) async fn admit(
         &self,
@@ -36,14 +67,23 @@ impl Entrance {
         seat: &Seat,
         publish: Publish,
     ) -> Result<Lease, Refusal> {
+        self.check(address, peer, seat, &publish).await?.lease(peer, publish.encoder).await
+    }
+}
+
+/// Somebody with a good key.
+#[derive(Debug)]
+pub(super) enum Checked {
+    One(Door),
+    Many(Arc<Reception>, Permit, Visitor),
+}
+
+impl Checked {
+    /// The recording, for him.
+    pub(super) async fn lease(self, peer: SocketAddr, encoder: String) -> Result<Lease, Refusal> {
         match self {
-            Self::One(_) if !seat.opens(address.is_for(&publish.app, &publish.name)) => Err(Refusal {
-                code: BAD_NAME,
-                words: WRONG_KEY.to_owned(),
-                why: "it has another application or stream key".to_owned(),
-            }),
-            Self::One(door) => door.ask(peer, publish.encoder).await.map_err(|words| Refusal::of(DENIED, words)),
-            Self::Many(reception) => reception.admit(address, peer, seat, publish).await,
+            Self::One(door) => door.ask(peer, encoder).await.map_err(|words| Refusal::of(DENIED, words)),
+            Self::Many(reception, permit, visitor) => reception.admit(&visitor, encoder, permit).await,
         }
     }
 }

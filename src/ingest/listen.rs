@@ -13,6 +13,7 @@ use super::IngestError;
 use super::address::Address;
 use super::connection::{self, Visit};
 use super::entrance::Entrance;
+use super::http;
 use super::strangers::{Seat, Strangers};
 use crate::tool::certificate::Tls;
 
@@ -42,7 +43,8 @@ impl Listener {
         let bound = TcpListener::bind((address.host(), address.port)).await;
         let bound = bound.and_then(|socket| socket.local_addr().map(|local| (socket, local)));
         let (socket, local) = bound.map_err(|cause| IngestError::Listen { address: address.to_string(), cause })?;
-        let secure = if tls.is_some() && !address.secure { " (and by TLS, as rtmps://)" } else { "" };
+        let by_tls = if address.http { " (and by TLS, as https://)" } else { " (and by TLS, as rtmps://)" };
+        let secure = if tls.is_some() && !address.secure { by_tls } else { "" };
         tracing::info!(event = "listening", "listening at {}{secure}", address.at(&local.to_string()));
         Ok(Self { socket, place: Arc::new(Place { address, tls, entrance }) })
     }
@@ -76,6 +78,8 @@ async fn greet(stream: TcpStream, peer: SocketAddr, place: Arc<Place>, seat: Sea
     let by = Instant::now() + connection::TO_PUBLISH;
     let visit = Visit { peer, by, address: place.address.clone(), entrance: place.entrance.clone(), seat };
     match timeout_at(by, hello(stream, &place)).await {
+        Ok(Ok(Spoken::Plain(stream))) if place.address.http => http::serve(stream, visit).await,
+        Ok(Ok(Spoken::Tls(stream))) if place.address.http => http::serve(*stream, visit).await,
         Ok(Ok(Spoken::Plain(stream))) => connection::serve(stream, visit).await,
         Ok(Ok(Spoken::Tls(stream))) => connection::serve(*stream, visit).await,
         Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => tracing::debug!("{peer} said nothing"),
@@ -97,9 +101,9 @@ async fn hello(stream: TcpStream, place: &Place) -> io::Result<Spoken> {
     }
     match (&place.tls, first == [TLS]) {
         (Some(tls), true) => Ok(Spoken::Tls(Box::new(tls.acceptor().accept(stream).await?))),
-        (None, true) => Err(io::Error::other("it comes with TLS (rtmps://), which needs --tls-cert and --tls-key")),
+        (None, true) => Err(io::Error::other("it comes with TLS, which needs --tls-cert and --tls-key")),
         (_, false) if place.address.secure => {
-            Err(io::Error::other("it comes without TLS, and only rtmps:// is taken here"))
+            Err(io::Error::other("it comes without TLS, and only that is taken here"))
         }
         (_, false) => Ok(Spoken::Plain(stream)),
     }

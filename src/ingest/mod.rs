@@ -18,6 +18,7 @@
 //! | `entrance` | who may publish: one stream, or one of many |
 //! | `reception` | many streams by their keys, and a recording for each |
 //! | `hook` | somebody else who is asked whether a stream may be published |
+//! | `http` | the same of one that pushes fragments |
 //! | `rate` | how often something may happen |
 //! | `door` | how a connection asks for the recording, and gives it back |
 //! | `recording` | what becomes of what encoders send |
@@ -35,6 +36,7 @@ mod connection;
 mod door;
 mod entrance;
 mod hook;
+mod http;
 pub mod journal;
 pub mod journals;
 mod listen;

@@ -67,6 +67,15 @@ pub struct GoesOn {
     pub over: bool,
 }
 
+/// Who comes, and by which way.
+#[derive(Debug)]
+pub(super) struct Visitor {
+    pub(super) peer: SocketAddr,
+    /// The application of the URL, and what is spoken there.
+    pub(super) app: String,
+    pub(super) protocol: &'static str,
+}
+
 /// How recordings are made.
 #[derive(Debug)]
 pub(super) struct Making {
@@ -130,14 +139,8 @@ impl Reception {
         (Self { book, hook, making, most, turned_away, places, desk: Mutex::new(desk) }, begun)
     }
 
-    /// The recording of the stream that this key is of.
-    pub(super) async fn admit(
-        self: &Arc<Self>,
-        address: &Address,
-        peer: SocketAddr,
-        seat: &Seat,
-        publish: Publish,
-    ) -> Result<Lease, Refusal> {
+    /// Whose the key is that somebody comes with.
+    pub(super) async fn check(&self, address: &Address, seat: &Seat, publish: &Publish) -> Result<Permit, Refusal> {
         let wrong = |why: &str| {
             // It is counted, and bars the door in the end.
             seat.opens(false);
@@ -160,11 +163,21 @@ impl Reception {
         if name.is_some_and(|name| name != permit.stream) {
             return wrong("its stream key is that of another stream");
         }
+        Ok(permit)
+    }
+
+    /// The recording of a stream, for somebody with its key.
+    pub(super) async fn admit(
+        self: &Arc<Self>,
+        visitor: &Visitor,
+        encoder: String,
+        permit: Permit,
+    ) -> Result<Lease, Refusal> {
         let span = fields::stream(&permit.stream);
         let admitted = async {
             self.may_begin(&permit)?;
-            self.ask(address.app(), peer, &publish.encoder, &permit).await?;
-            self.lease(address.app(), peer, publish.encoder, permit).await
+            self.ask(visitor, &encoder, &permit).await?;
+            self.lease(visitor, encoder, permit).await
         };
         admitted.instrument(span).await
     }
@@ -185,10 +198,11 @@ impl Reception {
     }
 
     /// Whether somebody else agrees.
-    async fn ask(&self, app: &str, peer: SocketAddr, encoder: &str, permit: &Permit) -> Result<(), Refusal> {
+    async fn ask(&self, visitor: &Visitor, encoder: &str, permit: &Permit) -> Result<(), Refusal> {
         let Some(hook) = &self.hook else { return Ok(()) };
+        let Visitor { peer, app, protocol } = visitor;
         let question = serde_json::json!({
-            "event": "publish", "stream": permit.stream, "stream_id": permit.id, "key_id": permit.key, "protocol": "rtmp",
+            "event": "publish", "stream": permit.stream, "stream_id": permit.id, "key_id": permit.key, "protocol": protocol,
             "ip": peer.ip(), "app": app, "encoder": encoder,
         });
         match hook.ask(question.to_string()).await {
@@ -203,17 +217,11 @@ impl Reception {
     }
 
     /// Asks the stage of the stream; begins one where there is none.
-    async fn lease(
-        self: &Arc<Self>,
-        app: &str,
-        peer: SocketAddr,
-        encoder: String,
-        permit: Permit,
-    ) -> Result<Lease, Refusal> {
+    async fn lease(self: &Arc<Self>, visitor: &Visitor, encoder: String, permit: Permit) -> Result<Lease, Refusal> {
         let mut refusal = String::new();
         for _ in 0..TRIES {
-            let door = self.door(app, &permit)?;
-            match door.ask(peer, encoder.clone()).await {
+            let door = self.door(&visitor.app, &permit)?;
+            match door.ask(visitor.peer, encoder.clone()).await {
                 Ok(lease) => return Ok(lease),
                 Err(words) => refusal = words,
             }

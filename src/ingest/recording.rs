@@ -7,6 +7,8 @@ use tokio::time::Instant;
 use super::journal::Journal;
 use super::words::Left;
 use crate::media::flv::{self, FlvError};
+use crate::media::fmp4::gather::Gathered;
+use crate::mux::push::{Push, PushError};
 use crate::mux::{Arrival, Muxer, Piece, State};
 use crate::rtmp::Event;
 use crate::writer::source::Feeder;
@@ -14,7 +16,12 @@ use crate::writer::source::Feeder;
 /// What is being made of the streams.
 #[derive(Debug)]
 pub(super) struct Recording {
-    pub(super) muxer: Muxer,
+    /// How long a fragment is at most that is made out of frames, and what makes them.
+    fragment: Duration,
+    muxer: Muxer,
+    /// What makes them out of fragments; whether the last encoder sent such.
+    push: Push,
+    pushes: bool,
     pub(super) feeder: Feeder,
     /// Where its clock begins.
     pub(super) began: Instant,
@@ -57,7 +64,10 @@ impl Recording {
             None => Muxer::new(fragment),
         };
         Self {
+            fragment,
             muxer,
+            push: Push::default(),
+            pushes: false,
             feeder,
             began: Instant::now(),
             broken_tags: 0,
@@ -68,8 +78,28 @@ impl Recording {
         }
     }
 
+    /// Whether anything has been made.
+    pub(super) fn has_begun(&self) -> bool {
+        self.muxer.has_begun() || self.push.has_begun()
+    }
+
+    /// Takes what an encoder sent that makes fragments itself.
+    pub(super) fn take_fragments(&mut self, found: &Gathered, arrival: Arrival) -> Result<(), PushError> {
+        if !std::mem::replace(&mut self.pushes, true) {
+            // What was made out of frames has another header.
+            self.push = Push::default();
+        }
+        match found {
+            Gathered::Header(moov) => self.push.header(moov),
+            Gathered::Fragment(raw) => self.push.fragment(raw, arrival),
+        }
+    }
+
     /// Takes what an encoder sent; in words, why it cannot.
     pub(super) fn take(&mut self, event: Event, arrival: Arrival) -> Result<(), String> {
+        if std::mem::take(&mut self.pushes) {
+            self.muxer = Muxer::new(self.fragment);
+        }
         let (time, units) = match event {
             Event::Metadata(about) => {
                 self.muxer.told(about.size, about.video, about.audio);
@@ -114,9 +144,13 @@ impl Recording {
         }
     }
 
+    fn ready(&self) -> Option<Piece> {
+        if self.pushes { self.push.ready() } else { self.muxer.ready() }
+    }
+
     /// Hands on what is ready; false when nobody reads any more. Dropping the future loses nothing.
     pub(super) async fn hand_on(&mut self) -> bool {
-        while let Some(piece) = self.muxer.ready() {
+        while let Some(piece) = self.ready() {
             // The first object is there already.
             let next = piece.begins && self.begun;
             if let Some(journal) = self.journal.as_ref().filter(|_| !self.noted) {
@@ -129,7 +163,11 @@ impl Recording {
                 return false;
             }
             (self.begun, self.noted) = (true, false);
-            self.muxer.handed_on();
+            if self.pushes {
+                self.push.handed_on();
+            } else {
+                self.muxer.handed_on();
+            }
         }
         true
     }
@@ -143,6 +181,7 @@ impl Recording {
 
     /// The encoder is gone; nothing more comes of it, or at all.
     pub(super) async fn end_of(&mut self, left: &Left) -> bool {
+        self.push.leave();
         match left {
             Left::Ended | Left::Stopped => self.muxer.finish(),
             _ => self.muxer.leave(),

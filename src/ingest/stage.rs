@@ -66,7 +66,7 @@ impl Stage {
         let Manners { reconnect, waits, .. } = self.manners;
         let nobody = || (!waits).then(Instant::now);
         // The encoder of a writer that was killed has to come back, too.
-        let mut met = recording.muxer.has_begun();
+        let mut met = recording.has_begun();
         let mut gone = if met { Some(Instant::now()) } else { nobody() };
         loop {
             // Whoever had the recording begun is on his way.
@@ -98,9 +98,9 @@ impl Stage {
                     tracing::warn!("the encoder was sent away: {why}");
                     // One that is wrong again and again is not waited for longer.
                     let before = gone.filter(|gone| gone.elapsed() < reconnect);
-                    gone = if recording.muxer.has_begun() { before.or_else(|| Some(Instant::now())) } else { nobody() };
+                    gone = if recording.has_begun() { before.or_else(|| Some(Instant::now())) } else { nobody() };
                 }
-                Left::Broken(_) | Left::TakenOver if !recording.muxer.has_begun() => {
+                Left::Broken(_) | Left::TakenOver if !recording.has_begun() => {
                     tracing::info!(
                         "the encoder was gone before it had sent anything to begin with; waiting for another"
                     );

@@ -10,6 +10,7 @@
 //! | `fragment` | `prft`, `moof` and `mdat` |
 //! | `gathering` | the tracks of an encoder, until it is known which there are |
 //! | `state` | where a recording is, as text and back |
+//! | [`push`] | fragments that an encoder has made itself, on the recording's time line |
 //! | [`muxer`] | all of it together: when to cut, and what goes on where |
 //!
 //! Configuration records are copied byte for byte. Boxes are those of ISO/IEC 14496-12, sample entries those of 14496-15,
@@ -21,6 +22,7 @@ mod gathering;
 mod header;
 pub mod muxer;
 mod picture;
+pub mod push;
 pub mod setup;
 mod state;
 mod track;

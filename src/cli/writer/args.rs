@@ -35,7 +35,7 @@ pub struct WriterArgs {
     pub key: Option<String>,
 
     /// A file to follow as it grows; `-` is standard input, to its end; `rtmp://ADDRESS:PORT/APPLICATION/STREAMKEY` (or rtmps)
-    /// listens there for an encoder, such as OBS
+    /// listens there for an encoder, such as OBS, and `http://` (or https) for one that pushes fragmented MP4
     #[arg(default_value = "-")]
     pub file: PathBuf,
 

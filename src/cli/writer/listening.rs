@@ -17,7 +17,7 @@ const RECONNECT: Duration = Duration::from_secs(60);
 
 /// Options of listening for encoders.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Streams from encoders (rtmp://, rtmps://)")]
+#[command(next_help_heading = "Streams from encoders (rtmp://, rtmps://, http://, https://)")]
 pub struct ListeningArgs {
     /// Further URLs to listen at for the same stream
     #[arg(value_name = "URL")]
@@ -41,7 +41,7 @@ pub struct ListeningArgs {
     #[arg(long, value_name = "N", requires = "keys", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub max_streams: Option<u16>,
 
-    /// The certificate for rtmps://, and those above it, as PEM; with it each rtmp:// port takes RTMPS too
+    /// The certificate for rtmps:// and https://, and those above it, as PEM; with it each rtmp:// port takes RTMPS too, and each http:// port HTTPS
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
 

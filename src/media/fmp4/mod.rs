@@ -4,7 +4,8 @@
 //! scan, [`fragments`]: it finds the header ([`movie`]) and the fragments with their times ([`moof`]). What is [`found`] feeds
 //! all who look: [`inspect`] tells from the first few boxes whether the stream is one that can be followed while it grows,
 //! [`review`] which fragments will disappoint, [`cut`] where it can be cut. [`mover`] brings fragments to another place and
-//! time, [`stitch`] makes one stream of pieces again, [`single`] one of a single track.
+//! time, [`stitch`] makes one stream of pieces again, [`single`] one of a single track. [`gather`] takes whole fragments out
+//! of what somebody sends, and [`samples`] their samples out of those.
 //!
 //! Box layouts are those of ISO/IEC 14496-12 (ISO base media file format); section numbers in this module
 //! family are of its 2015 edition.
@@ -15,11 +16,13 @@ pub mod cut;
 mod fields;
 pub mod found;
 pub mod fragments;
+pub mod gather;
 pub mod inspect;
 pub mod moof;
 pub mod mover;
 pub mod movie;
 pub mod review;
+pub mod samples;
 pub mod single;
 pub mod stitch;
 mod traf;

@@ -6,7 +6,7 @@ use super::movie::Movie;
 use super::traf::{BASE_AT, Entry, Tfhd, Trun, decode_time};
 
 /// Sample flags: the sample is no sync sample (8.8.3.1).
-const NON_SYNC: u32 = 0x01_0000;
+pub(super) const NON_SYNC: u32 = 0x01_0000;
 
 /// One track's samples in a fragment. Times are in ticks of the track's timescale; presentation times have the edit list
 /// in them.

@@ -1,0 +1,164 @@
+//! Encoders that push fragments by HTTP: what they send is in the object, and whoever may not is told so.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::support::encoder::{KEY, STREAM_KEY, ended, ffmpeg, packets};
+use crate::support::keys::{TEMPLATE, add_key, objects_of, place};
+use crate::support::lab::Lab;
+use crate::support::media::plays;
+use crate::support::run::{Run, await_that};
+
+/// A writer that is pushed to, and the URL with its key.
+fn listening(lab: &Lab, more: &[&str]) -> (Run, String) {
+    let address = format!("http://127.0.0.1:0/live/{STREAM_KEY}");
+    let writer = lab.writer(&[&[KEY, &address][..], more].concat());
+    let url = format!("{}/{STREAM_KEY}", application(&writer));
+    (writer, url)
+}
+
+fn application(writer: &Run) -> String {
+    let said = writer.wait_for("listening at ");
+    said.split("listening at ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a URL").to_owned()
+}
+
+/// Pushes in this format, at the pace of the clock if that is asked for, and records the same in a file of its own.
+fn push(seconds: u32, paced: bool, format: &str, url: &str, own: &Path) -> Child {
+    let pace = if paced { "-re" } else { "" };
+    let inputs = format!(
+        "{pace} -f lavfi -i testsrc2=size=320x180:rate=25:duration={seconds} {pace} -f lavfi -i sine=duration={seconds}"
+    );
+    let coded =
+        "-map 0:v -map 1:a -pix_fmt yuv420p -c:v libx264 -preset ultrafast -bf 2 -g 25 -c:a aac -flags +global_header";
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-v", "error"]).args(inputs.split_whitespace()).args(coded.split_whitespace());
+    command.args(["-f", "tee"]).arg(format!("[{format}]{url}|[f=mp4]{}", own.display()));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("ffmpeg")
+}
+
+const FRAGMENTED: &str = r"f=mp4:movflags=+frag_keyframe+empty_moov+default_base_moof+delay_moov";
+
+/// The bytes of each packet, and its time, of which one is as far from the encoder's as all others.
+#[track_caller]
+fn compare(lab: &Lab, own: &Path) {
+    let object = lab.dir().join("object.mp4");
+    let bytes = lab.object(KEY).expect("the object");
+    std::fs::write(&object, &bytes).expect("a file");
+    let mut shift = None;
+    for stream in ["0:v", "0:a"] {
+        let (here, there) = (packets(&ffmpeg(), &object, stream), packets(&ffmpeg(), own, stream));
+        assert!(here.len() > 20, "{} packets of {stream}", here.len());
+        let hashes = |packets: &[(f64, String)]| packets.iter().map(|packet| packet.1.clone()).collect::<Vec<_>>();
+        assert_eq!(hashes(&here), hashes(&there), "{stream}");
+        for ((here, _), (there, _)) in here.iter().zip(&there) {
+            let shift = *shift.get_or_insert(here - there);
+            assert!((here - there - shift).abs() < 0.003, "{stream}: {here} for {there}, and {shift} before");
+        }
+    }
+    plays(&bytes);
+}
+
+#[test]
+fn each_frame_that_is_pushed_is_in_the_object_at_its_time() {
+    // Fragments of all tracks; and those of Smooth Streaming, each of one track and with times that may be negative.
+    for format in [FRAGMENTED, "f=ismv"] {
+        let lab = Lab::new();
+        let (writer, url) = listening(&lab, &["--hls", "--hls-time", "1"]);
+        let own = lab.dir().join("own.mp4");
+        ended(push(4, false, format, &url, &own));
+        writer.wait().code(0).says("the encoder has ended the stream").says("is complete").does_not_say(STREAM_KEY);
+        compare(&lab, &own);
+        let list = String::from_utf8(lab.object("live/camera.m3u8").expect("a playlist")).expect("text");
+        assert!(list.contains("#EXT-X-ENDLIST"), "{list}");
+    }
+}
+
+#[test]
+fn an_encoder_that_breaks_off_and_pushes_again_goes_on_in_the_same_object() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &["--hls", "--hls-time", "1", "--max-latency", "300ms"]);
+    let own = lab.dir().join("own.mp4");
+    let mut first = push(60, true, FRAGMENTED, &url, &own);
+    await_that("a segment", || {
+        lab.object("live/camera.m3u8").is_some_and(|list| String::from_utf8_lossy(&list).contains("#EXTINF"))
+    });
+    first.kill().expect("it is killed");
+    first.wait().expect("its end");
+    writer.wait_for("the encoder is gone");
+    ended(push(3, false, FRAGMENTED, &url, &own));
+    writer.wait().code(0).says("an encoder is back");
+    let object = lab.object(KEY).expect("the object");
+    assert_eq!(object.windows(4).filter(|window| window == b"moov").count(), 1);
+    plays(&object);
+    let file = lab.dir().join("object.mp4");
+    std::fs::write(&file, &object).expect("a file");
+    for stream in ["0:v", "0:a"] {
+        let mut times: Vec<_> = packets(&ffmpeg(), &file, stream).into_iter().map(|packet| packet.0).collect();
+        times.sort_by(f64::total_cmp);
+        assert!(times.windows(2).all(|two| two[1] - two[0] < 0.25), "{stream}: {times:?}");
+    }
+    let list = String::from_utf8(lab.object("live/camera.m3u8").expect("a playlist")).expect("text");
+    assert_eq!(list.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{list}");
+}
+
+/// A request with these fields and all of this body, and the status and the answer.
+fn request(url: &str, path: &str, method: &str, fields: &str, body: &[u8]) -> (u16, String) {
+    let host = url.split('/').nth(2).expect("an authority");
+    let mut stream = TcpStream::connect(host).expect("a connection");
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), body].concat()).expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    (answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), answer)
+}
+
+#[test]
+fn whoever_has_not_the_key_or_sends_something_else_is_told_so() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &[]);
+    let (good, bearer) = (format!("/live/{STREAM_KEY}"), format!("Authorization: Bearer {STREAM_KEY}\r\n"));
+    for (path, method, fields, body, status, says) in [
+        ("/live", "POST", "", &b"x"[..], 401, "WWW-Authenticate: Basic"),
+        ("/live/other", "POST", "", b"x", 401, "stream key"),
+        ("/live/other", "POST", &bearer, b"x", 403, "stream key"),
+        (&good, "GET", "", b"", 405, "POST, PUT"),
+        // Somebody asks whether he may.
+        (&good, "POST", "", b"", 200, "may be sent"),
+        ("/live", "PUT", &bearer, b"", 200, "may be sent"),
+        (&good, "POST", "", b"#EXTM3U\n", 415, "no fragmented MP4"),
+        (&good, "POST", "", b"\0\0\0\x10moof\0\0\0\x08traf\0\0\0\x0cmdat1234", 412, "before any header"),
+        (&good, "POST", "", b"\0\0\0\x10moov12345678", 415, "no track"),
+        (&good, "PUT", "", b"\0\0\0\x18ftypiso61234\0\0\0", 400, "middle"),
+    ] {
+        let (found, answer) = request(&url, path, method, fields, body);
+        let said = answer.to_lowercase().contains(&says.to_lowercase());
+        assert!(found == status && said, "{method} {path}: {answer}");
+    }
+    writer.signal("TERM");
+    writer.wait().code(0).does_not_say(STREAM_KEY);
+}
+
+#[test]
+fn many_streams_are_pushed_by_their_own_keys() {
+    let lab = Lab::new();
+    let place = place(&lab);
+    let keys = [add_key(&place, "left"), add_key(&place, "right")];
+    let writer = lab.writer(&[TEMPLATE, "http://127.0.0.1:0/live", "--keys", &place]);
+    let url = application(&writer);
+    let own = |name: &str| lab.dir().join(format!("{name}.mp4"));
+    // By the path, and by a password.
+    let password = url.replace("http://", &format!("http://encoder:{}@", keys[1]));
+    let encoders = [
+        push(2, false, FRAGMENTED, &format!("{url}/{}", keys[0]), &own("left")),
+        push(2, false, &format!("{FRAGMENTED}:auth_type=basic"), &format!("{password}/right"), &own("right")),
+    ];
+    encoders.into_iter().for_each(ended);
+    for name in ["left", "right"] {
+        await_that("the object", || objects_of(&lab, name).len() == 1);
+        plays(&lab.object(&objects_of(&lab, name)[0]).expect("the object"));
+    }
+    writer.signal("TERM");
+    writer.wait().code(0).says("2 recordings").does_not_say(&keys[0]).does_not_say(&keys[1]);
+}
