@@ -83,7 +83,7 @@ impl Raw {
             found.extend(track.map(|track| Samples {
                 track: track.id,
                 timescale: track.timescale,
-                decode: decode_time(traf.body),
+                decode: decode_time(traf.body, samples.first().map_or(0, |sample| sample.shown_after)),
                 samples,
             }));
         }
@@ -129,17 +129,17 @@ impl Raw {
     }
 }
 
-/// When the first sample is decoded, where the `traf` tells it; none where it is told of a time past all use.
-fn decode_time(traf: &[u8]) -> Option<i64> {
+/// When the first sample is decoded, where the `traf` tells it; it is shown so long after.
+fn decode_time(traf: &[u8], shown_after: i32) -> Option<i64> {
     if let Some(time) = traf::decode_time(traf).ok()? {
         return Some(time.cast_signed());
     }
     let uuid = Boxes::new(traf).find(|inner| inner.kind == FourCc::UUID && inner.body.starts_with(&TFXD))?;
-    if byte(uuid.body, 16) == Some(1) {
-        long(uuid.body, 20).map(u64::cast_signed)
-    } else {
-        word(uuid.body, 20).map(i64::from)
-    }
+    let wide = byte(uuid.body, 16) == Some(1);
+    let shown = if wide { long(uuid.body, 20)?.cast_signed() } else { i64::from(word(uuid.body, 20)?) };
+    // Smooth Streaming tells when it is shown.
+    Some(shown.saturating_sub(i64::from(shown_after)))
+}
 }
 
 #[cfg(test)]
