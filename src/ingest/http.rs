@@ -189,7 +189,7 @@ impl Pushing {
         while let Some(bytes) = news {
             self.gather.feed(&bytes);
             loop {
-                let found = match self.gather.next() {
+                let found = match self.gather.whole() {
                     Ok(Some(found)) => found,
                     Ok(None) => break,
                     Err(error) => return unfit(StatusCode::UNSUPPORTED_MEDIA_TYPE, &error.to_string()),

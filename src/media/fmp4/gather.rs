@@ -67,7 +67,7 @@ impl Gather {
     ///
     /// # Errors
     /// [`GatherError`].
-    pub fn next(&mut self) -> Result<Option<Gathered>, GatherError> {
+    pub fn whole(&mut self) -> Result<Option<Gathered>, GatherError> {
         loop {
             let (Some(size), Some(kind)) =
                 (word(&self.buffer, 0), self.buffer.get(4..8).and_then(|kind| kind.first_chunk()))
@@ -142,7 +142,7 @@ mod tests {
         let (mut gather, mut out) = (Gather::default(), String::new());
         for slice in bytes.chunks(slice) {
             gather.feed(slice);
-            while let Some(found) = gather.next().expect("boxes") {
+            while let Some(found) = gather.whole().expect("boxes") {
                 match found {
                     Gathered::Header(moov) => out += std::str::from_utf8(&moov[4..8]).expect("text"),
                     Gathered::Fragment(raw) => out += &format!(" {}", raw.mdat.len()),
@@ -175,7 +175,7 @@ mod tests {
         let refused = |bytes: &[u8]| {
             let mut gather = Gather::default();
             gather.feed(bytes);
-            gather.next().expect_err("refused")
+            gather.whole().expect_err("refused")
         };
         assert_eq!(refused(b"GET / HTTP/1.1\r\n\0\0\0\0"), GatherError::TooLong(FourCc(*b"/ HT")));
         assert_eq!(refused(&[0, 0, 1, 0xb3, 1, 2, 3, 4]), GatherError::NoBoxes);
