@@ -63,6 +63,9 @@ struct End {
     timescale: u32,
     here: i64,
     there: i64,
+    /// It is decoded so much earlier than the encoder says, and shown so much later after that: some (ISMV) tell of pictures
+    /// that are shown before they are decoded, and not all players put that right.
+    earlier: i64,
 }
 
 impl Push {
@@ -168,15 +171,22 @@ impl Push {
     }
 
     fn end_of(&mut self, of: &Samples) -> &mut End {
-        self.ends.entry(of.track).or_insert(End { timescale: of.timescale, here: 0, there: 0 })
+        self.ends.entry(of.track).or_insert(End { timescale: of.timescale, here: 0, there: 0, earlier: 0 })
     }
 
     /// It is known where the encoder begins: what waits goes on behind all that there is.
     fn anchor(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
-        let first = waiting.iter().flat_map(|(tracks, _)| tracks);
-        let first = first.map(|track| nanos(track.decode.unwrap_or(0), track.timescale)).min();
-        let Some(first) = first else { return };
+        for (id, end) in &mut self.ends {
+            let samples = waiting.iter().flat_map(|(tracks, _)| tracks).filter(|track| track.track == *id);
+            let shown_after = samples.flat_map(|track| &track.samples).map(|sample| i64::from(sample.shown_after));
+            end.earlier = shown_after.min().map_or(0, |least| (-least).max(0));
+        }
+        let first = waiting.iter().flat_map(|(tracks, _)| tracks).map(|track| {
+            let earlier = self.ends.get(&track.track).map_or(0, |end| end.earlier);
+            nanos(track.decode.unwrap_or(0).saturating_sub(earlier), track.timescale)
+        });
+        let Some(first) = first.min() else { return };
         let end = self.ends.values().map(|end| nanos(end.here, end.timescale)).max().unwrap_or(0);
         self.shift = Some(end.saturating_sub(first));
         for (tracks, arrival) in waiting {
@@ -192,6 +202,7 @@ impl Push {
         for track in tracks {
             let moved = track.decode.unwrap_or(0).saturating_add(ticks(shift, track.timescale));
             let end = self.end_of(track);
+            let (moved, earlier) = (moved.saturating_sub(end.earlier), i32::try_from(end.earlier).unwrap_or(0));
             // Nothing is decoded twice.
             let mut at = moved.max(end.here);
             if Some(track.track) == main && track.samples.first().is_some_and(|sample| sample.sync) {
@@ -201,7 +212,7 @@ impl Push {
                 .samples
                 .iter()
                 .map(|sample| {
-                    let (duration, shown_after) = (sample.duration, sample.shown_after);
+                    let (duration, shown_after) = (sample.duration, sample.shown_after.saturating_add(earlier));
                     let sample = Sample { at, duration, shown_after, key: sample.sync, data: sample.data.clone() };
                     at += i64::from(duration);
                     sample
@@ -220,3 +231,7 @@ impl Push {
         self.ready.push_back(Piece { bytes, begins: false, after: State::default() });
     }
 }
+
+#[cfg(test)]
+#[path = "push_tests.rs"]
+mod tests;

@@ -145,7 +145,7 @@ mod tests {
             while let Some(found) = gather.whole().expect("boxes") {
                 match found {
                     Gathered::Header(moov) => out += std::str::from_utf8(&moov[4..8]).expect("text"),
-                    Gathered::Fragment(raw) => out += &format!(" {}", raw.mdat.len()),
+                    Gathered::Fragment(raw) => out.extend([" ", &raw.mdat.len().to_string()]),
                 }
             }
         }

@@ -140,7 +140,6 @@ fn decode_time(traf: &[u8], shown_after: i32) -> Option<i64> {
     // Smooth Streaming tells when it is shown.
     Some(shown.saturating_sub(i64::from(shown_after)))
 }
-}
 
 #[cfg(test)]
 mod tests {
