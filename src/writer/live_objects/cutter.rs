@@ -70,6 +70,8 @@ pub struct Cutter {
     /// What is left to the parts and not stored yet, in order.
     left: Vec<Range<u64>>,
     leaving: bool,
+    /// No more input comes.
+    closed: bool,
     /// The memory for what is copied.
     copies: Copies,
 }
@@ -93,6 +95,7 @@ impl Cutter {
             boundary: None,
             left: Vec::new(),
             leaving: when == When::PartIsFull,
+            closed: false,
             copies: Copies::new(part_size),
         }
     }
@@ -192,7 +195,8 @@ impl Cutter {
         if self.leaving {
             self.leaving = !at_part || self.held() > self.part_size / 2;
         } else if self.held() >= self.most() {
-            self.close();
+            self.cut_at_boundary();
+            self.cut_all();
             self.leaving = true;
         }
     }
@@ -274,6 +278,7 @@ impl Cutter {
 
     /// No more input comes: what waits need not become old.
     pub fn close(&mut self) {
+        self.closed = true;
         self.cut_at_boundary();
         self.cut_all();
     }
@@ -307,12 +312,12 @@ impl Cutter {
         self.end - self.waiting.len() as u64
     }
 
-    /// The first so many bytes of what waits: the buffer as it is, while there is another for what comes next; else in memory of
-    /// just their size, as a piece of the buffer would keep all of it. So does a short segment: several are on their way at once.
+    /// The first so many bytes of what waits: the buffer as it is, while there is another for what comes next or nothing does;
+    /// else in memory of just their size, as a piece of the buffer would keep all of it. So does a short segment: several are on their way at once.
     fn give(&mut self, count: usize) -> Bytes {
         let rest = self.waiting.get(count..).unwrap_or_default();
         let much = !self.segments() || count as u64 >= self.part_size.div_ceil(2);
-        if count as u64 == self.part_size || (much && self.copies.is_one_left()) {
+        if count as u64 == self.part_size || (much && (self.closed || self.copies.is_one_left())) {
             let mut next = Buffer::default();
             if !rest.is_empty() {
                 next = self.copies.take();

@@ -201,7 +201,12 @@ fn a_buffer_is_not_copied_again_while_there_is_another() {
     cutter.landed(900);
     drop((first, second));
     take(&mut cutter, 500, now + SECOND * 2);
-    assert_eq!(cutter.next(now + SECOND * 3).map(|cut| (cut.offset, at(&cut.bytes))), Some((900, memory)));
+    let third = cutter.next(now + SECOND * 3);
+    assert_eq!(third.as_ref().map(|cut| (cut.offset, at(&cut.bytes))), Some((900, memory)));
+    take(&mut cutter, 100, now + SECOND * 3);
+    let memory = at(&cutter.waiting);
+    cutter.close();
+    assert_eq!(cutter.next(now).map(|cut| at(&cut.bytes)), Some(memory), "nothing comes behind it");
 }
 
 #[test]
