@@ -16,12 +16,16 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn a_step_that_went_well_is_one_line_and_its_warnings() {
-    let output = step("test: went well", "echo noise; echo 'WARNING: no browser'; echo more >&2", false);
+fn a_step_that_went_well_is_one_line_and_our_own_warnings() {
+    let output = step(
+        "test: went well",
+        "echo 'WARNING: of others'; echo 'install-deps: WARNING: no browser'; echo more >&2",
+        false,
+    );
     assert!(output.status.success());
     let said = said(&output);
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines[0], "WARNING: no browser", "{said}");
+    assert_eq!(lines[0], "install-deps: WARNING: no browser", "{said}");
     assert!(lines[1].starts_with("test: went well: ") && lines.len() == 2, "{said}");
 }
 

@@ -11,6 +11,7 @@ use crate::cli::writer::copy_job::{CopyJob, Live};
 use crate::cli::writer::encoders::{self, Stream};
 use crate::cli::writer::figures;
 use crate::cli::writer::place::Place;
+use crate::cli::writer::replaced::warn_of_older;
 use crate::cli::writer::signals::Stops;
 use crate::hls::{self, Ending, Hls};
 use crate::ingest::journal::Journal;
@@ -103,7 +104,11 @@ async fn write(job: &CopyJob, place: &Place, mut ready: Ready, at_once: StopSign
     if let Some(held) = ready.held.as_ref().filter(|_| ready.is_stream()) {
         warn_of_kept(&plan.spool.dir, &plan.key, held.ongoing.upload.id());
     }
+    let older = ready.held.is_none().then(|| tokio::spawn(warn_of_older(store.once().clone(), plan.key.clone())));
     let exit = Box::pin(upload(job, store, &plan, &mut ready, progress)).await;
+    if let Some(older) = older {
+        older.abort();
+    }
     if let Some(journal) = &ready.journal {
         journal.remove();
     }

@@ -12,6 +12,7 @@ pub mod job;
 pub mod key_args;
 pub mod listening;
 mod place;
+mod replaced;
 pub mod signals;
 pub mod streams;
 pub mod streams_job;
