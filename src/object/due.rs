@@ -52,7 +52,7 @@ impl Span {
 }
 
 /// When an arrival is due: in one of the spans, as likely as they weigh, and equally likely everywhere in it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Due {
     spans: Vec<(Span, f64)>,
     /// Whether few gaps tell it.

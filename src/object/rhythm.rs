@@ -75,6 +75,8 @@ pub struct Rhythm {
     arrivals: VecDeque<Arrival>,
     /// The gaps between arrivals, as far as they tell anything.
     gaps: VecDeque<Span>,
+    /// When the next arrival is due by all of these; `None` without a rhythm.
+    due: Option<Due>,
     /// When the last look was sent that found nothing, or all that there was.
     looked: Option<Instant>,
     /// Looks in vain since the last arrival.
@@ -97,6 +99,7 @@ impl Rhythm {
             strict,
             arrivals: VecDeque::new(),
             gaps: VecDeque::new(),
+            due: None,
             looked: None,
             misses: 0,
             pace: longest,
@@ -127,7 +130,7 @@ impl Rhythm {
         }
         // Some looks in vain between two arrivals show when they come.
         self.pace = match self.misses {
-            _ if self.looked.is_none() || self.due().is_some() => self.longest,
+            _ if self.looked.is_none() || self.due.is_some() => self.longest,
             0..=3 => (self.pace / 2).max(duration(CLOSEST)),
             4..=8 => self.pace,
             _ => (self.pace * 2).min(self.longest),
@@ -139,12 +142,12 @@ impl Rhythm {
 
     fn note(&mut self, looked: Instant, late: Instant) {
         let mut early = looked;
-        if let (Some(newest), Some(due)) = (self.arrivals.back(), self.due()) {
-            let expected = newest.early + duration(due.first() - self.lead(&due));
+        if let (Some(newest), Some(due)) = (self.arrivals.back(), &self.due) {
+            let expected = newest.early + duration(due.first() - self.lead(due));
             if looked < expected && late > newest.early {
                 // It was there before it was looked for, hardly long before.
                 self.early_hits = self.early_hits.saturating_add(1);
-                early = looked.max(expected.min(late).checked_sub(duration(self.lead(&due))).unwrap_or(looked));
+                early = looked.max(expected.min(late).checked_sub(duration(self.lead(due))).unwrap_or(looked));
             } else {
                 self.early_hits = 0;
                 early =
@@ -170,6 +173,7 @@ impl Rhythm {
         if self.gaps.len() > REMEMBERED {
             self.gaps.pop_front();
         }
+        self.due = self.next_due();
     }
 
     /// How much sooner to look than seems right, in seconds, because arrivals were there before.
@@ -184,6 +188,7 @@ impl Rhythm {
     /// The reader has been behind, so that the newest arrival's time is not known.
     pub fn lost_track(&mut self) {
         self.arrivals.clear();
+        self.due = None;
         self.looked = None;
         self.misses = 0;
         self.early_hits = 0;
@@ -204,7 +209,7 @@ impl Rhythm {
         if self.looks_like_end() {
             return true;
         }
-        let (Some(newest), Some(due)) = (self.arrivals.back(), self.due()) else { return true };
+        let (Some(newest), Some(due)) = (self.arrivals.back(), &self.due) else { return true };
         let last = due.last();
         // A part that is only a little late is no reason to ask.
         seconds(newest.early, now) >= last + (self.longest.as_secs_f64() / 2.0).min(last / 8.0)
@@ -221,12 +226,12 @@ impl Rhythm {
         if self.looks_like_end() {
             return AFTER_TAIL.saturating_mul(1 << (2 * self.misses).min(20)).min(self.longest);
         }
-        let (Some(newest), Some(due)) = (self.arrivals.back(), self.due()) else {
+        let (Some(newest), Some(due)) = (self.arrivals.back(), &self.due) else {
             // While nothing comes there is nothing to be learned either.
             return self.pace.saturating_mul(1 << (self.misses / 8).min(16)).min(self.longest);
         };
         let longest = self.longest.as_secs_f64();
-        let (since, first, last) = (seconds(newest.early, now), due.first() - self.lead(&due), due.last());
+        let (since, first, last) = (seconds(newest.early, now), due.first() - self.lead(due), due.last());
         let looked = self.looked.map_or(0.0, |looked| seconds(newest.early, looked));
         let wait = if since >= last {
             // Ever longer waits, so that a writer that has died costs no more than one that was never there.
@@ -249,7 +254,7 @@ impl Rhythm {
     }
 
     /// When the next arrival is due, in seconds after the newest bracket began; `None` without a rhythm.
-    fn due(&self) -> Option<Due> {
+    fn next_due(&self) -> Option<Due> {
         if let Some(beat) = self.beat() {
             return Some(Due::on_beat(beat));
         }
