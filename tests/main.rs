@@ -84,6 +84,7 @@ mod serve {
     mod players;
     mod safety;
     mod scene;
+    mod smooth;
     mod tls;
     mod uploads;
 }

@@ -49,7 +49,7 @@ pub(crate) struct Gateway {
     pub(crate) gate: Gate,
     pub(crate) recordings: Recordings,
     pub(crate) joins: Once<([u8; 16], Duration), Join>,
-    /// For HLS and DASH.
+    /// For HLS, DASH and Smooth Streaming.
     pub(crate) indexes: Indexes,
     /// Tracks of segments by themselves.
     pub(crate) singles: Once<([u8; 16], u64, u32), Arc<Samples>>,

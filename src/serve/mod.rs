@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! accept (limits, TLS) -> service -> gate (name, token or signed link, other sites) -> route
-//! watch, live, hls, dash -> recordings (open versions) -> recording { ring <- feed <- follower, blocks <- fetch } -> body
+//! watch, live, hls, dash, smooth -> recordings (open versions) -> recording { ring <- feed <- follower, blocks <- fetch } -> body
 //! api, show -> chores (lists, uploads), pages
 //! ```
 //!
@@ -45,6 +45,7 @@ pub mod routes;
 mod service;
 mod show;
 mod single;
+mod smooth;
 mod stall;
 mod stretch;
 mod viewing;

@@ -2,6 +2,8 @@
 
 use http::Method;
 
+use super::smooth::names::is_smooth;
+
 /// What somebody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
@@ -37,6 +39,7 @@ pub(crate) enum Do {
     Docs,
     Hls,
     Dash,
+    Smooth,
     Healthy,
     Ready,
 }
@@ -44,6 +47,7 @@ pub(crate) enum Do {
 /// See the module. What is read and what is written at one place are two rows.
 #[derive(Debug)]
 pub(crate) struct Route {
+    /// What it begins with; of [`Do::Smooth`] alone what it is like, as there the key comes first.
     pub(crate) path: &'static str,
     /// A key follows the path.
     pub(crate) has_key: bool,
@@ -58,6 +62,8 @@ const WRITE: &[Method] = &[Method::PUT];
 
 /// See the module.
 pub(crate) const ROUTES: &[Route] = &[
+    // Before all others, whatever the key begins with.
+    Route { path: "/*.isml/", has_key: true, methods: READ, right: Some(Right::Watch), does: Do::Smooth },
     Route { path: "/watch", has_key: false, methods: READ, right: Some(Right::Watch), does: Do::Watch },
     Route { path: "/live/", has_key: true, methods: READ, right: Some(Right::Watch), does: Do::Live },
     Route { path: "/", has_key: false, methods: READ, right: Some(Right::List), does: Do::Front },
@@ -78,6 +84,9 @@ pub(crate) const ROUTES: &[Route] = &[
 /// The route of a path as it was sent, and what follows it; where none is of this method, one of another.
 pub(crate) fn find<'a>(path: &'a str, method: &Method) -> Option<(&'static Route, &'a str)> {
     let mut found = ROUTES.iter().filter_map(|route| {
+        if route.does == Do::Smooth {
+            return path.strip_prefix('/').filter(|rest| is_smooth(rest)).map(|rest| (route, rest));
+        }
         let rest = path.strip_prefix(route.path)?;
         (rest.is_empty() != route.has_key).then_some((route, rest))
     });
@@ -118,6 +127,16 @@ mod tests {
             ("/live//a", Some((Do::Live, "/a"))),
             ("/hls/a/b.mp4/index.m3u8", Some((Do::Hls, "a/b.mp4/index.m3u8"))),
             ("/hls/", None),
+            ("/a/b.mp4.isml/Manifest", Some((Do::Smooth, "a/b.mp4.isml/Manifest"))),
+            ("/live/b.ism/manifest", Some((Do::Smooth, "live/b.ism/manifest"))),
+            (
+                "/b.isml/QualityLevels(1)/Fragments(video=0)",
+                Some((Do::Smooth, "b.isml/QualityLevels(1)/Fragments(video=0)")),
+            ),
+            ("/live/b.isml", Some((Do::Live, "b.isml"))),
+            ("/b.isml", None),
+            ("/b.mp4/Manifest", None),
+            ("/*.isml/", None),
             ("/healthz", Some((Do::Healthy, ""))),
             ("/live/", None),
             ("/live", None),
@@ -138,6 +157,8 @@ mod tests {
         }
         let write = find("/buckets/b", &Method::PUT).expect("a route").0;
         assert_eq!((write.does, allowed(write)), (Do::Write, "GET, HEAD, PUT, OPTIONS".to_owned()));
+        let put = find("/buckets/b/objects/a.isml/Manifest", &Method::PUT).expect("a route");
+        assert_eq!((put.0.does, put.1), (Do::Write, "b/objects/a.isml/Manifest"));
         assert_eq!(find("/buckets/b", &Method::DELETE).expect("a route").0.does, Do::List);
     }
 }

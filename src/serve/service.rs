@@ -10,13 +10,14 @@ use hyper::body::Incoming;
 
 use super::access_log::Record;
 use super::body::Body;
-use super::dash::answers;
+use super::dash::answers as dash;
 use super::gate::Pass;
 use super::gateway::{Connection, Gateway, status};
 use super::hls::playlists;
 use super::pages::{assets, docs, openapi};
 use super::refusal::Refusal;
 use super::routes::{Do, Route};
+use super::smooth::answers as smooth;
 use super::{api, live, reply, show, watch as watching};
 
 /// Answers a request.
@@ -88,7 +89,8 @@ async fn done(
         Do::Describe => Ok(reply::json(&openapi::document(), StatusCode::OK, parts)),
         Do::Docs => Ok(reply::page(docs::page(), parts)),
         Do::Hls => playlists::hls(gateway, rest, parts, record).await,
-        Do::Dash => answers::dash(gateway, rest, parts, record).await,
+        Do::Dash => dash::dash(gateway, rest, parts, record).await,
+        Do::Smooth => smooth::smooth(gateway, rest, parts, record).await,
         Do::Ready if *gateway.ending.borrow() => Err(Refusal::busy("the gateway is about to end")),
         Do::Healthy | Do::Ready => Ok(well(parts)),
     }

@@ -2,9 +2,9 @@
 //! which plays them live and over the end.
 
 use std::collections::HashSet;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
-use super::scene::{GOOD, Gateway, KEY};
+use super::scene::{GOOD, Gateway, KEY, ffmpeg, lines, link, packets, tokens};
 use crate::support::PART;
 use crate::support::lab::Lab;
 use crate::support::media::{AAC, FRAGMENTS, H264, make, picture, thumbnails, tone, video};
@@ -62,41 +62,18 @@ fn whole(gateway: &Gateway, (_, header, segments): &(String, String, Vec<String>
     [header].into_iter().chain(segments).flat_map(|name| fetch(gateway, name)).collect()
 }
 
-fn command(input: &str, more: &[&str]) -> Command {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-hide_banner", "-nostdin", "-v", "error", "-copyts", "-i", input]).args(more);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
 fn player(url: &str) -> Child {
-    command(url, &["-map", "0:v", "-f", "framemd5", "-"]).spawn().expect("ffmpeg")
+    ffmpeg(url, &["-map", "0:v", "-f", "framemd5", "-"]).spawn().expect("ffmpeg")
 }
 
 /// The same of so many pictures: what was live once, ffmpeg 5 never takes for finished.
 fn player_of(url: &str, pictures: usize) -> Child {
     let pictures = pictures.to_string();
-    command(url, &["-map", "0:v", "-frames:v", &pictures, "-f", "framemd5", "-"]).spawn().expect("ffmpeg")
-}
-
-/// Lines of what ffmpeg writes, without those of its head.
-fn lines(player: Child) -> Vec<String> {
-    let output = player.wait_with_output().expect("ffmpeg");
-    assert!(output.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).expect("text");
-    text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    ffmpeg(url, &["-map", "0:v", "-frames:v", &pictures, "-f", "framemd5", "-"]).spawn().expect("ffmpeg")
 }
 
 fn hashes(lines: &[String]) -> Vec<String> {
     lines.iter().map(|line| line.rsplit(',').next().unwrap_or_default().trim().to_owned()).collect()
-}
-
-/// Each packet of a stream as it lies in a file: its times, its length, its hash.
-fn packets(bytes: &[u8], stream: &str) -> Vec<String> {
-    let mut file = tempfile::NamedTempFile::with_suffix(".mp4").expect("a file");
-    std::io::Write::write_all(&mut file, bytes).expect("write the file");
-    let path = file.path().display().to_string();
-    lines(command(&path, &["-map", stream, "-c", "copy", "-f", "framemd5", "-"]).spawn().expect("ffmpeg"))
 }
 
 #[test]
@@ -269,4 +246,42 @@ fn what_is_not_there_is_told_so_and_what_comes_is_waited_for() {
     await_that("it has ended", || manifest(&gateway, &of_key()).contains("type=\"static\""));
     lab.put("text", &b"any text at all".repeat(1000));
     assert_eq!(gateway.get("/dash/text/manifest.mpd", &[]).status, 415);
+}
+
+#[test]
+fn with_tokens_all_of_it_needs_one_or_a_link_and_is_for_nobody_else_to_keep() {
+    let lab = Lab::new();
+    let data = make(&[picture(5, 10), tone(5)], &format!("{H264} {AAC} {FRAGMENTS}"));
+    for key in [KEY, "secret.mp4"] {
+        lab.put(key, &data);
+    }
+    let file = tokens(&lab, "tokens", "watch viewer-token-0123456789\nlist other-token-0123456789\n");
+    let gateway = Gateway::start(&lab, &["--auth", &file]);
+    let token = ("authorization", "Bearer viewer-token-0123456789");
+    let answer = gateway.get(&of_key(), &[token]);
+    assert_eq!((answer.status, answer.header("cache-control").as_deref()), (200, Some("private, max-age=60")));
+    let text = answer.text();
+    let link = link(&lab, &file, KEY, &["--expires", "1h"]);
+    let root = link.strip_suffix(&format!("/play/{KEY}")).expect("the player");
+    assert_eq!(gateway.get(&format!("{root}{}", of_key()), &[]).text(), text);
+    for (_, header, segments) in tracks(&text) {
+        for name in [&header, &segments[1]] {
+            let path = format!("/dash/{KEY}/{name}");
+            let answer = gateway.get(&path, &[token]);
+            let keep = "private, max-age=31536000, immutable";
+            assert_eq!((answer.status, answer.header("cache-control").as_deref()), (200, Some(keep)), "{path}");
+            assert_same(&gateway.get(&format!("{root}{path}"), &[]).body, &answer.body, "by a link");
+            let other = path.replace(KEY, "secret.mp4");
+            for (path, headers, status) in [
+                (path.clone(), &[][..], 401),
+                (path.clone(), &[("authorization", "Bearer viewer-token-9876543210")], 401),
+                (path, &[("authorization", "Bearer other-token-0123456789")], 403),
+                (format!("{root}{other}"), &[], 403),
+            ] {
+                assert_eq!(gateway.get(&path, headers).status, status, "{path} {headers:?}");
+            }
+        }
+    }
+    assert_eq!(gateway.get(&format!("{root}/dash/secret.mp4/manifest.mpd"), &[]).status, 403);
+    assert_eq!(gateway.get(&of_key(), &[]).status, 401);
 }

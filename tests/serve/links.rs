@@ -2,25 +2,10 @@
 
 use std::process::Command;
 
-use super::scene::{Gateway, KEY};
+use super::scene::{Gateway, KEY, link, tokens as file};
 use crate::support::lab::Lab;
 use crate::support::run::{Launch, assert_same, await_that};
 use crate::support::{PART, bytes, present};
-
-/// A file of tokens.
-fn file(lab: &Lab, name: &str, text: &str) -> String {
-    let path = lab.dir().join(name);
-    std::fs::write(&path, text).expect("a file");
-    path.to_str().expect("a path").to_owned()
-}
-
-/// What `--link` prints.
-fn link(lab: &Lab, file: &str, wanted: &str, more: &[&str]) -> String {
-    let args = [&["--serve", "--auth", file, "--link", wanted], more].concat();
-    let ended = Launch::reader(lab, &args).start().wait().code(0);
-    let text = String::from_utf8(ended.out).expect("text");
-    text.strip_suffix('\n').expect("a line").to_owned()
-}
 
 const TOKENS: &str = "watch viewer-token-0123456789\n";
 

@@ -30,6 +30,45 @@ pub fn shown(player: Child) -> Vec<String> {
     text.lines().filter(|line| !line.starts_with('#')).map(hash).collect()
 }
 
+/// ffmpeg, which reads what is there as it lies there, times and all.
+pub fn ffmpeg(input: &str, more: &[&str]) -> Command {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-nostdin", "-v", "error", "-copyts", "-i", input]).args(more);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Lines of what ffmpeg writes, without those of its head.
+pub fn lines(player: Child) -> Vec<String> {
+    let output = player.wait_with_output().expect("ffmpeg");
+    assert!(output.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+/// Each packet of a stream as it lies in a file: its times, its length, its hash.
+pub fn packets(bytes: &[u8], stream: &str) -> Vec<String> {
+    let mut file = tempfile::NamedTempFile::with_suffix(".mp4").expect("a file");
+    std::io::Write::write_all(&mut file, bytes).expect("write the file");
+    let path = file.path().display().to_string();
+    lines(ffmpeg(&path, &["-map", stream, "-c", "copy", "-f", "framemd5", "-"]).spawn().expect("ffmpeg"))
+}
+
+/// A file of tokens.
+pub fn tokens(lab: &Lab, name: &str, text: &str) -> String {
+    let path = lab.dir().join(name);
+    std::fs::write(&path, text).expect("a file");
+    path.to_str().expect("a path").to_owned()
+}
+
+/// What `--link` prints.
+pub fn link(lab: &Lab, file: &str, wanted: &str, more: &[&str]) -> String {
+    let args = [&["--serve", "--auth", file, "--link", wanted], more].concat();
+    let ended = Launch::reader(lab, &args).start().wait().code(0);
+    let text = String::from_utf8(ended.out).expect("text");
+    text.strip_suffix('\n').expect("a line").to_owned()
+}
+
 /// `reader --serve` on a free port.
 #[derive(Debug)]
 pub struct Gateway {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use bytes::Bytes;
+
 use super::boxes::FourCc;
 use super::fields::{Boxes, byte, find, half, word};
 
@@ -13,6 +15,8 @@ pub(super) struct Entry {
     pub(super) height: u32,
     pub(super) sample_rate: u32,
     pub(super) channels: u16,
+    /// See [`Track::config`](super::Track::config).
+    pub(super) config: Bytes,
 }
 
 /// Reads a picture's sample entry, without its box header (ISO/IEC 14496-12, 12.1.3).
@@ -28,7 +32,11 @@ pub(super) fn video(kind: FourCc, body: &[u8]) -> Entry {
         _ => None,
     };
     let codec = described.unwrap_or_else(|| kind.to_string());
-    Entry { codec, width: dimension(24), height: dimension(26), ..Entry::default() }
+    let config = match &kind.0 {
+        b"avc1" | b"avc3" => find(boxes, *b"avcC").map(Bytes::copy_from_slice).unwrap_or_default(),
+        _ => Bytes::new(),
+    };
+    Entry { codec, width: dimension(24), height: dimension(26), config, ..Entry::default() }
 }
 
 /// Reads a sound's sample entry, without its box header (ISO/IEC 14496-12, 12.2.3).
@@ -43,9 +51,11 @@ pub(super) fn audio(kind: FourCc, body: &[u8]) -> Entry {
     // A 16.16 number; the whole part is what counts.
     let sample_rate = u32::from(half(body, 24).unwrap_or(0));
     // Many packagers write two channels into the sample entry whatever the sound has.
-    let told = if &kind.0 == b"mp4a" { esds(body).and_then(aac_channels) } else { None };
-    let channels = told.or_else(|| half(body, 16)).unwrap_or(0);
-    Entry { codec, sample_rate, channels, ..Entry::default() }
+    let esds = esds(body).filter(|_| &kind.0 == b"mp4a");
+    let channels = esds.and_then(aac_channels).or_else(|| half(body, 16)).unwrap_or(0);
+    let config = esds.and_then(decoder_config).filter(|(object, _)| *object == MPEG4_AUDIO);
+    let config = config.and_then(|(_, specific)| specific).map(Bytes::copy_from_slice).unwrap_or_default();
+    Entry { codec, sample_rate, channels, config, ..Entry::default() }
 }
 
 /// The `esds` of a sound: after the fields of version 0, or of QuickTime's versions 1 and 2, there in a `wave`.

@@ -3,6 +3,8 @@
 //! The header is all from the first byte to the end of the `moov` (ISO/IEC 14496-12, 8.2). It is read leniently: what a
 //! box does not tell stays at zero or empty, so that odd recorders do no harm.
 
+use bytes::Bytes;
+
 use super::codec::{self, Entry};
 use super::fields::{Boxes, find, long, word};
 
@@ -47,6 +49,8 @@ pub struct Track {
     pub default_size: u32,
     /// Flags of such a sample.
     pub default_flags: u32,
+    /// What a decoder is told first: of H.264 the `avcC`, of AAC the `AudioSpecificConfig`; of others nothing is kept.
+    pub config: Bytes,
 }
 
 /// What the header of a stream says.
@@ -153,6 +157,7 @@ fn parse_track(trak: &[u8], movie_timescale: u32) -> Option<(Track, bool)> {
         default_duration: 0,
         default_size: 0,
         default_flags: 0,
+        config: entry.config,
     };
     Some((parsed, samples.is_some_and(|count| count > 0)))
 }

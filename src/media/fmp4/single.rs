@@ -246,6 +246,22 @@ impl Samples {
         Some((first.decode, last.decode.saturating_add(last.duration).saturating_sub(first.decode)))
     }
 
+    /// The same samples as one run that begins at `begins`, of which each is shown so many ticks `later` after it is decoded than
+    /// before; none where that cannot be. For streams without an edit list.
+    #[must_use]
+    pub fn moved(&self, begins: u64, later: i64) -> Option<Self> {
+        let mut moved = self.clone();
+        if !moved.join() {
+            return None;
+        }
+        let run = moved.runs.first_mut()?;
+        run.decode = begins;
+        for entry in &mut run.entries {
+            entry.composition = entry.composition.checked_add(later).filter(|after| i32::try_from(*after).is_ok())?;
+        }
+        Some(moved)
+    }
+
     /// The samples as fragments of their own: one, and one more after each gap in the decode times. They are number
     /// `sequence`; `more` are boxes that go into the first `traf`.
     ///

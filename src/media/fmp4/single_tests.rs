@@ -234,6 +234,7 @@ proptest! {
     #[test]
     fn every_sample_of_a_track_comes_out_as_it_went_in(
         fragments in any::<bool>().prop_flat_map(|signed| prop::collection::vec((written(signed), written(signed), 0u32..3), 1..6)),
+        later in -90i32..90,
     ) {
         let (mut stream, mut want, mut decode) = (of_two(), [Vec::new(), Vec::new()], [0u32, 70]);
         let first = stream.len() as u64;
@@ -256,7 +257,20 @@ proptest! {
         for (track, want) in [1, 2].into_iter().zip(want) {
             let samples = gathered(&stream, first, track).expect("samples");
             let singles = samples.fragments(3, &[]).expect("fragments");
-            prop_assert_eq!(frames(&bytes_of(&singles, &stream)), want);
+            prop_assert_eq!(frames(&bytes_of(&singles, &stream)), &want[..]);
+            // Somewhere else in time, in one piece, the same are shown as far after the first.
+            let Some(moved) = samples.moved(9_000, later.into()) else {
+                prop_assert!(want.is_empty());
+                continue;
+            };
+            let singles = moved.fragments(3, &[]).expect("a fragment");
+            prop_assert_eq!(singles.len(), 1);
+            let shown = |frame: &Frame| (i64::try_from(frame.at).expect("a time") + frame.composition, frame.bytes.clone());
+            let all = frames(&bytes_of(&singles, &stream));
+            prop_assert_eq!(all[0].at, 9_000);
+            let by = 9_000 - i64::try_from(want[0].at).expect("a time") + i64::from(later);
+            let want: Vec<_> = want.iter().map(shown).map(|(at, bytes)| (at + by, bytes)).collect();
+            prop_assert_eq!(all.iter().map(shown).collect::<Vec<_>>(), want);
         }
     }
 
@@ -275,6 +289,7 @@ proptest! {
                 let singles = samples.fragments(1, &[]);
                 let inside = |single: &Single| single.places.iter().all(|place| place.end <= bytes.len() as u64);
                 prop_assert!(singles.is_err() || singles.iter().flatten().all(inside));
+                let _ = samples.moved(5, 7).map(|moved| moved.fragments(1, &[]));
                 let _ = samples.join();
             }
             let _ = header(&bytes, &track);

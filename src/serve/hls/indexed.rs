@@ -26,6 +26,9 @@ const GUESSED: Duration = Duration::from_secs(10);
 /// request that is held for more than eight tenths.
 const STEADY: u32 = 6;
 
+/// So many texts of one version are kept at most.
+const TEXTS: usize = 16;
+
 /// How hard playlists are compressed: they are made anew all the time.
 const LEVEL: u32 = 4;
 
@@ -81,6 +84,10 @@ pub(crate) enum Kind {
     KeyFrames,
     /// What a player of DASH goes by.
     Dash,
+    /// What one of Smooth Streaming does: of the newest so many seconds, or of all.
+    Smooth {
+        window: u64,
+    },
 }
 
 /// A playlist, plain and compressed.
@@ -272,6 +279,9 @@ impl State {
         }
         let text = Text::of(make(&self.index, &promise));
         self.texts.retain(|made| made.shape != *shape);
+        if self.texts.len() >= TEXTS {
+            self.texts.remove(0);
+        }
         self.texts.push(Made { shape: shape.clone(), revision: self.revision, promise, text: text.clone() });
         Some(text)
     }

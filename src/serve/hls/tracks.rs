@@ -29,6 +29,10 @@ pub(crate) struct Line {
     pub(crate) spans: Vec<Span>,
     bytes: u64,
     ticks: u64,
+    /// How long before 0 the first sample of all is shown.
+    early: u64,
+    /// Bytes of the first span.
+    first_bytes: u64,
 }
 
 impl Line {
@@ -36,6 +40,19 @@ impl Line {
     pub(crate) fn rate(&self, timescale: u32) -> u64 {
         let bits = u128::from(self.bytes) * 8 * u128::from(timescale);
         u64::try_from(bits / u128::from(self.ticks.max(1))).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// The same of its first span alone, which never changes.
+    pub(crate) fn first_rate(&self, timescale: u32) -> u64 {
+        let ticks = self.spans.first().map_or(0, |first| first.lasts);
+        let bits = u128::from(self.first_bytes) * 8 * u128::from(timescale);
+        u64::try_from(bits / u128::from(ticks.max(1))).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// When the first sample of all is shown: before 0, where a decoder needs it to begin with and leaves it out.
+    pub(crate) fn first(&self) -> i64 {
+        let first = self.spans.first().map_or(0, |first| first.at);
+        i64::try_from(first).unwrap_or(i64::MAX).saturating_sub_unsigned(self.early)
     }
 
     /// What begins at this time.
@@ -46,6 +63,10 @@ impl Line {
 
     fn put(&mut self, open: &Open, segment: u32) {
         let at = u64::try_from(open.earliest).unwrap_or(0);
+        if self.spans.is_empty() {
+            self.early = open.earliest.min(0).unsigned_abs();
+            self.first_bytes = open.bytes;
+        }
         // A clock that stands still or goes back is no fault of who asks.
         let at = self.spans.last().map_or(at, |last| at.max(last.at.saturating_add(1)));
         let lasts = u32::try_from(open.ticks).unwrap_or(u32::MAX).max(1);

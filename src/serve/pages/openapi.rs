@@ -83,6 +83,45 @@ const OPERATIONS: &[Operation] = &[
         ],
     },
     Operation {
+        path: "/{key}.isml/Manifest",
+        method: "get",
+        right: Some(Right::Watch),
+        does: "Smooth Streaming: the manifest of an object, which leads to the fragments of its tracks; `.ism` for `.isml` as well",
+        parameters: &[
+            KEY,
+            ("dvr", "query", false, "Of what grows no more than the newest so much, such as `30m`"),
+            OF_BUCKET,
+            VERSION,
+        ],
+        answers: &[
+            ("200", "The manifest"),
+            ("304", "It is the one that the client has"),
+            ("415", "It is no fragmented MP4 with H.264 or AAC that can be played so"),
+            ("503", "There is nothing to play yet: ask again"),
+        ],
+    },
+    Operation {
+        path: "/{key}.isml/QualityLevels({rate})/Fragments({track}={time})",
+        method: "get",
+        right: Some(Right::Watch),
+        does: "A fragment of a track, held back until the one after it is there; `FragmentInfo` for all of it but the samples",
+        parameters: &[
+            KEY,
+            ("rate", "path", true, "Bits a second, as the manifest names them"),
+            ("track", "path", true, "The name of the track in the manifest"),
+            ("time", "path", true, "When it begins"),
+            OF_BUCKET,
+            VERSION,
+        ],
+        answers: &[
+            ("200", "The fragment"),
+            ("206", "A range of it"),
+            ("304", "It is the one that the client has"),
+            ("412", "It is too far in the future"),
+            ("416", "There are no such bytes"),
+        ],
+    },
+    Operation {
         path: "/play/{key}",
         method: "get",
         right: Some(Right::Watch),
@@ -278,7 +317,8 @@ mod tests {
 
     /// A path as somebody would ask for it.
     fn asked(path: &str) -> String {
-        path.replace("{key}", "a/b.mp4").replace("{bucket}", "tv").replace("{name}", "page.css")
+        let path = path.replace("{key}", "a/b.mp4").replace("{bucket}", "tv").replace("{name}", "page.css");
+        path.replace("{rate}", "9").replace("{track}", "video").replace("{time}", "0")
     }
 
     #[test]

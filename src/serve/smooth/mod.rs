@@ -1,0 +1,15 @@
+//! Smooth Streaming out of the same index as HLS: a manifest, and each track of a segment by itself, which names those that follow.
+//!
+//! ```text
+//! answers -> streams (what the tracks are called, and when what of them begins) -> manifest
+//!         -> serve::single (the samples of a track), boxes (what players go on by)
+//! ```
+//!
+//! What is answered for a fragment never changes: it is held back until the next one is there, which it names.
+
+pub(crate) mod answers;
+mod boxes;
+mod level;
+mod manifest;
+pub(crate) mod names;
+mod streams;
