@@ -31,7 +31,7 @@ fn no_route_is_open_without_a_token_but_those_two() {
     let gate = gate(Some("watch viewer-token-0123456789\nadmin other-token-0123456789"));
     let mut open = Vec::new();
     for route in ROUTES {
-        let path = if route.has_key { format!("{}a.mp4", route.path) } else { route.path.to_owned() };
+        let path = route.example();
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "NONSENSE"] {
             for query in ["", "?v=a.mp4", "?token=viewer-token-0123456789"] {
                 let status = status(&gate, method, &format!("{path}{query}"), &[]);
@@ -177,7 +177,7 @@ fn a_link_leads_to_what_can_be_watched_and_nowhere_else() {
     let gate = gate(Some(file));
     let mut led = Vec::new();
     for route in ROUTES {
-        let path = if route.has_key { format!("{}a.mp4", route.path) } else { route.path.to_owned() };
+        let path = route.example();
         for method in ["GET", "PUT", "DELETE"] {
             let by_link = status(&gate, method, &format!("/s/{good}{path}"), &[]);
             match method {
@@ -193,7 +193,7 @@ fn a_link_leads_to_what_can_be_watched_and_nowhere_else() {
             }
         }
     }
-    for route in ["/watch", "/live/", "/", "/play/", "/page/"] {
+    for route in ["/watch", "/live/", "/", "/play/", "/page/", "/*.isml/"] {
         assert!(led.contains(&route), "{route} in {led:?}");
     }
     for route in ["/buckets", "/buckets/", "/metrics"] {

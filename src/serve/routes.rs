@@ -108,6 +108,16 @@ pub(crate) fn is_write(method: &Method) -> bool {
 }
 
 impl Route {
+    /// A path that leads here.
+    #[cfg(test)]
+    pub(crate) fn example(&self) -> String {
+        match self.does {
+            Do::Smooth => "/a.mp4.isml/Manifest".to_owned(),
+            _ if self.has_key => format!("{}a.mp4", self.path),
+            _ => self.path.to_owned(),
+        }
+    }
+
     /// Whether a signed link can lead here: it allows one to watch, and to see what of that there is.
     pub(crate) fn is_by_link(&self) -> bool {
         self.right == Some(Right::Watch) || self.does == Do::Front
