@@ -100,6 +100,7 @@ test-players:
 	./scripts/check-live-players.sh
 	./scripts/check-gateway-players.sh
 	./scripts/check-dash-players.sh
+	./scripts/check-smooth-players.sh
 
 test-ceph:
 	$(call packages,build)

@@ -1,6 +1,6 @@
 // Plays a playlist or a manifest in a browser, to its end, and prints how many pictures came.
 //
-//   node play.mjs chromium|firefox hls|shaka|videojs|dash ADDRESS
+//   node play.mjs chromium|firefox hls|shaka|videojs|dash|mss ADDRESS
 //
 // The page and the playlist come from one origin: what is below /store/ is fetched from ADDRESS's store.
 import { spawn } from 'node:child_process';
@@ -15,6 +15,9 @@ import { findChromium, findFirefox } from '../browsers.mjs';
 /** Seconds after which a player has had its chance. */
 const PATIENCE = 90;
 
+/** Seconds after which what stands still has come to its end, where a player does not tell. */
+const STILL = 15;
+
 const here = path.dirname(fileURLToPath(import.meta.url));
 const modules = path.join(here, 'node_modules');
 const files = {
@@ -22,6 +25,7 @@ const files = {
   shaka: path.join(modules, 'shaka-player/dist/shaka-player.compiled.js'),
   videojs: path.join(modules, 'video.js/dist/video.min.js'),
   dash: path.join(modules, 'dashjs/dist/modern/umd/dash.all.min.js'),
+  mss: ['dash.all.min.js', 'dash.mss.min.js'].map((name) => path.join(modules, 'dashjs/dist/modern/umd', name)),
 };
 const begin = {
   hls: 'const hls = new Hls(); hls.on(Hls.Events.ERROR, (_, e) => { if (e.fatal) fail(e.details); }); hls.loadSource(src); hls.attachMedia(video);',
@@ -29,10 +33,18 @@ const begin = {
   videojs: 'const player = videojs(video, { html5: { vhs: { overrideNative: true } } }); player.on("error", () => fail(player.error().message)); player.src({ src, type: "application/vnd.apple.mpegurl" });',
   dash: 'const player = dashjs.MediaPlayer().create(); player.on("error", (e) => fail(JSON.stringify(e.error))); player.initialize(video, src, true);',
 };
+// What was live dash.js never takes for finished: there the end is that nothing more is shown for so many seconds.
+begin.mss = `${begin.dash}
+let shown = 0, since = Date.now();
+setInterval(() => {
+  const pictures = media().getVideoPlaybackQuality().totalVideoFrames;
+  if (pictures !== shown) [shown, since] = [pictures, Date.now()];
+  else if (shown > 0 && Date.now() - since > ${STILL * 1000}) tell({ pictures });
+}, 500);`;
 
 const [browser, player, address] = process.argv.slice(2);
 if (!begin[player] || !address) {
-  console.error('usage: play.mjs chromium|firefox hls|shaka|videojs|dash ADDRESS');
+  console.error('usage: play.mjs chromium|firefox hls|shaka|videojs|dash|mss ADDRESS');
   process.exit(2);
 }
 const target = new URL(address);
@@ -63,7 +75,7 @@ const server = createServer((asked, response) => {
     request(options, (stored) => { response.writeHead(stored.statusCode, stored.headers); stored.pipe(response); })
       .on('error', () => { response.writeHead(502).end(); }).end();
   } else if (asked.url === '/player.js') {
-    response.writeHead(200, { 'content-type': 'text/javascript' }).end(readFileSync(files[player]));
+    response.writeHead(200, { 'content-type': 'text/javascript' }).end([files[player]].flat().map((name) => readFileSync(name, 'utf8')).join('\n;\n'));
   } else if (asked.url === '/') {
     response.writeHead(200, { 'content-type': 'text/html' }).end(page);
   } else response.writeHead(404).end();

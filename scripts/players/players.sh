@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # What the checks of players have in common: a directory, a store with a public bucket, and the players of this system.
 # The scripts source it from the top of the project: check-players.sh, check-live-players.sh, check-gateway-players.sh,
-# check-dash-players.sh.
+# check-dash-players.sh, check-smooth-players.sh.
 
 built=${LIVE_READ_BUILT:-$PWD/${CARGO_TARGET_DIR:-target}/release}
 
