@@ -11,6 +11,8 @@ use super::samples::Raw;
 
 /// The longest box.
 pub const LONGEST: usize = 16 << 20;
+/// The longest header (`moov`).
+pub const LONGEST_HEADER: usize = 1 << 20;
 
 /// Why it cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +21,10 @@ pub enum GatherError {
     #[error("it is no fragmented MP4")]
     NoBoxes,
     /// A box is too long, or has no end.
-    #[error("it has a box {0} longer than {most} MiB, or without an end: with ffmpeg, -movflags +frag_keyframe makes fragments", most = LONGEST >> 20)]
+    #[error(
+        "it has a box {0} longer than {most} MiB (moov: 1), or without an end: with ffmpeg, -movflags +frag_keyframe makes fragments",
+        most = LONGEST >> 20
+    )]
     TooLong(FourCc),
 }
 
@@ -48,6 +53,12 @@ impl Gather {
     /// Takes what came.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// How many bytes of it are held, since nothing whole has come of them yet.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.buffer.len() + self.moof.as_ref().map_or(0, |(_, moof)| moof.len())
     }
 
     /// Whether it has said that nothing more comes: by an `mfra`, a fragment without a track, or a segment that is called
@@ -89,7 +100,7 @@ impl Gather {
             if size < head {
                 return Err(GatherError::NoBoxes);
             }
-            if size > LONGEST {
+            if size > if kind == FourCc::MOOV { LONGEST_HEADER } else { LONGEST } {
                 return Err(GatherError::TooLong(kind));
             }
             if self.buffer.len() < size {

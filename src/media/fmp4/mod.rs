@@ -5,7 +5,8 @@
 //! all who look: [`inspect`] tells from the first few boxes whether the stream is one that can be followed while it grows,
 //! [`review`] which fragments will disappoint, [`cut`] where it can be cut. [`mover`] brings fragments to another place and
 //! time, [`stitch`] makes one stream of pieces again, [`single`] one of a single track. [`gather`] takes whole fragments out
-//! of what somebody sends, and [`samples`] their samples out of those.
+//! of what somebody sends, [`samples`] their samples out of those, and [`joined`] makes one header of
+//! several, and [`setup`] tells whether two of them are the same.
 //!
 //! Box layouts are those of ISO/IEC 14496-12 (ISO base media file format); section numbers in this module
 //! family are of its 2015 edition.
@@ -18,11 +19,13 @@ pub mod found;
 pub mod fragments;
 pub mod gather;
 pub mod inspect;
+pub mod joined;
 pub mod moof;
 pub mod mover;
 pub mod movie;
 pub mod review;
 pub mod samples;
+pub mod setup;
 pub mod single;
 pub mod stitch;
 mod traf;
