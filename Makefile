@@ -40,7 +40,7 @@ help:
 	@echo 'make test-nginx   two gateways behind nginx (Debian: 0.5 MB of package, nothing is installed)'
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
 	@echo 'make kills     many short uploads, each with a kill or a race in it (N=1000, SEED=)'
-	@echo 'make fuzz-rtmp   damaged streams of encoders, for ten minutes, and another parser beside ours (FUZZ_SECONDS=600, FUZZ_SEED=1)'
+	@echo 'make fuzz-rtmp   damaged streams of encoders (RTMP, HTTP), for ten minutes, and another parser beside ours (FUZZ_SECONDS=600, FUZZ_SEED=1)'
 	@echo 'make bench     measures both tools beside others, and writes docs/performance.md'
 	@echo '               (ten minutes; BENCH=quick: two, and only prints; BENCH=tls: TLS alone;'
 	@echo '               BENCH=objects: live objects alone, against their goals)'
@@ -128,7 +128,7 @@ kills:
 fuzz-rtmp:
 	$(call packages,build)
 	FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_SEED='$(FUZZ_SEED)' \
-		$(CARGO) test --quiet --release --locked --lib -- --nocapture damaged_captures_do_no_harm
+		$(CARGO) test --quiet --release --locked --lib -- --nocapture damaged_captures_do_no_harm damaged_pushes_do_no_harm
 	cd scripts/differential && $(CARGO) run --quiet --release --locked -- '$(FUZZ_SEED)'
 
 bench:

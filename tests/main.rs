@@ -31,9 +31,11 @@ mod ingest {
     mod admin;
     mod breaks;
     mod hostile;
+    mod hostile_pushes;
     mod killed;
     mod publish;
     mod pushes;
+    mod segments;
     mod streams;
 }
 

@@ -110,20 +110,24 @@ fn encoders_are_understood_however_their_bytes_are_cut() {
 }
 
 /// Numbers that look like chance, and are the same for the same seed.
-struct Chance(u64);
+pub(super) struct Chance(u64);
 
 impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn of(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 >> 20).unwrap_or(0) % bound.max(1)
     }
 
-    /// Damages bytes, as a rule behind the handshake.
-    fn damage(&mut self, bytes: &mut Vec<u8>) {
+    /// Damages bytes, as a rule behind the first of them, and with some of others.
+    pub(super) fn damage(&mut self, bytes: &mut Vec<u8>, behind: usize, others: &[&[u8]]) {
         for _ in 0..=self.below(6) {
-            let from = if self.below(10) == 0 { 0 } else { 3073.min(bytes.len()) };
+            let from = if self.below(10) == 0 { 0 } else { behind.min(bytes.len()) };
             let at = from + self.below(bytes.len() - from);
             let length = self.below(300).min(bytes.len() - at);
             match self.below(7) {
@@ -134,7 +138,7 @@ impl Chance {
                     bytes.splice(at..at, again);
                 }
                 3 => {
-                    let other = CAPTURES[self.below(CAPTURES.len())].1;
+                    let other = others[self.below(others.len())];
                     let from = self.below(other.len());
                     bytes.splice(at..at, other[from..(from + length).min(other.len())].iter().copied());
                 }
@@ -161,9 +165,9 @@ fn damaged_captures_do_no_harm() {
     let (seconds, first) = (number("FUZZ_SECONDS", 3), number("FUZZ_SEED", 1));
     let (began, mut seed, mut published, mut made) = (Instant::now(), first, 0u64, 0u64);
     while began.elapsed() < Duration::from_secs(seconds) {
-        let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut chance = Chance::of(seed);
         let mut bytes = CAPTURES[chance.below(CAPTURES.len())].1.to_vec();
-        chance.damage(&mut bytes);
+        chance.damage(&mut bytes, 3073, &CAPTURES.map(|capture| capture.1));
         let size = 1 + chance.below(5000);
         let run = || of(bytes.chunks(size));
         let came = std::panic::catch_unwind(run).unwrap_or_else(|_| panic!("a panic: FUZZ_SEED={seed} repeats it"));

@@ -72,13 +72,21 @@ impl Entrance {
 }
 
 /// Somebody with a good key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Checked {
     One(Door),
     Many(Arc<Reception>, Permit, Visitor),
 }
 
 impl Checked {
+    /// Of the stream.
+    pub(super) fn id(&self) -> &str {
+        match self {
+            Self::One(_) => "",
+            Self::Many(_, permit, _) => &permit.id,
+        }
+    }
+
     /// The recording, for him.
     pub(super) async fn lease(self, peer: SocketAddr, encoder: String) -> Result<Lease, Refusal> {
         match self {

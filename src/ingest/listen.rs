@@ -14,6 +14,7 @@ use super::address::Address;
 use super::connection::{self, Visit};
 use super::entrance::Entrance;
 use super::http;
+use super::http::points::Points;
 use super::strangers::{Seat, Strangers};
 use crate::tool::certificate::Tls;
 
@@ -35,18 +36,24 @@ struct Place {
     address: Address,
     tls: Option<Arc<Tls>>,
     entrance: Entrance,
+    points: Arc<Points>,
 }
 
 impl Listener {
     /// Begins to listen, and says where.
-    pub(super) async fn bind(address: Address, tls: Option<Arc<Tls>>, entrance: Entrance) -> Result<Self, IngestError> {
+    pub(super) async fn bind(
+        address: Address,
+        tls: Option<Arc<Tls>>,
+        entrance: Entrance,
+        points: Arc<Points>,
+    ) -> Result<Self, IngestError> {
         let bound = TcpListener::bind((address.host(), address.port)).await;
         let bound = bound.and_then(|socket| socket.local_addr().map(|local| (socket, local)));
         let (socket, local) = bound.map_err(|cause| IngestError::Listen { address: address.to_string(), cause })?;
         let by_tls = if address.http { " (and by TLS, as https://)" } else { " (and by TLS, as rtmps://)" };
         let secure = if tls.is_some() && !address.secure { by_tls } else { "" };
         tracing::info!(event = "listening", "listening at {}{secure}", address.at(&local.to_string()));
-        Ok(Self { socket, place: Arc::new(Place { address, tls, entrance }) })
+        Ok(Self { socket, place: Arc::new(Place { address, tls, entrance, points }) })
     }
 
     /// Lets encoders in, until the future is dropped, and their connections with it.
@@ -78,8 +85,8 @@ async fn greet(stream: TcpStream, peer: SocketAddr, place: Arc<Place>, seat: Sea
     let by = Instant::now() + connection::TO_PUBLISH;
     let visit = Visit { peer, by, address: place.address.clone(), entrance: place.entrance.clone(), seat };
     match timeout_at(by, hello(stream, &place)).await {
-        Ok(Ok(Spoken::Plain(stream))) if place.address.http => http::serve(stream, visit).await,
-        Ok(Ok(Spoken::Tls(stream))) if place.address.http => http::serve(*stream, visit).await,
+        Ok(Ok(Spoken::Plain(stream))) if place.address.http => http::serve(stream, visit, place.points.clone()).await,
+        Ok(Ok(Spoken::Tls(stream))) if place.address.http => http::serve(*stream, visit, place.points.clone()).await,
         Ok(Ok(Spoken::Plain(stream))) => connection::serve(stream, visit).await,
         Ok(Ok(Spoken::Tls(stream))) => connection::serve(*stream, visit).await,
         Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => tracing::debug!("{peer} said nothing"),

@@ -18,7 +18,7 @@
 //! | `entrance` | who may publish: one stream, or one of many |
 //! | `reception` | many streams by their keys, and a recording for each |
 //! | `hook` | somebody else who is asked whether a stream may be published |
-//! | `http` | the same of one that pushes fragments |
+//! | `http` | the same of those that push fragments, over any number of connections |
 //! | `rate` | how often something may happen |
 //! | `door` | how a connection asks for the recording, and gives it back |
 //! | `recording` | what becomes of what encoders send |
@@ -32,6 +32,8 @@
 pub mod address;
 #[cfg(test)]
 mod captures;
+#[cfg(test)]
+mod captures_pushed;
 mod connection;
 mod door;
 mod entrance;
@@ -58,6 +60,7 @@ use tokio::task::JoinSet;
 use crate::ingest::address::Address;
 use crate::ingest::entrance::Entrance;
 pub use crate::ingest::hook::Hook;
+use crate::ingest::http::points::Points;
 use crate::ingest::journals::Journals;
 use crate::ingest::listen::Listener;
 pub use crate::ingest::reception::{Begun, GoesOn};
@@ -191,9 +194,10 @@ pub async fn open_many(
 /// Lets encoders in, until it is dropped.
 async fn listen(settings: &Settings, entrance: &Entrance) -> Result<JoinSet<()>, IngestError> {
     let tls = settings.certificate.clone().map(|files| Tls::load(files, &[])).transpose()?.map(Arc::new);
+    let points = Arc::new(Points::new(settings.takeover == Takeover::Refuse));
     let mut listeners = Vec::new();
     for address in &settings.addresses {
-        listeners.push(Listener::bind(address.clone(), tls.clone(), entrance.clone()).await?);
+        listeners.push(Listener::bind(address.clone(), tls.clone(), entrance.clone(), points.clone()).await?);
     }
     let strangers = Arc::<Strangers>::default();
     Ok(listeners.into_iter().map(|listener| listener.run(strangers.clone())).collect())

@@ -68,7 +68,7 @@ pub struct GoesOn {
 }
 
 /// Who comes, and by which way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Visitor {
     pub(super) peer: SocketAddr,
     /// The application of the URL, and what is spoken there.

@@ -13,6 +13,10 @@ use crate::mux::{Arrival, Muxer, Piece, State};
 use crate::rtmp::Event;
 use crate::writer::source::Feeder;
 
+/// What people are told where an object cannot go on.
+const CHANGED: &str =
+    "the encoder sends with other settings than before: it goes on in another object, since one has only one header";
+
 /// What is being made of the streams.
 #[derive(Debug)]
 pub(super) struct Recording {
@@ -59,15 +63,17 @@ impl Recording {
     /// One that begins, or goes on behind what there is in an object already.
     pub(super) fn new(fragment: Duration, feeder: Feeder, behind: Behind) -> Self {
         let Behind { journal, state, begun } = behind;
-        let muxer = match state {
-            Some(state) => Muxer::going_on(fragment, state),
-            None => Muxer::new(fragment),
-        };
+        let (mut muxer, mut push, mut pushes) = (Muxer::new(fragment), Push::default(), false);
+        match state {
+            Some(state) if state.is_pushed() => (push, pushes) = (Push::going_on(state), true),
+            Some(state) => muxer = Muxer::going_on(fragment, state),
+            None => {}
+        }
         Self {
             fragment,
             muxer,
-            push: Push::default(),
-            pushes: false,
+            push,
+            pushes,
             feeder,
             began: Instant::now(),
             broken_tags: 0,
@@ -84,15 +90,30 @@ impl Recording {
     }
 
     /// Takes what an encoder sent that makes fragments itself.
-    pub(super) fn take_fragments(&mut self, found: &Gathered, arrival: Arrival) -> Result<(), PushError> {
+    pub(super) fn take_fragments(&mut self, source: &str, found: &Gathered, arrival: Arrival) -> Result<(), PushError> {
         if !std::mem::replace(&mut self.pushes, true) {
             // What was made out of frames has another header.
             self.push = Push::default();
         }
         match found {
-            Gathered::Header(moov) => self.push.header(moov),
-            Gathered::Fragment(raw) => self.push.fragment(raw, arrival),
+            Gathered::Header(moov) => {
+                if self.push.header(source, moov)? {
+                    tracing::warn!(event = "changed", "{CHANGED}");
+                }
+                Ok(())
+            }
+            Gathered::Fragment(raw) => self.push.fragment(source, raw, arrival),
         }
+    }
+
+    /// What is made of fragments.
+    pub(super) fn push(&self) -> &Push {
+        &self.push
+    }
+
+    /// Nothing more comes of one of several that send fragments.
+    pub(super) fn source_ended(&mut self, source: &str) {
+        self.push.close(source);
     }
 
     /// Takes what an encoder sent; in words, why it cannot.
@@ -128,10 +149,7 @@ impl Recording {
     fn tell(&mut self) {
         let counts = self.muxer.counts();
         if counts.changes > std::mem::replace(&mut self.told.changes, counts.changes) {
-            tracing::warn!(
-                event = "changed",
-                "the encoder sends with other settings than before: it goes on in another object, since one has only one header"
-            );
+            tracing::warn!(event = "changed", "{CHANGED}");
         }
         if let Some(track) = counts.late.filter(|_| !std::mem::replace(&mut self.told.late, true)) {
             let what = if track.kind == flv::Kind::Video { "pictures" } else { "sound" };

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +35,7 @@ pub(super) struct Strangers {
 pub(super) struct Seat {
     strangers: Arc<Strangers>,
     of: IpAddr,
+    taken: AtomicBool,
 }
 
 impl Default for Strangers {
@@ -53,7 +56,7 @@ impl Strangers {
             return None;
         }
         *count += 1;
-        Some(Seat { strangers: self.clone(), of })
+        Some(Seat { strangers: self.clone(), of, taken: AtomicBool::new(true) })
     }
 }
 
@@ -81,8 +84,12 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
+impl Seat {
+    /// Gives the place up: he is no stranger any more. Wrong keys of his are counted all the same.
+    pub(super) fn give_up(&self) {
+        if !self.taken.swap(false, Relaxed) {
+            return;
+        }
         let mut here = self.strangers.here.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = here.get_mut(&self.of) {
             *count -= 1;
@@ -90,6 +97,12 @@ impl Drop for Seat {
                 here.remove(&self.of);
             }
         }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.give_up();
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `gathering` | the tracks of an encoder, until it is known which there are |
 //! | `state` | where a recording is, as text and back |
 //! | [`push`] | fragments that an encoder has made itself, on the recording's time line |
+//! | `source`, `known` | one of several senders of such; what came already |
 //! | [`muxer`] | all of it together: when to cut, and what goes on where |
 //!
 //! Configuration records are copied byte for byte. Boxes are those of ISO/IEC 14496-12, sample entries those of 14496-15,
@@ -20,10 +21,12 @@ pub mod clock;
 mod fragment;
 mod gathering;
 mod header;
+mod known;
 pub mod muxer;
 mod picture;
 pub mod push;
 pub mod setup;
+mod source;
 mod state;
 mod track;
 

@@ -108,7 +108,7 @@ impl Muxer {
     /// For a recording that goes on where another muxer has left it.
     #[must_use]
     pub fn going_on(lasts: Duration, state: State) -> Self {
-        let State { sequence, tracks } = state;
+        let State { sequence, tracks, .. } = state;
         let tracks = tracks.into_iter().zip(1..).map(|(track, number)| Track::going_on(track, number)).collect();
         Self { tracks, sequence, ..Self::new(lasts) }
     }

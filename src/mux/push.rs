@@ -1,28 +1,40 @@
 //! Fragments that an encoder has made itself: written again in our own form, on the recording's time line, behind the
-//! header that they came with.
+//! header that they came with. They come from one source, or from several, each with tracks of its own: all in one recording.
 //!
 //! Times are moved by the same for all tracks, so that sound and picture stay together: the first fragment is at zero, and
 //! that of an encoder which comes back follows on the last. What came already, and comes again, is known by its bytes.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use sha2::{Digest, Sha256};
 
 use super::clock::Arrival;
 use super::fragment::{Lead, Part, Sample, TimeOfDay, fragment};
+use super::known::Known;
 use super::muxer::Piece;
-use super::state::State;
+use super::source::{Source, SourceError};
+use super::state::{Pushed, State};
+use crate::media::fmp4::TrackKind;
+use crate::media::fmp4::joined;
 use crate::media::fmp4::moof::{nanos, ticks};
 use crate::media::fmp4::samples::{Raw, Samples};
-use crate::media::fmp4::{Movie, TrackKind};
 
-/// So many fragments are waited for until one of each track has come.
+/// So many fragments, and bytes of them, are waited for until one of each track has come.
 const WAITING: usize = 16;
-/// So many fragments are known again.
-const KNOWN: usize = 64;
+const WAITING_BYTES: usize = 16 << 20;
+/// How long sound is waited for where only pictures are announced, and the other way round, of sources that have names.
+const OTHERS: Duration = Duration::from_secs(2);
+/// The most sources.
+const SOURCES: usize = 16;
 /// What an object begins with, in place of what the encoder calls it.
 const FTYP: &[u8] = b"\0\0\0\x1cftypiso6\0\0\x02\0iso6iso5mp41";
+/// A source that goes back further than this, in nanoseconds, has begun anew; and so has one that is so far ahead.
+const BACK: i64 = 1_000_000_000;
+const AHEAD: i64 = 10_000_000_000;
+/// What is so near to the end follows on it.
+const NEAR: i64 = 250_000_000;
 
 /// Why fragments cannot be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,20 +51,35 @@ pub enum PushError {
     /// The fragment cannot be read.
     #[error("a fragment (moof) is broken, or encrypted")]
     Broken,
+    /// There are too many sources.
+    #[error("there are {SOURCES} sources already, and no more are taken for one recording")]
+    TooMany,
+}
+
+impl From<SourceError> for PushError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::NotFragmented => Self::NotFragmented,
+            SourceError::NoTrack => Self::NoTrack,
+        }
+    }
 }
 
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub struct Push {
-    moov: Bytes,
-    movie: Movie,
+    sources: Vec<Source>,
+    /// The hash of their header, once it is written.
+    header: Option<String>,
+    /// What was written of them by a writer that was killed.
+    left: Option<Pushed>,
     sequence: u32,
     /// Where each track ends in the recording, and in the encoder's time, in its ticks.
     ends: BTreeMap<u32, End>,
     /// What is added to the encoder's times, in nanoseconds; none until it is known where it begins.
     shift: Option<i64>,
     waiting: Vec<(Vec<Samples>, Arrival)>,
-    known: VecDeque<u64>,
+    known: Known,
     /// The next fragment goes on behind that of another encoder.
     anew: bool,
     ready: VecDeque<Piece>,
@@ -62,78 +89,144 @@ pub struct Push {
 struct End {
     timescale: u32,
     here: i64,
-    there: i64,
+    /// None until something has come of it on the clock of now.
+    there: Option<i64>,
     /// It is decoded so much earlier than the encoder says, and shown so much later after that: some (ISMV) tell of pictures
     /// that are shown before they are decoded, and not all players put that right.
     earlier: i64,
 }
 
+impl End {
+    /// How far behind it that is in nanoseconds, in the encoder's time.
+    fn ahead(&self, decode: i64) -> Option<i64> {
+        Some(nanos(decode.saturating_sub(self.there?), self.timescale))
+    }
+}
+
 impl Push {
+    /// One that goes on behind what a writer that was killed has written.
+    #[must_use]
+    pub fn going_on(state: State) -> Self {
+        Self { left: state.pushed, sequence: state.sequence, ..Self::default() }
+    }
+
     /// Whether a header has come.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        !self.moov.is_empty()
+        !self.sources.is_empty() || self.left.is_some()
     }
 
-    /// Takes a header, the whole `moov` box. The same again goes on with what there is; another begins another object.
+    /// Whether the header of this source has come.
+    #[must_use]
+    pub fn knows(&self, source: &str) -> bool {
+        self.sources.iter().any(|known| known.name == source)
+    }
+
+    /// The one source that there is.
+    #[must_use]
+    pub fn only(&self) -> Option<&str> {
+        if let [source] = &self.sources[..] { Some(&source.name) } else { None }
+    }
+
+    /// Takes a header, the whole `moov` box, of a source, which may have a name to be told from others by. The same again goes
+    /// on with what there is; another begins another object, and then it is true.
     ///
     /// # Errors
     /// [`PushError`].
-    pub fn header(&mut self, moov: &Bytes) -> Result<(), PushError> {
-        self.leave();
-        if *moov == self.moov {
-            self.anew = !self.ends.is_empty();
-            return Ok(());
+    pub fn header(&mut self, source: &str, moov: &Bytes) -> Result<bool, PushError> {
+        let place = self.sources.iter().position(|known| known.name == source);
+        if let Some(known) = place.and_then(|place| self.sources.get_mut(place)).filter(|known| known.is_same(moov)) {
+            (known.is_back, known.is_gone) = (true, false);
+            return Ok(false);
         }
-        let movie = Movie::parse(moov).ok_or(PushError::NoTrack)?;
-        if !movie.fragmented || movie.has_samples {
-            return Err(PushError::NotFragmented);
+        if place.is_none() && self.sources.len() >= SOURCES {
+            return Err(PushError::TooMany);
         }
-        let mut bytes = BytesMut::from(FTYP);
-        bytes.extend_from_slice(moov);
-        let ready = std::mem::take(&mut self.ready);
-        *self = Self { moov: moov.clone(), movie, ready, ..Self::default() };
-        self.ready.push_back(Piece { bytes: bytes.freeze(), begins: true, after: State::default() });
-        Ok(())
+        let others = self.sources.iter().filter(|known| known.name != source);
+        let taken: Vec<u32> = others.flat_map(|known| known.numbers.iter()).map(|(_, number)| *number).collect();
+        let new = Source::new(source, moov.clone(), &taken)?;
+        let is_change = self.header.is_some();
+        if is_change {
+            // One header an object.
+            self.anchor();
+            (self.header, self.shift) = (None, None);
+            (self.known, self.anew) = (Known::default(), false);
+            self.ends.clear();
+            self.sources.retain(|known| !known.is_gone);
+        }
+        let place = self.sources.iter().position(|known| known.name == source);
+        match place.and_then(|place| self.sources.get_mut(place)) {
+            Some(known) => *known = new,
+            None => self.sources.push(new),
+        }
+        Ok(is_change)
     }
 
-    /// Takes a fragment.
+    /// Whether something of the source is missing in front of this fragment.
+    #[must_use]
+    pub fn is_early(&self, source: &str, raw: &Raw) -> bool {
+        let known = self.sources.iter().find(|known| known.name == source && !known.is_back);
+        let (Some(known), Some(_)) = (known, self.shift) else { return false };
+        known.samples(raw).unwrap_or_default().iter().any(|track| {
+            let (Some(end), Some(decode)) = (self.ends.get(&track.track), track.decode) else { return false };
+            let lasts = nanos(lasts(track), track.timescale);
+            end.ahead(decode).is_some_and(|ahead| (lasts / 2 + 1..AHEAD).contains(&ahead))
+        })
+    }
+
+    /// Takes a fragment of a source.
     ///
     /// # Errors
     /// [`PushError`].
-    pub fn fragment(&mut self, raw: &Raw, arrival: Arrival) -> Result<(), PushError> {
-        if !self.has_begun() {
-            return Err(PushError::NoHeader);
-        }
-        let mut tracks = raw.samples(&self.movie).ok_or(PushError::Broken)?;
-        if tracks.is_empty() || self.is_known(&tracks, raw) {
+    pub fn fragment(&mut self, source: &str, raw: &Raw, arrival: Arrival) -> Result<(), PushError> {
+        let known = self.sources.iter().position(|known| known.name == source).ok_or(PushError::NoHeader)?;
+        let known = self.sources.get_mut(known).ok_or(PushError::NoHeader)?;
+        let mut tracks = known.samples(raw).ok_or(PushError::Broken)?;
+        if tracks.is_empty() || self.known.has(&tracks, &raw.mdat) {
             return Ok(());
+        }
+        let is_back = std::mem::take(&mut known.is_back);
+        known.is_gone = false;
+        let range = if is_back { -NEAR..NEAR } else { -BACK..AHEAD };
+        let follows = |track: &Samples| match (self.ends.get(&track.track), track.decode) {
+            (Some(end), Some(decode)) => end.ahead(decode).is_none_or(|ahead| range.contains(&ahead)),
+            _ => true,
+        };
+        if self.shift.is_some() && !tracks.iter().all(follows) {
+            self.anew();
         }
         for track in &mut tracks {
-            let lasts: i64 = track.samples.iter().map(|sample| i64::from(sample.duration)).sum();
+            let lasts = lasts(track);
             let end = self.end_of(track);
-            let from = track.decode.unwrap_or(end.there);
-            (track.decode, end.there) = (Some(from), from.saturating_add(lasts));
+            let from = track.decode.or(end.there).unwrap_or(0);
+            (track.decode, end.there) = (Some(from), Some(from.saturating_add(lasts)));
         }
         if self.shift.is_some() {
             self.write(&tracks, arrival);
         } else {
             self.waiting.push((tracks, arrival));
-            let has = |id| self.waiting.iter().any(|(tracks, _)| tracks.iter().any(|track| track.track == id));
-            let media = self.movie.tracks.iter().filter(|track| track.kind != TrackKind::Other);
-            if self.waiting.len() >= WAITING || media.into_iter().all(|track| has(track.id)) {
+            if self.is_enough(arrival) {
                 self.anchor();
             }
         }
         Ok(())
     }
 
-    /// The encoder is gone, or begins anew: hands on what waits.
+    /// The encoder is gone: hands on what waits. Whoever comes next may begin anew.
     pub fn leave(&mut self) {
         self.anchor();
-        self.shift = None;
-        for end in self.ends.values_mut() {
-            end.there = 0;
+        for source in &mut self.sources {
+            source.is_back = true;
+        }
+    }
+
+    /// Nothing more comes of this source.
+    pub fn close(&mut self, source: &str) {
+        for known in self.sources.iter_mut().filter(|known| known.name == source) {
+            known.is_gone = true;
+        }
+        if self.shift.is_none() && self.has_all() {
+            self.anchor();
         }
     }
 
@@ -148,35 +241,58 @@ impl Push {
         self.ready.pop_front();
     }
 
-    /// Whether it has come before: the same bytes at the same time.
-    fn is_known(&mut self, tracks: &[Samples], raw: &Raw) -> bool {
-        let mut hasher = DefaultHasher::new();
-        for track in tracks {
-            (track.track, track.decode, track.samples.len()).hash(&mut hasher);
-        }
-        raw.mdat.hash(&mut hasher);
-        let hash = hasher.finish();
-        // Without a time, the same bytes are the same silence again.
-        if tracks.iter().any(|track| track.decode.is_none()) {
-            return false;
-        }
-        if self.known.contains(&hash) {
-            return true;
-        }
-        if self.known.len() >= KNOWN {
-            self.known.pop_front();
-        }
-        self.known.push_back(hash);
-        false
+    fn end_of(&mut self, of: &Samples) -> &mut End {
+        self.ends.entry(of.track).or_insert(End { timescale: of.timescale, here: 0, there: None, earlier: 0 })
     }
 
-    fn end_of(&mut self, of: &Samples) -> &mut End {
-        self.ends.entry(of.track).or_insert(End { timescale: of.timescale, here: 0, there: 0, earlier: 0 })
+    /// The encoder's time is another one from here on.
+    fn anew(&mut self) {
+        (self.shift, self.anew) = (None, true);
+        for end in self.ends.values_mut() {
+            end.there = None;
+        }
+    }
+
+    /// Whether a fragment of each track has come that is announced.
+    fn has_all(&self) -> bool {
+        let has = |id: u32| self.waiting.iter().any(|(tracks, _)| tracks.iter().any(|track| track.track == id));
+        let here = self.sources.iter().filter(|source| !source.is_gone);
+        here.flat_map(Source::media).all(|(number, _)| has(number))
+    }
+
+    /// Whether enough has come to begin with.
+    fn is_enough(&self, arrival: Arrival) -> bool {
+        let bytes: usize = self
+            .waiting
+            .iter()
+            .flat_map(|(tracks, _)| tracks)
+            .flat_map(|track| &track.samples)
+            .map(|sample| sample.data.len())
+            .sum();
+        if self.waiting.len() >= WAITING || bytes >= WAITING_BYTES {
+            return true;
+        }
+        let since =
+            self.waiting.first().map_or(Duration::ZERO, |(_, first)| arrival.elapsed.saturating_sub(first.elapsed));
+        let is_kind = |wanted| self.sources.iter().flat_map(Source::media).any(|(_, kind)| kind == wanted);
+        let alone = self.header.is_some() || self.sources.iter().any(|source| source.name.is_empty());
+        let others = alone || since >= OTHERS || (is_kind(TrackKind::Video) && is_kind(TrackKind::Audio));
+        others && self.has_all()
     }
 
     /// It is known where the encoder begins: what waits goes on behind all that there is.
     fn anchor(&mut self) {
-        let waiting = std::mem::take(&mut self.waiting);
+        let mut waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return;
+        }
+        if self.header.is_none() {
+            self.begin();
+        }
+        // Of several sources one may be ahead of the others.
+        let begins =
+            |tracks: &[Samples]| tracks.iter().map(|track| nanos(track.decode.unwrap_or(0), track.timescale)).min();
+        waiting.sort_by_key(|(tracks, _)| begins(tracks));
         for (id, end) in &mut self.ends {
             let samples = waiting.iter().flat_map(|(tracks, _)| tracks).filter(|track| track.track == *id);
             let shown_after = samples.flat_map(|track| &track.samples).map(|sample| i64::from(sample.shown_after));
@@ -186,7 +302,7 @@ impl Push {
             let earlier = self.ends.get(&track.track).map_or(0, |end| end.earlier);
             nanos(track.decode.unwrap_or(0).saturating_sub(earlier), track.timescale)
         });
-        let Some(first) = first.min() else { return };
+        let first = first.min().unwrap_or(0);
         let end = self.ends.values().map(|end| nanos(end.here, end.timescale)).max().unwrap_or(0);
         self.shift = Some(end.saturating_sub(first));
         for (tracks, arrival) in waiting {
@@ -194,10 +310,43 @@ impl Push {
         }
     }
 
+    /// Writes the header, or goes on behind the one that is there.
+    fn begin(&mut self) {
+        let moov = match &self.sources[..] {
+            [one] => one.moov.clone(),
+            all => {
+                let numbered: Vec<_> = all.iter().map(|one| (&one.moov[..], &one.numbers[..])).collect();
+                joined::header(&numbered).unwrap_or_default()
+            }
+        };
+        let counts: Vec<u8> = self.sources.iter().flat_map(Source::counts).collect();
+        let hash = hex::encode(Sha256::digest(counts));
+        self.header = Some(hash.clone());
+        if let Some(left) = self.left.take().filter(|left| left.header == hash) {
+            for (number, timescale, here) in left.ends {
+                self.ends.entry(number).or_insert(End { timescale, here: 0, there: None, earlier: 0 }).here = here;
+            }
+            self.anew = true;
+            return;
+        }
+        self.sequence = 0;
+        let mut bytes = BytesMut::from(FTYP);
+        bytes.extend_from_slice(&moov);
+        let after = self.state();
+        self.ready.push_back(Piece { bytes: bytes.freeze(), begins: true, after });
+    }
+
+    /// Where it is.
+    fn state(&self) -> State {
+        let ends = self.ends.iter().map(|(number, end)| (*number, end.timescale, end.here)).collect();
+        let pushed = self.header.clone().map(|header| Pushed { header, ends });
+        State { sequence: self.sequence, tracks: Vec::new(), pushed }
+    }
+
     /// Writes a fragment.
     fn write(&mut self, tracks: &[Samples], arrival: Arrival) {
         let shift = self.shift.unwrap_or(0);
-        let main = self.movie.main().map(|track| track.id);
+        let main = self.main();
         let (mut all, mut time) = (Vec::new(), None);
         for track in tracks {
             let moved = track.decode.unwrap_or(0).saturating_add(ticks(shift, track.timescale));
@@ -214,7 +363,7 @@ impl Push {
                 .map(|sample| {
                     let (duration, shown_after) = (sample.duration, sample.shown_after.saturating_add(earlier));
                     let sample = Sample { at, duration, shown_after, key: sample.sync, data: sample.data.clone() };
-                    at += i64::from(duration);
+                    at = at.saturating_add(i64::from(duration));
                     sample
                 })
                 .collect();
@@ -228,8 +377,21 @@ impl Push {
             .collect();
         let lead = Lead { anew: std::mem::take(&mut self.anew), time };
         let bytes = fragment(self.sequence, &parts, &lead);
-        self.ready.push_back(Piece { bytes, begins: false, after: State::default() });
+        let after = self.state();
+        self.ready.push_back(Piece { bytes, begins: false, after });
     }
+
+    /// The track that the rest goes by.
+    fn main(&self) -> Option<u32> {
+        let all = || self.sources.iter().flat_map(Source::media);
+        let first = |wanted| all().find(|(_, kind)| *kind == wanted);
+        first(TrackKind::Video).or_else(|| first(TrackKind::Audio)).map(|(number, _)| number)
+    }
+}
+
+/// How long the samples of a track last, in its ticks.
+fn lasts(track: &Samples) -> i64 {
+    track.samples.iter().map(|sample| i64::from(sample.duration)).sum()
 }
 
 #[cfg(test)]

@@ -15,12 +15,19 @@ fn arrival() -> Arrival {
 
 /// Pushes what is in these bytes.
 fn push(push: &mut Push, bytes: &[u8]) -> Result<(), PushError> {
+    push_of(push, "", bytes)
+}
+
+/// The same of one of several sources.
+fn push_of(push: &mut Push, of: &str, bytes: &[u8]) -> Result<(), PushError> {
     let mut gather = Gather::default();
     gather.feed(bytes);
     while let Some(found) = gather.whole().expect("boxes") {
         match found {
-            Gathered::Header(moov) => push.header(&moov)?,
-            Gathered::Fragment(raw) => push.fragment(&raw, arrival())?,
+            Gathered::Header(moov) => {
+                push.header(of, &moov)?;
+            }
+            Gathered::Fragment(raw) => push.fragment(of, &raw, arrival())?,
         }
     }
     Ok(())
@@ -91,7 +98,7 @@ fn what_comes_again_is_dropped_and_what_follows_on_a_break_follows_in_the_record
     let found = fragments(&found);
     let wanted: Vec<_> = (0..5).map(|n| vec![(VIDEO, 20 * n, 2), (AUDIO, 9600 * n, 2)]).collect();
     assert_eq!(found.iter().map(|fragment| places(fragment)).collect::<Vec<_>>(), wanted);
-    assert_eq!(found.iter().map(|fragment| fragment.anew).collect::<Vec<_>>(), [false, false, true, true, false]);
+    assert_eq!(found.iter().map(|fragment| fragment.anew).collect::<Vec<_>>(), [false, false, false, true, false]);
     let mut changed = header();
     let profile = changed.windows(4).position(|name| name == b"avcC").expect("a configuration") + 5;
     changed[profile] += 1;
@@ -129,4 +136,107 @@ fn what_is_no_fragment_of_the_header_is_refused() {
     assert_eq!(refused(&unannounced), PushError::NotFragmented);
     // It claims data that are not there.
     assert_eq!(refused(&[header(), moof(&[picture(0, true)]), mdat(3)].concat()), PushError::Broken);
+}
+
+/// The header with one of its tracks alone, under number one, and fragments of that.
+fn alone(id: u32) -> Vec<u8> {
+    let header = header();
+    let start = header.windows(4).position(|four| four == b"moov").expect("a header") - 4;
+    crate::media::fmp4::joined::header(&[(&header[start..], &[(id, 1)])]).expect("a header").to_vec()
+}
+
+fn pictures(decode: u32) -> Vec<u8> {
+    let trun = |at: u32| words(*b"trun", &[0x0000_0f01, 2, at, 10, 10, KEY, 2, 10, 11, OTHER, 2]);
+    let tfdt = words(*b"tfdt", &[0, decode]);
+    let traf = |at| bx(*b"traf", &[words(*b"tfhd", &[0x02_0000, 1]), tfdt.clone(), trun(at)]);
+    let size = u32::try_from(moof(&[traf(0)]).len()).expect("small") + 8;
+    let data = bx(*b"mdat", &[decode.to_be_bytes().repeat(6)]);
+    [moof(&[traf(size)]), data].concat()
+}
+
+fn sounds(decode: u32) -> Vec<u8> {
+    let tfdt = words(*b"tfdt", &[0, decode]);
+    let traf =
+        |at: u32| bx(*b"traf", &[words(*b"tfhd", &[0x02_0008, 1, 4800]), tfdt.clone(), words(*b"trun", &[1, 2, at])]);
+    let size = u32::try_from(moof(&[traf(0)]).len()).expect("small") + 8;
+    let data = bx(*b"mdat", &[decode.to_be_bytes().repeat(2)]);
+    [moof(&[traf(size)]), data].concat()
+}
+
+#[test]
+fn tracks_of_several_sources_are_in_one_object_and_in_step() {
+    let mut of = Push::default();
+    push_of(&mut of, "video", &[alone(VIDEO), pictures(1000)].concat()).expect("taken");
+    // Sound is still on its way.
+    assert!(of.ready().is_none() && of.knows("video") && !of.knows("audio"));
+    push_of(&mut of, "audio", &[alone(AUDIO), sounds(484_800)].concat()).expect("taken");
+    push_of(&mut of, "video", &pictures(1020)).expect("taken");
+    push_of(&mut of, "audio", &sounds(494_400)).expect("taken");
+    let objects = out(&mut of);
+    let found = scan([&objects[0][..]]);
+    let found = fragments(&found);
+    let wanted = [[(1, 0, 2)], [(2, 4800, 2)], [(1, 20, 2)], [(2, 14_400, 2)]];
+    assert_eq!(found.iter().map(|fragment| places(fragment)).collect::<Vec<_>>(), wanted);
+    // One comes back with the same header, and goes on; the other one with another header begins another object.
+    push_of(&mut of, "audio", &[alone(AUDIO), sounds(494_400), sounds(504_000)].concat()).expect("taken");
+    let mut changed = alone(VIDEO);
+    let profile = changed.windows(4).position(|name| name == b"avcC").expect("a configuration") + 5;
+    changed[profile] += 1;
+    push_of(&mut of, "video", &[changed, pictures(1040)].concat()).expect("taken");
+    push_of(&mut of, "audio", &sounds(513_600)).expect("taken");
+    let rest: Vec<u8> = std::iter::from_fn(|| {
+        let piece = of.ready();
+        of.handed_on();
+        piece.filter(|piece| !piece.begins)
+    })
+    .flat_map(|piece| piece.bytes)
+    .collect();
+    let found = scan([&objects[0][..], &rest[..]]);
+    assert_eq!(places(fragments(&found)[4]), [(2, 24_000, 2)]);
+    of.leave();
+    // The header is taken already.
+    assert!(of.ready().is_some());
+}
+
+#[test]
+fn what_is_ahead_of_something_that_is_missing_is_known_to_be() {
+    let raw = |bytes: &[u8]| {
+        let mut gather = Gather::default();
+        gather.feed(bytes);
+        match gather.whole() {
+            Ok(Some(Gathered::Fragment(raw))) => raw,
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut of = Push::default();
+    push(&mut of, &[alone(VIDEO), pictures(0)].concat()).expect("taken");
+    assert!(!of.is_early("", &raw(&pictures(20))) && of.is_early("", &raw(&pictures(40))));
+    assert!(!of.is_early("other", &raw(&pictures(40))) && !of.is_early("", &raw(&pictures(0))));
+    // Nobody waits for hours.
+    assert!(!of.is_early("", &raw(&pictures(100_000))));
+}
+
+#[test]
+fn what_a_killed_writer_has_left_is_gone_on_with_behind_the_same_header() {
+    let mut of = Push::default();
+    push(&mut of, &[header(), both(0, 0, 1), both(20, 9600, 2)].concat()).expect("taken");
+    let mut state = None;
+    while let Some(piece) = of.ready() {
+        state = State::read(piece.after.write().as_bytes());
+        of.handed_on();
+    }
+    let state = state.expect("where it was");
+    assert!(state.has_begun() && state.is_pushed());
+    let mut again = Push::going_on(state.clone());
+    assert!(again.has_begun());
+    push(&mut again, &[header(), both(700, 336_000, 3)].concat()).expect("taken");
+    let piece = again.ready().expect("a fragment");
+    assert!(!piece.begins);
+    let found = scan([&header()[..], &piece.bytes[..]]);
+    assert_eq!(places(fragments(&found)[0]), [(VIDEO, 40, 2), (AUDIO, 19_200, 2)]);
+    assert!(fragments(&found)[0].anew && fragments(&found)[0].sequence == 3);
+    // Behind another header there is nothing to be gone on with.
+    let mut other = Push::going_on(state);
+    push(&mut other, &[alone(VIDEO), pictures(0)].concat()).expect("taken");
+    assert!(other.ready().expect("a header").begins);
 }

@@ -2,63 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use crate::support::encoder::{KEY, STREAM_KEY, ended, ffmpeg, packets};
 use crate::support::keys::{TEMPLATE, add_key, objects_of, place};
 use crate::support::lab::Lab;
 use crate::support::media::plays;
-use crate::support::run::{Run, await_that};
-
-/// A writer that is pushed to, and the URL with its key.
-fn listening(lab: &Lab, more: &[&str]) -> (Run, String) {
-    let address = format!("http://127.0.0.1:0/live/{STREAM_KEY}");
-    let writer = lab.writer(&[&[KEY, &address][..], more].concat());
-    let url = format!("{}/{STREAM_KEY}", application(&writer));
-    (writer, url)
-}
-
-fn application(writer: &Run) -> String {
-    let said = writer.wait_for("listening at ");
-    said.split("listening at ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a URL").to_owned()
-}
-
-/// Pushes in this format, at the pace of the clock if that is asked for, and records the same in a file of its own.
-fn push(seconds: u32, paced: bool, format: &str, url: &str, own: &Path) -> Child {
-    let pace = if paced { "-re" } else { "" };
-    let inputs = format!(
-        "{pace} -f lavfi -i testsrc2=size=320x180:rate=25:duration={seconds} {pace} -f lavfi -i sine=duration={seconds}"
-    );
-    let coded =
-        "-map 0:v -map 1:a -pix_fmt yuv420p -c:v libx264 -preset ultrafast -bf 2 -g 25 -c:a aac -flags +global_header";
-    let mut command = Command::new("ffmpeg");
-    command.args(["-hide_banner", "-v", "error"]).args(inputs.split_whitespace()).args(coded.split_whitespace());
-    command.args(["-f", "tee"]).arg(format!("[{format}]{url}|[f=mp4]{}", own.display()));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("ffmpeg")
-}
-
-const FRAGMENTED: &str = r"f=mp4:movflags=+frag_keyframe+empty_moov+default_base_moof+delay_moov";
-
-/// The bytes of each packet, and its time, of which one is as far from the encoder's as all others.
-#[track_caller]
-fn compare(lab: &Lab, own: &Path) {
-    let object = lab.dir().join("object.mp4");
-    let bytes = lab.object(KEY).expect("the object");
-    std::fs::write(&object, &bytes).expect("a file");
-    let mut shift = None;
-    for stream in ["0:v", "0:a"] {
-        let (here, there) = (packets(&ffmpeg(), &object, stream), packets(&ffmpeg(), own, stream));
-        assert!(here.len() > 20, "{} packets of {stream}", here.len());
-        let hashes = |packets: &[(f64, String)]| packets.iter().map(|packet| packet.1.clone()).collect::<Vec<_>>();
-        assert_eq!(hashes(&here), hashes(&there), "{stream}");
-        for ((here, _), (there, _)) in here.iter().zip(&there) {
-            let shift = *shift.get_or_insert(here - there);
-            assert!((here - there - shift).abs() < 0.003, "{stream}: {here} for {there}, and {shift} before");
-        }
-    }
-    plays(&bytes);
-}
+use crate::support::pusher::{FRAGMENTED, application, compare, listening, push, push_of};
+use crate::support::run::await_that;
 
 #[test]
 fn each_frame_that_is_pushed_is_in_the_object_at_its_time() {
@@ -87,7 +37,8 @@ fn an_encoder_that_breaks_off_and_pushes_again_goes_on_in_the_same_object() {
     first.kill().expect("it is killed");
     first.wait().expect("its end");
     writer.wait_for("the encoder is gone");
-    ended(push(3, false, FRAGMENTED, &url, &own));
+    // The same at the same times would be what came already.
+    ended(push_of("testsrc", 3, false, FRAGMENTED, &url, &own));
     writer.wait().code(0).says("an encoder is back");
     let object = lab.object(KEY).expect("the object");
     assert_eq!(object.windows(4).filter(|window| window == b"moov").count(), 1);
@@ -107,7 +58,10 @@ fn an_encoder_that_breaks_off_and_pushes_again_goes_on_in_the_same_object() {
 fn request(url: &str, path: &str, method: &str, fields: &str, body: &[u8]) -> (u16, String) {
     let host = url.split('/').nth(2).expect("an authority");
     let mut stream = TcpStream::connect(host).expect("a connection");
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{fields}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
     stream.write_all(&[head.as_bytes(), body].concat()).expect("a request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
@@ -123,7 +77,7 @@ fn whoever_has_not_the_key_or_sends_something_else_is_told_so() {
         ("/live", "POST", "", &b"x"[..], 401, "WWW-Authenticate: Basic"),
         ("/live/other", "POST", "", b"x", 401, "stream key"),
         ("/live/other", "POST", &bearer, b"x", 403, "stream key"),
-        (&good, "GET", "", b"", 405, "POST, PUT"),
+        (&good, "GET", "", b"", 405, "POST, PUT, DELETE"),
         // Somebody asks whether he may.
         (&good, "POST", "", b"", 200, "may be sent"),
         ("/live", "PUT", &bearer, b"", 200, "may be sent"),

@@ -12,6 +12,7 @@ pub mod liar;
 pub mod media;
 pub mod playlist;
 pub mod proxy;
+pub mod pusher;
 pub mod recording;
 pub mod redis;
 pub mod run;
