@@ -1,6 +1,6 @@
 //! What lies in the store in memory, and the answers of a store that follows the documentation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat as Format};
@@ -161,7 +161,7 @@ impl Shelves {
     }
 
     pub(super) fn complete(&mut self, id: &str) {
-        if let Some(at) = self.versions.iter().position(|version| version.id == id) {
+        if let Some(at) = self.versions.iter().rposition(|version| version.id == id) {
             let mut version = self.versions.remove(at);
             version.state = State::Complete;
             let digests: Vec<u8> = version.parts.values().flat_map(Md5::digest).collect();
@@ -181,11 +181,13 @@ impl Shelves {
     }
 
     pub(super) fn keys(&self, prefix: &str) -> Vec<String> {
-        let mut keys: Vec<_> = self.versions.iter().map(|version| &version.key).collect();
-        keys.sort();
-        keys.dedup();
-        let there = |key: &&String| key.starts_with(prefix) && self.newest(key).is_some();
-        keys.into_iter().filter(there).cloned().collect()
+        let mut newest = BTreeMap::new();
+        for version in self.versions.iter().filter(|version| version.state != State::Open) {
+            if version.key.starts_with(prefix) {
+                newest.insert(&version.key, version.state);
+            }
+        }
+        newest.into_iter().filter(|(_, state)| *state == State::Complete).map(|(key, _)| key.clone()).collect()
     }
 
     pub(super) fn versions_of(&self, prefix: &str) -> usize {
@@ -222,8 +224,9 @@ impl Shelves {
         self.versions.iter().filter(open).map(|version| version.id.clone()).collect()
     }
 
+    /// Mostly asked about what came last.
     fn find(&mut self, id: &str) -> Option<&mut Version> {
-        self.versions.iter_mut().find(|version| version.id == id)
+        self.versions.iter_mut().rfind(|version| version.id == id)
     }
 
     fn open_of(&mut self, asked: &Asked) -> Option<&mut Version> {
@@ -298,7 +301,7 @@ impl Shelves {
             }
             Op::DeleteMany => {
                 let body = String::from_utf8_lossy(&asked.body).into_owned();
-                let mut inside = String::new();
+                let (mut inside, mut gone) = (String::new(), HashSet::new());
                 for (at, one) in body.split("<Object>").skip(1).enumerate() {
                     let (key, version) = (element(one, "Key").unwrap_or_default(), element(one, "VersionId"));
                     if self.fails_to_delete_half && at % 2 == 0 {
@@ -306,9 +309,17 @@ impl Shelves {
                         let _ = write!(inside, "<Error><Key>{key}</Key><Code>{code}</Code></Error>");
                         continue;
                     }
-                    self.delete(&key, version.as_deref());
-                    let version = version.map(|id| format!("<VersionId>{id}</VersionId>")).unwrap_or_default();
-                    let _ = write!(inside, "<Deleted><Key>{}</Key>{version}</Deleted>", escaped(&key));
+                    let id = version.as_ref().map(|id| format!("<VersionId>{id}</VersionId>")).unwrap_or_default();
+                    let _ = write!(inside, "<Deleted><Key>{}</Key>{id}</Deleted>", escaped(&key));
+                    if version.is_some() || self.keeps_versions {
+                        self.delete(&key, version.as_deref());
+                    } else {
+                        gone.insert(key);
+                    }
+                }
+                // All at once: a page has a thousand.
+                if !gone.is_empty() {
+                    self.versions.retain(|version| version.state == State::Open || !gone.contains(&version.key));
                 }
                 xml("DeleteResult", &inside)
             }
