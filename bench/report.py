@@ -5,6 +5,7 @@ import statistics
 import time
 
 import cost
+import gateway
 import objects
 import peers
 import svg
@@ -14,6 +15,7 @@ DOCS = os.path.join(peers.ROOT, "docs")
 GIB, MIB = 1 << 30, 1 << 20
 OURS = ("writer", "reader")
 OBJECTS_HEAD = "## Live objects"
+GATEWAY_HEAD = "## The gateway"
 TLS_HEAD = "## Over TLS"
 
 
@@ -44,6 +46,18 @@ def write_objects(made, machine, quick):
         print(live_objects(made, machine))
         return
     replace(OBJECTS_HEAD, live_objects(made, machine), "## Start-up")
+
+
+def write_gateway(made, machine, quick):
+    """Prints what was measured of the gateway; a whole run replaces that section of the document."""
+    head = (f"{GATEWAY_HEAD}\n\n`reader --serve` beside nginx and a middleware of FastAPI and boto3 (`make bench BENCH=gateway`), "
+            f"{time.strftime('%Y-%m-%d')}, {machine.cores} cores ({machine.model}), all on one machine, which was busy for {made['busy']:.0%} of its "
+            "processor time: of that the clients have the most.\n\n")
+    section = head + gateway.text(made, table)
+    if quick:
+        print(section)
+        return
+    replace(GATEWAY_HEAD, section, "## Start-up")
 
 
 def replace(head, section, before):

@@ -5,6 +5,8 @@
     BENCH=tls bench/run.py   about one; only what is measured over TLS, which replaces its section of the document
     BENCH=objects bench/run.py  about ten; only live objects beside Live Read, likewise
     BENCH=objects-quick bench/run.py  about three, which only prints
+    BENCH=gateway bench/run.py  about ten; only `reader --serve` beside nginx and a middleware, likewise
+    BENCH=gateway-quick bench/run.py  about two, which only prints
 """
 
 import os
@@ -13,6 +15,7 @@ import sys
 import time
 
 import freshness
+import gateway
 import memory
 import objects
 import peers
@@ -35,6 +38,10 @@ def main():
     if os.environ.get("BENCH", "").startswith("objects"):
         only_prints = os.environ["BENCH"] == "objects-quick"
         report.write_objects(live_objects(only_prints, machine), machine, only_prints)
+        return
+    if os.environ.get("BENCH", "").startswith("gateway"):
+        only_prints = os.environ["BENCH"] == "gateway-quick"
+        report.write_gateway(served(only_prints, machine), machine, only_prints)
         return
     with new_store("all") as store:
         say("throughput")
@@ -78,6 +85,14 @@ def live_objects(quick, machine):
     say("live objects")
     busy, began = machine.busy(), time.monotonic()
     made = objects.run(lambda name, more: new_store(name, more=more), quick)
+    made["busy"] = (machine.busy() - busy) / (time.monotonic() - began) / machine.cores
+    return made
+
+
+def served(quick, machine):
+    say("gateway")
+    busy, began = machine.busy(), time.monotonic()
+    made = gateway.run(new_store, WORK, quick)
     made["busy"] = (machine.busy() - busy) / (time.monotonic() - began) / machine.cores
     return made
 

@@ -92,6 +92,10 @@ class Store:
                 counts[kind(operation)] += sum(by_status.values())
         return dict(counts)
 
+    def counted_bytes(self):
+        """Bytes of bodies that went out since the last `forget_requests`."""
+        return self._control("GET", "/requests")["bytes_out"]
+
     def drop(self, key):
         """Removes an object's bytes from the disk by way of the API."""
         request = urllib.request.Request(presign("DELETE", self.endpoint, f"/{BUCKET}/{key}"), method="DELETE")

@@ -311,11 +311,15 @@ if [ -n "$stores" ] && ! cmp -s scripts/encoders/requirements.txt "$encoders_ven
     fi
 fi
 
-# boto3 for the bench, in an environment of its own; the tests are content with the system's.
+# boto3 for the bench, in an environment of its own, and FastAPI for a middleware that it measures; the tests are content with the
+# system's boto3.
 if [ "$boto3" = any ] && python3 -c 'import boto3' 2>/dev/null; then boto3=''; fi
-if [ -n "$boto3" ] && ! "$bench_venv/bin/python" -c 'import boto3' 2>/dev/null; then
-    say "installing boto3 into $bench_venv"
+of_bench='boto3'
+[ "$boto3" != own ] || of_bench='boto3 fastapi uvicorn'
+if [ -n "$boto3" ] && ! "$bench_venv/bin/python" -c "import $(echo "$of_bench" | tr ' ' ',')" 2>/dev/null; then
+    say "installing $of_bench into $bench_venv"
     rm -rf "$bench_venv"
     python3 -m venv "$bench_venv" >&2
-    "$bench_venv/bin/pip" install -q --disable-pip-version-check boto3 >&2 </dev/null
+    # shellcheck disable=SC2086  # word splitting is wanted
+    "$bench_venv/bin/pip" install -q --disable-pip-version-check $of_bench >&2 </dev/null
 fi
