@@ -81,7 +81,8 @@ fn streams(text: &str) -> Vec<Stream> {
 
 /// Fetches what never changes.
 fn fetch(gateway: &Gateway, path: &str) -> Vec<u8> {
-    let answer = gateway.get(path, &[]);
+    // What is held back for long is to be asked for again.
+    let answer = await_some("a fragment", || Some(gateway.get(path, &[])).filter(|answer| answer.status != 503));
     assert_eq!(answer.status, 200, "{path}: {} {}", answer.head, answer.text());
     assert!(answer.whole, "{path}");
     assert_eq!(answer.header("content-length"), Some(answer.body.len().to_string()));
