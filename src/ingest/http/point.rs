@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_secs(30);
 const MISSING: Duration = Duration::from_secs(2);
 /// Once the lists of what is pushed have ended, something may still be on its way for so long.
 const STRAGGLERS: Duration = Duration::from_secs(1);
+/// A line about what is not taken at most this often; the others are for `--debug`.
+const OFTEN: Duration = Duration::from_secs(10);
 /// The most names of files that another header goes for.
 const ALIASES: usize = 16;
 /// Two that push the same take each other's place at most this often.
@@ -162,6 +164,8 @@ pub(super) struct Point {
     alone: Option<Instant>,
     closes: Option<Instant>,
     last_takeover: Option<Instant>,
+    /// When people were last told of something that was not taken.
+    told: Option<Instant>,
 }
 
 impl Point {
@@ -182,6 +186,7 @@ impl Point {
             alone: Some(Instant::now()),
             closes: None,
             last_takeover: None,
+            told: None,
         };
         (point, to_me)
     }
@@ -372,7 +377,13 @@ impl Point {
             How::Broken(why) if self.open.is_empty() => left = Some(Left::Broken(why)),
             How::Unfit(why) if self.open.is_empty() && open.way == Way::Long => left = Some(Left::Unfit(why)),
             How::Broken(why) => tracing::info!("a connection of the encoder is gone: {why}; the others go on"),
-            How::Unfit(why) => tracing::warn!("something that was pushed was not taken: {why}"),
+            How::Unfit(why) if self.told.is_some_and(|told| told.elapsed() < OFTEN) => {
+                tracing::debug!("something that was pushed was not taken: {why}");
+            }
+            How::Unfit(why) => {
+                self.told = Some(Instant::now());
+                tracing::warn!("something that was pushed was not taken: {why}");
+            }
         }
         if self.open.is_empty() {
             self.alone = Some(Instant::now());
