@@ -145,7 +145,7 @@ lint:
 	@./scripts/install-deps.sh lint
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps --lib --bins --examples
 	@./scripts/check-dependencies.sh
 	@if command -v python3 >/dev/null 2>&1; then ./scripts/check-links.py; fi
 	@if command -v shellcheck >/dev/null 2>&1; then \

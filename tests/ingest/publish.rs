@@ -136,8 +136,7 @@ fn an_address_that_is_taken_is_a_failure_and_a_bad_url_wrong_usage() {
     let (_writer, url) = listening(&lab, &[]);
     let second = lab.writer(&["another.mp4", &url]).wait();
     second.code(1).says("cannot listen at rtmp://127.0.0.1").does_not_say(STREAM_KEY);
-    for bad in [&["rtmp://127.0.0.1/s3cretkey"][..], &["http://127.0.0.1/live/s3cretkey"], &["-", "--reconnect", "5s"]]
-    {
+    for bad in [&["rtmp://127.0.0.1/s3cretkey"][..], &["srt://127.0.0.1/live/s3cretkey"], &["-", "--reconnect", "5s"]] {
         lab.writer(&[&["another.mp4"][..], bad].concat()).wait().code(2).does_not_say(STREAM_KEY);
     }
 }

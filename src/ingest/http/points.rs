@@ -61,8 +61,10 @@ impl Points {
                 *turn = Some(words.clone());
                 words
             };
+            // Whoever begins a point is the first in it.
+            let sent = there.send(Word::Enter(enter)).await;
             drop(turn);
-            if there.send(Word::Enter(enter)).await.is_err() {
+            if sent.is_err() {
                 continue;
             }
             match said.await {
