@@ -273,7 +273,9 @@ impl Store {
     /// Lines of the request log so far.
     pub fn request_log(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(log_path(self.dir.path())).expect("the request log");
-        text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+        // The store may be in the middle of the last line.
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 }
 
