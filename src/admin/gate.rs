@@ -7,6 +7,8 @@ use http::{StatusCode, request};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::tool::authorization::{Presented, presented};
+
 /// The shortest token.
 const SHORTEST: usize = 16;
 
@@ -68,9 +70,10 @@ impl Gate {
 fn bearer(headers: &HeaderMap) -> Option<[u8; 32]> {
     let mut carried = headers.get_all(header::AUTHORIZATION).iter();
     let (value, more) = (carried.next()?.to_str().ok()?, carried.next());
-    let (scheme, token) = value.split_once(' ')?;
-    let fits = more.is_none() && scheme.eq_ignore_ascii_case("bearer");
-    fits.then(|| Sha256::digest(token.trim()).into())
+    match presented(value)? {
+        Presented::Bearer(token) if more.is_none() => Some(Sha256::digest(token).into()),
+        _ => None,
+    }
 }
 
 /// Whether the name that is asked for is one of this machine: that of another site may lead here, too.

@@ -8,6 +8,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::link::Secret;
 use super::routes::Right;
+use crate::tool::authorization::{Presented, presented};
 
 /// What a file of tokens says.
 #[derive(Debug, Clone)]
@@ -110,13 +111,13 @@ impl Tokens {
 
     /// Which token a request carries, as a hash; whether it is known, this does not tell.
     pub(crate) fn who(headers: &HeaderMap) -> Option<[u8; 32]> {
-        presented(headers.get(header::AUTHORIZATION)?.as_bytes())
+        hash_of(headers.get(header::AUTHORIZATION)?.as_bytes())
     }
 
     /// Whether what a request carries has this right.
     pub(crate) fn check(&self, headers: &HeaderMap, right: Right) -> Result<(), Denied> {
         let mut carried = headers.get_all(header::AUTHORIZATION).iter();
-        let hash = carried.next().and_then(|value| presented(value.as_bytes())).ok_or(Denied::Unknown)?;
+        let hash = carried.next().and_then(|value| hash_of(value.as_bytes())).ok_or(Denied::Unknown)?;
         if carried.next().is_some() {
             return Err(Denied::Unknown);
         }
@@ -162,17 +163,12 @@ fn right(name: &str) -> Option<Right> {
 }
 
 /// The token of an `Authorization`, as a hash.
-fn presented(value: &[u8]) -> Option<[u8; 32]> {
-    let text = std::str::from_utf8(value).ok()?;
-    let (scheme, token) = text.split_once(' ')?;
-    let token = token.trim();
-    if scheme.eq_ignore_ascii_case("bearer") {
+fn hash_of(value: &[u8]) -> Option<[u8; 32]> {
+    Some(match presented(std::str::from_utf8(value).ok()?)? {
         // A token with a colon is a name and a password.
-        return Some(hash(Kind::Bearer, token.as_bytes()));
-    }
-    let is_basic = scheme.eq_ignore_ascii_case("basic");
-    let decoded = is_basic.then(|| aws_smithy_types::base64::decode(token).ok()).flatten()?;
-    Some(hash(Kind::Basic, &decoded))
+        Presented::Bearer(token) => hash(Kind::Bearer, token.as_bytes()),
+        Presented::Basic(decoded) => hash(Kind::Basic, &decoded),
+    })
 }
 
 #[cfg(test)]

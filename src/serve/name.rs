@@ -51,6 +51,15 @@ impl<'a> Query<'a> {
     }
 }
 
+/// Where the URLs in a manifest lead, as seen from it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// Which version it is, as it is written in a path.
+    pub(crate) version: &'a str,
+    /// Ends each URL.
+    pub(crate) suffix: &'a str,
+}
+
 /// Undoes percent-encoding, once.
 pub(crate) fn decoded(text: &str) -> Result<String, Unnamed> {
     let text = percent_decode_str(text).decode_utf8();

@@ -8,16 +8,21 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::gateway::Gateway;
+use super::hls::index::Index;
 use super::hls::media::reach;
+use super::hls::tracks::Span;
 use super::patchwork::Patch;
 use super::recording::Broken;
 use super::refusal::Refusal;
 use super::viewing::Viewing;
 use crate::media::fmp4::single::{self, NotSingle, Samples};
-use crate::media::fmp4::{BoxHead, BoxWalker, Event, FourCc, Track, Wish};
+use crate::media::fmp4::{BoxHead, BoxWalker, Event, FourCc, Track, TrackKind, Wish};
 
 /// What is read at once in search of a `moof`.
 const LOOK: u64 = 16 << 10;
+
+/// So many seconds beyond the newest segment one is waited for: another gateway may have found it already.
+pub(crate) const SOON: u64 = 10;
 
 /// A track of a stretch of the object.
 #[derive(Debug, Clone)]
@@ -26,6 +31,19 @@ pub(crate) struct Asked {
     pub(crate) within: Range<u64>,
     /// Its number.
     pub(crate) segment: u32,
+}
+
+impl Asked {
+    /// The segment of a span of the track; none where there is no such segment.
+    pub(crate) fn of(track: &Track, span: &Span, index: &Index) -> Option<Self> {
+        let (first, end) = index.timeline.segments.place(usize::try_from(span.segment).ok()?)?;
+        Some(Self { track: track.clone(), within: first..end, segment: span.segment })
+    }
+}
+
+/// The type of an answer with this track alone.
+pub(crate) fn content_type(track: &Track) -> &'static str {
+    if track.kind == TrackKind::Audio { "audio/mp4" } else { "video/mp4" }
 }
 
 /// The header in these bytes of the object with one track alone.

@@ -1,5 +1,7 @@
-//! What every tool has: figures, signals, exit codes, an end without a panic, the certificate of a listener, text for Prometheus.
+//! What every tool has: figures, signals, exit codes, an end without a panic, the certificate of a listener and what visitors
+//! present to it, text for Prometheus.
 
+pub(crate) mod authorization;
 pub mod certificate;
 pub mod clock;
 pub mod crash;

@@ -12,6 +12,7 @@ use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 
 use crate::rtmp::session::Publish;
+use crate::tool::authorization::{Presented, presented};
 
 /// The longest name of an encoder, and of a source.
 const NAME: usize = 64;
@@ -125,14 +126,9 @@ fn source_of(stem: &str) -> String {
 
 /// A key beside the path: a token, or the password of whatever user.
 fn key(head: &Parts) -> Option<String> {
-    let (scheme, value) = head.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    match scheme.to_ascii_lowercase().as_str() {
-        "bearer" => Some(value.trim().to_owned()),
-        "basic" => {
-            let pair = aws_smithy_types::base64::decode(value.trim()).ok()?;
-            Some(String::from_utf8(pair).ok()?.split_once(':')?.1.to_owned())
-        }
-        _ => None,
+    match presented(head.headers.get(AUTHORIZATION)?.to_str().ok()?)? {
+        Presented::Bearer(token) => Some(token.to_owned()),
+        Presented::Basic(pair) => Some(String::from_utf8(pair).ok()?.split_once(':')?.1.to_owned()),
     }
 }
 

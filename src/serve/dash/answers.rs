@@ -3,7 +3,7 @@
 use http::header::{self, HeaderValue};
 use http::{Method, Response, StatusCode, request};
 
-use super::manifest::{self, Place};
+use super::manifest;
 use super::names::{self, Asked, What};
 use crate::hls::clock;
 use crate::media::fmp4::{Track, TrackKind};
@@ -17,13 +17,10 @@ use crate::serve::hls::indexed::{Kind, Shape};
 use crate::serve::hls::media::{Whole, immutable};
 use crate::serve::hls::tracks::Span;
 use crate::serve::hls::waiting::wait;
-use crate::serve::name::Query;
+use crate::serve::name::{Place, Query};
 use crate::serve::refusal::Refusal;
 use crate::serve::single;
 use crate::serve::viewing::Viewing;
-
-/// So many seconds beyond the newest segment one is waited for: another gateway may have found it already.
-const SOON: u64 = 10;
 
 /// Answers `/dash/…`.
 ///
@@ -96,10 +93,6 @@ fn track(index: &Index, era: usize, id: u32) -> Option<&Track> {
     index.tracks.eras.get(era)?.movie.track(id).filter(|track| track.kind != TrackKind::Other)
 }
 
-fn kind_of(track: &Track) -> &'static str {
-    if track.kind == TrackKind::Audio { "audio/mp4" } else { "video/mp4" }
-}
-
 async fn init(
     gateway: &Gateway,
     viewing: Viewing,
@@ -116,7 +109,7 @@ async fn init(
     })
     .await?;
     let bytes = single::header(&viewing, place, &track).await?;
-    immutable(gateway, viewing, &format!("{era}-{id}-init"), kind_of(&track), Whole::Bytes(bytes), parts)
+    immutable(gateway, viewing, &format!("{era}-{id}-init"), single::content_type(&track), Whole::Bytes(bytes), parts)
 }
 
 async fn segment(
@@ -130,7 +123,7 @@ async fn segment(
     let asked = wait(gateway, &indexed, &viewing, |state| find(&state.index, (era, id), time)).await?;
     let samples = single::samples(gateway, &viewing, &asked).await?;
     let whole = Whole::Patches(single::fragment(&samples, asked.segment, &[])?);
-    immutable(gateway, viewing, &format!("{era}-{id}-{time}"), kind_of(&asked.track), whole, parts)
+    immutable(gateway, viewing, &format!("{era}-{id}-{time}"), single::content_type(&asked.track), whole, parts)
 }
 
 /// The segment of a track that begins at this time; none where it may come.
@@ -140,11 +133,9 @@ fn find(index: &Index, (era, id): (usize, u32), time: u64) -> Option<Result<sing
     let line = index.tracks.eras.get(era).and_then(|era| era.lines.iter().find(|line| line.id == id));
     let Some(span) = line.and_then(|line| line.at(time)) else {
         let end = line.and_then(|line| line.spans.last()).map_or(0, Span::end);
-        let soon = end..end.saturating_add(SOON * u64::from(track.timescale));
+        let soon = end..end.saturating_add(single::SOON * u64::from(track.timescale));
         let may_come = !index.is_over() && era + 1 == index.tracks.eras.len() && soon.contains(&time);
         return if may_come { None } else { nothing() };
     };
-    let place = usize::try_from(span.segment).ok().and_then(|number| index.timeline.segments.place(number));
-    let Some((first, end)) = place else { return nothing() };
-    Some(Ok(single::Asked { track: track.clone(), within: first..end, segment: span.segment }))
+    single::Asked::of(track, &span, index).map(Ok).or_else(nothing)
 }

@@ -6,20 +6,12 @@ use crate::hls::clock;
 use crate::media::fmp4::{Track, TrackKind};
 use crate::serve::hls::index::Index;
 use crate::serve::hls::tracks::{Era, Line, Span};
+use crate::serve::name::Place;
 
 use super::names::{INIT, NOW, SEGMENT, UPDATE};
 
 /// How often a player asks again, in seconds: about as often as there is a new segment.
 const AGAIN: u32 = 2;
-
-/// Where the other URLs are, as seen from the manifest.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
-    /// Which version it is, as it is written in a path.
-    pub(crate) version: &'a str,
-    /// Ends each.
-    pub(crate) suffix: &'a str,
-}
 
 /// The manifest. `target`: no segment is longer, in seconds, nor does it take longer for the next to come; `begun`: when what is
 /// at the beginning was there, in microseconds since 1970.

@@ -31,14 +31,8 @@ pub(crate) fn listed(
         Method::HEAD => Response::new(Body::nothing()),
         _ => Response::new(Body::text(bytes.clone())),
     };
-    let keep = match (over, is_private) {
-        (false, false) => "max-age=1",
-        (false, true) => "private, max-age=1",
-        (true, false) => "max-age=60",
-        (true, true) => "private, max-age=60",
-    };
     let headers = answer.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+    headers.insert(header::CACHE_CONTROL, keep(over, is_private));
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         headers.insert(header::ETAG, tag);
@@ -51,4 +45,14 @@ pub(crate) fn listed(
         }
     }
     answer
+}
+
+/// How long what may change can be kept by whoever hands it on.
+pub(crate) fn keep(over: bool, is_private: bool) -> HeaderValue {
+    HeaderValue::from_static(match (over, is_private) {
+        (false, false) => "max-age=1",
+        (false, true) => "private, max-age=1",
+        (true, false) => "max-age=60",
+        (true, true) => "private, max-age=60",
+    })
 }

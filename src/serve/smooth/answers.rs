@@ -2,25 +2,24 @@
 
 use std::sync::Arc;
 
-use http::header::{self, HeaderValue};
+use http::header;
 use http::{Response, StatusCode, request};
 
 use super::boxes::{Time, boxes};
-use super::manifest::{self, Place};
+use super::manifest;
 use super::names::{self, Asked, Wanted, What};
 use super::streams::{Streams, There};
 use crate::human::sizes;
-use crate::media::fmp4::TrackKind;
 use crate::protocol::escape;
 use crate::serve::access_log::Record;
 use crate::serve::body::Body;
 use crate::serve::gateway::Gateway;
-use crate::serve::hls::answer::listed;
+use crate::serve::hls::answer::{keep, listed};
 use crate::serve::hls::index::Index;
 use crate::serve::hls::indexed::{Kind, Shape, State, Text};
 use crate::serve::hls::media::{Whole, immutable};
 use crate::serve::hls::waiting::wait;
-use crate::serve::name::{Query, Unnamed};
+use crate::serve::name::{Place, Query, Unnamed};
 use crate::serve::patchwork::Patch;
 use crate::serve::refusal::Refusal;
 use crate::serve::single;
@@ -133,12 +132,11 @@ async fn fragment(
         _ => Whole::Patches(Arc::clone(&patches)),
     };
     let name = format!("{}-{}{}", asked.track.id, time.0, if wanted.bare { "-moof" } else { "-smooth" });
-    let kind = if asked.track.kind == TrackKind::Audio { "audio/mp4" } else { "video/mp4" };
-    let mut answer = immutable(gateway, viewing, &name, kind, whole, parts)?;
+    let mut answer = immutable(gateway, viewing, &name, single::content_type(&asked.track), whole, parts)?;
     if !is_pinned {
         // Another version may have the same.
-        let keep = if gateway.gate.tokens.is_some() { "private, max-age=1" } else { "max-age=1" };
-        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+        let keep = keep(false, gateway.gate.tokens.is_some());
+        answer.headers_mut().insert(header::CACHE_CONTROL, keep);
     }
     Ok(answer)
 }
@@ -159,11 +157,7 @@ fn find(index: &Index, wanted: &Wanted) -> Option<Result<Found, Refusal>> {
         There::Beyond => return refused(StatusCode::PRECONDITION_FAILED, "this is too far beyond the newest fragment"),
         There::Nowhere => return refused(StatusCode::NOT_FOUND, "no fragment of this track begins then"),
     };
-    let within = |segment: u32| index.timeline.segments.place(usize::try_from(segment).ok()?);
-    let Some((segment, (first, end))) = stream.span(place).and_then(|span| Some((span.segment, within(span.segment)?)))
-    else {
-        return Some(Err(Refusal::not_there()));
-    };
-    let asked = single::Asked { track: stream.track.clone(), within: first..end, segment };
+    let asked = stream.span(place).and_then(|span| single::Asked::of(stream.track, span, index));
+    let Some(asked) = asked else { return Some(Err(Refusal::not_there())) };
     Some(Ok(Found { asked, time: stream.time(place), next: stream.next(place), shown: stream.shown(place) }))
 }

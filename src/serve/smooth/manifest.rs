@@ -4,18 +4,10 @@ use std::fmt::Write;
 
 use super::streams::{AHEAD, Stream, Streams, name_of};
 use crate::media::fmp4::TrackKind;
+use crate::serve::name::Place;
 
 /// Ticks a second of what is said of the whole.
 const TIMESCALE: u64 = 10_000_000;
-
-/// Where fragments are, as seen from the manifest.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
-    /// Which version it is, as it is written in a path.
-    pub(crate) version: &'a str,
-    /// Ends each URL.
-    pub(crate) suffix: &'a str,
-}
 
 /// The manifest; of what grows no more than the newest `window` seconds, where that is not 0. None where nothing can be told of
 /// yet.

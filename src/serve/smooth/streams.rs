@@ -7,12 +7,10 @@ use super::level::{Level, level};
 use crate::media::fmp4::{Track, TrackKind};
 use crate::serve::hls::index::Index;
 use crate::serve::hls::tracks::{Line, Span};
+use crate::serve::single::SOON;
 
 /// A fragment names so many of those that follow it, and is not told of before they are there.
 pub(crate) const AHEAD: usize = 1;
-
-/// So many seconds beyond the newest fragment one is waited for: another gateway may have found it already.
-const SOON: u64 = 10;
 
 /// See the module: of what follows the first header, as players know one header and no other.
 #[derive(Debug)]
