@@ -4,10 +4,9 @@
 use std::collections::HashSet;
 use std::process::Child;
 
-use super::scene::{GOOD, Gateway, KEY, ffmpeg, lines, link, packets, tokens};
-use crate::support::PART;
+use super::scene::{GOOD, Gateway, Growing, KEY, ffmpeg, lines, link, packets, tokens};
 use crate::support::lab::Lab;
-use crate::support::media::{AAC, FRAGMENTS, H264, make, picture, thumbnails, tone, video};
+use crate::support::media::{AAC, FRAGMENTS, H264, make, picture, thumbnails, tone};
 use crate::support::run::{assert_same, await_some, await_that};
 
 /// A manifest.
@@ -127,13 +126,9 @@ fn each_track_by_itself_has_the_packets_of_the_object_with_their_times() {
 
 #[test]
 fn ffmpeg_plays_a_growing_object_over_its_end_and_then_all_of_it_at_the_same_url() {
-    let data = video(12, GOOD);
-    assert!(data.len() > 6 * PART, "{} bytes", data.len());
     let lab = Lab::new();
     let gateway = Gateway::start(&lab, &["--access-log"]);
-    let id = lab.begin(KEY);
-    let mut etags: Vec<_> =
-        (1..).zip(data.chunks(PART)).take(5).map(|(number, part)| lab.part(KEY, &id, number, part)).collect();
+    let mut growing = Growing::begin(&lab);
     let live = manifest(&gateway, &of_key());
     assert!(live.contains(" type=\"dynamic\" availabilityStartTime=\""), "{live}");
     let update = live.split_once("<Location>").and_then(|(_, rest)| rest.split_once("</Location>")).expect("a place").0;
@@ -145,7 +140,7 @@ fn ffmpeg_plays_a_growing_object_over_its_end_and_then_all_of_it_at_the_same_url
     assert_eq!((clock.status, clock.header("cache-control").as_deref()), (200, Some("no-store")));
     assert!(clock.text().starts_with("20") && clock.text().ends_with('Z'), "{}", clock.text());
     let url = gateway.url(&of_key());
-    let all = hashes(&shown(&data));
+    let all = hashes(&shown(&growing.data));
     // The last ones a decoder keeps until there is an end.
     let until = all.len() - 50;
     let joined = player_of(&url, until);
@@ -156,10 +151,7 @@ fn ffmpeg_plays_a_growing_object_over_its_end_and_then_all_of_it_at_the_same_url
         assert_same(&whole(&other, &track), &whole(&gateway, &track), "a track from another gateway");
     }
     await_that("the player plays", || gateway.run.messages().matches("\"route\":\"/dash/\"").count() >= 12);
-    for (number, part) in (1..).zip(data.chunks(PART)).skip(5) {
-        etags.push(lab.part(KEY, &id, number, part));
-    }
-    lab.complete(KEY, &id, &etags);
+    growing.complete();
     let ended = await_some("the end", || {
         let text = manifest(&gateway, &of_key());
         text.contains(" type=\"static\"").then_some(text)

@@ -4,10 +4,9 @@
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-use super::scene::{GOOD, Gateway, KEY, player, shown};
-use crate::support::PART;
+use super::scene::{GOOD, Gateway, Growing, KEY, player, shown};
 use crate::support::lab::Lab;
-use crate::support::media::{camera, frames, make, thumbnails, video};
+use crate::support::media::{camera, frames, make, thumbnails};
 use crate::support::run::{assert_same, await_some, await_that};
 
 /// The URL of the media playlist that that of KEY leads to.
@@ -59,13 +58,9 @@ fn pictures(data: &[u8]) -> Vec<String> {
 
 #[test]
 fn ffmpeg_plays_a_growing_object_over_its_end_and_then_all_of_it_at_the_same_url() {
-    let data = video(12, GOOD);
-    assert!(data.len() > 6 * PART, "{} bytes", data.len());
     let lab = Lab::new();
     let gateway = Gateway::start(&lab, &["--access-log"]);
-    let id = lab.begin(KEY);
-    let mut etags: Vec<_> =
-        (1..).zip(data.chunks(PART)).take(5).map(|(number, part)| lab.part(KEY, &id, number, part)).collect();
+    let mut growing = Growing::begin(&lab);
     let media = media_of(&gateway);
     let live = list(&gateway, &media);
     assert!(live.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n") && !live.contains("ENDLIST"), "{live}");
@@ -75,24 +70,25 @@ fn ffmpeg_plays_a_growing_object_over_its_end_and_then_all_of_it_at_the_same_url
     let other = Gateway::start(&lab, &[]);
     assert_eq!(stretches(&list(&other, &media)), stretches(&live));
     for name in stretches(&live) {
-        fetch(&other, &media, &name, &data);
+        fetch(&other, &media, &name, &growing.data);
     }
     // It has fetched a segment while there was no end.
     await_that("the player plays", || gateway.run.messages().matches("\"route\":\"/hls/\"").count() >= 6);
-    for (number, part) in (1..).zip(data.chunks(PART)).skip(5) {
-        etags.push(lab.part(KEY, &id, number, part));
-    }
-    lab.complete(KEY, &id, &etags);
+    growing.complete();
     let ended = await_some("the end of the list", || {
         let text = list(&gateway, &media);
         text.ends_with("#EXT-X-ENDLIST\n").then_some(text)
     });
     assert!(stretches(&ended).starts_with(&stretches(&live)), "{live}\n{ended}");
-    let all = pictures(&data);
+    let all = pictures(&growing.data);
     let seen = shown(joined);
     assert!(seen.len() > 100 && all.ends_with(&seen), "{} frames of {}", seen.len(), all.len());
     assert_eq!(shown(player(&url)), all);
-    assert_same(&fetch_all(&gateway, &media, &data), &data[..data.len() - tail(&data)], "all segments");
+    assert_same(
+        &fetch_all(&gateway, &media, &growing.data),
+        &growing.data[..growing.data.len() - tail(&growing.data)],
+        "all segments",
+    );
     let fresh = Gateway::start(&lab, &[]);
     assert_eq!(stretches(&list(&fresh, &media)), stretches(&ended));
     let answer = fresh.get(&media, &[]);
@@ -102,7 +98,7 @@ fn ffmpeg_plays_a_growing_object_over_its_end_and_then_all_of_it_at_the_same_url
     let listed = stretches(&list(&fresh, &stills));
     assert_eq!(listed.len(), stretches(&ended).len());
     let folder = media.rsplit_once('/').expect("a folder").0;
-    let header = fetch(&fresh, &media, &listed[0], &data);
+    let header = fetch(&fresh, &media, &listed[0], &growing.data);
     let still = fresh.get(&format!("{folder}/{}", listed[3]), &[]);
     assert_eq!((still.status, still.header("content-length")), (200, Some(still.body.len().to_string())));
     let alone = pictures(&[&header[..], &still.body].concat());

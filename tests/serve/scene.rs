@@ -5,7 +5,9 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
+use crate::support::PART;
 use crate::support::lab::Lab;
+use crate::support::media::video;
 use crate::support::run::{Launch, Outcome, PATIENCE, Run, await_some};
 
 pub const KEY: &str = "shows/match.mp4";
@@ -67,6 +69,34 @@ pub fn link(lab: &Lab, file: &str, wanted: &str, more: &[&str]) -> String {
     let ended = Launch::reader(lab, &args).start().wait().code(0);
     let text = String::from_utf8(ended.out).expect("text");
     text.strip_suffix('\n').expect("a line").to_owned()
+}
+
+/// Twelve seconds of video on their way into [`KEY`], of which five parts are there.
+#[derive(Debug)]
+pub struct Growing<'a> {
+    pub data: Vec<u8>,
+    lab: &'a Lab,
+    id: String,
+    etags: Vec<String>,
+}
+
+impl<'a> Growing<'a> {
+    pub fn begin(lab: &'a Lab) -> Self {
+        let data = video(12, GOOD);
+        assert!(data.len() > 6 * PART, "{} bytes", data.len());
+        let id = lab.begin(KEY);
+        let parts = (1..).zip(data.chunks(PART)).take(5);
+        let etags = parts.map(|(number, part)| lab.part(KEY, &id, number, part)).collect();
+        Self { data, lab, id, etags }
+    }
+
+    /// The rest comes, and it is complete.
+    pub fn complete(&mut self) {
+        for (number, part) in (1..).zip(self.data.chunks(PART)).skip(5) {
+            self.etags.push(self.lab.part(KEY, &self.id, number, part));
+        }
+        self.lab.complete(KEY, &self.id, &self.etags);
+    }
 }
 
 /// `reader --serve` on a free port.

@@ -6,10 +6,9 @@ use std::process::{Command, Stdio};
 
 use md5::{Digest, Md5};
 
-use super::scene::{GOOD, Gateway, KEY, link, packets, tokens};
-use crate::support::PART;
+use super::scene::{GOOD, Gateway, Growing, KEY, link, packets, tokens};
 use crate::support::lab::Lab;
-use crate::support::media::{AAC, FRAGMENTS, H264, make, picture, sound, thumbnails, tone, video};
+use crate::support::media::{AAC, FRAGMENTS, H264, make, picture, sound, thumbnails, tone};
 use crate::support::run::{assert_same, await_some, await_that};
 
 const TOKEN: (&str, &str) = ("authorization", "Bearer viewer-token-0123456789");
@@ -291,13 +290,9 @@ fn manifest_and_samples_are_those_of_another_muxer() {
 
 #[test]
 fn who_watches_what_grows_goes_on_over_its_end_and_others_find_all_of_it_at_the_same_url() {
-    let data = video(12, GOOD);
-    assert!(data.len() > 6 * PART, "{} bytes", data.len());
     let lab = Lab::new();
     let gateway = Gateway::start(&lab, &["--access-log"]);
-    let id = lab.begin(KEY);
-    let mut etags: Vec<_> =
-        (1..).zip(data.chunks(PART)).take(5).map(|(number, part)| lab.part(KEY, &id, number, part)).collect();
+    let mut growing = Growing::begin(&lab);
     let live = manifest(&gateway, &of_key());
     for part in [" Duration=\"0\" ", " IsLive=\"TRUE\" ", " LookAheadFragmentCount=\"1\" ", " DVRWindowLength=\"0\""] {
         assert!(live.contains(part), "{part}\n{live}");
@@ -333,10 +328,7 @@ fn who_watches_what_grows_goes_on_over_its_end_and_others_find_all_of_it_at_the_
             .collect();
         let whole = || gateway.run.messages().matches("\"route\":\"/*.isml/\"").count();
         await_that("they watch", || whole() >= count * 2);
-        for (number, part) in (1..).zip(data.chunks(PART)).skip(5) {
-            etags.push(lab.part(KEY, &id, number, part));
-        }
-        lab.complete(KEY, &id, &etags);
+        growing.complete();
         viewers.into_iter().map(|viewer| viewer.join().expect("a viewer")).collect::<Vec<_>>()
     });
     let ended = await_some("the end", || {

@@ -102,6 +102,28 @@ pub fn packets(ffmpeg: &Path, file: &Path, stream: &str) -> Vec<Packet> {
     text.lines().filter(|line| !line.starts_with('#')).map(packet).collect()
 }
 
+/// The object, of which the bytes of each packet are as in the encoder's `own` recording, and its time, of which one is as far
+/// from the encoder's as all others.
+#[track_caller]
+pub fn in_step(lab: &Lab, ffmpeg: &Path, own: &Path, streams: &[&str]) -> Vec<u8> {
+    let object = lab.dir().join("object.mp4");
+    let bytes = lab.object(KEY).expect("the object");
+    std::fs::write(&object, &bytes).expect("a file");
+    let mut shift = None;
+    for stream in streams {
+        let (here, there) = (packets(ffmpeg, &object, stream), packets(ffmpeg, own, stream));
+        assert!(here.len() > 20, "{} packets of {stream}", here.len());
+        let hashes = |packets: &[Packet]| packets.iter().map(|packet| packet.1.clone()).collect::<Vec<_>>();
+        assert_eq!(hashes(&here), hashes(&there), "{stream}");
+        for ((here, _), (there, _)) in here.iter().zip(&there) {
+            let shift = *shift.get_or_insert(here - there);
+            // RTMP knows milliseconds.
+            assert!((here - there - shift).abs() < 0.003, "{stream}: {here} for {there}, and {shift} before");
+        }
+    }
+    bytes
+}
+
 /// An encoder out of the test's own words.
 #[derive(Debug)]
 pub struct Words {

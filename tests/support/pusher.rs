@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::encoder::{KEY, STREAM_KEY, ffmpeg, packets};
+use super::encoder::{KEY, STREAM_KEY, ffmpeg, in_step};
 use super::lab::Lab;
 use super::media::plays;
 use super::run::{PATIENCE, Run};
@@ -46,24 +46,10 @@ pub fn push_of(pictures: &str, seconds: u32, paced: bool, format: &str, url: &st
 /// A format of ffmpeg's `tee`.
 pub const FRAGMENTED: &str = r"f=mp4:movflags=+frag_keyframe+empty_moov+default_base_moof+delay_moov";
 
-/// The bytes of each packet, and its time, of which one is as far from the encoder's as all others.
+/// What was pushed is in the object, as it is in the encoder's own recording.
 #[track_caller]
 pub fn compare(lab: &Lab, own: &Path) {
-    let object = lab.dir().join("object.mp4");
-    let bytes = lab.object(KEY).expect("the object");
-    std::fs::write(&object, &bytes).expect("a file");
-    let mut shift = None;
-    for stream in ["0:v", "0:a"] {
-        let (here, there) = (packets(&ffmpeg(), &object, stream), packets(&ffmpeg(), own, stream));
-        assert!(here.len() > 20, "{} packets of {stream}", here.len());
-        let hashes = |packets: &[(f64, String)]| packets.iter().map(|packet| packet.1.clone()).collect::<Vec<_>>();
-        assert_eq!(hashes(&here), hashes(&there), "{stream}");
-        for ((here, _), (there, _)) in here.iter().zip(&there) {
-            let shift = *shift.get_or_insert(here - there);
-            assert!((here - there - shift).abs() < 0.003, "{stream}: {here} for {there}, and {shift} before");
-        }
-    }
-    plays(&bytes);
+    plays(&in_step(lab, &ffmpeg(), own, &["0:v", "0:a"]));
 }
 
 /// A connection of the tests' own, for one request after the other.
