@@ -1,4 +1,4 @@
-"""Clients of an HTTP server in one process, which look at no byte of what they get: as many as one likes, at little cost.
+"""Clients of an HTTP server (over TLS, too) in one process, which look at no byte of what they get: as many as one likes, at little cost.
 
     load.py repeat URL CONNECTIONS SECONDS [HEADER: VALUE]   the same request again and again; prints answers and bytes of bodies
     load.py watch URL VIEWERS SECONDS [STALLED]              one answer without an end each; prints how late bytes were
@@ -8,6 +8,7 @@ import json
 import resource
 import selectors
 import socket
+import ssl
 import sys
 import time
 from urllib.parse import urlsplit
@@ -23,13 +24,22 @@ class Client:
     def __init__(self, url, headers, first):
         place = urlsplit(url)
         path = place.path + (f"?{place.query}" if place.query else "")
-        lines = [f"GET {path} HTTP/1.1", f"host: {place.netloc}", *headers]
-        self.request = ("\r\n".join(lines) + "\r\n\r\n").encode()
+        self.opening = [f"GET {path} HTTP/1.1", f"host: {place.netloc}"]
+        self.say(headers)
         self.socket = socket.create_connection((place.hostname, place.port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.head, self.left, self.got, self.stalls = b"", 0, 0, False
+        self.flags = socket.MSG_TRUNC
+        if place.scheme == "https":
+            # Nobody else can be there.
+            context = ssl._create_unverified_context()
+            self.socket, self.flags = context.wrap_socket(self.socket), 0
+        self.head, self.length, self.left, self.got, self.stalls = b"", 0, 0, 0, False
         if first:
             self.ask()
+
+    def say(self, headers):
+        """What is asked for from now on."""
+        self.request = ("\r\n".join([*self.opening, *headers]) + "\r\n\r\n").encode()
 
     def ask(self):
         self.head = b""
@@ -44,14 +54,15 @@ class Client:
         if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 206", b"HTTP/1.1 304")):
             raise RuntimeError(head.decode("latin-1").splitlines()[0])
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
-        self.left = int(fields.get(b"content-length", 0)) if not head.startswith(b"HTTP/1.1 304") else 0
-        self.left -= len(body)
+        self.length = int(fields.get(b"content-length", 0)) if not head.startswith(b"HTTP/1.1 304") else 0
+        self.left = self.length - len(body)
         self.got += len(body)
         return True
 
     def discard(self, most):
-        """Takes bytes that nobody wants without a copy of them."""
-        count = self.socket.recv_into(NOWHERE, min(most, MOST), socket.MSG_TRUNC)
+        """Takes bytes that nobody wants, without a copy of them but over TLS: there no more than a record at once, so that none is left
+        that nothing tells of."""
+        count = self.socket.recv_into(NOWHERE, min(most, MOST), self.flags)
         self.got += count
         return count
 

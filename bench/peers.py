@@ -26,7 +26,7 @@ class Peer:
 
 def binary(name):
     """A program of this project, as `make bench` builds it."""
-    return os.path.join(ROOT, "target", "release", name)
+    return os.path.join(os.environ.get("LIVE_READ_BUILT") or os.path.join(ROOT, "target", "release"), name)
 
 
 def boto3_python():

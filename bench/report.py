@@ -21,7 +21,7 @@ TLS_HEAD = "## Over TLS"
 
 def write(results, machine):
     """Prints everything; a whole run also replaces the document and the plots."""
-    text = document(results, machine)
+    text = document(results, machine, kept(GATEWAY_HEAD))
     print(text)
     if results["quick"]:
         print("A quick run: docs/performance.md is left as it is.")
@@ -51,8 +51,9 @@ def write_objects(made, machine, quick):
 def write_gateway(made, machine, quick):
     """Prints what was measured of the gateway; a whole run replaces that section of the document."""
     head = (f"{GATEWAY_HEAD}\n\n`reader --serve` beside nginx and a middleware of FastAPI and boto3 (`make bench BENCH=gateway`), "
-            f"{time.strftime('%Y-%m-%d')}, {machine.cores} cores ({machine.model}), all on one machine, which was busy for {made['busy']:.0%} of its "
-            "processor time: of that the clients have the most.\n\n")
+            f"{time.strftime('%Y-%m-%d')}, {machine.cores} cores ({machine.model}), all on one machine, which was busy for {made.busy:.0%} of its "
+            "processor time: of that the clients have the most. Servers ran on the first processor and their clients on the last; of "
+            "three rounds of each the median.\n\n")
     section = head + gateway.text(made, table)
     if quick:
         print(section)
@@ -124,8 +125,17 @@ def table(head, rows):
     return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]) + "\n"
 
 
-def document(results, machine):
-    sections = [introduction(results, machine), speed(results), memory(results), over_tls(results["tls"], machine), bill(results), fresh(results), live_objects(results["objects"], machine), start(results)]
+def kept(head):
+    """A section that is measured by itself, as it is."""
+    with open(os.path.join(DOCS, "performance.md"), encoding="utf-8") as file:
+        text = file.read()
+    begin = text.find(head)
+    return text[begin:text.find("\n## ", begin + 1) + 1].rstrip("\n") + "\n" if begin >= 0 else ""
+
+
+def document(results, machine, served):
+    sections = [introduction(results, machine), speed(results), memory(results), over_tls(results["tls"], machine), bill(results), fresh(results), live_objects(results["objects"], machine), served, start(results)]
+    sections = [section for section in sections if section]
     return "\n".join(sections)
 
 

@@ -5,8 +5,8 @@
     BENCH=tls bench/run.py   about one; only what is measured over TLS, which replaces its section of the document
     BENCH=objects bench/run.py  about ten; only live objects beside Live Read, likewise
     BENCH=objects-quick bench/run.py  about three, which only prints
-    BENCH=gateway bench/run.py  about ten; only `reader --serve` beside nginx and a middleware, likewise
-    BENCH=gateway-quick bench/run.py  about two, which only prints
+    BENCH=gateway bench/run.py  about twenty-five; only `reader --serve` beside nginx and a middleware, likewise
+    BENCH=gateway-quick bench/run.py  about four, which only prints
 """
 
 import os
@@ -93,14 +93,13 @@ def served(quick, machine):
     say("gateway")
     busy, began = machine.busy(), time.monotonic()
     made = gateway.run(new_store, WORK, quick)
-    made["busy"] = (machine.busy() - busy) / (time.monotonic() - began) / machine.cores
+    made.busy = (machine.busy() - busy) / (time.monotonic() - began) / machine.cores
     return made
 
 
 def new_store(name, tls=False, more=()):
     """A store with its data in a directory of that name."""
-    binary = os.path.join(peers.ROOT, "target", "release", "examples", "local_store")
-    return Store(binary, os.path.join(WORK, f"store-{name}"), tls, more)
+    return Store(peers.binary(os.path.join("examples", "local_store")), os.path.join(WORK, f"store-{name}"), tls, more)
 
 
 def streams(quick, video):
