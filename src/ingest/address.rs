@@ -1,7 +1,8 @@
-//! Where to listen, as a URL: `rtmp://ADDRESS[:PORT]/APPLICATION/KEY`, or `http://`, without the key where there are many. A
-//! key is never shown.
+//! Where to listen, as a URL: `rtmp://ADDRESS[:PORT]/APPLICATION/KEY`, or `http://`, without the key where there are many, or
+//! where only this machine can come. A key is never shown.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::keys::template::check_app;
 
@@ -22,9 +23,20 @@ pub struct Address {
     pub host: String,
     /// The port; 0 for a free one.
     pub port: u16,
-    /// The application, and the key of the one stream.
+    /// The application.
     app: String,
-    key: Option<String>,
+    lock: Lock,
+}
+
+/// Who may publish there.
+#[derive(Clone, PartialEq, Eq)]
+enum Lock {
+    /// Whoever has this key, into the one stream.
+    Key(String),
+    /// Whoever has the key of a stream.
+    Keys,
+    /// Whoever is on this machine.
+    Open,
 }
 
 impl fmt::Debug for Address {
@@ -56,6 +68,9 @@ impl Address {
     /// In words, which have nothing of the URL behind its application in them.
     pub fn parse(url: &str) -> Result<Self, String> {
         let (address, path) = Self::socket(url)?;
+        if address.http && !path.contains('/') {
+            return address.open(path);
+        }
         let (app, key) = path.rsplit_once('/').ok_or_else(|| {
             let host = if address.host.is_empty() { "0.0.0.0" } else { &address.host };
             format!(
@@ -68,7 +83,23 @@ impl Address {
         if key.contains(['?', '#']) || app.contains(['?', '#']) {
             return Err("a stream key has no ? and no # in it".to_owned());
         }
-        Ok(Self { app: app.to_owned(), key: Some(key.to_owned()), ..address })
+        Ok(Self { app: app.to_owned(), lock: Lock::Key(key.to_owned()), ..address })
+    }
+
+    /// Without a key: for whoever is on this machine, and for nobody else.
+    fn open(self, path: &str) -> Result<Self, String> {
+        if !is_loopback(&self.host) {
+            let (scheme, host, port) = (self.scheme(), self.host(), self.port);
+            return Err(format!(
+                "{scheme}:// without a stream key takes a stream from whoever can reach it, so it listens at addresses of this \
+                 machine only: give {scheme}://127.0.0.1:{port}, or {scheme}://{host}:{port}/live/KEY with a stream key of your \
+                 own as the last part, or --keys FILE"
+            ));
+        }
+        if !path.is_empty() {
+            check_app(path)?;
+        }
+        Ok(Self { app: path.to_owned(), lock: Lock::Open, ..self })
     }
 
     /// Reads a URL of many streams, which has no key.
@@ -105,7 +136,7 @@ impl Address {
             );
         }
         let (host, port) = split_port(authority, usual)?;
-        let address = Self { http, secure, host: host.to_owned(), port, app: String::new(), key: None };
+        let address = Self { http, secure, host: host.to_owned(), port, app: String::new(), lock: Lock::Keys };
         Ok((address, path.trim_matches('/')))
     }
 
@@ -142,7 +173,25 @@ impl Address {
         let plain = |text: &str| text.split('?').next().unwrap_or_default().trim_matches('/').to_owned();
         let (app, name) = (plain(app), plain(name));
         let given = if name.is_empty() { app } else { format!("{app}/{name}") };
-        self.key.as_ref().is_some_and(|key| is_same(given.as_bytes(), format!("{}/{key}", self.app).as_bytes()))
+        match &self.lock {
+            Lock::Key(key) => is_same(given.as_bytes(), format!("{}/{key}", self.app).as_bytes()),
+            Lock::Keys => false,
+            Lock::Open => given.trim_matches('/') == self.app,
+        }
+    }
+
+    /// Whether streams are published below this path at all, by whoever has their key.
+    pub(super) fn has(&self, app: &str, name: &str) -> bool {
+        let plain = |text: &str| text.split('?').next().unwrap_or_default().trim_matches('/').to_owned();
+        match self.lock {
+            Lock::Open => self.is_for(app, name),
+            Lock::Key(_) | Lock::Keys => plain(app) == self.app || (plain(app).is_empty() && plain(name) == self.app),
+        }
+    }
+
+    /// Whether no key is asked for.
+    pub(super) fn is_open(&self) -> bool {
+        self.lock == Lock::Open
     }
 
     /// The stream key that an encoder has, and the name where it has one beside it: `live/KEY`, or `live/NAME?key=KEY`. None
@@ -163,6 +212,11 @@ impl Address {
             None => Some((None, name.to_owned())),
         }
     }
+}
+
+/// Whether only this machine can reach it.
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Compares in a time that does not depend on where they differ.
@@ -214,6 +268,32 @@ mod tests {
             assert!(!refused.contains("s3cret"), "{refused}");
         }
         assert!(is_url("rtmp://x") && is_url("HTTP://x") && !is_url("rtmp") && !is_url("./rtmp://x") && !is_url("é"));
+    }
+
+    #[test]
+    fn without_a_key_only_this_machine_may_push() {
+        for (url, app) in [
+            ("http://127.0.0.1:8080", ""),
+            ("http://127.0.0.1:0/", ""),
+            ("http://[::1]:8080/live", "live"),
+            ("HTTP://localhost/live/", "live"),
+            ("https://127.8.0.1/live", "live"),
+        ] {
+            let address = Address::parse(url).expect(url);
+            assert_eq!((address.app(), address.is_open()), (app, true), "{url}");
+            assert!(address.is_for(app, "") && !address.is_for(app, "other") && !address.is_for("other", ""), "{url}");
+            assert!(address.has(app, "") && !address.has("other", "") && !address.has("live", "key"), "{url}");
+        }
+        for url in
+            ["http://:8080", "http://0.0.0.0:8080/live", "http://192.0.2.1", "https://[::]/live", "http://h/live"]
+        {
+            let refused = Address::parse(url).expect_err(url);
+            assert!(refused.contains("this machine only") && refused.contains("--keys FILE"), "{refused}");
+        }
+        assert!(Address::parse("http://127.0.0.1/li?ve").is_err() && Address::parse("rtmp://127.0.0.1/live").is_err());
+        let locked = Address::parse("http://127.0.0.1/live/key").expect("a URL");
+        assert!(!locked.is_open() && locked.has("live", "k") && locked.has("", "live") && locked.has("live", "k?x"));
+        assert!(!locked.has("", "key") && !locked.has("live/key", "more") && !locked.has("", ""));
     }
 
     #[test]

@@ -76,6 +76,8 @@ fn whoever_has_not_the_key_or_sends_something_else_is_told_so() {
     for (path, method, fields, body, status, says) in [
         ("/live", "POST", "", &b"x"[..], 401, "WWW-Authenticate: Basic"),
         ("/live/other", "POST", "", b"x", 401, "stream key"),
+        ("/other/path", "POST", "", b"x", 404, "nothing is published at this path"),
+        ("/", "GET", "", b"", 404, "streams are sent to /live/KEY"),
         ("/live/other", "POST", &bearer, b"x", 403, "stream key"),
         (&good, "GET", "", b"", 405, "POST, PUT, DELETE"),
         // Somebody asks whether he may.
@@ -92,6 +94,26 @@ fn whoever_has_not_the_key_or_sends_something_else_is_told_so() {
     }
     writer.signal("TERM");
     writer.wait().code(0).does_not_say(STREAM_KEY);
+}
+
+#[test]
+fn on_this_machine_alone_no_key_is_needed() {
+    for (path, at, other) in [("", "", "/other"), ("/ingest/", "/ingest", "/")] {
+        let lab = Lab::new();
+        let writer = lab.writer(&[KEY, &format!("http://127.0.0.1:0{path}")]);
+        let url = application(&writer);
+        let (status, answer) = request(&url, other, "POST", "", b"x");
+        assert!(status == 404 && answer.contains("streams are sent to /"), "{answer}");
+        let own = lab.dir().join("own.mp4");
+        let host = url.split('/').nth(2).expect("an authority");
+        ended(push(2, false, FRAGMENTED, &format!("http://{host}{at}"), &own));
+        writer.wait().code(0).says("the encoder has ended the stream");
+        compare(&lab, &own);
+    }
+    let lab = Lab::new();
+    for url in ["http://0.0.0.0:0", "http://:0/live", "https://192.0.2.1/live"] {
+        lab.writer(&[KEY, url]).wait().code(2).says("this machine only").says("--keys FILE");
+    }
 }
 
 #[test]

@@ -116,6 +116,16 @@ impl Guest {
     async fn attend(&self, request: Request<Incoming>) -> Result<Answer, Answer> {
         let Visit { peer, by, address, entrance, seat } = &self.visit;
         let (head, mut body) = request.into_parts();
+        let Target { publish, source, way, is_list, closes } = Target::of(&head, address.app(), address.is_open());
+        if !address.has(&publish.app, &publish.name) {
+            // Who looks around has guessed at no key.
+            entrance.turned_away().say(*peer, "it has a path at which nothing is published");
+            let path = format!("/{}{}", address.app(), if address.is_open() { "" } else { "/KEY" });
+            return Err(told(
+                StatusCode::NOT_FOUND,
+                &format!("nothing is published at this path: streams are sent to {path}"),
+            ));
+        }
         if !matches!(head.method, Method::POST | Method::PUT | Method::DELETE) {
             let mut refusal = told(StatusCode::METHOD_NOT_ALLOWED, "streams are sent here, by POST or PUT");
             refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, PUT, DELETE"));
@@ -131,7 +141,6 @@ impl Guest {
             }
             answer
         };
-        let Target { publish, source, way, is_list, closes } = Target::of(&head, address.app());
         let checked = entrance.check(address, *peer, seat, &publish).await.map_err(|refusal| refused(&refusal))?;
         if head.method == Method::DELETE || closes {
             if way == Way::Long && !is_list {

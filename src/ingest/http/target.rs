@@ -7,6 +7,8 @@
 //! /live/KEY/video/1.m4s            the source is called video
 //! /live/KEY.isml/Streams(video)    the same, as Smooth Streaming has it; and ?stream_id=video
 //! ```
+//!
+//! Where no key is asked for, it is the same without it; what a presentation is called there is of no interest.
 
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
@@ -49,8 +51,8 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Of a request to the application `app`.
-    pub(super) fn of(head: &Parts, app: &str) -> Self {
+    /// Of a request to the application `app`, which may be open to all who can come.
+    pub(super) fn of(head: &Parts, app: &str, open: bool) -> Self {
         let encoder = head.headers.get(USER_AGENT).and_then(|name| name.to_str().ok()).unwrap_or_default();
         let encoder = encoder.chars().filter(|c| !c.is_control()).take(NAME).collect();
         let pairs = || head.uri.query().unwrap_or_default().split('&');
@@ -60,7 +62,8 @@ impl Target {
         let depth = app.split('/').filter(|part| !part.is_empty()).count();
         let (mut source, mut way, mut is_list) = (String::new(), Way::Long, false);
         // A key has to stay, unless it comes beside the path.
-        let shortest = depth + usize::from(beside.is_none() && asked("key").is_none());
+        let named = usize::from(!open);
+        let shortest = depth + usize::from(!open && beside.is_none() && asked("key").is_none());
         if path.len() > shortest {
             let last = path.last().copied().unwrap_or_default();
             let file = last.rsplit_once('.').map(|(stem, end)| (stem, end.to_ascii_lowercase()));
@@ -71,7 +74,7 @@ impl Target {
                 is_list = LISTS.contains(&end.as_str());
                 if is_list || MEDIA.contains(&end.as_str()) {
                     path.truncate(path.len() - 1);
-                    let folders = path.split_off(path.len().min(depth + 1));
+                    let folders = path.split_off(path.len().min(depth + named));
                     let parts = folders.into_iter().map(str::to_owned).chain([source_of(stem)]);
                     source = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
                     way = Way::Files;
@@ -83,8 +86,14 @@ impl Target {
             name.clone_into(&mut source);
         }
         // A presentation of Smooth Streaming.
+        let mut is_presentation = smooth(head.uri.path().rsplit('/').next().unwrap_or_default()).is_some();
         if let Some(name) = path.last_mut() {
-            *name = name.strip_suffix(".isml").or_else(|| name.strip_suffix(".ism")).unwrap_or(name);
+            let plain = name.strip_suffix(".isml").or_else(|| name.strip_suffix(".ism"));
+            is_presentation |= plain.is_some();
+            *name = plain.unwrap_or(name);
+        }
+        if open && is_presentation && path.len() == depth + 1 {
+            path.truncate(depth);
         }
         let source = source.chars().filter(|c| !c.is_control()).take(NAME).collect();
         let closes = pairs().any(|pair| pair == "close" || pair.starts_with("close="));
@@ -92,6 +101,7 @@ impl Target {
         let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         let (above, last) = path.rsplit_once('/').unwrap_or(("", &path));
         let (app, name) = match beside {
+            _ if open => (path, String::new()),
             Some(key) if path == app => (app.to_owned(), key),
             Some(key) => (above.to_owned(), format!("{last}?key={key}")),
             None if path == app && !query.is_empty() => (app.to_owned(), query_key(&query)),
@@ -144,7 +154,7 @@ mod tests {
             request = request.header(AUTHORIZATION, field);
         }
         let head = request.header(USER_AGENT, "Lavf/1").body(()).expect("a request").into_parts().0;
-        Target::of(&head, "live")
+        Target::of(&head, "live", false)
     }
 
     #[test]
@@ -167,6 +177,31 @@ mod tests {
             assert_eq!((publish.app.as_str(), publish.name.as_str()), (app, name), "{path}");
             assert_eq!((publish.encoder.as_str(), source.as_str(), way), ("Lavf/1", "", Way::Long), "{path}");
             assert!(!is_list && !closes);
+        }
+    }
+
+    #[test]
+    fn without_a_key_the_path_is_all() {
+        for (app, path, wanted, source, way) in [
+            ("", "/", "", "", Way::Long),
+            ("", "/init.mp4", "", "", Way::Files),
+            ("", "/video/7.m4s", "", "video", Way::Files),
+            ("", "/Streams(video)", "", "video", Way::Long),
+            ("", "/live.isml/Streams(video)", "", "video", Way::Long),
+            ("", "/?stream_id=sound", "", "sound", Way::Long),
+            ("", "/other", "other", "", Way::Long),
+            ("live", "/live", "live", "", Way::Long),
+            ("live", "/live/seg-7.m4s", "live", "", Way::Files),
+            ("live", "/live.isml/Streams(video)", "live", "video", Way::Long),
+            ("live", "/live/cam.isml/Streams(video)", "live", "video", Way::Long),
+            ("live", "/live/other", "live/other", "", Way::Long),
+            ("live", "/", "", "", Way::Long),
+            ("live", "/other/init.mp4", "other", "", Way::Files),
+        ] {
+            let head = Request::post(path).body(()).expect("a request").into_parts().0;
+            let found = Target::of(&head, app, true);
+            assert_eq!((found.publish.app.as_str(), found.publish.name.as_str()), (wanted, ""), "{app}: {path}");
+            assert_eq!((found.source.as_str(), found.way), (source, way), "{app}: {path}");
         }
     }
 
