@@ -34,7 +34,7 @@ async fn chunk(mut source: Source) -> usize {
     loop {
         let mut buffer = pool.acquire().await.expect("memory");
         while !buffer.is_full() {
-            match source.read(buffer.room()).await.expect("readable") {
+            match source.read(buffer.room(usize::MAX)).await.expect("readable") {
                 0 => return parts,
                 count => buffer.advance(count),
             }

@@ -103,8 +103,13 @@ pub struct Outbox {
 impl Outbox {
     /// An outbox with at most `concurrency` parts in flight; `spool` only for an input that cannot wait.
     #[must_use]
-    pub fn new(upload: Upload, concurrency: usize, spool: Option<Spool>, progress: Arc<Progress>) -> Self {
-        let pool = PartPool::new(concurrency + 2, upload.part_size().as_len());
+    pub fn new(
+        upload: Upload,
+        pool: PartPool,
+        concurrency: usize,
+        spool: Option<Spool>,
+        progress: Arc<Progress>,
+    ) -> Self {
         Self {
             upload,
             shared: Shared::new(pool, concurrency, spool.is_some()),

@@ -15,6 +15,7 @@ use crate::writer::kept::{self, Kept, Label, Rest};
 use crate::writer::live_objects::Recorder;
 use crate::writer::look::warn_without_live_read;
 use crate::writer::outbox::Outbox;
+use crate::writer::pool::{Idle, PartPool};
 use crate::writer::source::{Source, StopSignal};
 use crate::writer::spool::{Spool, SpoolSettings};
 use crate::writer::tail::{TailSender, TailSettings};
@@ -32,6 +33,8 @@ pub struct Plan {
     pub part_size: PartSize,
     /// Parts in flight at once, at least one.
     pub concurrency: usize,
+    /// Where buffers are kept that are not in use; those of other uploads, too.
+    pub idle: Idle,
     /// Stored with the object.
     pub content_type: Option<String>,
     /// Where input waits while the store is away.
@@ -124,6 +127,8 @@ impl Plan {
     /// An outbox for an upload.
     pub(crate) fn outbox(&self, upload: Upload, spool: Option<Spool>, progress: &Arc<Progress>) -> Outbox {
         let live = self.live.as_ref().and_then(|live| live.of(upload.id()));
-        Outbox::new(upload, self.concurrency, spool, progress.clone()).with_live(live)
+        // One that is filled, and one that waits for its turn.
+        let pool = PartPool::with(self.idle.clone(), self.concurrency + 2, upload.part_size().as_len());
+        Outbox::new(upload, pool, self.concurrency, spool, progress.clone()).with_live(live)
     }
 }

@@ -2,24 +2,57 @@
 //!
 //! The pool *is* the memory bound. A buffer is acquired before its bytes are read and goes back when the last reference
 //! to them is dropped, which is when the store has the part. A fresh 5 MiB allocation costs more than a thousand page
-//! faults, so buffers are kept.
+//! faults, so buffers are kept. Where one program writes many streams, their pools keep them together: what one has sent,
+//! another fills.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-/// A fixed number of buffers of one part each; the memory is taken when a buffer is first used.
+/// Buffers that are not in use, of one pool or of those that have been given the same.
+#[derive(Debug, Clone, Default)]
+pub struct Idle(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// A fixed number of buffers of one part each; the memory is taken as a buffer is first filled.
 #[derive(Debug, Clone)]
 pub struct PartPool {
     permits: Arc<Semaphore>,
-    free: Arc<Mutex<Vec<Vec<u8>>>>,
+    idle: Idle,
     /// How many wait for a buffer that others have to make room for.
     wanting: Arc<watch::Sender<usize>>,
     /// What is lent at the moment.
     lent: Arc<Mutex<Weak<OwnedSemaphorePermit>>>,
     count: usize,
     part_len: usize,
+}
+
+impl Idle {
+    /// One of this size.
+    fn take(&self, part_len: usize) -> Option<Vec<u8>> {
+        let mut idle = self.lock();
+        let at = idle.iter().rposition(|bytes| bytes.capacity() == part_len)?;
+        Some(idle.swap_remove(at))
+    }
+
+    /// Keeps one if there are fewer than `most`; else its memory goes back to the system.
+    fn keep(&self, bytes: Vec<u8>, most: usize) {
+        let mut idle = self.lock();
+        if idle.len() < most {
+            idle.push(bytes);
+        }
+    }
+
+    /// Gives the memory of so many back to the system.
+    fn give_back(&self, count: usize) {
+        let mut idle = self.lock();
+        let kept = idle.len().saturating_sub(count);
+        idle.truncate(kept);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The memory of some buffers, for copies of what is in the others, until all clones of this are dropped.
@@ -51,9 +84,15 @@ impl PartPool {
     /// A pool of `count` buffers that hold `part_len` bytes each.
     #[must_use]
     pub fn new(count: usize, part_len: usize) -> Self {
+        Self::with(Idle::default(), count, part_len)
+    }
+
+    /// The same, whose buffers are kept together with those of others.
+    #[must_use]
+    pub fn with(idle: Idle, count: usize, part_len: usize) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(count)),
-            free: Arc::default(),
+            idle,
             wanting: Arc::new(watch::channel(0).0),
             lent: Arc::default(),
             count,
@@ -64,7 +103,7 @@ impl PartPool {
     /// Another pool, of `count` buffers of the same size.
     #[must_use]
     pub fn another(&self, count: usize) -> Self {
-        Self::new(count, self.part_len)
+        Self::with(self.idle.clone(), count, self.part_len)
     }
 
     /// Lends the memory of `count` buffers, but for the last two, if they are not in use. To whoever asks while some is lent
@@ -78,9 +117,7 @@ impl PartPool {
         let count = u32::try_from(count.min(self.count.saturating_sub(2))).ok().filter(|count| *count > 0)?;
         let permit = Arc::new(self.permits.clone().try_acquire_many_owned(count).ok()?);
         *lent = Arc::downgrade(&permit);
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = free.len().saturating_sub(count as usize);
-        free.truncate(kept);
+        self.idle.give_back(count as usize);
         Some(Lent(permit))
     }
 
@@ -125,32 +162,45 @@ impl PartPool {
     }
 
     fn buffer(&self, permit: OwnedSemaphorePermit) -> Result<PartBuffer, NoMemory> {
-        let refused = || NoMemory(self.part_len);
-        let kept = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let bytes = if let Some(bytes) = kept {
+        let bytes = if let Some(bytes) = self.idle.take(self.part_len) {
             bytes
         } else {
-            // A trial that can be refused; zeroed memory itself comes from the system untouched, page by page.
-            Vec::<u8>::new().try_reserve_exact(self.part_len).map_err(|_| refused())?;
-            vec![0; self.part_len]
+            let mut bytes = Vec::new();
+            bytes.try_reserve_exact(self.part_len).map_err(|_| NoMemory(self.part_len))?;
+            bytes
         };
-        Ok(PartBuffer { bytes, filled: 0, free: self.free.clone(), _permit: permit })
+        let PartPool { idle, count, part_len, .. } = self.clone();
+        Ok(PartBuffer { bytes, filled: 0, part_len, idle, count, _permit: permit })
     }
 }
 
 /// A part on its way from the input to the store.
 #[derive(Debug)]
 pub struct PartBuffer {
+    /// As long as it has been used: memory that nobody has touched costs nothing.
     bytes: Vec<u8>,
     filled: usize,
-    free: Arc<Mutex<Vec<Vec<u8>>>>,
+    part_len: usize,
+    /// Where it goes back to, where so many are kept.
+    idle: Idle,
+    count: usize,
     _permit: OwnedSemaphorePermit,
 }
 
 impl PartBuffer {
-    /// The room that is left, to be read into; empty when the part is full.
-    pub fn room(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(self.filled..).unwrap_or_default()
+    /// Room for `most` bytes, or for as many as the part lacks; empty when it is full.
+    pub fn room(&mut self, most: usize) -> &mut [u8] {
+        let end = self.filled.saturating_add(most).min(self.part_len);
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        self.bytes.get_mut(self.filled..end).unwrap_or_default()
+    }
+
+    /// How many bytes the part lacks.
+    #[must_use]
+    pub fn lacks(&self) -> usize {
+        self.part_len - self.filled
     }
 
     /// Takes `count` bytes of [`room`](Self::room) as filled.
@@ -161,7 +211,7 @@ impl PartBuffer {
     /// Whether the part is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.filled == self.bytes.len()
+        self.filled == self.part_len
     }
 
     /// Whether nothing has been filled in.
@@ -184,7 +234,7 @@ impl PartBuffer {
     /// How many bytes it holds when it is full.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.bytes.len()
+        self.part_len
     }
 
     /// Takes only the first `count` bytes as filled.
@@ -207,8 +257,7 @@ impl AsRef<[u8]> for PartBuffer {
 
 impl Drop for PartBuffer {
     fn drop(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+        self.idle.keep(std::mem::take(&mut self.bytes), self.count);
     }
 }
 
@@ -221,7 +270,7 @@ mod tests {
         let pool = PartPool::new(2, 8);
         let first = pool.acquire().await.expect("memory");
         let mut second = pool.acquire().await.expect("memory");
-        second.room()[..3].copy_from_slice(b"abc");
+        second.room(3).copy_from_slice(b"abc");
         second.advance(3);
         let bytes = second.freeze();
         let copy = bytes.clone();
@@ -234,7 +283,35 @@ mod tests {
         let third = third.ready().expect("memory");
         assert!(third.is_empty());
         drop(first);
-        assert_eq!(pool.free.lock().expect("not poisoned").len(), 1);
+        assert_eq!(pool.idle.lock().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_buffer_takes_memory_as_it_is_filled() {
+        let pool = PartPool::new(1, 100);
+        let mut buffer = pool.acquire().await.expect("memory");
+        assert_eq!((buffer.bytes.len(), buffer.capacity(), buffer.lacks()), (0, 100, 100));
+        buffer.room(30).fill(1);
+        buffer.advance(30);
+        assert_eq!((buffer.bytes.len(), buffer.lacks(), buffer.is_full()), (30, 70, false));
+        assert_eq!(buffer.room(1000).len(), 70);
+        buffer.advance(70);
+        assert!(buffer.is_full() && buffer.room(1).is_empty() && buffer.filled().starts_with(&[1; 30]));
+    }
+
+    #[tokio::test]
+    async fn pools_that_keep_their_buffers_together_fill_those_of_each_other_and_keep_no_more_than_one_may_have() {
+        let idle = Idle::default();
+        let pools = [0, 1, 2].map(|_| PartPool::with(idle.clone(), 2, 8));
+        drop(pools[0].try_acquire().expect("free"));
+        let second = pools[1].try_acquire().expect("free");
+        assert!(idle.lock().is_empty(), "that of the first");
+        let others: Vec<_> = pools.iter().map(|pool| pool.try_acquire().expect("free")).collect();
+        assert!(pools[1].try_acquire().is_none(), "each has its bound");
+        drop((second, others));
+        assert_eq!(idle.lock().len(), 2);
+        let larger = PartPool::with(idle.clone(), 2, 16).try_acquire().expect("free");
+        assert_eq!((larger.capacity(), idle.lock().len()), (16, 2), "of another size");
     }
 
     #[tokio::test]
@@ -243,7 +320,7 @@ mod tests {
         let taken: Vec<_> = (0..4).map(|_| pool.try_acquire().expect("free")).collect();
         drop(taken);
         let lent = pool.lend(2).expect("free");
-        assert_eq!(pool.free.lock().expect("not poisoned").len(), 2, "two are given back to the system");
+        assert_eq!(pool.idle.lock().len(), 2, "two are given back to the system");
         let next = pool.clone().lend(2).expect("the same");
         drop(lent);
         let taken: Vec<_> = (0..4).map(|_| pool.try_acquire().expect("free")).collect();

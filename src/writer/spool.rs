@@ -243,8 +243,10 @@ impl Spooled {
     /// # Errors
     /// When the disk fails.
     pub fn read_into(&self, buffer: &mut PartBuffer) -> io::Result<()> {
-        let room = buffer.room().get_mut(..self.len).ok_or(io::ErrorKind::InvalidInput)?;
-        self.file.read_exact_at(room, self.offset())?;
+        if self.len > buffer.lacks() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.file.read_exact_at(buffer.room(self.len), self.offset())?;
         buffer.advance(self.len);
         Ok(())
     }

@@ -13,6 +13,7 @@ use live_read::store::{Access, Connection, Patient, Store};
 use live_read::tool::progress::Progress;
 use live_read::writer::live_objects::{Recorder, Settings, Wanted, When};
 use live_read::writer::plan::Plan;
+use live_read::writer::pool::Idle;
 use live_read::writer::source::Source;
 use live_read::writer::spool::SpoolSettings;
 use live_read::writer::upload::{Ended, write};
@@ -44,6 +45,7 @@ fn plan(when: When) -> Plan {
     Plan {
         key: KEY.to_owned(),
         part_size: PartSize::DEFAULT,
+        idle: Idle::default(),
         concurrency: 3,
         content_type: Some("video/mp4".to_owned()),
         spool: SpoolSettings { dir: std::env::temp_dir(), make_dir: false, limit: 0 },

@@ -91,9 +91,9 @@ pub(crate) async fn copy_from(
 
 /// Writes what is ready into the store.
 async fn write(job: &CopyJob, place: &Place, mut ready: Ready, at_once: StopSignal, progress: &Arc<Progress>) -> Exit {
-    let Place { store, endpoint } = place;
+    let Place { store, endpoint, .. } = place;
     let (chosen, wanted) = place.live(job);
-    let (plan, ending) = plan(job, chosen, wanted, store, &ready, at_once.clone());
+    let (plan, ending) = plan(job, chosen, wanted, place, &ready, at_once.clone());
     say_what_is_live(&job.live, chosen, &plan);
     if chosen != Chosen::Either && chosen != Chosen::LiveRead {
         warn_of_small_parts(plan.part_size, endpoint.as_deref());
@@ -181,7 +181,7 @@ fn plan(
     job: &CopyJob,
     chosen: Chosen,
     wanted: Option<Wanted>,
-    store: &Patient,
+    place: &Place,
     ready: &Ready,
     at_once: StopSignal,
 ) -> (Plan, Option<Ending>) {
@@ -191,7 +191,7 @@ fn plan(
     let kept = source.kept().map(|kept| kept.label.part_size);
     let part_size = part_size(held, job.part_size, kept);
     let playlist = job.playlist.clone().map(|settings| hls::Settings { part_size: part_size.get(), ..settings });
-    let (hls, ending) = playlist.map(|settings| Hls::start(store.once().clone(), settings)).unzip();
+    let (hls, ending) = playlist.map(|settings| Hls::start(place.store.once().clone(), settings)).unzip();
     let live = wanted.map(|wanted| Recorder::new(job.live.objects.settings(wanted)));
     let live = live.map(|live| match &hls {
         Some(hls) => {
@@ -208,6 +208,7 @@ fn plan(
         key: job.key.clone(),
         part_size,
         concurrency: job.concurrency,
+        idle: place.idle.clone(),
         content_type: job.content_type.clone(),
         spool: spool_dir::settings(job.spool_dir.clone(), job.spool_limit, source),
         at_once,

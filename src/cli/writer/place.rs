@@ -6,6 +6,7 @@ use crate::store::live_check::LiveRead;
 use crate::store::{Connection, Patient, Store};
 use crate::tool::exit::Exit;
 use crate::writer::live_objects::{Chosen, Wanted, is_backblaze};
+use crate::writer::pool::Idle;
 
 /// See the [module](self).
 #[derive(Debug, Clone)]
@@ -13,13 +14,18 @@ pub(crate) struct Place {
     pub(crate) store: Patient,
     /// The store's address, where it is not Amazon's.
     pub(super) endpoint: Option<String>,
+    /// Part buffers that nobody uses, of all that is written there.
+    pub(super) idle: Idle,
 }
 
 impl Place {
     /// Finds it; says why it cannot be found.
     pub(crate) async fn find(connection: &Connection) -> Result<Self, Exit> {
         match Store::connect(connection).await {
-            Ok((store, resolved)) => Ok(Self { store: store.patient(connection.retry), endpoint: resolved.endpoint }),
+            Ok((store, resolved)) => {
+                let store = store.patient(connection.retry);
+                Ok(Self { store, endpoint: resolved.endpoint, idle: Idle::default() })
+            }
             Err(error) => {
                 tracing::error!("{error}");
                 Err(Exit::Failed)
@@ -30,7 +36,7 @@ impl Place {
     /// The same, for one of several who count their requests each for himself.
     pub(crate) fn counted_apart(&self) -> Self {
         let store = self.store.once().counted_apart().patient(self.store.retry());
-        Self { store, endpoint: self.endpoint.clone() }
+        Self { store, endpoint: self.endpoint.clone(), idle: self.idle.clone() }
     }
 
     /// Where there are to be live objects in it, and the way in which it is live.

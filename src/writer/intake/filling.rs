@@ -14,6 +14,8 @@ use crate::writer::pool::PartBuffer;
 
 /// Bytes read at once where they may be set aside.
 pub(super) const READ: usize = 256 << 10;
+/// The most bytes that are read into a buffer at once: memory is taken for them first.
+const STRAIGHT: usize = 1 << 20;
 
 /// See the [module](self).
 #[derive(Debug, Default)]
@@ -64,14 +66,12 @@ impl Filling {
 
     /// Room to be read into, at most `most` bytes.
     pub(super) fn room(&mut self, most: usize) -> &mut [u8] {
-        let room = if self.is_straight() {
-            self.buffer.as_mut().map(PartBuffer::room).unwrap_or_default()
-        } else {
-            self.scratch.resize(READ, 0);
-            &mut self.scratch
-        };
-        let most = most.min(room.len());
-        room.get_mut(..most).unwrap_or_default()
+        if self.is_straight() {
+            return self.buffer.as_mut().map(|buffer| buffer.room(most.min(STRAIGHT))).unwrap_or_default();
+        }
+        self.scratch.resize(READ, 0);
+        let most = most.min(self.scratch.len());
+        self.scratch.get_mut(..most).unwrap_or_default()
     }
 
     /// So many bytes of [`room`](Self::room) were read; gives them.
@@ -125,10 +125,10 @@ impl Filling {
             self.taken = from.saturating_add(count).min(buffer.filled().len());
         } else {
             let most = if self.header > 0 { self.header } else { self.aside.len() };
-            let room = buffer.room();
-            let count = count.min(most).min(room.len());
-            if let (Some(to), Some(bytes)) = (room.get_mut(..count), self.aside.get(..count)) {
-                to.copy_from_slice(bytes);
+            let room = buffer.room(count.min(most));
+            let count = room.len();
+            if let Some(bytes) = self.aside.get(..count) {
+                room.copy_from_slice(bytes);
             }
             buffer.advance(count);
             self.aside.advance(count);
@@ -181,11 +181,9 @@ impl Filling {
     /// Moves them back in where they fit, so that what comes is read behind them.
     pub(super) fn put_back(&mut self) {
         let Some(buffer) = self.buffer.as_mut().filter(|_| self.header == 0 && !self.aside.is_empty()) else { return };
-        let (room, count) = (buffer.room(), self.aside.len());
-        if count < room.len()
-            && let Some(to) = room.get_mut(..count)
-        {
-            to.copy_from_slice(&self.aside);
+        let count = self.aside.len();
+        if count < buffer.lacks() {
+            buffer.room(count).copy_from_slice(&self.aside);
             buffer.advance(count);
             // Gives the memory back, too.
             self.aside = BytesMut::new();
@@ -219,7 +217,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_store_holds_of_a_part_is_in_it_and_no_news() {
         let mut buffer = PartPool::new(1, 8).acquire().await.expect("memory");
-        buffer.room()[..3].copy_from_slice(b"abc");
+        buffer.room(3).copy_from_slice(b"abc");
         buffer.advance(3);
         let mut filling = Filling::default();
         filling.begin(buffer);

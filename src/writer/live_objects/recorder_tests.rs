@@ -11,6 +11,7 @@ use crate::store::retry::Retry;
 use crate::store::scripted::{self, Op, Shelf};
 use crate::tool::progress::Progress;
 use crate::writer::plan::Plan;
+use crate::writer::pool::Idle;
 use crate::writer::source::Source;
 use crate::writer::spool::SpoolSettings;
 use crate::writer::upload::{Ended, write};
@@ -25,6 +26,7 @@ fn plan(settings: Option<Settings>, part_size: u64) -> Plan {
         key: "a/live.mp4".to_owned(),
         part_size: PartSize::new(part_size).expect("a part size"),
         concurrency: 2,
+        idle: Idle::default(),
         content_type: Some("video/mp4".to_owned()),
         spool: SpoolSettings { dir: std::env::temp_dir(), make_dir: false, limit: 0 },
         at_once: tokio::sync::watch::channel(false).1,

@@ -98,8 +98,10 @@ impl Outbox {
             return Taken::NotNow;
         }
         let Some(mut buffer) = self.shared.pool.try_acquire() else { return Taken::NotNow };
-        let Some(room) = buffer.room().get_mut(..filled.len()) else { return Taken::NotNow };
-        room.copy_from_slice(filled);
+        if filled.len() > buffer.lacks() {
+            return Taken::NotNow;
+        }
+        buffer.room(filled.len()).copy_from_slice(filled);
         buffer.advance(filled.len());
         let (upload, body, began) = (self.upload.clone(), buffer.freeze(), Instant::now());
         let sent = async move {

@@ -26,7 +26,14 @@ fn outbox(
     let part_size = PartSize::new(PART as u64).expect("in range");
     let upload = Upload::known(&store.patient(Retry { give_up_after }), "key", upload_id, part_size);
     let settings = SpoolSettings { dir: dir.path().to_owned(), make_dir: false, limit: 1 << 30 };
-    Outbox::new(upload, concurrency, Some(Spool::new(&settings, part_size.get(), concurrency + 4)), Arc::default())
+    let pool = PartPool::new(concurrency + 2, part_size.as_len());
+    Outbox::new(
+        upload,
+        pool,
+        concurrency,
+        Some(Spool::new(&settings, part_size.get(), concurrency + 4)),
+        Arc::default(),
+    )
 }
 
 async fn fill(outbox: &mut Outbox, at: u32) {
@@ -166,7 +173,8 @@ fn without_disk(store: &Store, upload_id: &str) -> Outbox {
     let retry = Retry { give_up_after: Duration::from_secs(3600) };
     let part_size = PartSize::new(PART as u64).expect("in range");
     let upload = Upload::known(&store.patient(retry), "key", upload_id, part_size);
-    Outbox::new(upload, 2, None, Arc::default())
+    let pool = PartPool::new(4, upload.part_size().as_len());
+    Outbox::new(upload, pool, 2, None, Arc::default())
 }
 
 #[tokio::test(start_paused = true)]

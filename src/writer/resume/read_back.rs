@@ -26,10 +26,10 @@ pub async fn read_back(upload: &Upload, short: &ShortPart, buffer: &mut PartBuff
             match reading.next().await {
                 Event::Facts(_) => {}
                 Event::Bytes(bytes) => {
-                    let room = buffer.room().get_mut(..bytes.len());
-                    let room =
-                        room.ok_or_else(|| refused(Kind::Refused, "the part is larger than the part size".to_owned()))?;
-                    room.copy_from_slice(&bytes);
+                    if bytes.len() > buffer.lacks() {
+                        return Err(refused(Kind::Refused, "the part is larger than the part size".to_owned()));
+                    }
+                    buffer.room(bytes.len()).copy_from_slice(&bytes);
                     buffer.advance(bytes.len());
                 }
                 Event::End(end) => break end,
