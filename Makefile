@@ -13,6 +13,8 @@ MINUTES ?= 5
 SEED ?=
 N ?= 1000
 FUZZ_SECONDS ?= 600
+HOSTILE_SECONDS ?= 600
+HOSTILE_SEED ?= 1
 FUZZ_SEED ?= 1
 BENCH ?=
 CARGO ?= cargo
@@ -27,24 +29,28 @@ export DEMO_SECONDS DEMO_OUT
 SLOW_PAGE_TESTS = tests/browser/low_latency.test.mjs tests/browser/viewers.test.mjs tests/browser/firefox.test.mjs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-web test test-rust test-page test-viewers test-recipes test-players test-ceph test-nginx soak kills fuzz-rtmp bench microbench lint build install deb test-deb dist test-dist page
+.PHONY: help demo demo-web demo-obs test test-rust test-page test-viewers test-recipes test-players test-ceph test-nginx test-obs soak kills fuzz-rtmp hostile bench microbench lint build install deb test-deb dist test-dist page
 
 help:
 	@echo 'make demo      a live stream through writer and reader, with a summary'
 	@echo '               (DEMO_SECONDS=30, DEMO_OUT=demo-out)'
 	@echo 'make demo-web  a live stream in your browser, out of a private bucket (MINUTES=5)'
+	@echo 'make demo-obs  the same out of your OBS: prints server, stream key and link'
 	@echo 'make test      all tests'
 	@echo 'make test-viewers   what goes by the clock in browsers: low latency, outages, hidden tabs, slow lines, Firefox'
 	@echo 'make test-players   playlists in browsers, mpv, VLC and GStreamer'
 	@echo 'make test-ceph   both tools on a real Ceph gateway (Debian: 60 MB of packages, nothing is installed)'
 	@echo 'make test-nginx   two gateways behind nginx (Debian: 0.5 MB of package, nothing is installed)'
+	@echo 'make test-obs   OBS streams to writer, on a screen that nobody sees (Debian: 30 MB of packages)'
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
 	@echo 'make kills     many short uploads, each with a kill or a race in it (N=1000, SEED=)'
 	@echo 'make fuzz-rtmp   damaged streams of encoders (RTMP, HTTP), for ten minutes, and another parser beside ours (FUZZ_SECONDS=600, FUZZ_SEED=1)'
+	@echo 'make hostile   a server of many streams under all that is hostile, with live streams beside it (HOSTILE_SECONDS=600, HOSTILE_SEED=1)'
 	@echo 'make bench     measures both tools beside others, and writes docs/performance.md'
 	@echo '               (ten minutes; BENCH=quick: two, and only prints; BENCH=tls: TLS alone;'
 	@echo '               BENCH=objects: live objects alone, against their goals;'
-	@echo '               BENCH=gateway: the gateway alone, beside nginx; BENCH=gateway-quick only prints)'
+	@echo '               BENCH=gateway: the gateway alone, beside nginx; BENCH=gateway-quick only prints;'
+	@echo '               BENCH=ingest: encoders alone, beside ffmpeg and nginx-rtmp, half an hour; BENCH=ingest-quick only prints)'
 	@echo 'make microbench   the ways through memory alone (criterion)'
 	@echo 'make lint      formatting, clippy, documentation and its links, shell scripts'
 	@echo 'make build     writer and reader in target/release'
@@ -63,6 +69,12 @@ demo-web:
 	$(call packages,build demo)
 	$(tools)
 	@DEMO_SECONDS=$$((60 * $(MINUTES))) exec ./scripts/demo-web.sh
+
+# Without the ffmpeg that `demo-web` takes for a camera.
+demo-obs:
+	$(call packages,build)
+	$(tools)
+	@DEMO_FROM=obs exec ./scripts/demo-web.sh
 
 # The recipes wait for cameras most of the time, and so do many of the tests in Rust for what they started. All is compiled
 # before, because compiling waits for nothing.
@@ -113,6 +125,11 @@ test-nginx:
 	$(tools)
 	./scripts/test-nginx.sh
 
+test-obs:
+	$(call packages,build obs)
+	$(tools)
+	./scripts/check-obs.sh
+
 soak:
 	$(call packages,build)
 	$(tools)
@@ -131,6 +148,13 @@ fuzz-rtmp:
 	FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_SEED='$(FUZZ_SEED)' \
 		$(CARGO) test --quiet --release --locked --lib -- --nocapture damaged_captures_do_no_harm damaged_pushes_do_no_harm
 	cd scripts/differential && $(CARGO) run --quiet --release --locked -- '$(FUZZ_SEED)'
+
+# It is in nobody's way.
+hostile:
+	$(call packages,build)
+	$(tools)
+	HOSTILE_SECONDS='$(HOSTILE_SECONDS)' HOSTILE_SEED='$(HOSTILE_SEED)' \
+		nice -n 10 $(CARGO) test --quiet --release --locked --test tools -- --ignored --nocapture streams_are_unharmed_beside_all_that_is_hostile
 
 bench:
 	$(call packages,build bench)

@@ -3,6 +3,7 @@
 # the local one; writer uploads, `reader --serve` is what the browser sees, by a signed link.
 #
 #   DEMO_SECONDS=300   how long it streams; afterwards the recording stays until Ctrl-C
+#   DEMO_FROM=obs      nothing takes the camera's place: writer listens for OBS (`make demo-obs`; RTMP_PORT=1935)
 #   DEMO_CHECK=1       looks at page and stream as a browser would, and ends
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -37,6 +38,18 @@ secret() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 pids+=($!)
 gateway=$(first_line gateway.out) || fail 'the gateway does not begin'
 link=$("$built/reader" --serve --auth tokens --link live.mp4 --expires 24h --base-url "$gateway" 2>link.log) || fail 'there is no link'
+
+if [ "${DEMO_FROM:-}" = obs ]; then
+    key=$(secret)
+    "$built/writer" live.mp4 "rtmp://127.0.0.1:${RTMP_PORT:-1935}/live/$key" --max-latency 1s --fragment 500ms --spool-dir "$work" 2>writer.log &
+    pids+=($!)
+    until_true 30 grep -qs 'listening at' writer.log || fail 'writer does not listen'
+    server=$(grep -o 'listening at rtmp://[^ ]*' writer.log | cut -d' ' -f3)
+    printf 'In OBS: Settings, Stream, Service "Custom...", then "Start Streaming":\n\n  Server      %s\n  Stream Key  %s\n\n' "$server" "$key"
+    printf 'And open this in any browser:\n\n  %s\n\nCtrl-C ends it, and the recording goes with it.\n' "$link"
+    wait
+    exit
+fi
 
 # Half a second in a fragment, a key frame every two seconds.
 ffmpeg -hide_banner -loglevel warning -nostdin -re -f lavfi -i testsrc2=size=1280x720:rate=30 \

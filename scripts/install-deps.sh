@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what a make target needs beyond Rust, git, make and a C compiler.
 #
-#   scripts/install-deps.sh PROFILE...      PROFILE: build demo page test players watch bench
+#   scripts/install-deps.sh PROFILE...      PROFILE: build demo page test players obs watch bench
 #
 # Does nothing, at once, when everything is there. Uses the system's package
 # manager where it may (root, passwordless sudo, or Homebrew); elsewhere it
@@ -86,6 +86,9 @@ present() {
     firefox) have firefox-esr || have firefox ;;
     shellcheck) have shellcheck ;;
     redis) have redis-check-rdb ;;
+    obs) have obs ;;
+    xvfb) have Xvfb ;;
+    xdotool) have xdotool ;;
     esac
 }
 
@@ -107,6 +110,8 @@ package() {
     *:browser) echo chromium ;;
     # Without its service.
     apt:redis) echo redis-tools ;;
+    apt:obs) echo "obs-studio obs-plugins libgl1-mesa-dri" ;;
+    *:obs) echo obs-studio ;;
     apt:firefox) echo firefox-esr ;;
     brew:firefox) echo "--cask firefox" ;;
     apt:vlc) echo "vlc-bin vlc-plugin-base" ;;
@@ -207,7 +212,7 @@ modules=''
 players=''
 stores=''
 boto3=''
-[ $# -gt 0 ] || { say "usage: scripts/install-deps.sh build|demo|page|test|players|watch|bench|lint..."; exit 2; }
+[ $# -gt 0 ] || { say "usage: scripts/install-deps.sh build|demo|page|test|players|obs|watch|bench|lint..."; exit 2; }
 for profile; do
     case $profile in
     build) needs="$needs cc" ;;
@@ -215,6 +220,7 @@ for profile; do
     page) needs="$needs node" ;;
     test) needs="$needs cc ffmpeg aws jq rclone curl python node npm" wants="$wants browser redis" modules=yes stores=yes boto3=any ;;
     players) needs="$needs cc ffmpeg curl node npm" wants="$wants browser firefox mpv vlc gstreamer" players=yes ;;
+    obs) needs="$needs cc ffmpeg python" wants="$wants obs xvfb xdotool" ;;
     watch) needs="$needs aws jq" ;;
     bench) needs="$needs cc ffmpeg aws rclone curl openssl python" boto3=own ;;
     lint) needs="$needs cc" wants="$wants shellcheck" ;;

@@ -9,7 +9,7 @@ use crate::support::lab::Lab;
 use crate::support::run::PATIENCE;
 
 /// Bytes that differ, and are the same in each run.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(super) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed | 1;
     let next = || {
         state ^= state << 13;
@@ -20,17 +20,12 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-#[test]
-fn a_stream_goes_on_beside_whatever_strangers_send() {
-    let lab = Lab::new();
-    let (writer, url) = listening(&lab, &[]);
-    let mut words = Words::accepted(&url);
-    words.stream(1);
-    let before = writer.peak_memory();
+/// What strangers send: the first two at once, the others after the handshake.
+pub(super) fn attacks() -> Vec<Vec<u8>> {
     let number = |id: u32| {
         [&[1][..], &u16::try_from(id).expect("an id").to_le_bytes(), &[0; 3], &[0, 0, 200, 20], &[0; 4]].concat()
     };
-    let attacks: Vec<Vec<u8>> = vec![
+    vec![
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
         noise(7, 100_000),
         // After the handshake: chunk streams without end, values inside values, large messages, and noise.
@@ -39,8 +34,17 @@ fn a_stream_goes_on_beside_whatever_strangers_send() {
         [&[3, 0, 0, 0, 0xff, 0xff, 0xff, 20, 0, 0, 0, 0][..], &[0; 200_000]].concat(),
         [&[2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0][..], &noise(9, 100_000)].concat(),
         noise(11, 200_000),
-    ];
-    for (at, attack) in attacks.iter().enumerate() {
+    ]
+}
+
+#[test]
+fn a_stream_goes_on_beside_whatever_strangers_send() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &[]);
+    let mut words = Words::accepted(&url);
+    words.stream(1);
+    let before = writer.peak_memory();
+    for (at, attack) in attacks().iter().enumerate() {
         for _ in 0..8 {
             let mut stranger = if at < 2 { Words::silent(&url) } else { Words::new(&url) };
             stranger.raw(attack);

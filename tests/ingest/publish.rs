@@ -151,25 +151,36 @@ fn rtmps_is_taken_on_the_same_port() {
 
 #[test]
 fn gstreamer_publishes() {
-    let there = Command::new("gst-inspect-1.0").arg("rtmp2sink").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    published_by("rtmp2sink");
+}
+
+#[test]
+fn librtmp_publishes() {
+    // GStreamer's older sink is made of it, as many encoders are.
+    published_by("rtmpsink");
+}
+
+fn published_by(sink: &str) {
+    let there = Command::new("gst-inspect-1.0").arg(sink).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !there.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: there is no rtmp2sink");
+        eprintln!("skipped: there is no {sink}");
         return;
     }
     let lab = Lab::new();
     let (writer, url) = listening(&lab, &[]);
     let line = format!(
         "videotestsrc num-buffers=75 ! video/x-raw,width=320,height=180,framerate=25/1 ! x264enc tune=zerolatency \
-         key-int-max=25 ! h264parse ! flvmux name=mux streamable=true ! rtmp2sink location={url} audiotestsrc \
+         key-int-max=25 ! h264parse ! flvmux name=mux streamable=true ! {sink} location={url} audiotestsrc \
          num-buffers=130 ! avenc_aac ! aacparse ! mux."
     );
     let mut gst = Command::new("gst-launch-1.0");
     let gst = gst.arg("-q").args(line.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     ended(gst.expect("gst-launch-1.0"));
-    writer.wait().code(0);
+    writer.wait().code(0).says("the encoder has ended the stream");
     let object = lab.object(KEY).expect("the object");
     plays(&object);
     let file = lab.dir().join("object.mp4");
     std::fs::write(&file, &object).expect("a file");
     assert_eq!(packets(&ffmpeg(), &file, "0:v").len(), 75);
+    assert!(packets(&ffmpeg(), &file, "0:a").len() >= 130);
 }
