@@ -7,6 +7,8 @@
     BENCH=objects-quick bench/run.py  about three, which only prints
     BENCH=gateway bench/run.py  about twenty-five; only `reader --serve` beside nginx and a middleware, likewise
     BENCH=gateway-quick bench/run.py  about four, which only prints
+    BENCH=ingest bench/run.py  about half an hour; only encoders that publish, beside ffmpeg and nginx-rtmp, likewise
+    BENCH=ingest-quick bench/run.py  about three, which only prints
 """
 
 import os
@@ -16,6 +18,7 @@ import time
 
 import freshness
 import gateway
+import ingest
 import memory
 import objects
 import peers
@@ -42,6 +45,10 @@ def main():
     if os.environ.get("BENCH", "").startswith("gateway"):
         only_prints = os.environ["BENCH"] == "gateway-quick"
         report.write_gateway(served(only_prints, machine), machine, only_prints)
+        return
+    if os.environ.get("BENCH", "").startswith("ingest"):
+        only_prints = os.environ["BENCH"] == "ingest-quick"
+        report.write_ingest(encoders(only_prints, machine), machine, only_prints)
         return
     with new_store("all") as store:
         say("throughput")
@@ -94,6 +101,14 @@ def served(quick, machine):
     busy, began = machine.busy(), time.monotonic()
     made = gateway.run(new_store, WORK, quick)
     made.busy = (machine.busy() - busy) / (time.monotonic() - began) / machine.cores
+    return made
+
+
+def encoders(quick, machine):
+    say("encoders")
+    busy, began = machine.busy(), time.monotonic()
+    made = ingest.run(new_store, WORK, quick)
+    made["busy"] = (machine.busy() - busy) / (time.monotonic() - began) / machine.cores
     return made
 
 
