@@ -126,13 +126,48 @@ async fn at_any_rhythm_bytes_and_the_end_are_seen_soon() {
             assert!(got.result.is_ok() && got.bytes == *all, "{case}: {:?}", got.result);
             let (late, end) = (got.last_byte - stored, got.end - completed);
             assert!(late <= millis(1_000), "{case}: the last part was seen after {late:?}");
-            let most = if all.len() == full.len() { (rhythm + 1_000).max(2_000) } else { 1_500 };
+            let most = if all.len() == full.len() { (rhythm + 1_250).max(2_000) } else { 1_500 };
             assert!(end <= millis(most), "{case}: the end was seen after {end:?}");
             // Two requests a second and part, and a few.
             let seconds = rhythm * 6 / 1000 + 2;
             let most = usize::try_from(2 * seconds + 8 * 6 + 20).expect("a small number");
             assert!(shelf.asked().len() <= most, "{case}: {} requests, {most} at most", shelf.asked().len());
         }
+    }
+}
+
+/// A look brings all of a part, also where less is asked for at a time: else none would tell when it came.
+#[tokio::test(start_paused = true)]
+async fn once_there_is_a_rhythm_whole_parts_are_seen_at_once() {
+    let all = data(10 * PART);
+    for by_part in [false, true] {
+        let (store, shelf) = scripted::store();
+        let id = shelf.begin(KEY, PART as u64);
+        let mut follower = Follower::new(&patient(&store), &reading(by_part, None), located(&id, None), None);
+        let writer = async {
+            let mut stored = Vec::new();
+            for (number, part) in (1..).zip(all.chunks(PART)) {
+                sleep(millis(6_660)).await;
+                shelf.put(&id, number, part.to_vec());
+                stored.push(Instant::now());
+            }
+            shelf.complete(&id);
+            stored
+        };
+        let reader = async {
+            let mut seen = Vec::new();
+            while !matches!(follower.next().await.expect("it comes"), News::Ended) {
+                if follower.cursor().is_multiple_of(PART as u64) && follower.cursor() / PART as u64 > seen.len() as u64
+                {
+                    seen.push(Instant::now());
+                }
+            }
+            seen
+        };
+        let (seen, stored) = tokio::join!(reader, writer);
+        let late: Vec<_> = seen.iter().zip(&stored).map(|(seen, stored)| *seen - *stored).collect();
+        assert_eq!(late.len(), 10);
+        assert!(late[6..].iter().all(|late| *late <= millis(100)), "by part: {by_part}: {late:?}");
     }
 }
 

@@ -127,9 +127,10 @@ impl Window {
         if !self.by_part {
             let chunk = self.chunk_size;
             let first = self.fetches.front().map_or(self.cursor, |front| front.first) + ahead * chunk;
-            // At the edge one more chunk is asked for than is due: an answer that falls short of it shows that there is no
-            // more, without another request.
-            let chunk = if self.at_edge && ahead == 0 { chunk.saturating_mul(2) } else { chunk };
+            // At the edge one more chunk is asked for than is due, a part or a chunk: an answer that falls short of it shows
+            // that there is no more, without another request.
+            let due = self.part_size.map_or(chunk, |part| chunk.max(part.get()));
+            let chunk = if self.at_edge && ahead == 0 { chunk.saturating_add(due) } else { chunk };
             let chunk = match self.sure.map(|sure| sure.saturating_sub(first)) {
                 None => chunk,
                 Some(0) if ahead > 0 => return None,

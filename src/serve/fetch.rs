@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::task::yield_now;
 
 use super::block::{BLOCK, Block};
 use super::blocks::{Blocks, Place};
@@ -88,7 +89,14 @@ async fn read(store: &Patient, source: Source, first: u64, size: u64, block: &Bl
         loop {
             match reading.next().await {
                 Event::Facts(_) => {}
-                Event::Bytes(mut bytes) => block.append(&mut bytes),
+                Event::Bytes(mut bytes) => {
+                    let is_first = block.length() == 0;
+                    block.append(&mut bytes);
+                    if is_first {
+                        // Those that wait for them go first: the rest may all be here by now, and be read at one go.
+                        yield_now().await;
+                    }
+                }
                 Event::End(End::Failed(error)) => return Err(error),
                 // Complete by now, and not to be read with the Live Read header.
                 Event::End(End::Absent) if target.live && block.length() == 0 => break,

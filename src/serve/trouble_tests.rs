@@ -80,7 +80,7 @@ async fn whatever_the_store_says_no_viewer_gets_a_wrong_byte() {
                 6 => lie(format!("bytes {}-{}/*", first + 1, first + 11), &name),
                 7 => lie(format!("bytes {first}-{}/*", first + 3), &name),
                 8 => lie("bytes 0-99999999999999999999/*".to_owned(), &name),
-                9 if random.u8(0..4) == 0 => lie(format!("bytes {first}-{}/*", first + 10), "another"),
+                9 if random.u8(0..2) == 0 => lie(format!("bytes {first}-{}/*", first + 10), "another"),
                 _ => Reply::Late(Duration::from_millis(random.u64(0..900))),
             }
         });
@@ -101,7 +101,7 @@ async fn whatever_the_store_says_no_viewer_gets_a_wrong_byte() {
             *(if is_whole { &mut whole } else { &mut broken }) += 1;
         }
     }
-    assert!(whole > 20 && broken > 5, "{whole} whole, {broken} broken");
+    assert!(whole > 20 && broken > 2, "{whole} whole, {broken} broken");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat as Format};
 use bytes::{Bytes, BytesMut};
 
@@ -135,6 +136,12 @@ pub struct Small {
     pub date: Option<i64>,
 }
 
+/// How many bytes an answer has; none where it names a range that cannot be read: then they may be any bytes.
+fn length_of(answer: &GetObjectOutput) -> Option<u64> {
+    let is_told = answer.content_range.as_deref().is_none_or(|range| ContentRange::parse(range).is_some());
+    answer.content_length.filter(|_| is_told).and_then(|length| u64::try_from(length).ok())
+}
+
 impl Store {
     /// Reads a piece of `key`, pinned to `version` where one is given; `live` asks for data of an open upload too.
     ///
@@ -165,7 +172,7 @@ impl Store {
         match send!(self, read, doing, self.object(key), self.patience.answer, request.send()) {
             Ok(answer) => Ok(Fetched::Data(Box::new(Body {
                 range: answer.content_range.as_deref().and_then(ContentRange::parse),
-                length: answer.content_length.and_then(|length| u64::try_from(length).ok()),
+                length: length_of(&answer),
                 version: answer.version_id.as_deref().and_then(version_id),
                 etag: answer.e_tag.as_deref().and_then(bare),
                 part_size: seen.value().and_then(|size| size.parse().ok()).and_then(PartSize::checked),
