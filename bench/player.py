@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 
 import peers
@@ -11,7 +12,13 @@ def run(seconds):
     """How far it was behind the camera, and how often it stood still."""
     command = ["node", os.path.join(peers.HERE, "player.mjs"), str(seconds)]
     env = {**os.environ, "LIVE_READ_BUILT": os.path.dirname(peers.binary("reader"))}
-    said = subprocess.run(command, env=env, capture_output=True, text=True, timeout=seconds + 240, check=False)
-    if said.returncode != 0:
-        raise RuntimeError((said.stderr.strip() or f"node ended with {said.returncode}").splitlines()[-1])
-    return json.loads(said.stdout.splitlines()[-1])
+    playing = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        said, trouble = playing.communicate(timeout=seconds + 240)
+    except subprocess.TimeoutExpired:
+        # The browser, the camera and all others with it.
+        os.killpg(playing.pid, signal.SIGKILL)
+        raise
+    if playing.returncode != 0:
+        raise RuntimeError((trouble.strip() or f"node ended with {playing.returncode}").splitlines()[-1])
+    return json.loads(said.splitlines()[-1])

@@ -145,7 +145,7 @@ def answering(server, url):
 
 def load(*args):
     """What load.py says."""
-    said = subprocess.run(pinned("client", [sys.executable, LOAD, *map(str, args)]), stdout=subprocess.PIPE, text=True, check=True)
+    said = subprocess.run(pinned("client", [sys.executable, LOAD, *map(str, args)]), stdout=subprocess.PIPE, text=True, check=True, timeout=120)
     return json.loads(said.stdout)
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Plays DASH from `reader --serve`: with dash.js in Chromium while the object is written, over its end, and all of it afterwards at
-# the same URL; and afterwards with Shaka Player, ffmpeg and VLC. Counts the pictures that each decodes. `make test-players` starts
+# Plays DASH from `reader --serve`: with dash.js and Shaka Player in Chromium while the object is written, over its end, and all of it
+# afterwards at the same URL; and afterwards with ffmpeg and VLC. Counts the pictures that each decodes. `make test-players` starts
 # this.
 set -eu
 
@@ -28,18 +28,20 @@ with_shaka() {
 
 failed=no
 all=$((seconds * rate))
-ffmpeg -nostdin -v error -re -f lavfi -i "testsrc2=size=320x180:rate=$rate:duration=$seconds" \
-    -f lavfi -i "sine=frequency=440:duration=$seconds" -c:v libx264 -preset ultrafast -tune zerolatency -g $((segment * rate)) \
-    -pix_fmt yuv420p -c:a aac -movflags +empty_moov+frag_keyframe+default_base_moof -frag_duration 500000 -f mp4 - |
-    "$built/writer" --max-latency 1s live.mp4 2>"$dir/writer.log" &
-writer=$!
-list="${url}dash/live.mp4/manifest.mpd"
-until curl -fsS -o /dev/null "$list" 2>/dev/null; do sleep 0.1; done
-count=$(with_dash "$list" || true)
-say "dash.js: $count pictures while it was written, of $all"
-wait "$writer" || { cat "$dir/writer.log" >&2; exit 1; }
-# It begins somewhat behind the newest segment.
-[ "$count" -ge $((all / 4)) ] || failed=yes
+for name in dash shaka; do
+    ffmpeg -nostdin -v error -re -f lavfi -i "testsrc2=size=320x180:rate=$rate:duration=$seconds" \
+        -f lavfi -i "sine=frequency=440:duration=$seconds" -c:v libx264 -preset ultrafast -tune zerolatency -g $((segment * rate)) \
+        -pix_fmt yuv420p -c:a aac -movflags +empty_moov+frag_keyframe+default_base_moof -frag_duration 500000 -f mp4 - |
+        "$built/writer" --max-latency 1s "$name.mp4" 2>"$dir/writer.log" &
+    writer=$!
+    list="${url}dash/$name.mp4/manifest.mpd"
+    until curl -fsS -o /dev/null "$list" 2>/dev/null; do sleep 0.1; done
+    count=$(with_"$name" "$list" || true)
+    say "$name: $count pictures while it was written, of $all"
+    wait "$writer" || { cat "$dir/writer.log" >&2; exit 1; }
+    # It begins somewhat behind the newest segment.
+    [ "$count" -ge $((all / 4)) ] || failed=yes
+done
 for name in dash shaka $(system_players); do
     case $name in
     # Not tried with DASH.
