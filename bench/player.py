@@ -20,5 +20,6 @@ def run(seconds):
         os.killpg(playing.pid, signal.SIGKILL)
         raise
     if playing.returncode != 0:
-        raise RuntimeError((trouble.strip() or f"node ended with {playing.returncode}").splitlines()[-1])
+        lines = [line for line in trouble.splitlines() if "Error" in line] or [f"node ended with {playing.returncode}"]
+        raise RuntimeError(lines[0])
     return json.loads(said.splitlines()[-1])
