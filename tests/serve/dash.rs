@@ -58,17 +58,19 @@ fn fetch(gateway: &Gateway, name: &str) -> Vec<u8> {
 
 /// A track with all its segments, as a file of its own.
 fn whole(gateway: &Gateway, (_, header, segments): &(String, String, Vec<String>)) -> Vec<u8> {
-    [header].into_iter().chain(segments).flat_map(|name| fetch(gateway, name)).collect()
+    [header].into_iter().chain(segments).map(|name| fetch(gateway, name)).collect::<Vec<_>>().concat()
 }
 
 fn player(url: &str) -> Child {
-    ffmpeg(url, &["-map", "0:v", "-f", "framemd5", "-"]).spawn().expect("ffmpeg")
+    ffmpeg(url, &["-map", "0:v", "-f", "framehash", "-hash", "murmur3", "-"]).spawn().expect("ffmpeg")
 }
 
 /// The same of so many pictures: what was live once, ffmpeg 5 never takes for finished.
 fn player_of(url: &str, pictures: usize) -> Child {
     let pictures = pictures.to_string();
-    ffmpeg(url, &["-map", "0:v", "-frames:v", &pictures, "-f", "framemd5", "-"]).spawn().expect("ffmpeg")
+    ffmpeg(url, &["-map", "0:v", "-frames:v", &pictures, "-f", "framehash", "-hash", "murmur3", "-"])
+        .spawn()
+        .expect("ffmpeg")
 }
 
 fn hashes(lines: &[String]) -> Vec<String> {

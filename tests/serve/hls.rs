@@ -49,7 +49,7 @@ fn fetch(gateway: &Gateway, media: &str, name: &str, object: &[u8]) -> Vec<u8> {
 /// All that a playlist lists, one after the other.
 fn fetch_all(gateway: &Gateway, media: &str, object: &[u8]) -> Vec<u8> {
     let text = list(gateway, media);
-    stretches(&text).iter().flat_map(|name| fetch(gateway, media, name, object)).collect()
+    stretches(&text).iter().map(|name| fetch(gateway, media, name, object)).collect::<Vec<_>>().concat()
 }
 
 fn pictures(data: &[u8]) -> Vec<String> {

@@ -18,7 +18,8 @@ pub const GOOD: &str = "empty_moov+frag_keyframe+default_base_moof";
 /// ffmpeg, which plays the picture of what is at a URL.
 pub fn player(url: &str) -> Child {
     let mut command = Command::new("ffmpeg");
-    command.args(["-hide_banner", "-nostdin", "-v", "error", "-i", url, "-map", "0:v", "-f", "framemd5", "-"]);
+    command.args(["-hide_banner", "-nostdin", "-v", "error", "-i", url]);
+    command.args("-map 0:v -f framehash -hash murmur3 -".split(' '));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ffmpeg")
 }
 

@@ -24,7 +24,7 @@ fn path(key: &str) -> String {
 /// `body` in chunks of HTTP, without the last one.
 fn chunked(body: &[u8]) -> Vec<u8> {
     let chunk = |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
-    body.chunks(100_000).flat_map(chunk).collect()
+    body.chunks(100_000).map(chunk).collect::<Vec<_>>().concat()
 }
 
 /// Nothing is left of any upload.

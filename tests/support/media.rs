@@ -86,12 +86,12 @@ pub fn plays(bytes: &[u8]) {
     assert!(output.status.success() && complaints.is_empty(), "ffmpeg: {complaints}");
 }
 
-/// Stream and MD5 of each frame of the picture and the sound of a file or an address, decoded, the picture first: a player
+/// Stream and hash of each frame of the picture and the sound of a file or an address, decoded, the picture first: a player
 /// may count from another moment, and sound and pictures may take turns in another way.
 pub fn shown(input: &str) -> String {
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-xerror", "-protocol_whitelist", "file,http,tcp", "-i", input]);
-    command.args(["-map", "0:v", "-map", "0:a", "-f", "framemd5", "-"]);
+    command.args(["-map", "0:v", "-map", "0:a", "-f", "framehash", "-hash", "murmur3", "-"]);
     let output = command.stdin(Stdio::null()).output().expect("ffmpeg");
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && complaints.is_empty(), "{input}: {complaints}");
@@ -110,7 +110,7 @@ pub fn shown(input: &str) -> String {
 pub struct Frame {
     /// Seconds.
     pub time: f64,
-    /// MD5 of its contents.
+    /// Hash of its contents.
     pub hash: String,
 }
 
@@ -138,9 +138,12 @@ fn listed(text: &str) -> Vec<Frame> {
     text.lines().filter(|line| !line.starts_with('#')).map(frame).collect()
 }
 
+/// Hashes of all pictures. MD5 would take as long as decoding them.
+const PICTURE: &str = "-map 0:v -fps_mode passthrough -enc_time_base 1:90000 -f framehash -hash murmur3";
+
 /// Decodes the picture; nothing may be complained of.
 pub fn frames(bytes: &[u8], state: &str) -> Vec<Frame> {
-    let after = ["-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-f", "framemd5", "-"];
+    let after: Vec<_> = PICTURE.split(' ').chain(["-"]).collect();
     hashes(bytes, state, &after)
 }
 
@@ -149,7 +152,7 @@ pub fn frames_and_packets(bytes: &[u8], state: &str, video: bool, audio: bool) -
     let dir = tempfile::tempdir().expect("a directory");
     let path = |name: &str| dir.path().join(name).display().to_string();
     let (pictures, sounds) = (path("pictures"), path("sounds"));
-    let picture = ["-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-f", "framemd5", &pictures];
+    let picture: Vec<_> = PICTURE.split(' ').chain([pictures.as_str()]).collect();
     let sound = ["-map", "0:a", "-f", "null", "-", "-map", "0:a", "-c", "copy", "-f", "framemd5", &sounds];
     let after = [if video { &picture[..] } else { &[] }, if audio { &sound[..] } else { &[] }].concat();
     complained(&run("ffmpeg", &["-copyts", "-i"], bytes, &after), state);
