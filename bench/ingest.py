@@ -58,7 +58,7 @@ def pushing(file, urls, seconds, **more):
 def pushed(pusher, seconds):
     """What it sent."""
     try:
-        said = pusher.communicate(timeout=seconds + 60)[0]
+        said = pusher.communicate(timeout=seconds + 90)[0]
     finally:
         pusher.kill()
     if pusher.returncode:

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 MARK = b"live-read-number"  # the 16 bytes of an SEI's uuid
 TICK = 0.02  # seconds between two sends of an encoder
 PATIENCE = 10
+SPREAD = 8.0  # seconds in which they begin
 VIDEO, AUDIO = 9, 8
 PERIOD = 8000  # ms of a turn: whole pictures at 25 a second, and whole frames of AAC at 48 kHz
 
@@ -87,7 +88,7 @@ class Clip:
                 if place is not None:
                     made[place:place + 8] = b"%08d" % (number * self.pictures[-1] + before)
             self.turns[number] = memoryview(made)
-            # Those who began last are less than a turn behind.
+            # Those who began last are a turn behind.
             self.turns.pop(number - 3, None)
         return self.turns[number]
 
@@ -251,8 +252,8 @@ def main():
     clip = Clip(path, settings["chunk"])
     encoders = [Encoder(url, clip, settings) for url in settings["urls"]]
     began = time.monotonic()
-    # One after the other, so that neither their sends nor their key frames come at once.
-    apart = 2.0 / len(encoders)
+    # One after the other, so that neither their sends nor their key frames nor the ends of their parts come at once.
+    apart = SPREAD / len(encoders)
     queue = [(began + apart * place, place) for place in range(len(encoders))]
     while queue:
         when, place = heapq.heappop(queue)

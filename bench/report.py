@@ -65,10 +65,12 @@ def write_gateway(made, machine, quick):
 
 def write_ingest(made, machine, quick):
     """Prints what was measured of encoders that publish; a whole run replaces that section of the document."""
+    warning = "" if made["busy"] < 0.7 else \
+        " **Other work ran beside it: processor time and delays are worth little; counts are not moved by that.**"
     section = (f"{INGEST_HEAD}\n\n`writer` as a server for encoders that publish over RTMP, beside `ffmpeg -listen 1 | writer` and nginx with its RTMP module, "
                f"which records to disk (`make bench BENCH=ingest`), {time.strftime('%Y-%m-%d')}, {machine.cores} cores ({machine.model}), all on one machine "
                f"with encoders and store, which was busy for {made['busy']:.0%} of its processor time. H.264 with two B-frames and AAC, 640x360 at 25 "
-               "pictures a second; where nothing else is said in chunks of 4096 bytes.\n\n" + ingest.text(made, table))
+               "pictures a second; where nothing else is said in chunks of 4096 bytes." + warning + "\n\n" + ingest.text(made, table))
     if quick:
         print(section)
         return

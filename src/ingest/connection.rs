@@ -42,7 +42,7 @@ pub(super) struct Visit {
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, visit: Visit) {
     let Visit { peer, by, address, entrance, seat } = visit;
     let random = std::iter::repeat_with(|| fastrand::u8(..)).take(1528).collect();
-    let mut wire = Wire { stream, buffer: vec![0; READ], session: Session::new(random) };
+    let mut wire = Wire { stream, session: Session::new(random) };
     let publish = match timeout_at(by, wire.until_it_publishes()).await {
         Ok(Ok(publish)) => publish,
         // Whoever looks whether somebody listens is no news.
@@ -77,7 +77,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, visit: V
     if ended {
         // It closes the connection itself, and may take it for a failure if somebody else does.
         drop(wire.answer().await);
-        drop(timeout(TO_END, async { while wire.read().await.is_ok() {} }).await);
+        drop(timeout(TO_END, wire.forget()).await);
     }
     wire.farewell().await;
 }
@@ -85,7 +85,6 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, visit: V
 /// A socket, and what is spoken over it.
 struct Wire<S> {
     stream: S,
-    buffer: Vec<u8>,
     session: Session,
 }
 
@@ -143,10 +142,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     async fn read(&mut self) -> Result<(), Why> {
-        match self.stream.read(&mut self.buffer).await {
+        match self.stream.read_buf(self.session.input(READ)).await {
             Ok(0) => Err(Why::Closed),
             Ok(count) => {
-                self.session.feed(self.buffer.get(..count).unwrap_or_default());
+                self.session.came(count);
                 Ok(())
             }
             Err(error) => Err(Why::Socket(error.to_string())),
@@ -167,12 +166,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         timeout(TO_READ, sent).await.unwrap_or_else(|_| slow()).map_err(|error| Why::Socket(error.to_string()))
     }
 
+    /// Takes what still comes until the other side closes, and keeps nothing of it.
+    async fn forget(&mut self) {
+        let mut unread = [0; 4096];
+        while self.stream.read(&mut unread).await.is_ok_and(|count| count > 0) {}
+    }
+
     /// Says the last words, and waits a moment for them to be read: a socket that is closed with bytes unread takes them back.
     async fn farewell(mut self) {
         const MOMENT: Duration = Duration::from_secs(1);
         let last = async {
             if self.answer().await.is_ok() && self.stream.shutdown().await.is_ok() {
-                while self.stream.read(&mut self.buffer).await.is_ok_and(|count| count > 0) {}
+                self.forget().await;
             }
         };
         // Whoever does not read them in that time will not.

@@ -10,6 +10,8 @@ pub const STREAMS: usize = 32;
 pub const PARTIAL: usize = 4;
 /// The largest chunk, and the largest message.
 pub const LARGEST: usize = 16 << 20;
+/// A frame as encoders send them has at most so many bytes.
+const ORDINARY: usize = 256 << 10;
 /// Bytes of a chunk until the other side says otherwise.
 const USUAL: usize = 128;
 /// Says that four bytes of time follow.
@@ -288,9 +290,11 @@ impl Reader {
     fn fill(&mut self, at: usize, missing: usize, input: &mut BytesMut) -> usize {
         let Some(stream) = self.streams.get_mut(at) else { return 0 };
         let count = missing.min(input.len());
-        // Room for twice as much as has come, and never for more than the message has.
+        // Of a message as encoders send them room for all of it, which then has no bytes too many; of a larger one twice as much
+        // as has come, and never more than the message has.
         let left = stream.length.saturating_sub(stream.body.len());
-        stream.body.reserve(count.max(stream.body.len()).min(left));
+        let room = if stream.length <= ORDINARY { left } else { count.max(stream.body.len()).min(left) };
+        stream.body.reserve(room);
         stream.body.extend_from_slice(input.get(..count).unwrap_or_default());
         input.advance(count);
         self.held += count;

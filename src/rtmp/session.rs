@@ -101,8 +101,19 @@ impl Session {
 
     /// Takes bytes that have come.
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.total += bytes.len() as u64;
         self.input.extend_from_slice(bytes);
+        self.came(bytes.len());
+    }
+
+    /// Where the next bytes may be put without a copy, with room for so many; then it has to be told how many [came](Self::came).
+    pub fn input(&mut self, room: usize) -> &mut BytesMut {
+        self.input.reserve(room);
+        &mut self.input
+    }
+
+    /// So many bytes were put into its [input](Self::input).
+    pub fn came(&mut self, count: usize) {
+        self.total += count as u64;
         if self.handshake == Handshake::Done && self.total - self.acknowledged >= self.window {
             self.acknowledged = self.total;
             self.answers.acknowledge(self.total);

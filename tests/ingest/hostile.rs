@@ -1,10 +1,12 @@
 //! Whoever can reach the port can send anything: nothing of it costs much, and the stream beside it goes on.
 
+use std::io::Write;
 use std::time::Instant;
 
 use live_read::rtmp::amf0::Value;
 
 use crate::support::encoder::{KEY, STREAM_KEY, Words, listening};
+use crate::support::keys;
 use crate::support::lab::Lab;
 use crate::support::run::PATIENCE;
 
@@ -74,6 +76,26 @@ fn a_stream_goes_on_beside_whatever_strangers_send() {
     assert!(grown < 64 << 20, "{grown} bytes more");
     writer.wait().code(0);
     assert!(lab.object(KEY).is_some());
+}
+
+#[test]
+fn what_an_encoder_sends_behind_its_end_is_not_kept() {
+    let lab = Lab::new();
+    let place = keys::place(&lab);
+    let key = keys::add_key(&place, "camera");
+    let (writer, url) = keys::listening(&lab, &place, &[]);
+    let mut words = Words::publishing(&url, "live", &key);
+    words.hear("NetStream.Publish.Start");
+    words.stream(1);
+    let before = writer.peak_memory();
+    words.end();
+    // Until it is closed to whoever goes on.
+    let block = vec![0; 1 << 20];
+    while words.stream.write_all(&block).is_ok() {}
+    let grown = writer.peak_memory().saturating_sub(before);
+    assert!(grown < 32 << 20, "{grown} bytes more");
+    writer.signal("TERM");
+    writer.wait().code(0);
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn streams_are_unharmed_beside_all_that_is_hostile() {
     let grown = writer.peak_memory().saturating_sub(before);
     let Attack { published, pushed, strangers, connections, .. } = &attack;
     println!(
-        "{} damaged captures published and {} pushed, {} strangers, {} connections; {} MiB more",
+        "{} damaged captures sent by RTMP and {} by HTTP, {} strangers, {} connections; {} MiB more",
         published.load(Relaxed),
         pushed.load(Relaxed),
         strangers.load(Relaxed),
