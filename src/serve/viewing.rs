@@ -14,6 +14,7 @@ use super::fetch;
 use super::recording::{Broken, Edge, FRESH, Recording};
 use super::ring::Here;
 use crate::object::reading::Reading;
+use crate::protocol::part::PartSize;
 
 /// What there is at an offset.
 pub(crate) enum Step {
@@ -165,8 +166,9 @@ async fn approach(recording: Arc<Recording>, at: u64) -> Result<(), Broken> {
     let reading = Reading {
         wanted: found.wanted,
         by_part: false,
-        chunk_size: BLOCK,
-        queue_size: 4,
+        // No less than a part: the first of them tells of the rhythm only where one look brings all of it.
+        chunk_size: PartSize::DEFAULT.get(),
+        queue_size: 2,
         strict_poll: false,
         timeout: None,
     };
