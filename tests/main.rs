@@ -34,8 +34,10 @@ mod ingest {
     mod hostile_for_long;
     mod hostile_pushes;
     mod killed;
+    mod ladder;
     mod publish;
     mod pushes;
+    mod renditions;
     mod segments;
     mod streams;
 }

@@ -35,6 +35,8 @@ pub(super) const WRITER: &str = help!(
         a file as it grows, such as OBS writes it; Ctrl-C ends it
   writer live.mp4 rtmp://127.0.0.1:1935/live/stream
         what OBS or another encoder sends there
+  writer 'live-{rendition}.mp4' rtmp://:1935/live/KEY --ladder 720p,480p --hls --hls-master live.m3u8
+        the same in several qualities
   … | writer live.mp4 --hls --max-latency 1s
         with a playlist for browsers, and about a second behind
   writer live.mp4 recording.mp4 --resume

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::ingest::door::Door;
-use crate::ingest::recording::{Behind, Recording};
+use crate::ingest::recording::{Behind, Recording, Shape};
 use crate::ingest::stage::Takeover;
 use crate::ingest::stage::{Manners, Stage};
 use crate::ingest::strangers::Strangers;
@@ -30,11 +30,11 @@ struct Scene {
 impl Scene {
     fn new(queue: usize, reconnect: Duration) -> Self {
         let address = Address::parse("rtmp://127.0.0.1:0/live/key").expect("a URL");
-        let fragment = Duration::from_millis(100);
+        let shape = Shape { fragment: Duration::from_millis(100), renditions: false };
         let manners = Manners { takeover: Takeover::Newest, reconnect, waits: true };
         let (stop, stopped) = watch::channel(false);
         let ((feeder, source), (stage, door)) = (feed(queue), Stage::new(manners, stopped));
-        let stage = tokio::spawn(stage.run(Recording::new(fragment, feeder, Behind::default())));
+        let stage = tokio::spawn(stage.run(Recording::new(shape, feeder, Behind::default())));
         Self { source: Source::Feed(source), door, address, stage, _stop: stop }
     }
 

@@ -25,6 +25,7 @@
 //! | [`title`] | what one of many recordings is called, and whose it is |
 //! | [`journal`] | what is not stored yet, on disk |
 //! | [`journals`] | the same of many streams |
+//! | [`ladder`] | smaller renditions of a stream |
 //! | [`taking_up`] | what a writer that was killed has left |
 //! | `stage` | whose turn it is, and when the recording is over |
 //! | `words` | what people are told, and how often |
@@ -41,6 +42,7 @@ mod hook;
 mod http;
 pub mod journal;
 pub mod journals;
+pub mod ladder;
 mod listen;
 mod rate;
 mod reception;
@@ -66,7 +68,7 @@ use crate::ingest::listen::Listener;
 pub use crate::ingest::reception::{Begun, GoesOn};
 use crate::ingest::reception::{Making, Reception};
 pub use crate::ingest::recording::Behind;
-use crate::ingest::recording::Recording;
+use crate::ingest::recording::{Recording, Shape};
 pub use crate::ingest::stage::Takeover;
 use crate::ingest::stage::{Manners, Stage};
 use crate::ingest::strangers::Strangers;
@@ -90,6 +92,8 @@ pub struct Settings {
     pub takeover: Takeover,
     /// For RTMPS.
     pub certificate: Option<Certificate>,
+    /// Several pictures of a stream may come, and each has an object of its own.
+    pub renditions: bool,
 }
 
 /// Why nothing can be taken.
@@ -119,7 +123,7 @@ pub async fn open(settings: &Settings, stop: StopSignal, behind: Behind) -> Resu
     let (feeder, source) = feed(QUEUE);
     let (stage, door) = Stage::new(settings.manners(true), stop);
     let mut listening = listen(settings, &Entrance::One(door)).await?;
-    let recording = Recording::new(settings.fragment, feeder, behind);
+    let recording = Recording::new(settings.shape(), feeder, behind);
     tokio::spawn(async move {
         stage.run(recording).await;
         // Nobody is let in any more.
@@ -173,7 +177,7 @@ pub async fn open_many(
     stop: StopSignal,
 ) -> Result<Streams, IngestError> {
     let Opening { most, journals, go_on } = opening;
-    let making = Making { manners: settings.manners(false), fragment: settings.fragment, queue: QUEUE, journals };
+    let making = Making { manners: settings.manners(false), shape: settings.shape(), queue: QUEUE, journals };
     let (reception, begun) = Reception::new(who, making, most);
     let reception = Arc::new(reception);
     // Their encoders are on their way.
@@ -204,6 +208,10 @@ async fn listen(settings: &Settings, entrance: &Entrance) -> Result<JoinSet<()>,
 }
 
 impl Settings {
+    fn shape(&self) -> Shape {
+        Shape { fragment: self.fragment, renditions: self.renditions }
+    }
+
     fn manners(&self, waits: bool) -> Manners {
         Manners { takeover: self.takeover, reconnect: self.reconnect, waits }
     }

@@ -19,13 +19,14 @@ use super::hook::{Hook, Verdict};
 use super::journal::Journal;
 use super::journals::Journals;
 use super::rate::Rate;
-use super::recording::{Behind, Recording};
+use super::recording::{Behind, Recording, Shape};
 use super::stage::{Manners, Stage};
 use super::strangers::Seat;
 use super::title::Title;
 use super::words::{BAD_NAME, DENIED, Refusal, TurnedAway, WRONG_KEY};
 use crate::keys::book::{Book, Known, Permit};
 use crate::keys::secret::short_id;
+use crate::keys::template::has_renditions;
 use crate::message::fields;
 use crate::rtmp::session::Publish;
 use crate::writer::source::{Source, StopSignal, feed};
@@ -80,9 +81,17 @@ pub(super) struct Visitor {
 #[derive(Debug)]
 pub(super) struct Making {
     pub(super) manners: Manners,
-    pub(super) fragment: Duration,
+    pub(super) shape: Shape,
     pub(super) queue: usize,
     pub(super) journals: Option<Journals>,
+}
+
+impl Making {
+    /// What is made of this recording: its stream may have a template of its own.
+    fn shape_of(&self, title: &Title) -> Shape {
+        let renditions = title.object().map_or(self.shape.renditions, has_renditions);
+        Shape { renditions, ..self.shape }
+    }
 }
 
 /// See the [module](self).
@@ -251,7 +260,9 @@ impl Reception {
         let session = short_id().map_err(|error| Refusal::of(DENIED, error.to_string()))?;
         let (start, number) = desk.next_of(&permit.id);
         let title = Title { permit: permit.clone(), app: app.to_owned(), session, start, number };
-        let journal = self.making.journals.as_ref().and_then(|journals| journals.begin(&title));
+        // Several objects are not gone on with together.
+        let journals = self.making.journals.as_ref().filter(|_| !self.making.shape_of(&title).renditions);
+        let journal = journals.and_then(|journals| journals.begin(&title));
         let behind = Behind { journal, state: None, begun: false };
         self.begin(&mut desk, title, behind, place)
             .ok_or_else(|| Refusal::of(DENIED, "this writer is about to end".to_owned()))
@@ -286,7 +297,8 @@ impl Reception {
         behind: Behind,
         place: OwnedSemaphorePermit,
     ) -> Option<Door> {
-        let Making { manners, fragment, queue, .. } = &self.making;
+        let Making { manners, queue, .. } = &self.making;
+        let shape = self.making.shape_of(&title);
         let (stop, stopped) = watch::channel(false);
         let (stage, door) = Stage::new(*manners, stopped);
         let (feeder, source) = feed(*queue);
@@ -295,7 +307,7 @@ impl Reception {
         desk.to_writer.as_ref()?.send(begun).ok()?;
         let (reception, id, over) = (self.clone(), permit.id.clone(), door.clone());
         desk.live.insert(permit.id.clone(), Live { door: door.clone(), stop, permit, session });
-        let recording = Recording::new(*fragment, feeder, behind);
+        let recording = Recording::new(shape, feeder, behind);
         let run = async move {
             stage.run(recording).await;
             reception.forget(&id, &over);

@@ -20,8 +20,8 @@ const CHANGED: &str =
 /// What is being made of the streams.
 #[derive(Debug)]
 pub(super) struct Recording {
-    /// How long a fragment is at most that is made out of frames, and what makes them.
-    fragment: Duration,
+    /// What is made of frames, and what makes it.
+    shape: Shape,
     muxer: Muxer,
     /// What makes them out of fragments; whether the last encoder sent such.
     push: Push,
@@ -38,6 +38,29 @@ pub(super) struct Recording {
     noted: bool,
     /// What has been told of.
     told: Told,
+}
+
+/// What is made of what encoders send.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    /// How long a fragment is at most that is made out of frames.
+    pub(super) fragment: Duration,
+    /// Several pictures may come: each has an object of its own.
+    pub(super) renditions: bool,
+}
+
+impl Shape {
+    fn muxer(self) -> Muxer {
+        self.limited(Muxer::new(self.fragment))
+    }
+
+    fn limited(self, muxer: Muxer) -> Muxer {
+        if self.renditions { muxer } else { muxer.of_one_picture() }
+    }
+
+    fn push(self, push: Push) -> Push {
+        if self.renditions { push.of_renditions() } else { push.of_one_picture() }
+    }
 }
 
 /// What a recording goes on behind.
@@ -61,16 +84,16 @@ struct Told {
 
 impl Recording {
     /// One that begins, or goes on behind what there is in an object already.
-    pub(super) fn new(fragment: Duration, feeder: Feeder, behind: Behind) -> Self {
+    pub(super) fn new(shape: Shape, feeder: Feeder, behind: Behind) -> Self {
         let Behind { journal, state, begun } = behind;
-        let (mut muxer, mut push, mut pushes) = (Muxer::new(fragment), Push::default(), false);
+        let (mut muxer, mut push, mut pushes) = (shape.muxer(), shape.push(Push::default()), false);
         match state {
-            Some(state) if state.is_pushed() => (push, pushes) = (Push::going_on(state), true),
-            Some(state) => muxer = Muxer::going_on(fragment, state),
+            Some(state) if state.is_pushed() => (push, pushes) = (shape.push(Push::going_on(state)), true),
+            Some(state) => muxer = shape.limited(Muxer::going_on(shape.fragment, state)),
             None => {}
         }
         Self {
-            fragment,
+            shape,
             muxer,
             push,
             pushes,
@@ -93,7 +116,7 @@ impl Recording {
     pub(super) fn take_fragments(&mut self, source: &str, found: &Gathered, arrival: Arrival) -> Result<(), PushError> {
         if !std::mem::replace(&mut self.pushes, true) {
             // What was made out of frames has another header.
-            self.push = Push::default();
+            self.push = self.shape.push(Push::default());
         }
         match found {
             Gathered::Header(moov) => {
@@ -119,7 +142,7 @@ impl Recording {
     /// Takes what an encoder sent; in words, why it cannot.
     pub(super) fn take(&mut self, event: Event, arrival: Arrival) -> Result<(), String> {
         if std::mem::take(&mut self.pushes) {
-            self.muxer = Muxer::new(self.fragment);
+            self.muxer = self.shape.muxer();
         }
         let (time, units) = match event {
             Event::Metadata(about) => {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::keys::book::Permit;
 use crate::keys::template::Names;
+use crate::mux::split::SOURCE;
 
 /// See the [module](self).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Title {
         Names {
             app: &self.app,
             stream: &self.permit.stream,
-            rendition: "source",
+            rendition: SOURCE,
             session: &self.session,
             start: self.start,
             number: self.number,

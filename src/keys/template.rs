@@ -7,6 +7,8 @@ use crate::protocol::key::MAX_KEY;
 
 /// What the names may come to, beside what is written as it is.
 const LONGEST_NAMES: usize = 256;
+/// Which of several pictures of a stream it is.
+const RENDITION: &str = "{rendition}";
 /// A time without a format of its own.
 const START: &str = "%Y%m%dT%H%M%SZ";
 
@@ -104,6 +106,18 @@ impl Template {
 #[must_use]
 pub fn is_template(text: &str) -> bool {
     text.contains('{')
+}
+
+/// Whether each of several pictures of a stream has an object of its own by it.
+#[must_use]
+pub fn has_renditions(text: &str) -> bool {
+    text.contains(RENDITION)
+}
+
+/// The key of one of several pictures of the one stream, of which nothing else is a template.
+#[must_use]
+pub fn of_rendition(text: &str, name: &str) -> String {
+    text.replace(RENDITION, name)
 }
 
 /// Whether an application's name can be part of a key.

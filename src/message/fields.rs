@@ -36,6 +36,13 @@ pub fn stream(name: &str) -> Span {
     tracing::error_span!("stream", stream = name)
 }
 
+/// One rendition of a stream, in a span of its own. Lines of text begin with both names.
+#[must_use]
+pub fn rendition(stream: Option<&str>, name: &str) -> Span {
+    let name = stream.map_or_else(|| name.to_owned(), |stream| format!("{stream}/{name}"));
+    tracing::error_span!(parent: None, "stream", stream = name)
+}
+
 /// Milliseconds, as a field has them.
 #[must_use]
 pub fn millis(time: std::time::Duration) -> u64 {

@@ -12,6 +12,9 @@
 //! | `state` | where a recording is, as text and back |
 //! | [`push`] | fragments that an encoder has made itself, on the recording's time line |
 //! | `source`, `known` | one of several senders of such; what came already |
+//! | [`split`] | one recording with several pictures, as one of each |
+//! | [`rung`] | a rendition that another program has coded, on the time line of the recording |
+//! | [`read_back`] | a piece of a recording, read back |
 //! | [`muxer`] | all of it together: when to cut, and what goes on where |
 //!
 //! Configuration records are copied byte for byte. Boxes are those of ISO/IEC 14496-12, sample entries those of 14496-15,
@@ -25,8 +28,11 @@ mod known;
 pub mod muxer;
 mod picture;
 pub mod push;
+pub mod read_back;
+pub mod rung;
 pub mod setup;
 mod source;
+pub mod split;
 mod state;
 mod track;
 

@@ -31,7 +31,13 @@ pub enum MuxError {
     /// A configuration of which no track can be made.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// Several pictures, where all goes into one object.
+    #[error("{SEVERAL}")]
+    Several,
 }
+
+/// What is said of several pictures where there is one object for all.
+pub(super) const SEVERAL: &str = "it sends several video tracks, and each of them needs an object of its own: with {rendition} in writer's KEY they have one";
 
 /// What went otherwise than it should.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,6 +89,9 @@ pub struct Muxer {
     anew: bool,
     ready: VecDeque<Piece>,
     counts: Counts,
+    /// Several pictures are refused; and whether some were.
+    one_picture: bool,
+    refused: bool,
 }
 
 impl Muxer {
@@ -102,7 +111,15 @@ impl Muxer {
             anew: false,
             ready: VecDeque::new(),
             counts: Counts::default(),
+            one_picture: false,
+            refused: false,
         }
+    }
+
+    /// The same for a recording that has room for one picture alone.
+    #[must_use]
+    pub fn of_one_picture(self) -> Self {
+        Self { one_picture: true, ..self }
     }
 
     /// For a recording that goes on where another muxer has left it.
@@ -161,7 +178,7 @@ impl Muxer {
             if gathering.is_ready() {
                 self.begin();
             }
-            return Ok(());
+            return if std::mem::take(&mut self.refused) { Err(MuxError::Several) } else { Ok(()) };
         }
         let Unit { track, codec, content } = unit;
         match content {
@@ -213,6 +230,10 @@ impl Muxer {
     fn begin(&mut self) {
         let Some(gathering) = self.gathering.take() else { return };
         self.counts.dropped += gathering.dropped;
+        if self.one_picture && gathering.tracks.iter().filter(|(id, _)| id.kind == Kind::Video).count() > 1 {
+            (self.gathering, self.refused) = (Some(Gathering::default()), true);
+            return;
+        }
         if self.goes_on_with(&gathering.tracks) {
             self.anew = true;
         } else {

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::clock::Arrival;
 use super::fragment::{Lead, Part, Sample, TimeOfDay, fragment};
 use super::known::Known;
-use super::muxer::Piece;
+use super::muxer::{Piece, SEVERAL};
 use super::source::{Source, SourceError};
 use super::state::{Pushed, State};
 use crate::media::fmp4::TrackKind;
@@ -54,6 +54,9 @@ pub enum PushError {
     /// There are too many sources.
     #[error("there are {SOURCES} sources already, and no more are taken for one recording")]
     TooMany,
+    /// There are several pictures, where all goes into one object.
+    #[error("{SEVERAL}")]
+    Several,
 }
 
 impl From<SourceError> for PushError {
@@ -83,6 +86,19 @@ pub struct Push {
     /// The next fragment goes on behind that of another encoder.
     anew: bool,
     ready: VecDeque<Piece>,
+    several: Several,
+}
+
+/// What several pictures are to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Several {
+    /// Tracks like others.
+    #[default]
+    Taken,
+    /// Too many.
+    Refused,
+    /// What is waited for.
+    Expected,
 }
 
 #[derive(Debug)]
@@ -108,6 +124,18 @@ impl Push {
     #[must_use]
     pub fn going_on(state: State) -> Self {
         Self { left: state.pushed, sequence: state.sequence, ..Self::default() }
+    }
+
+    /// The same for a recording that has room for one picture alone.
+    #[must_use]
+    pub fn of_one_picture(self) -> Self {
+        Self { several: Several::Refused, ..self }
+    }
+
+    /// The same where each of several pictures becomes something of its own: those that come a little later belong to it.
+    #[must_use]
+    pub fn of_renditions(self) -> Self {
+        Self { several: Several::Expected, ..self }
     }
 
     /// Whether a header has come.
@@ -145,6 +173,9 @@ impl Push {
         let others = self.sources.iter().filter(|known| known.name != source);
         let taken: Vec<u32> = others.flat_map(|known| known.numbers.iter()).map(|(_, number)| *number).collect();
         let new = Source::new(source, moov.clone(), &taken)?;
+        if self.several == Several::Refused && self.pictures_with(&new) > 1 {
+            return Err(PushError::Several);
+        }
         let is_change = self.header.is_some();
         if is_change {
             // One header an object.
@@ -160,6 +191,12 @@ impl Push {
             None => self.sources.push(new),
         }
         Ok(is_change)
+    }
+
+    /// How many pictures there are with those of this source.
+    fn pictures_with(&self, new: &Source) -> usize {
+        let others = self.sources.iter().filter(|known| known.name != new.name && !known.is_gone);
+        others.chain([new]).flat_map(Source::media).filter(|(_, kind)| *kind == TrackKind::Video).count()
     }
 
     /// Whether something of the source is missing in front of this fragment.
@@ -276,7 +313,8 @@ impl Push {
             self.waiting.first().map_or(Duration::ZERO, |(_, first)| arrival.elapsed.saturating_sub(first.elapsed));
         let is_kind = |wanted| self.sources.iter().flat_map(Source::media).any(|(_, kind)| kind == wanted);
         let alone = self.header.is_some() || self.sources.iter().any(|source| source.name.is_empty());
-        let others = alone || since >= OTHERS || (is_kind(TrackKind::Video) && is_kind(TrackKind::Audio));
+        let both = || is_kind(TrackKind::Video) && is_kind(TrackKind::Audio);
+        let others = alone || since >= OTHERS || (self.several != Several::Expected && both());
         others && self.has_all()
     }
 

@@ -10,10 +10,12 @@ use crate::cli::help;
 use crate::cli::run::Arguments;
 use crate::cli::writer::admin_args::AdminArgs;
 use crate::cli::writer::key_args::KeyArgs;
+use crate::cli::writer::ladder_args::LadderArgs;
 use crate::cli::writer::listening::ListeningArgs;
 use crate::hls;
 use crate::human::sizes;
 use crate::ingest;
+use crate::keys::template::has_renditions;
 use crate::protocol::key::{MAX_KEY, number_of, numbered};
 use crate::protocol::live_objects::Prefix;
 use crate::protocol::part::PartSize;
@@ -126,11 +128,11 @@ pub struct WriterArgs {
     #[arg(long, value_name = "DURATION", value_parser = sizes::interval, requires = "hls", help_heading = "HLS")]
     pub hls_window: Option<Duration>,
 
-    /// Add this stream to a multivariant playlist, which other writers may share
-    #[arg(long, value_name = "KEY", value_parser = key, requires_all = ["hls", "hls_name"], help_heading = "HLS")]
+    /// Add this stream to a multivariant playlist, which other writers may share. With {rendition} in KEY, all its renditions
+    #[arg(long, value_name = "KEY", value_parser = key, requires = "hls", help_heading = "HLS")]
     pub hls_master: Option<String>,
 
-    /// Its name there, such as 720p
+    /// Its name there, such as 720p; needed unless KEY has {rendition}
     #[arg(long, value_name = "NAME", value_parser = rendition, requires = "hls_master", help_heading = "HLS")]
     pub hls_name: Option<String>,
 
@@ -155,6 +157,10 @@ pub struct WriterArgs {
     /// Options of listening for encoders.
     #[command(flatten)]
     pub listening: ListeningArgs,
+
+    /// Options of a ladder.
+    #[command(flatten)]
+    pub ladder: LadderArgs,
 
     /// Options of stream keys.
     #[command(flatten)]
@@ -209,7 +215,8 @@ impl Arguments for WriterArgs {
     }
 
     fn has_streams(&self) -> bool {
-        self.keys.keys.is_some() && !self.keys.is_all()
+        let renditions = || self.listen().is_ok_and(|listen| listen.is_some_and(|listen| listen.renditions));
+        (self.keys.keys.is_some() && !self.keys.is_all()) || renditions()
     }
 
     async fn without_store(&self) -> Option<Exit> {
@@ -224,7 +231,13 @@ impl Arguments for WriterArgs {
         }
         self.names_are_left_for_later_objects()?;
         self.what_is_live_goes_together()?;
-        self.listen()?;
+        let listen = self.listen()?;
+        self.ladder.settings(listen.as_ref())?;
+        if listen.is_some_and(|listen| listen.renditions) {
+            self.renditions_are_apart()?;
+        } else if self.hls_master.is_some() && self.hls_name.is_none() {
+            return Err("--hls-master needs --hls-name NAME: what the stream is called there, such as 720p".to_owned());
+        }
         Ok(Access::Credentials)
     }
 }
@@ -242,7 +255,9 @@ impl WriterArgs {
     /// # Errors
     /// In words, without stream keys.
     pub fn listen(&self) -> Result<Option<ingest::Settings>, String> {
-        self.listening.settings(&self.file, self.keys.keys.is_some())
+        let renditions = self.key.as_deref().is_some_and(has_renditions);
+        let settings = self.listening.settings(&self.file, self.keys.keys.is_some())?;
+        Ok(settings.map(|settings| ingest::Settings { renditions, ..settings }))
     }
 
     /// From here on these are for one of many streams, of which somebody else brings the input.
@@ -250,6 +265,7 @@ impl WriterArgs {
         self.keys.keys = None;
         self.admin = AdminArgs::default();
         self.listening = ListeningArgs::default();
+        self.ladder = LadderArgs::default();
         self.file = PathBuf::from("-");
     }
 
@@ -290,6 +306,19 @@ impl WriterArgs {
                     "{other} is the name of object {number} with --rollover, and cannot be a playlist's too; give another"
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// What each rendition has for itself is called by it.
+    fn renditions_are_apart(&self) -> Result<(), String> {
+        for (option, name) in [("--hls-key", &self.hls_key), ("--hls-name", &self.hls_name)] {
+            if name.as_deref().is_some_and(|name| !has_renditions(name)) {
+                return Err(format!("{option} needs {{rendition}}, as KEY does: each rendition has its own"));
+            }
+        }
+        if self.hls_master.as_deref().is_some_and(has_renditions) {
+            return Err("--hls-master is one for all renditions, and has no {rendition}".to_owned());
         }
         Ok(())
     }

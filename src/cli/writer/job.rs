@@ -3,6 +3,7 @@
 use crate::cli::writer::args::WriterArgs;
 use crate::cli::writer::copy_job::playlist;
 pub use crate::cli::writer::copy_job::{CopyJob, Live, Objects};
+use crate::cli::writer::renditions_job::RenditionsJob;
 use crate::cli::writer::streams_job::StreamsJob;
 use crate::hls;
 use crate::protocol::live_objects::Prefix;
@@ -15,6 +16,8 @@ pub enum Job {
     Copy(Box<CopyJob>),
     /// Copy what many encoders send.
     Streams(Box<StreamsJob>),
+    /// Copy what one encoder sends into an object for each of its pictures.
+    Renditions(Box<RenditionsJob>),
     /// Something that uploads nothing.
     Errand(Errand),
 }
@@ -74,7 +77,12 @@ impl Job {
                 Errand::Abort { key, upload_id: args.upload_id, yes: args.yes, prefix: args.live_prefix }
             }
             Some(playlist) if args.hls_rebuild => Errand::Rebuild { key, playlist },
-            _ => return CopyJob::of(args, connection, usual_bucket).map(|job| Self::Copy(Box::new(job))),
+            _ => {
+                if let Some(job) = RenditionsJob::of(&args, connection, usual_bucket)? {
+                    return Ok(Self::Renditions(Box::new(job)));
+                }
+                return CopyJob::of(args, connection, usual_bucket).map(|job| Self::Copy(Box::new(job)));
+            }
         }))
     }
 }
@@ -115,6 +123,7 @@ mod tests {
         let name = |line: &str| match job(line).expect("a job") {
             Job::Copy(_) => "copy",
             Job::Streams(_) => "streams",
+            Job::Renditions(_) => "renditions",
             Job::Errand(Errand::Check { .. }) => "check",
             Job::Errand(Errand::SetupCors { .. }) => "cors",
             Job::Errand(Errand::Abort { .. }) => "abort",
@@ -126,6 +135,9 @@ mod tests {
             ("k --hls", "copy"),
             ("k --kept f", "copy"),
             ("k --rollover auto", "copy"),
+            ("k rtmp://:0/live/key", "copy"),
+            ("k-{rendition} rtmp://:0/live/key", "renditions"),
+            ("k-{rendition}", "copy"),
             ("--check", "check"),
             ("k --check", "check"),
             ("--setup-cors *", "cors"),

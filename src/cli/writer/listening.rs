@@ -83,6 +83,7 @@ impl ListeningArgs {
                 Some(Takeover::Newest) | None => ingest::Takeover::Newest,
             },
             certificate: certificate.map(|(chain, key)| Certificate { chain, key }),
+            renditions: false,
         }))
     }
 

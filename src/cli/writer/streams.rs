@@ -14,18 +14,22 @@ use crate::cli::writer::copy::copy_from;
 use crate::cli::writer::encoders::{self, Stream, Taken};
 use crate::cli::writer::figures;
 use crate::cli::writer::place::Place;
+use crate::cli::writer::renditions::{self, ladders};
 use crate::cli::writer::signals::Stops;
 use crate::cli::writer::streams_job::StreamsJob;
+use crate::ingest::ladder::supervise::Ladders;
 use crate::ingest::title::Title;
 use crate::ingest::{self, Begun, Opening};
 use crate::keys::book::Book;
+use crate::keys::template::Names;
 use crate::message::fields;
+use crate::mux::split::SOURCE;
 use crate::store::Connection;
 use crate::tool::crash;
 use crate::tool::exit::Exit;
 use crate::tool::progress::Progress;
 use crate::tool::stats::{Stats, StatsFile};
-use crate::writer::source::StopSignal;
+use crate::writer::source::{Source, StopSignal};
 
 /// How long the end of a stream waits until its throw-away uploads are aborted.
 const TRIALS_PATIENCE: Duration = Duration::from_secs(10);
@@ -39,6 +43,7 @@ struct Shared {
     stats: Option<StatsFile>,
     register: Arc<Register>,
     at_once: StopSignal,
+    ladders: Option<Ladders>,
     /// What a killed writer had taken, by the names of recordings.
     taken: Mutex<HashMap<String, Taken>>,
 }
@@ -55,6 +60,7 @@ pub async fn record(
     crash::go_on();
     let Stops { stop, at_once } = stops;
     let prepared = async {
+        let ladders = ladders(job.ladder.as_ref())?;
         let place = Place::find(connection).await?;
         let failed = |error: &dyn std::fmt::Display| {
             tracing::error!("{error}");
@@ -95,15 +101,24 @@ pub async fn record(
             // It answers as long as there is anything to be asked about.
             tokio::spawn(Admin { gate, book, sessions, register }.run(listener));
         }
-        Ok::<_, Exit>((place, stats, streams, register, taken))
+        Ok::<_, Exit>((place, stats, streams, register, ladders, taken))
     };
-    let (place, stats, mut streams, register, taken) = match prepared.await {
+    let (place, stats, mut streams, register, ladders, taken) = match prepared.await {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
     let (connection, usual_bucket) = (connection.clone(), usual_bucket.map(str::to_owned));
-    let shared =
-        Arc::new(Shared { job, connection, usual_bucket, place, stats, register, at_once, taken: taken.into() });
+    let shared = Arc::new(Shared {
+        job,
+        connection,
+        usual_bucket,
+        place,
+        stats,
+        register,
+        at_once,
+        ladders,
+        taken: taken.into(),
+    });
     let mut copies = JoinSet::new();
     loop {
         all.taking.store(!copies.is_empty(), Relaxed);
@@ -139,13 +154,36 @@ pub async fn record(
     Exit::Done
 }
 
-/// Writes one recording.
+/// Writes one recording, into an object for each of its pictures where that is asked for.
 async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
     let Begun { source, title, journal, place: _place } = begun;
-    let Shared { job, connection, usual_bucket, place, stats, register, at_once, taken } = &*shared;
-    let taken = taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&title.session);
-    let stream = Stream::behind(source, taken, journal);
-    let job = match job.copy_of(&title.names(), title.object(), connection, usual_bucket.as_deref()) {
+    let source = match source {
+        Source::Feed(feed) if shared.job.has_renditions(title.object()) && journal.is_none() => {
+            let copy = |rendition: String, source: Source| {
+                let (title, shared) = (title.clone(), shared.clone());
+                let span = if rendition == SOURCE {
+                    tracing::Span::current()
+                } else {
+                    fields::rendition(Some(&title.permit.stream), &rendition)
+                };
+                let stream = Stream::behind(source, None, None);
+                let copied = async move { object(stream, title, &rendition, &shared).await };
+                Box::pin(copied.instrument(span))
+            };
+            let ladder = shared.ladders.as_ref().and_then(|ladders| ladders.begin(shared.at_once.clone()));
+            return renditions::record(feed, ladder, copy).await;
+        }
+        source => source,
+    };
+    let taken = shared.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&title.session);
+    object(Stream::behind(source, taken, journal), title, SOURCE, &shared).await
+}
+
+/// Writes one object of a recording, or those that follow on it.
+async fn object(stream: Stream, title: Title, rendition: &str, shared: &Shared) -> Exit {
+    let Shared { job, connection, usual_bucket, place, stats, register, at_once, .. } = shared;
+    let names = Names { rendition, ..title.names() };
+    let job = match job.copy_of(&names, title.object(), connection, usual_bucket.as_deref()) {
         Ok(job) => job,
         Err(error) => {
             tracing::error!("{error}; nothing of this stream is recorded");
@@ -156,16 +194,16 @@ async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
         }
     };
     let Title { permit, session, start, .. } = title;
-    let (place, progress) = (place.counted_apart(), Arc::<Progress>::default());
-    let stats = stats
-        .as_ref()
-        .map(|file| Stats::into(file, Some(&permit.stream), place.store.once(), &progress, figures::facts));
-    let recording = Recording {
-        stream: permit.stream.clone(),
-        object: job.key.clone(),
-        started: start,
-        progress: progress.clone(),
+    // Whoever ends a recording names all of it.
+    let (name, session) = if rendition == SOURCE {
+        (permit.stream, session)
+    } else {
+        (format!("{}/{rendition}", permit.stream), format!("{session}/{rendition}"))
     };
+    let (place, progress) = (place.counted_apart(), Arc::<Progress>::default());
+    let stats =
+        stats.as_ref().map(|file| Stats::into(file, Some(&name), place.store.once(), &progress, figures::facts));
+    let recording = Recording { stream: name, object: job.key.clone(), started: start, progress: progress.clone() };
     let _entry = register.enter(&session, recording);
     let exit = copy_from(stream, &job, &place, at_once.clone(), &progress).await;
     drop(stats);

@@ -7,7 +7,8 @@ use crate::cli::writer::admin_args::AdminArgs;
 use crate::cli::writer::args::WriterArgs;
 use crate::cli::writer::copy_job::CopyJob;
 use crate::ingest;
-use crate::keys::template::{Names, Template};
+use crate::ingest::ladder::supervise as ladder;
+use crate::keys::template::{Names, Template, has_renditions};
 use crate::store::Connection;
 
 /// How many streams there may be at once, unless told otherwise.
@@ -28,6 +29,8 @@ pub struct StreamsJob {
     pub most: usize,
     /// Who may ask, and who is asked.
     pub admin: AdminArgs,
+    /// The ladder to be made of each.
+    pub ladder: Option<ladder::Settings>,
     /// Where lines of figures go each second.
     pub stats: Option<PathBuf>,
     /// The template of keys of objects, unless a stream has its own.
@@ -63,8 +66,9 @@ impl StreamsJob {
             return Err("--hls-master needs {stream} or {session}: each stream has its own".to_owned());
         }
         let most = args.listening.max_streams.map_or(MOST, usize::from);
+        let ladder = args.ladder.settings(Some(&listen))?;
         let (keys, admin, stats) = (keys.clone(), args.admin.clone(), args.common.stats.clone());
-        let job = Self { listen, keys, most, admin, stats, template, args: args.clone() };
+        let job = Self { listen, keys, most, admin, ladder, stats, template, args: args.clone() };
         job.copy_of(&SAMPLE, None, connection, usual_bucket)?;
         Ok(Some(job))
     }
@@ -75,6 +79,12 @@ impl StreamsJob {
     /// In words.
     pub fn sample(&self, connection: &Connection, usual_bucket: Option<&str>) -> Result<CopyJob, String> {
         self.copy_of(&SAMPLE, None, connection, usual_bucket)
+    }
+
+    /// Whether each of several pictures of a stream has an object of its own; the stream may have its own template.
+    #[must_use]
+    pub fn has_renditions(&self, object: Option<&str>) -> bool {
+        has_renditions(object.or(self.args.key.as_deref()).unwrap_or_default())
     }
 
     /// What tells these streams from others on the same machine: the template, and where their keys are kept.
@@ -101,6 +111,9 @@ impl StreamsJob {
         args.hls_key = fill(&args.hls_key)?;
         args.hls_master = fill(&args.hls_master)?;
         args.hls_name = fill(&args.hls_name)?;
+        if args.hls_master.is_some() && self.has_renditions(object) {
+            args.hls_name.get_or_insert_with(|| names.rendition.to_owned());
+        }
         args.common.stats = None;
         args.is_one_of_many();
         args.access()?;

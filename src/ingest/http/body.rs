@@ -118,7 +118,7 @@ fn over(left: &Left) -> Answer {
 fn status_of(error: PushError) -> StatusCode {
     match error {
         PushError::NoHeader => StatusCode::PRECONDITION_FAILED,
-        PushError::NotFragmented | PushError::NoTrack => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        PushError::NotFragmented | PushError::NoTrack | PushError::Several => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         PushError::Broken | PushError::TooMany => StatusCode::BAD_REQUEST,
     }
 }

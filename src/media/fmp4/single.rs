@@ -41,26 +41,34 @@ pub enum NotSingle {
 /// A header with this track alone, out of one with others.
 #[must_use]
 pub fn header(header: &[u8], track: &Track) -> Option<Bytes> {
+    header_of(header, &[track.id])
+}
+
+/// A header with these tracks alone, out of one with others; none where it has none of them.
+#[must_use]
+pub fn header_of(header: &[u8], ids: &[u32]) -> Option<Bytes> {
     let mut writer = Writer::default();
     let mut found = false;
     for top in Boxes::new(header) {
         match &top.kind.0 {
             b"ftyp" => writer.boxed(top.kind.0, |w| w.raw(top.body)),
-            b"moov" if !found => writer.boxed(top.kind.0, |w| found = movie(w, top.body, track.id)),
+            b"moov" if !found => writer.boxed(top.kind.0, |w| found = movie(w, top.body, ids)),
             _ => {}
         }
     }
     found.then(|| writer.bytes.freeze())
 }
 
-/// The contents of a `moov` with one track; whether it has that.
-fn movie(w: &mut Writer, moov: &[u8], id: u32) -> bool {
-    let mut found = false;
+/// The contents of a `moov` with these tracks; whether it has one of them.
+fn movie(w: &mut Writer, moov: &[u8], ids: &[u32]) -> bool {
+    let mut found = Vec::new();
+    let wanted = |id: Option<u32>| id.filter(|id| ids.contains(id));
     for inner in Boxes::new(moov) {
         match &inner.kind.0 {
             b"mvhd" => w.boxed(inner.kind.0, |w| w.raw(inner.body)),
-            b"trak" if !found && track_id(inner.body) == Some(id) => {
-                found = true;
+            b"trak" => {
+                let Some(id) = wanted(track_id(inner.body)).filter(|id| !found.contains(id)) else { continue };
+                found.push(id);
                 w.boxed(inner.kind.0, |w| {
                     // What refers to other tracks refers to nothing here.
                     for part in Boxes::new(inner.body).filter(|part| &part.kind.0 != b"tref") {
@@ -69,7 +77,7 @@ fn movie(w: &mut Writer, moov: &[u8], id: u32) -> bool {
                 });
             }
             b"mvex" => w.boxed(inner.kind.0, |w| {
-                let is_it = |body: &[u8]| super::fields::word(body, 4) == Some(id);
+                let is_it = |body: &[u8]| wanted(super::fields::word(body, 4)).is_some();
                 for trex in Boxes::new(inner.body).filter(|trex| &trex.kind.0 == b"trex" && is_it(trex.body)) {
                     w.boxed(trex.kind.0, |w| w.raw(trex.body));
                 }
@@ -77,7 +85,7 @@ fn movie(w: &mut Writer, moov: &[u8], id: u32) -> bool {
             _ => {}
         }
     }
-    found
+    !found.is_empty()
 }
 
 fn track_id(trak: &[u8]) -> Option<u32> {

@@ -74,6 +74,14 @@ impl Feeder {
 }
 
 impl Feed {
+    /// The next piece as it went in, whole; none once the feeder is gone. For whoever knows by itself where objects begin.
+    pub async fn piece(&mut self) -> Option<Bytes> {
+        match self.rest.take() {
+            Some(piece) => Some(piece.bytes),
+            None => self.pieces.recv().await.map(|piece| piece.bytes),
+        }
+    }
+
     /// Whether the stream has ended only because another object begins; what is read from here on belongs to that.
     pub(super) fn next_object(&mut self) -> bool {
         self.rest.as_mut().is_some_and(|piece| std::mem::take(&mut piece.begins))

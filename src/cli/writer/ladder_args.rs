@@ -1,0 +1,72 @@
+//! The options of `writer` that are about a ladder, and what they mean.
+
+use std::num::NonZero;
+use std::thread::available_parallelism;
+
+use clap::Args;
+
+use crate::ingest;
+use crate::ingest::ladder::command::{Coding, ENCODER};
+use crate::ingest::ladder::rungs::{self, Rung};
+use crate::ingest::ladder::supervise::Settings;
+
+/// Options of a ladder.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Ladder")]
+pub struct LadderArgs {
+    /// Smaller renditions beside the stream itself, made by one ffmpeg (5.1 or later) a stream, as in `720p,480p` or
+    /// `720p:2.8M,480p:1.2M` with bits a second; KEY needs {rendition}. None is larger than the stream, which never waits for them
+    #[arg(long, value_name = "LIST", value_parser = list)]
+    pub ladder: Option<Rungs>,
+
+    /// With --ladder: ffmpeg's encoder, such as h264_nvenc [default: libx264]
+    #[arg(long, value_name = "NAME", requires = "ladder", value_parser = encoder)]
+    pub ladder_encoder: Option<String>,
+
+    /// With --ladder: what else ffmpeg is told for each rendition, as in `-preset fast`
+    #[arg(long, value_name = "ARGS", requires = "ladder", allow_hyphen_values = true)]
+    pub ladder_args: Option<String>,
+
+    /// With --ladder: how many streams may have one at a time; others have their source alone [default: the number of processors]
+    #[arg(long, value_name = "N", requires = "ladder", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub ladder_max: Option<u16>,
+}
+
+/// The rungs of a ladder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rungs(Vec<Rung>);
+
+fn list(text: &str) -> Result<Rungs, String> {
+    rungs::parse(text).map(Rungs)
+}
+
+fn encoder(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if is_name { Ok(text.to_owned()) } else { Err("an encoder has a name such as libx264 or h264_nvenc".to_owned()) }
+}
+
+impl LadderArgs {
+    /// What they mean for streams from encoders.
+    ///
+    /// # Errors
+    /// In words, where there is nothing to make a ladder of, or no name for its renditions.
+    pub fn settings(&self, listen: Option<&ingest::Settings>) -> Result<Option<Settings>, String> {
+        let Some(Rungs(rungs)) = &self.ladder else { return Ok(None) };
+        let Some(listen) = listen else {
+            return Err("--ladder is about streams from encoders, and needs a URL to listen at, such as \
+                        rtmp://0.0.0.0:1935/live/STREAMKEY: `ffmpeg` itself makes several renditions out of a pipe or a file"
+                .to_owned());
+        };
+        if !listen.renditions {
+            return Err("--ladder makes several renditions, and each needs an object of its own: put {rendition} into KEY, as in \
+                        'live-{rendition}.mp4'"
+                .to_owned());
+        }
+        let more = self.ladder_args.as_deref().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+        let encoder = self.ladder_encoder.clone().unwrap_or_else(|| ENCODER.to_owned());
+        let coding = Coding { encoder, more, fragment: listen.fragment };
+        let cores = || available_parallelism().map_or(1, NonZero::get);
+        let most = self.ladder_max.map_or_else(cores, usize::from);
+        Ok(Some(Settings { rungs: rungs.clone(), coding, most }))
+    }
+}

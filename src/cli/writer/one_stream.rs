@@ -1,0 +1,81 @@
+//! One stream from an encoder into several objects: KEY has `{rendition}`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tracing::Instrument;
+
+use crate::cli::writer::copy::copy_from;
+use crate::cli::writer::encoders::Stream;
+use crate::cli::writer::figures;
+use crate::cli::writer::place::Place;
+use crate::cli::writer::renditions::{self, ladders};
+use crate::cli::writer::renditions_job::RenditionsJob;
+use crate::cli::writer::signals::Stops;
+use crate::ingest::{self, Behind};
+use crate::message::fields;
+use crate::store::Connection;
+use crate::tool::exit::Exit;
+use crate::tool::progress::Progress;
+use crate::tool::stats::{Stats, StatsFile};
+use crate::writer::source::Source;
+
+/// How long the end of a rendition waits until its throw-away uploads are aborted.
+const TRIALS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Does the job; `all` tells whether input is being taken.
+pub async fn record(
+    job: RenditionsJob,
+    connection: &Connection,
+    usual_bucket: Option<&str>,
+    stops: Stops,
+    all: &Arc<Progress>,
+) -> Exit {
+    let failed = |error: &dyn std::fmt::Display| {
+        tracing::error!("{error}; nothing has been uploaded");
+        Exit::Failed
+    };
+    let Stops { stop, at_once } = stops;
+    let opened = async {
+        let ladders = ladders(job.ladder.as_ref())?;
+        let place = Place::find(connection).await?;
+        let stats = job.stats.as_deref().map(StatsFile::create).transpose().map_err(|error| failed(&error))?;
+        let source = ingest::open(&job.listen, stop, Behind::default()).await.map_err(|error| failed(&error))?;
+        Ok::<_, Exit>((place, stats, source, ladders))
+    };
+    let (place, stats, source, ladders) = match opened.await {
+        Ok(opened) => opened,
+        Err(exit) => return exit,
+    };
+    let Source::Feed(feed) = source else { return Exit::Failed };
+    let (connection, usual_bucket) = (connection.clone(), usual_bucket.map(str::to_owned));
+    let shared = Arc::new((job, connection, usual_bucket, place, stats));
+    all.taking.store(true, Relaxed);
+    let ladder = ladders.and_then(|ladders| ladders.begin(at_once.clone()));
+    let copy = |rendition: String, source: Source| {
+        let (shared, at_once) = (shared.clone(), at_once.clone());
+        let span = fields::rendition(None, &rendition);
+        let copied = async move {
+            let (job, connection, usual_bucket, place, stats) = &*shared;
+            let job = match job.copy_of(&rendition, connection, usual_bucket.as_deref()) {
+                Ok(job) => job,
+                Err(error) => {
+                    tracing::error!("{error}; nothing of it is recorded");
+                    return Exit::Failed;
+                }
+            };
+            let (place, progress) = (place.counted_apart(), Arc::<Progress>::default());
+            let figures = |file| Stats::into(file, Some(&rendition), place.store.once(), &progress, figures::facts);
+            let stats = stats.as_ref().map(figures);
+            let exit = copy_from(Stream::behind(source, None, None), &job, &place, at_once, &progress).await;
+            drop(stats);
+            progress.trials.finish(TRIALS_PATIENCE).await;
+            exit
+        };
+        Box::pin(copied.instrument(span))
+    };
+    let exit = Box::pin(renditions::record(feed, ladder, copy)).await;
+    all.taking.store(false, Relaxed);
+    exit
+}

@@ -1,0 +1,149 @@
+//! One stream that becomes several objects: a copy for each of its pictures.
+//!
+//! What comes of the encoder is one recording, with one time line. Each of its pieces is split here, and each part of it goes
+//! to the copy of its rendition. One copy that fails is nothing to the others.
+
+use std::collections::BTreeMap;
+
+use tokio::task::{JoinError, JoinSet};
+
+use crate::ingest::ladder::supervise::{Ladder, Ladders, Settings};
+use crate::mux::split::{Cut, SOURCE, Split};
+use crate::tool::exit::Exit;
+use crate::writer::source::{Feed, Feeder, Source, feed};
+
+/// The most bytes between what is split and the part buffers of a copy.
+const QUEUE: usize = 16 << 20;
+
+/// What the copies are fed by.
+struct Renditions<F> {
+    /// Begins the copy of a rendition.
+    copy: F,
+    /// By the names of renditions; none once a copy takes no more.
+    feeders: BTreeMap<String, Option<Feeder>>,
+    copies: JoinSet<Exit>,
+    /// Their names.
+    names: Vec<String>,
+    failed: bool,
+}
+
+/// Records all of a stream, and its ladder; `copy` copies a rendition of this name.
+pub(crate) async fn record<F, Fut>(mut recording: Feed, mut ladder: Option<Ladder>, copy: F) -> Exit
+where
+    F: Fn(String, Source) -> Fut,
+    Fut: Future<Output = Exit> + Send + 'static,
+{
+    let mut renditions =
+        Renditions { copy, feeders: BTreeMap::new(), copies: JoinSet::new(), names: Vec::new(), failed: false };
+    let mut split = Split::default();
+    loop {
+        let piece = tokio::select! {
+            piece = recording.piece() => piece,
+            Some((name, source)) = rung(&mut ladder) => {
+                renditions.begin(name, source);
+                continue;
+            }
+            Some(ended) = renditions.copies.join_next() => {
+                renditions.ended(&ended);
+                if renditions.copies.is_empty() {
+                    // Nobody takes any of it any more.
+                    break;
+                }
+                continue;
+            }
+        };
+        let Some(piece) = piece else { break };
+        if let Some(ladder) = &ladder {
+            ladder.put(&piece);
+        }
+        let cuts = split.take(&piece);
+        if cuts.iter().any(|cut| cut.begins) {
+            say(&split);
+        }
+        for cut in cuts {
+            renditions.give(cut).await;
+        }
+    }
+    // Whoever feeds the recording hears that nobody reads it.
+    drop(recording);
+    renditions.feeders.clear();
+    if let Some(ladder) = &ladder {
+        ladder.end();
+    }
+    loop {
+        tokio::select! {
+            // What ffmpeg has still made begins late.
+            begun = rung(&mut ladder), if ladder.is_some() => match begun {
+                Some((name, source)) => renditions.begin(name, source),
+                None => ladder = None,
+            },
+            Some(ended) = renditions.copies.join_next() => renditions.ended(&ended),
+            else => break,
+        }
+    }
+    if renditions.names.is_empty() {
+        tracing::warn!(event = "done", "no stream came: nothing has been uploaded");
+    }
+    if renditions.failed { Exit::Failed } else { Exit::Done }
+}
+
+impl<F, Fut> Renditions<F>
+where
+    F: Fn(String, Source) -> Fut,
+    Fut: Future<Output = Exit> + Send + 'static,
+{
+    async fn give(&mut self, Cut { rendition, bytes, begins }: Cut) {
+        let is_new = !self.feeders.contains_key(&*rendition);
+        if is_new {
+            let (feeder, feed) = feed(QUEUE);
+            self.begin(rendition.to_string(), Source::Feed(feed));
+            self.feeders.insert(rendition.to_string(), Some(feeder));
+        }
+        let Some(slot) = self.feeders.get_mut(&*rendition) else { return };
+        let Some(feeder) = slot else { return };
+        let taken = if begins && !is_new { feeder.give_next(bytes).await } else { feeder.give(bytes).await };
+        if !taken {
+            *slot = None;
+        }
+    }
+
+    /// Begins a copy. What the encoder sends may be called like a rung of the ladder.
+    fn begin(&mut self, name: String, source: Source) {
+        let is_free = |name: &String| !self.names.contains(name);
+        let others = (2u32..).map(|number| format!("{name}-{number}"));
+        let name = std::iter::once(name.clone()).chain(others).find(is_free).unwrap_or(name);
+        self.names.push(name.clone());
+        self.copies.spawn((self.copy)(name, source));
+    }
+
+    fn ended(&mut self, ended: &Result<Exit, JoinError>) {
+        // A panic has been told of.
+        self.failed |= !matches!(ended, Ok(Exit::Done));
+    }
+}
+
+/// The next rendition that the ladder begins.
+async fn rung(ladder: &mut Option<Ladder>) -> Option<(String, Source)> {
+    ladder.as_mut()?.begun().await
+}
+
+/// Says what the encoder sends, where that is more than one picture.
+fn say(split: &Split) {
+    let names: Vec<&str> = split.names().collect();
+    if names != [SOURCE] {
+        tracing::info!("the encoder sends several pictures, each in an object of its own: {}", names.join(", "));
+    }
+}
+
+/// What makes ladders, where some are to be made; says what is missing for that.
+pub(crate) fn ladders(settings: Option<&Settings>) -> Result<Option<Ladders>, Exit> {
+    let Some(settings) = settings else { return Ok(None) };
+    let ladders = Ladders::new(settings.clone());
+    match ladders.check() {
+        Ok(()) => Ok(Some(ladders)),
+        Err(why) => {
+            tracing::error!("{why}; nothing has been uploaded");
+            Err(Exit::Failed)
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! One stream in several objects, each a copy of its own, resolved out of what was typed: KEY has `{rendition}`. Pure.
+
+use std::path::PathBuf;
+
+use crate::cli::run::Arguments;
+use crate::cli::writer::args::WriterArgs;
+use crate::cli::writer::copy_job::CopyJob;
+use crate::ingest;
+use crate::ingest::ladder::supervise as ladder;
+use crate::keys::template::of_rendition;
+use crate::store::Connection;
+
+/// What to do with one stream of several pictures.
+#[derive(Debug)]
+pub struct RenditionsJob {
+    /// Where to listen.
+    pub listen: ingest::Settings,
+    /// The ladder to be made of it.
+    pub ladder: Option<ladder::Settings>,
+    /// Where lines of figures go each second.
+    pub stats: Option<PathBuf>,
+    /// What was typed, of which some is a template.
+    args: WriterArgs,
+}
+
+impl RenditionsJob {
+    /// What `args` ask for; none where that is something else.
+    ///
+    /// # Errors
+    /// In words, for settings that do not go together.
+    pub fn of(args: &WriterArgs, connection: &Connection, usual_bucket: Option<&str>) -> Result<Option<Self>, String> {
+        let Some(listen) = args.listen()?.filter(|listen| listen.renditions) else { return Ok(None) };
+        let given = [("--resume", args.resume), ("--kept", args.kept.is_some())];
+        if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(format!("{option} is about one object, and {{rendition}} in KEY makes one of each rendition"));
+        }
+        let ladder = args.ladder.settings(Some(&listen))?;
+        let job = Self { listen, ladder, stats: args.common.stats.clone(), args: args.clone() };
+        job.copy_of("source", connection, usual_bucket)?;
+        Ok(Some(job))
+    }
+
+    /// The copy of one rendition.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn copy_of(
+        &self,
+        rendition: &str,
+        connection: &Connection,
+        usual_bucket: Option<&str>,
+    ) -> Result<CopyJob, String> {
+        let fill = |text: &Option<String>| text.as_deref().map(|text| of_rendition(text, rendition));
+        let mut args = self.args.clone();
+        args.key = fill(&args.key);
+        args.hls_key = fill(&args.hls_key);
+        args.hls_name =
+            fill(&args.hls_name).or_else(|| Some(rendition.to_owned())).filter(|_| args.hls_master.is_some());
+        args.common.stats = None;
+        args.is_one_of_many();
+        args.access()?;
+        CopyJob::of(args, connection, usual_bucket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::store::Access;
+    use crate::store::retry::Retry;
+
+    fn connection() -> Connection {
+        let (bucket, access, retry) = ("b".to_owned(), Access::Credentials, Retry { give_up_after: Duration::ZERO });
+        Connection { bucket, endpoint_url: None, path_style: false, access, stall_timeout: None, retry }
+    }
+
+    fn job(line: &str) -> Result<Option<RenditionsJob>, String> {
+        let args = WriterArgs::try_parse_from(std::iter::once("writer").chain(line.split_whitespace()));
+        let args = args.map_err(|error| error.to_string())?;
+        args.access()?;
+        RenditionsJob::of(&args, &connection(), None)
+    }
+
+    #[test]
+    fn each_rendition_has_its_own_names_and_all_have_one_multivariant_playlist() {
+        for (more, name) in [("", "720p"), (" --hls-name at-{rendition}", "at-720p")] {
+            let line =
+                format!("live-{{rendition}}.mp4 rtmp://:1935/live/key --hls --hls-master live.m3u8 --stats s{more}");
+            let job = job(&line).expect("a job").expect("renditions");
+            assert!(job.listen.renditions && job.stats.is_some() && job.ladder.is_none());
+            let copy = job.copy_of("720p", &connection(), None).expect("a copy");
+            assert_eq!((copy.key.as_str(), copy.stats, copy.listen), ("live-720p.mp4", None, None));
+            let playlist = copy.playlist.expect("a playlist");
+            assert_eq!(playlist.key, "live-720p.m3u8");
+            let member = playlist.membership.expect("a multivariant playlist");
+            assert_eq!((member.master.as_str(), member.name.as_str()), ("live.m3u8", name));
+        }
+        let line =
+            "{rendition} rtmp://:1935/live/key --ladder 720p,360p:1M --ladder-args=-tune --ladder-max 3 --fragment 2";
+        let ladder = job(line).expect("a job").expect("renditions").ladder.expect("a ladder");
+        assert_eq!((ladder.rungs.len(), ladder.rungs[1].rate, ladder.most), (2, 1_000_000, 3));
+        assert_eq!((ladder.coding.encoder.as_str(), ladder.coding.more.len()), ("libx264", 1));
+        assert_eq!(ladder.coding.fragment, Duration::from_secs(2));
+        for line in ["live.mp4 rtmp://:1935/live/key", "live-{rendition}.mp4", "live-{rendition}.mp4 file.mp4"] {
+            assert!(job(line).expect(line).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_said_at_the_start() {
+        let url = "rtmp://:1935/live/key --hls";
+        for (line, says) in [
+            (format!("{{rendition}}.mp4 {url} --resume"), "--resume"),
+            (format!("{{rendition}}.mp4 {url} --hls-key live.m3u8"), "--hls-key needs {rendition}"),
+            (format!("{{rendition}}.mp4 {url} --hls-master m.m3u8 --hls-name x"), "--hls-name needs {rendition}"),
+            (format!("{{rendition}}.mp4 {url} --hls-master m-{{rendition}}.m3u8"), "--hls-master"),
+            (format!("live.mp4 {url} --hls-master m.m3u8"), "--hls-name NAME"),
+            (format!("live.mp4 {url} --ladder 720p"), "put {rendition} into KEY"),
+            ("{rendition}.mp4 --ladder 720p".to_owned(), "needs a URL"),
+            (format!("{{rendition}}.mp4 {url} --ladder 720"), "is no rung"),
+            (format!("{{rendition}}.mp4 {url} --ladder-max 3"), "--ladder"),
+        ] {
+            let refused = job(&line).expect_err(&line);
+            assert!(refused.contains(says), "{line}: {refused}");
+        }
+    }
+}

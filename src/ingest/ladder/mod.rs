@@ -1,0 +1,26 @@
+//! A ladder: smaller renditions of a stream, made by one ffmpeg, which is watched and started again.
+//!
+//! ```text
+//! recording --put--> tee --pipe--> ffmpeg --PUT--> point --rung--> a copy for each rendition
+//!            (never waits)         (supervised)    (tokens)  (times of the recording)
+//! ```
+//!
+//! The recording itself waits for none of this. Where ffmpeg is too slow, gone, or stands still, the source goes on.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`rungs`] | which renditions; pure |
+//! | [`command`] | what ffmpeg is told; pure |
+//! | `restarts` | when it is started again; pure |
+//! | `tee` | pieces on their way to it, as well |
+//! | `child` | the program itself |
+//! | `point` | where its renditions come in |
+//! | [`supervise`] | all of it together, for one stream |
+
+mod child;
+pub mod command;
+mod point;
+mod restarts;
+pub mod rungs;
+pub mod supervise;
+mod tee;

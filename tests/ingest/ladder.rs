@@ -1,0 +1,245 @@
+//! Ladders: renditions with the key frames and the times of the source, which minds nothing that befalls their ffmpeg.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::support::encoder::{STREAM_KEY, ended, ffmpeg, packets};
+use crate::support::keys::{add_key, place};
+use crate::support::lab::Lab;
+use crate::support::media::plays;
+use crate::support::playlist::Playlist;
+use crate::support::pusher::{FRAGMENTED, application};
+use crate::support::run::{Launch, Run, await_some, await_that};
+
+const KEY: &str = "live/camera-{rendition}.mp4";
+const HLS: [&str; 5] = ["--hls", "--hls-time", "1", "--hls-master", "live/camera.m3u8"];
+const LADDER: [&str; 2] = ["--ladder", "720p,180p:300k,90p:100k"];
+
+fn key(rendition: &str) -> String {
+    format!("live/camera-{rendition}.mp4")
+}
+
+/// A writer that makes a ladder, and where it listens, with the key.
+fn listening(lab: &Lab, scheme: &str, more: &[&str]) -> (Run, String) {
+    let address = format!("{scheme}://127.0.0.1:0/live/{STREAM_KEY}");
+    let writer = lab.writer(&[&[KEY, &address][..], &HLS, &LADDER, more].concat());
+    let url = format!("{}/{STREAM_KEY}", application(&writer));
+    (writer, url)
+}
+
+/// Sends pictures with key frames at odd times, and sound, at the pace of the clock.
+fn send(seconds: u32, url: &str) -> Child {
+    let inputs = format!(
+        "-re -f lavfi -i testsrc2=size=320x180:rate=25:duration={seconds} -re -f lavfi -i sine=duration={seconds}"
+    );
+    let coded =
+        "-pix_fmt yuv420p -c:v libx264 -preset ultrafast -bf 2 -g 25 -force_key_frames 0.52,1.2,2.44,3.6 -c:a aac";
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-v", "error"]).args(inputs.split_whitespace()).args(coded.split_whitespace());
+    let format = if url.starts_with("rtmp") { "f=flv" } else { FRAGMENTED };
+    command
+        .args(["-map", "0:v", "-map", "1:a", "-flags", "+global_header", "-f", "tee"])
+        .arg(format!("[{format}]{url}"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("ffmpeg")
+}
+
+/// The ffmpeg that a writer has started.
+fn ffmpeg_of(writer: &Run) -> Option<u32> {
+    let of = |pid: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (name, rest) = stat.split_once(") ")?;
+        let parent = rest.split(' ').nth(1)?.parse::<u32>().ok()?;
+        let is_it = name.ends_with("(ffmpeg") && parent == writer.pid() && !rest.starts_with('Z');
+        is_it.then_some(pid)
+    };
+    let entries = std::fs::read_dir("/proc").expect("processes").filter_map(Result::ok);
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find_map(of)
+}
+
+fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().expect("kill").success());
+}
+
+fn file(lab: &Lab, rendition: &str) -> PathBuf {
+    let path = lab.dir().join(format!("{rendition}.mp4"));
+    let object = lab.object(&key(rendition)).unwrap_or_else(|| panic!("no {rendition} among {:?}", lab.keys()));
+    plays(&object);
+    std::fs::write(&path, object).expect("a file");
+    path
+}
+
+/// When each picture is shown, in order, and whether it is a key frame.
+fn pictures(lab: &Lab, rendition: &str) -> Vec<(f64, bool)> {
+    let entries = "packet=pts_time,flags";
+    let mut command = Command::new("ffprobe");
+    command.args(["-v", "error", "-select_streams", "v", "-show_entries", entries, "-of", "csv=p=0"]);
+    let output = command.arg(file(lab, rendition)).output().expect("ffprobe");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let one = |line: &str| {
+        let (time, flags) = line.split_once(',').expect("two fields");
+        (time.parse::<f64>().expect("a time"), flags.starts_with('K'))
+    };
+    let mut all: Vec<_> = text.lines().map(one).collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    all
+}
+
+fn keys(pictures: &[(f64, bool)]) -> Vec<f64> {
+    pictures.iter().filter(|picture| picture.1).map(|picture| picture.0).collect()
+}
+
+fn text(lab: &Lab, key: &str) -> String {
+    String::from_utf8(lab.object(key).unwrap_or_default()).expect("text")
+}
+
+fn list(lab: &Lab, rendition: &str) -> Option<Playlist> {
+    let text = text(lab, &format!("live/camera-{rendition}.m3u8"));
+    (!text.is_empty()).then(|| Playlist::read(&text))
+}
+
+fn segments(lab: &Lab, rendition: &str) -> usize {
+    list(lab, rendition).map_or(0, |list| list.segments.len())
+}
+
+/// The values of a tag, in order.
+fn tags(lab: &Lab, rendition: &str, tag: &str) -> Vec<String> {
+    let text = text(lab, &format!("live/camera-{rendition}.m3u8"));
+    text.lines().filter_map(|line| line.strip_prefix(tag)).map(str::to_owned).collect()
+}
+
+#[test]
+fn renditions_have_the_key_frames_the_times_and_the_segments_of_the_source() {
+    for scheme in ["http", "rtmp"] {
+        let lab = Lab::new();
+        let (writer, url) = listening(&lab, scheme, &[]);
+        ended(send(6, &url));
+        let outcome = writer.wait().code(0);
+        outcome
+            .says("of 320x180 there is no 720p")
+            .says("a ladder is made of 320x180: 180p, 90p")
+            .does_not_say("http://127.0.0.1:0");
+        let source = pictures(&lab, "source");
+        let (sound, dates) =
+            (packets(&ffmpeg(), &file(&lab, "source"), "0:a"), tags(&lab, "source", "#EXT-X-PROGRAM-DATE-TIME:"));
+        let lengths = |name: &str| {
+            let tags = tags(&lab, name, "#EXTINF:").into_iter();
+            tags.map(|text| text.trim_end_matches(',').parse::<f64>().expect("a length")).collect::<Vec<_>>()
+        };
+        assert!(keys(&source).len() >= 6 && !dates.is_empty(), "{source:?} {dates:?}");
+        for name in ["180p", "90p"] {
+            let here = pictures(&lab, name);
+            assert_eq!(here.len(), source.len(), "{scheme} {name}");
+            for (here, source) in here.iter().zip(&source) {
+                assert!(
+                    (here.0 - source.0).abs() < 0.002 && here.1 == source.1,
+                    "{scheme} {name}: {here:?} for {source:?}"
+                );
+            }
+            let heard = packets(&ffmpeg(), &file(&lab, name), "0:a");
+            // What comes before the first picture may be left out.
+            let same = heard
+                .iter()
+                .rev()
+                .zip(sound.iter().rev())
+                .all(|(here, there)| here.1 == there.1 && (here.0 - there.0).abs() < 0.002);
+            assert!(
+                same && heard.len() + 3 > sound.len(),
+                "{scheme} {name}: {} of {} sounds",
+                heard.len(),
+                sound.len()
+            );
+            let (here, there) = (lengths(name), lengths("source"));
+            assert_eq!(here.len(), there.len(), "{scheme} {name}");
+            assert!(
+                here.iter().zip(&there).all(|(a, b)| (a - b).abs() < 0.1),
+                "{scheme} {name}: {here:?} for {there:?}"
+            );
+            assert_eq!(tags(&lab, name, "#EXT-X-PROGRAM-DATE-TIME:").len(), dates.len(), "{scheme} {name}");
+        }
+        let master = text(&lab, "live/camera.m3u8");
+        for wanted in ["camera-source.m3u8", "camera-180p.m3u8", "camera-90p.m3u8", "RESOLUTION=160x90"] {
+            assert!(master.contains(wanted), "{wanted} in {master}");
+        }
+    }
+}
+
+#[test]
+fn an_ffmpeg_that_is_killed_is_started_again_and_the_source_has_all() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, "http", &["--max-latency", "300ms"]);
+    let mut encoder = send(120, &url);
+    await_that("a segment of the ladder", || segments(&lab, "90p") > 0);
+    signal(ffmpeg_of(&writer).expect("an ffmpeg"), "KILL");
+    writer.wait_for("it is started again in 1 s");
+    await_some("another", || ffmpeg_of(&writer));
+    let before = segments(&lab, "90p");
+    await_that("more of the ladder", || segments(&lab, "90p") > before + 1);
+    writer.signal("TERM");
+    writer.wait().code(0).does_not_say("too slow");
+    drop((encoder.kill(), encoder.wait()));
+    let source = pictures(&lab, "source");
+    assert!(source.windows(2).all(|two| two[1].0 - two[0].0 < 0.1), "the source has a gap");
+    for name in ["180p", "90p"] {
+        let here = pictures(&lab, name);
+        assert!(here.windows(2).any(|two| two[1].0 - two[0].0 > 0.2), "{name} has no gap");
+        // Behind it, it is where the source is.
+        let near = |time: f64| keys(&source).iter().any(|key| (key - time).abs() < 0.002);
+        assert!(keys(&here).into_iter().all(near), "{name}: {:?} for {:?}", keys(&here), keys(&source));
+    }
+}
+
+#[test]
+fn an_ffmpeg_that_stands_still_harms_nobody() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, "rtmp", &["--max-latency", "300ms"]);
+    let mut encoder = send(120, &url);
+    await_that("a segment of the ladder", || segments(&lab, "90p") > 0);
+    signal(ffmpeg_of(&writer).expect("an ffmpeg"), "STOP");
+    let before = segments(&lab, "source");
+    await_that("more of the source", || segments(&lab, "source") > before + 2);
+    writer.signal("TERM");
+    // It is waited for, but not for ever.
+    writer.wait().code(0);
+    drop((encoder.kill(), encoder.wait()));
+    let source = pictures(&lab, "source");
+    assert!(source.windows(2).all(|two| two[1].0 - two[0].0 < 0.1), "the source has a gap");
+    file(&lab, "90p");
+}
+
+#[test]
+fn of_many_streams_some_have_a_ladder() {
+    let lab = Lab::new();
+    let place = place(&lab);
+    let keys = [add_key(&place, "left"), add_key(&place, "right")];
+    let args = ["live/{stream}/{start}-{rendition}.mp4", "http://127.0.0.1:0/live", "--keys", &place];
+    let writer = lab.writer(&[&args[..], &["--ladder", "90p", "--ladder-max", "1"]].concat());
+    let url = application(&writer);
+    let first = send(120, &format!("{url}/{}", keys[0]));
+    writer.wait_for("a ladder is made of");
+    ended(send(1, &format!("{url}/{}", keys[1])));
+    writer.wait_for("right: this stream has no ladder");
+    await_some("a rendition", || lab.all_open().into_iter().find(|(key, _)| key.ends_with("-90p.mp4")));
+    writer.signal("TERM");
+    writer.wait().code(0).says("left/90p: ").says("2 recordings");
+    let mut first = first;
+    drop((first.kill(), first.wait()));
+    let objects = |of: &str| lab.keys().into_iter().filter(|key| key.starts_with(of) && key.ends_with(".mp4")).count();
+    assert_eq!((objects("live/left/"), objects("live/right/")), (2, 1), "{:?}", lab.keys());
+}
+
+#[test]
+fn what_a_ladder_lacks_is_said_at_the_start() {
+    let lab = Lab::new();
+    let url = "http://127.0.0.1:0";
+    for (args, says) in [
+        (&["live.mp4", url, "--ladder", "90p"][..], "put {rendition} into KEY"),
+        (&["live-{rendition}.mp4", "--ladder", "90p"], "needs a URL"),
+        (&[KEY, url, "--ladder", "90"], "is no rung"),
+        (&[KEY, url, "--ladder-args", "-x"], "--ladder"),
+    ] {
+        lab.writer(args).wait().code(2).says(says);
+    }
+    lab.writer(&[KEY, url, "--ladder", "90p", "--ladder-encoder", "libnone"]).wait().code(1).says("no encoder libnone");
+    let bare = Launch::writer(&lab, &[KEY, url, "--ladder", "90p"]).env("PATH", "/nonexistent").start();
+    bare.wait().code(1).says("there is none in PATH").says("nothing has been uploaded");
+}
