@@ -30,6 +30,15 @@ FULL = ["-c", "copy", "-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+defau
 FRAGMENT = 25  # pictures in a second, which a fragment has at most
 
 
+STARTED = threading.local()  # what a row has started: its end is the row's, whatever fails
+
+
+def begun(*what, **pipes):
+    tool = Watched(*what, **pipes)
+    STARTED.__dict__.setdefault("tools", []).append(tool)
+    return tool
+
+
 def clip(work, rate):
     """Pictures and sound of so many Mbit/s, as FLV."""
     path = os.path.join(work, f"clip-{rate}.flv")
@@ -92,7 +101,7 @@ class Many:
         self.start()
 
     def start(self):
-        self.tool = Watched(self.command, self.store.env, self.limit, 0.25, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.tool = begun(self.command, self.store.env, self.limit, 0.25, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         port = int(self.urls[0].split(":")[2].split("/")[0])
         for _ in range(200):
             with socket.socket() as knock:
@@ -116,8 +125,8 @@ def listening(store, key, more=(), muxed=()):
     """`ffmpeg -listen 1 | writer`: both, and where."""
     url = f"rtmp://127.0.0.1:{free_port()}/live/{KEY}"
     command = ["ffmpeg", "-nostdin", "-v", "error", "-listen", "1", "-i", url, *FULL, *muxed, "-"]
-    ffmpeg = Watched(command, None, 1800, 0.25, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    writer = Watched([peers.binary("writer"), "-q", *more, key], store.env, 1800, 0.25, stdin=ffmpeg.process.stdout, stdout=subprocess.DEVNULL)
+    ffmpeg = begun(command, None, 1800, 0.25, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    writer = begun([peers.binary("writer"), "-q", *more, key], store.env, 1800, 0.25, stdin=ffmpeg.process.stdout, stdout=subprocess.DEVNULL)
     ffmpeg.process.stdout.close()
     return url, ffmpeg, writer
 
@@ -145,7 +154,7 @@ def nginx(work):
         file.write(f"load_module {module}; {root} worker_processes 1; master_process off; pid {here}/pid; daemon off; events {{ }} rtmp {{ access_log off; server {{ "
                    f"listen 127.0.0.1:{port}; chunk_size 4096; application live {{ live on; record all; record_path {here}/files; record_unique on; }} }} }}")
     command = [program, "-e", os.path.join(here, "errors.log"), "-p", here, "-c", os.path.join(here, "nginx.conf")]
-    return f"rtmp://127.0.0.1:{port}/live", Watched(command, None, 1800, 0.25, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    return f"rtmp://127.0.0.1:{port}/live", begun(command, None, 1800, 0.25, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
 def costs(new_store, work, chunk, seconds):
@@ -222,7 +231,7 @@ def late(new_store, work, name, begin, seconds):
     """Seconds from the sending of a picture until a reader gives it: p50 and p95."""
     with new_store(f"ingest-late-{name}") as store:
         url, tools = begin(store)
-        reader = Watched([peers.binary("reader"), "-q", "live.mp4"], store.env, seconds + 60, 0.25, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        reader = begun([peers.binary("reader"), "-q", "live.mp4"], store.env, seconds + 60, 0.25, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         marks = Marks(reader.process.stdout)
         marks.start()
         sent = pushed(pushing(clip(work, 6), [url], seconds, told=True), seconds)
@@ -243,7 +252,7 @@ def late(new_store, work, name, begin, seconds):
 def ours_late(store):
     address = f"rtmp://127.0.0.1:{free_port()}/live/{KEY}"
     command = [peers.binary("writer"), "-q", "live.mp4", address, "--max-latency", "1s", "--fragment", "200ms"]
-    return address, [Watched(command, store.env, 1800, 0.25, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)]
+    return address, [begun(command, store.env, 1800, 0.25, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)]
 
 
 def ffmpeg_late(store):
@@ -258,7 +267,7 @@ def cuts(new_store, work, count, seconds):
         os.makedirs(spool)
         url = f"rtmp://127.0.0.1:{free_port()}/live/{KEY}"
         command = [peers.binary("writer"), "-q", "live.mp4", url, "--hls", "--spool-dir", spool]
-        writer = Watched(command, store.env, seconds + 120, 0.25, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        writer = begun(command, store.env, seconds + 120, 0.25, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         sent = pushed(pushing(clip(work, 2), [url], seconds, cuts=count), seconds)
         if writer.wait().status:
             raise RuntimeError("writer failed")
@@ -327,6 +336,9 @@ def run(new_store, work, quick):
             made[name] = function(new_store, work, *given)
         except Exception as error:  # told in its row; the others go on
             made[name] = f"failed: {error}"
+        for tool in STARTED.__dict__.pop("tools", []):
+            if tool.process.returncode is None:
+                tool.stop()
         print(f"bench: {name}: {made[name]} ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
 
     made["seconds"], made["cuts planned"] = long, 5 if quick else 20
