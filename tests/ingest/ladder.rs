@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use crate::support::encoder::{STREAM_KEY, ended, ffmpeg, packets};
 use crate::support::keys::{add_key, place};
 use crate::support::lab::Lab;
-use crate::support::media::plays;
+use crate::support::media::{plays, width_of};
 use crate::support::playlist::Playlist;
 use crate::support::pusher::{FRAGMENTED, application};
 use crate::support::run::{Launch, Run, await_some, await_that};
@@ -29,8 +29,13 @@ fn listening(lab: &Lab, scheme: &str, more: &[&str]) -> (Run, String) {
 
 /// Sends pictures with key frames at odd times, and sound, at the pace of the clock.
 fn send(seconds: u32, url: &str) -> Child {
+    send_of("320x180", seconds, url)
+}
+
+/// The same in another size.
+fn send_of(size: &str, seconds: u32, url: &str) -> Child {
     let inputs = format!(
-        "-re -f lavfi -i testsrc2=size=320x180:rate=25:duration={seconds} -re -f lavfi -i sine=duration={seconds}"
+        "-re -f lavfi -i testsrc2=size={size}:rate=25:duration={seconds} -re -f lavfi -i sine=duration={seconds}"
     );
     let coded =
         "-pix_fmt yuv420p -c:v libx264 -preset ultrafast -bf 2 -g 25 -force_key_frames 0.52,1.2,2.44,3.6 -c:a aac";
@@ -204,6 +209,44 @@ fn an_ffmpeg_that_stands_still_harms_nobody() {
     let source = pictures(&lab, "source");
     assert!(source.windows(2).all(|two| two[1].0 - two[0].0 < 0.1), "the source has a gap");
     file(&lab, "90p");
+}
+
+#[test]
+fn an_encoder_that_comes_back_is_followed_by_its_ladder() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, "rtmp", &["--max-latency", "300ms"]);
+    let mut first = send(120, &url);
+    await_that("a segment of the ladder", || segments(&lab, "90p") > 0);
+    drop((first.kill(), first.wait()));
+    writer.wait_for("the encoder is gone");
+    ended(send(4, &url));
+    writer.wait().code(0).does_not_say("it is started again");
+    let source = keys(&pictures(&lab, "source"));
+    for name in ["source", "180p", "90p"] {
+        let list = text(&lab, &format!("live/camera-{name}.m3u8"));
+        assert_eq!(list.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{name}: {list}");
+        let here = keys(&pictures(&lab, name));
+        assert_eq!(here.len(), source.len(), "{name}: {here:?} for {source:?}");
+        assert!(here.iter().zip(&source).all(|(a, b)| (a - b).abs() < 0.002), "{name}: {here:?} for {source:?}");
+    }
+}
+
+#[test]
+fn with_other_pictures_all_renditions_go_on_in_the_next_object() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, "rtmp", &["--max-latency", "300ms"]);
+    let mut first = send(120, &url);
+    await_that("a segment of the ladder", || segments(&lab, "90p") > 0);
+    drop((first.kill(), first.wait()));
+    writer.wait_for("the encoder is gone");
+    ended(send_of("160x90", 3, &url));
+    writer.wait().code(0).says("of 160x90 there is no 720p, 180p").says("a ladder is made of 160x90: 90p");
+    for (object, width) in [("source", 320), ("source-0002", 160), ("180p", 320), ("90p", 160), ("90p-0002", 160)] {
+        let object = lab.object(&key(object)).unwrap_or_else(|| panic!("no {object} among {:?}", lab.keys()));
+        plays(&object);
+        assert_eq!(width_of(&object), width);
+    }
+    assert!(lab.object(&key("180p-0002")).is_none());
 }
 
 #[test]
