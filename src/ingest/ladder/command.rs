@@ -50,7 +50,7 @@ pub(super) fn arguments(coding: &Coding, size: (u32, u32), rungs: &[(Rung, Strin
         let (rate, twice) = (rung.rate, rung.rate * 2);
         add(&mut out, &format!("-map [o{at}] -map 0:a? -c:v {} {own}", coding.encoder));
         // Each picture at its own time, and pictures in the order in which they are shown: so decode times are the stream's, too.
-        add(&mut out, "-fps_mode passthrough -enc_time_base -1 -bf 0 -force_key_frames source -g 9999");
+        add(&mut out, "-fps_mode passthrough -enc_time_base 1:90000 -bf 0 -force_key_frames source -g 9999");
         add(&mut out, &format!("-b:v {rate} -maxrate {rate} -bufsize {twice} -c:a copy"));
         out.extend(coding.more.iter().cloned());
         add(
