@@ -51,7 +51,8 @@ fn streams_are_unharmed_beside_all_that_is_hostile() {
     let (seconds, seed) = (number("HOSTILE_SECONDS", 20), number("HOSTILE_SEED", 1));
     let lab = Lab::new();
     let place = place(&lab);
-    let victims = (0..ATTACKED).map(|at| add_key(&place, &format!("attacked-{at}"))).collect::<Vec<_>>();
+    // What is listed is a page: objects of those beside come first in it.
+    let victims = (0..ATTACKED).map(|at| add_key(&place, &format!("hostile-{at}"))).collect::<Vec<_>>();
     let beside = (0..BESIDE).map(|at| add_key(&place, &format!("beside-{at}"))).collect::<Vec<_>>();
     let addresses = ["rtmp://127.0.0.1:0/live", "http://127.0.0.1:0/live"];
     let more = ["--keys", &place, "--reconnect", "1s"];
