@@ -8,7 +8,7 @@ use crate::support::keys::{add_key, place};
 use crate::support::lab::Lab;
 use crate::support::media::{plays, width_of};
 use crate::support::playlist::Playlist;
-use crate::support::pusher::{FRAGMENTED, application};
+use crate::support::pusher::{Client, FRAGMENTED, application};
 use crate::support::run::{Launch, Run, await_some, await_that};
 
 const KEY: &str = "live/camera-{rendition}.mp4";
@@ -209,6 +209,37 @@ fn an_ffmpeg_that_stands_still_harms_nobody() {
     let source = pictures(&lab, "source");
     assert!(source.windows(2).all(|two| two[1].0 - two[0].0 < 0.1), "the source has a gap");
     file(&lab, "90p");
+}
+
+#[test]
+fn a_stream_that_is_too_much_for_ffmpeg_is_all_in_the_source() {
+    let lab = Lab::new();
+    let file = lab.dir().join("much.mp4");
+    let inputs = "-f lavfi -i testsrc2=size=640x360:rate=25:duration=10,noise=alls=90:allf=t";
+    let coded =
+        "-pix_fmt yuv420p -c:v libx264 -preset ultrafast -qp 8 -g 25 -f mp4 -movflags +frag_keyframe+empty_moov";
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-v", "error"]).args(inputs.split(' ')).args(coded.split(' ')).arg(&file);
+    assert!(command.status().expect("ffmpeg").success());
+    let bytes = std::fs::read(&file).expect("a file");
+    assert!(bytes.len() > 40_000_000, "{} bytes are not too much", bytes.len());
+    let (writer, url) = listening(&lab, "http", &[]);
+    let mut encoder = Client::new(&url);
+    encoder.begin(&format!("/live/{STREAM_KEY}"));
+    let (first, rest) = bytes.split_at(bytes.len() / 8);
+    encoder.chunk(first);
+    let slow = await_some("an ffmpeg", || ffmpeg_of(&writer));
+    signal(slow, "STOP");
+    encoder.chunk(rest);
+    writer.wait_for("too slow for the ladder");
+    signal(slow, "CONT");
+    encoder.chunk(b"");
+    let (status, answer) = encoder.answer();
+    assert_eq!(status, 200, "{answer}");
+    writer.wait().code(0);
+    assert_eq!(pictures(&lab, "source").len(), 250);
+    let here = pictures(&lab, "90p").len();
+    assert!((25..250).contains(&here), "{here} of 250");
 }
 
 #[test]
