@@ -1,6 +1,7 @@
 //! Playlists of live objects, on a store without Live Read: while an object is open each segment is an object that plain
 //! requests get, and afterwards a part of the one object.
 
+use std::collections::BTreeSet;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -344,17 +345,31 @@ fn a_store_that_is_away_for_long_leaves_gaps_until_the_end() {
     let third = STREAM.len() / 3;
     run.write(&STREAM[..third]);
     await_that("a playlist", || list(&lab, LIST).is_some_and(|list| list.segments.len() > 1));
-    // More comes than is copied while nothing can be stored.
+    // More comes than is copied while nothing can be stored: what is not copied is cut where a part ends, not where a fragment does.
     lab.faults(&json!([{ "operation": "PutObject", "status": 503 }]));
-    run.write(&STREAM[third..STREAM.len() / 10 * 9]);
-    thread::sleep(Duration::from_secs(1));
+    let (away, later) = (STREAM.len() / 10 * 6, STREAM.len() / 20 * 19);
+    run.write(&STREAM[third..away]);
+    let answered = |status: u16| -> BTreeSet<String> {
+        let log = lab.request_log();
+        let answers = log.iter().filter(|line| line["operation"] == "PutObject" && line["status"] == status);
+        let keys = answers.filter_map(|line| line["key"].as_str());
+        keys.filter(|key| key.starts_with("_live/") && key.ends_with(".mp4")).map(str::to_owned).collect()
+    };
+    await_that("more than is copied", || answered(503).len() > 3);
     lab.clear_faults();
-    await_that("a gap", || list(&lab, LIST).is_some_and(|list| list.segments.iter().any(|segment| segment.gap)));
+    await_that("the store", || answered(503).is_subset(&answered(200)));
+    // From the next part on all is copied again, and with a segment behind it the gap is known.
+    let mut rest = STREAM[away..later].chunks(SIZE / 20);
+    await_that("a gap", || {
+        rest.next().into_iter().for_each(|bytes| run.write(bytes));
+        list(&lab, LIST).is_some_and(|list| list.segments.iter().any(|segment| segment.gap))
+    });
+    let behind = later - rest.map(<[u8]>::len).sum::<usize>();
     let now = list(&lab, LIST).expect("a playlist");
     for segment in now.segments.iter().filter(|segment| !segment.gap) {
         is_whole(&lab, LIST, segment, &STREAM);
     }
-    run.end_with(&STREAM[STREAM.len() / 10 * 9..]).code(0);
+    run.end_with(&STREAM[behind..]).code(0);
     let versions = all_valid(&lab, LIST);
     let last = versions.last().expect("a version");
     assert!(last.segments.iter().all(|segment| !segment.gap));

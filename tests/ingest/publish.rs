@@ -57,15 +57,6 @@ fn the_codecs_of_enhanced_rtmp_are_recorded() {
     ] {
         compare(&ffmpeg, &both, coded, &["0:v", "0:a"]);
     }
-    // Two qualities at once, in one object.
-    let small = "-f lavfi -i testsrc=size=160x90:rate=25:duration=3";
-    let tracks = format!("{PICTURE} {small} {SOUND} -map 0:v -map 1:v -map 2:a");
-    compare(
-        &ffmpeg,
-        &tracks,
-        "-pix_fmt yuv420p -c:v libx264 -preset ultrafast -g 25 -c:a aac",
-        &["0:v:0", "0:v:1", "0:a"],
-    );
     // AV1 without the marks between pictures, as ffmpeg itself records it.
     let own = "-c:v libsvtav1 -preset 10 -g 25 -c:a aac";
     compare(&ffmpeg, &both, own, &["0:v", "0:a"]);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::support::PUBLIC_BUCKET;
-use crate::support::encoder::{Packet, STREAM_KEY, Words, ended, ffmpeg, packets};
+use crate::support::encoder::{Packet, STREAM_KEY, Words, ended, ffmpeg, new_ffmpeg, packets, publish, url_of};
 use crate::support::keys::{add_key, place};
 use crate::support::lab::Lab;
 use crate::support::media::plays;
@@ -106,6 +106,24 @@ fn each_picture_of_a_push_is_an_object_of_its_own_and_all_are_one_multivariant_p
         }
         assert!(!lab.keys().contains(&key("source")), "{:?}", lab.keys());
     }
+}
+
+#[test]
+fn so_is_each_of_several_tracks_of_enhanced_rtmp() {
+    let Some(newer) = new_ffmpeg() else {
+        eprintln!("skipped: scripts/install-deps.sh test installs the encoder");
+        return;
+    };
+    let lab = Lab::new();
+    let address = format!("rtmp://127.0.0.1:0/live/{STREAM_KEY}");
+    let writer = lab.writer(&[&["live/camera-{rendition}.mp4", &address][..], &ARGS].concat());
+    let own = lab.dir().join("own.mp4");
+    let inputs = "-f lavfi -i testsrc2=size=320x180:rate=25:duration=3 -f lavfi -i testsrc=size=160x90:rate=25:duration=3 \
+                  -f lavfi -i sine=duration=3";
+    let coded = "-map 0:v -map 1:v -map 2:a -pix_fmt yuv420p -c:v libx264 -preset ultrafast -g 25 -c:a aac";
+    ended(publish(&newer, inputs, coded, &url_of(&writer), &own));
+    writer.wait().code(0).says("sends several pictures");
+    compare(&lab, &own);
 }
 
 #[test]
