@@ -165,11 +165,13 @@ microbench:
 	@./scripts/install-deps.sh build
 	$(CARGO) bench --locked --bench queues
 
+# Clippy is a program of its own, which hears nothing of options in CARGO; so documentation goes without them as well, and finds all
+# dependencies checked.
 lint:
 	@./scripts/install-deps.sh lint
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps --lib --bins --examples
+	RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --no-deps --lib --bins --examples
 	@./scripts/check-dependencies.sh
 	@if command -v python3 >/dev/null 2>&1; then ./scripts/check-links.py; fi
 	@if command -v shellcheck >/dev/null 2>&1; then \
