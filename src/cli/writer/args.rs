@@ -266,6 +266,7 @@ impl WriterArgs {
         self.admin = AdminArgs::default();
         self.listening = ListeningArgs::default();
         self.ladder = LadderArgs::default();
+        self.common.stats = None;
         self.file = PathBuf::from("-");
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::going_on::Words;
+use crate::cli::run::Arguments;
 use crate::cli::writer::args::WriterArgs;
 use crate::hls;
 use crate::hls::rendition::Membership;
@@ -105,6 +106,16 @@ impl Objects {
 }
 
 impl CopyJob {
+    /// What `args` ask for of one of many objects, of which somebody else brings the input and keeps the figures.
+    ///
+    /// # Errors
+    /// In words, for settings that do not go together.
+    pub fn of_many(mut args: WriterArgs, connection: &Connection, usual_bucket: Option<&str>) -> Result<Self, String> {
+        args.is_one_of_many();
+        args.access()?;
+        Self::of(args, connection, usual_bucket)
+    }
+
     /// What `args` ask for, where that is a copy.
     ///
     /// # Errors

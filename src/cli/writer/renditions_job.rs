@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::cli::run::Arguments;
 use crate::cli::writer::args::WriterArgs;
 use crate::cli::writer::copy_job::CopyJob;
 use crate::ingest;
@@ -56,10 +55,7 @@ impl RenditionsJob {
         args.hls_key = fill(&args.hls_key);
         args.hls_name =
             fill(&args.hls_name).or_else(|| Some(rendition.to_owned())).filter(|_| args.hls_master.is_some());
-        args.common.stats = None;
-        args.is_one_of_many();
-        args.access()?;
-        CopyJob::of(args, connection, usual_bucket)
+        CopyJob::of_many(args, connection, usual_bucket)
     }
 }
 
@@ -70,6 +66,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::run::Arguments;
     use crate::store::Access;
     use crate::store::retry::Retry;
 

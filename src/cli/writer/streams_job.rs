@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::cli::run::Arguments;
 use crate::cli::writer::admin_args::AdminArgs;
 use crate::cli::writer::args::WriterArgs;
 use crate::cli::writer::copy_job::CopyJob;
@@ -114,10 +113,7 @@ impl StreamsJob {
         if args.hls_master.is_some() && self.has_renditions(object) {
             args.hls_name.get_or_insert_with(|| names.rendition.to_owned());
         }
-        args.common.stats = None;
-        args.is_one_of_many();
-        args.access()?;
-        CopyJob::of(args, connection, usual_bucket)
+        CopyJob::of_many(args, connection, usual_bucket)
     }
 }
 
@@ -128,6 +124,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::run::Arguments;
     use crate::store::Access;
     use crate::store::retry::Retry;
 
