@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -56,13 +57,15 @@ impl Listener {
         Ok(Self { socket, place: Arc::new(Place { address, tls, entrance, points }) })
     }
 
-    /// Lets encoders in, until the future is dropped, and their connections with it.
-    pub(super) async fn run(self, strangers: Arc<Strangers>) {
+    /// Lets encoders in as long as it is open, and ends when they are gone; with the future their connections are dropped, too.
+    pub(super) async fn run(self, strangers: Arc<Strangers>, mut open: watch::Receiver<()>) {
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 Some(_) = connections.join_next() => continue,
+                // Nothing is ever said: it is closed.
+                _ = open.changed() => break,
             };
             match accepted {
                 Ok((stream, peer)) => {
@@ -77,6 +80,8 @@ impl Listener {
                 }
             }
         }
+        drop(self.socket);
+        while connections.join_next().await.is_some() {}
     }
 }
 
@@ -113,5 +118,34 @@ async fn hello(stream: TcpStream, place: &Place) -> io::Result<Spoken> {
             Err(io::Error::other("it comes without TLS, and only that is taken here"))
         }
         (_, false) => Ok(Spoken::Plain(stream)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::ingest::stage::{Manners, Stage, Takeover};
+
+    #[tokio::test]
+    async fn once_it_is_closed_nobody_is_let_in_and_who_is_in_is_waited_for() {
+        let address = Address::parse("rtmp://127.0.0.1:0/live/key").expect("a URL");
+        let manners = Manners { takeover: Takeover::Newest, reconnect: Duration::ZERO, waits: true };
+        let (_stop, stopped) = watch::channel(false);
+        let (_stage, door) = Stage::new(manners, stopped);
+        let listener = Listener::bind(address, None, Entrance::One(door), Arc::new(Points::new(false))).await;
+        let listener = listener.expect("a port");
+        let at = listener.socket.local_addr().expect("an address");
+        let (open, is_open) = watch::channel(());
+        let running = tokio::spawn(listener.run(Arc::default(), is_open));
+        let mut encoder = TcpStream::connect(at).await.expect("a connection");
+        encoder.write_all(&[&[3][..], &[0; 1536]].concat()).await.expect("a greeting");
+        assert_eq!(encoder.read_u8().await.expect("an answer"), 3);
+        drop(open);
+        while TcpStream::connect(at).await.is_ok() {}
+        assert!(!running.is_finished());
+        drop(encoder);
+        running.await.expect("it ends");
     }
 }

@@ -56,8 +56,9 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 use crate::ingest::address::Address;
 use crate::ingest::entrance::Entrance;
@@ -115,22 +116,33 @@ pub enum IngestError {
 /// The last encoders hear their last words for so long.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// The last words to the encoders of a stream that has ended.
+#[derive(Debug)]
+pub struct Farewell(JoinHandle<()>);
+
+impl Farewell {
+    /// Waits until all of them have closed their connections, a second at most: whoever is cut off in the middle of a clean end
+    /// takes that for a failure.
+    pub async fn said(self) {
+        // A panic has been told of.
+        drop(timeout(LAST_WORDS, self.0).await);
+    }
+}
+
 /// Listens for one stream, which may go on behind something, and tells where; the source ends when the stream does, or when `stop` says so.
 ///
 /// # Errors
 /// [`IngestError`].
-pub async fn open(settings: &Settings, stop: StopSignal, behind: Behind) -> Result<Source, IngestError> {
+pub async fn open(settings: &Settings, stop: StopSignal, behind: Behind) -> Result<(Source, Farewell), IngestError> {
     let (feeder, source) = feed(QUEUE);
     let (stage, door) = Stage::new(settings.manners(true), stop);
-    let mut listening = listen(settings, &Entrance::One(door)).await?;
+    let listening = listen(settings, &Entrance::One(door)).await?;
     let recording = Recording::new(settings.shape(), feeder, behind);
-    tokio::spawn(async move {
+    let farewell = tokio::spawn(async move {
         stage.run(recording).await;
-        // Nobody is let in any more.
-        tokio::time::sleep(LAST_WORDS).await;
-        listening.abort_all();
+        listening.end().await;
     });
-    Ok(Source::Feed(source))
+    Ok((Source::Feed(source), Farewell(farewell)))
 }
 
 /// Streams that may be published, and that are.
@@ -184,19 +196,34 @@ pub async fn open_many(
     for left in go_on {
         reception.go_on(left);
     }
-    let mut listening = listen(settings, &Entrance::Many(reception.clone())).await?;
+    let listening = listen(settings, &Entrance::Many(reception.clone())).await?;
     let sessions = Sessions(reception.clone());
     tokio::spawn(async move {
         reception.watch(stop).await;
         reception.is_empty().await;
-        tokio::time::sleep(LAST_WORDS).await;
-        listening.abort_all();
+        listening.end().await;
     });
     Ok(Streams { begun, sessions })
 }
 
-/// Lets encoders in, until it is dropped.
-async fn listen(settings: &Settings, entrance: &Entrance) -> Result<JoinSet<()>, IngestError> {
+/// Sockets that are listened at, and the connections of those who were let in; until it is dropped.
+struct Listening {
+    sockets: JoinSet<()>,
+    /// Nobody else is let in once it is dropped.
+    open: watch::Sender<()>,
+}
+
+impl Listening {
+    /// Lets nobody else in, and waits a moment until those who are in are gone.
+    async fn end(self) {
+        drop(self.open);
+        // Whoever is not gone by then is cut off.
+        drop(timeout(LAST_WORDS, self.sockets.join_all()).await);
+    }
+}
+
+/// Lets encoders in.
+async fn listen(settings: &Settings, entrance: &Entrance) -> Result<Listening, IngestError> {
     let tls = settings.certificate.clone().map(|files| Tls::load(files, &[])).transpose()?.map(Arc::new);
     let points = Arc::new(Points::new(settings.takeover == Takeover::Refuse));
     let mut listeners = Vec::new();
@@ -204,7 +231,9 @@ async fn listen(settings: &Settings, entrance: &Entrance) -> Result<JoinSet<()>,
         listeners.push(Listener::bind(address.clone(), tls.clone(), entrance.clone(), points.clone()).await?);
     }
     let strangers = Arc::<Strangers>::default();
-    Ok(listeners.into_iter().map(|listener| listener.run(strangers.clone())).collect())
+    let (open, is_open) = watch::channel(());
+    let run = |listener: Listener| listener.run(strangers.clone(), is_open.clone());
+    Ok(Listening { sockets: listeners.into_iter().map(run).collect(), open })
 }
 
 impl Settings {

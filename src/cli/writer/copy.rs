@@ -54,21 +54,25 @@ pub async fn copy(
     let Stops { stop, at_once } = stops;
     let opened = async {
         let place = Place::find(connection).await?;
-        let stream = match &job.listen {
+        let mut stream = match &job.listen {
             Some(settings) => encoders::open(job, settings, &place, stop).await?,
             None => Stream::behind(open(job, stop).await?, None, None),
         };
         tell_of_input(job, &stream.source, progress);
+        let farewell = stream.farewell.take();
         let ready = prepare(job, &place, stream).await?;
         let figures = figures(job, &place, progress)?;
-        Ok::<_, Exit>((place, ready, figures))
+        Ok::<_, Exit>((place, ready, figures, farewell))
     };
-    let (place, ready, _figures) = match opened.await {
+    let (place, ready, _figures, farewell) = match opened.await {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
     let status = progress::show(console.clone(), progress.clone(), job.quiet, figures::status_line);
     let exit = Box::pin(write(job, &place, ready, at_once, progress)).await;
+    if let Some(farewell) = farewell {
+        farewell.said().await;
+    }
     if let Some(status) = status {
         status.abort();
     }
@@ -151,7 +155,7 @@ fn tell_of_input(job: &CopyJob, source: &Source, progress: &Progress) {
 
 /// Sets the input beside the upload that it is to go on with; says why that cannot be.
 async fn prepare(job: &CopyJob, place: &Place, stream: Stream) -> Result<Ready, Exit> {
-    let Stream { source, held, journal } = stream;
+    let Stream { source, held, journal, farewell: _ } = stream;
     if held.is_some() {
         return Ok(Ready { source, held, journal });
     }

@@ -12,7 +12,7 @@ use crate::ingest::journal::{Journal, place};
 use crate::ingest::journals::Journals;
 use crate::ingest::taking_up::{self, Beginning, Left};
 use crate::ingest::title::Title;
-use crate::ingest::{self, Behind, GoesOn, IngestError};
+use crate::ingest::{self, Behind, Farewell, GoesOn, IngestError};
 use crate::message::fields;
 use crate::mux::State;
 use crate::protocol::part::PartSize;
@@ -35,6 +35,8 @@ pub(crate) struct Stream {
     pub(crate) held: Option<Held>,
     /// What another writer goes on by if this one is killed.
     pub(crate) journal: Option<Journal>,
+    /// Of its encoders, where the program ends with it.
+    pub(crate) farewell: Option<Farewell>,
 }
 
 /// What a killed writer had taken of a recording, and the object that it goes on with.
@@ -64,10 +66,11 @@ enum NotTakenUp {
 impl Stream {
     /// Of an encoder, behind what was taken before.
     pub(crate) fn behind(source: Source, taken: Option<Taken>, journal: Option<Journal>) -> Self {
-        match taken {
-            Some(Taken { kept, held }) => Self { source: source.behind(kept, false), held: Some(held), journal },
-            None => Self { source, held: None, journal },
-        }
+        let (source, held) = match taken {
+            Some(Taken { kept, held }) => (source.behind(kept, false), Some(held)),
+            None => (source, None),
+        };
+        Self { source, held, journal, farewell: None }
     }
 }
 
@@ -89,14 +92,15 @@ pub(super) async fn open(
         Beginning::Fresh(journal) => journal,
         Beginning::Left(left) => match take_up(left, job, at, &spool).await {
             Ok(TakenUp { taken, state, over, journal }) => {
-                let source = if over {
+                let (source, farewell) = if over {
                     // Nobody feeds it.
-                    Source::Feed(feed(1).1)
+                    (Source::Feed(feed(1).1), None)
                 } else {
                     let behind = Behind { journal: Some(journal.clone()), state: Some(state), begun: true };
-                    ingest::open(settings, stop, behind).await.map_err(deaf)?
+                    let (source, farewell) = ingest::open(settings, stop, behind).await.map_err(deaf)?;
+                    (source, Some(farewell))
                 };
-                return Ok(Stream::behind(source, Some(taken), Some(journal)));
+                return Ok(Stream { farewell, ..Stream::behind(source, Some(taken), Some(journal)) });
             }
             Err(NotTakenUp::Gone(left)) => {
                 let object = at.store.object(left.key());
@@ -107,8 +111,8 @@ pub(super) async fn open(
         },
     };
     let behind = Behind { journal: journal.clone(), state: None, begun: job.input.resume.is_some() };
-    let source = ingest::open(settings, stop, behind).await.map_err(deaf)?;
-    Ok(Stream { source, held: None, journal })
+    let (source, farewell) = ingest::open(settings, stop, behind).await.map_err(deaf)?;
+    Ok(Stream { source, held: None, journal, farewell: Some(farewell) })
 }
 
 /// The journals of many streams whose copies are like `job`, where there are to be any: those of everybody who records them

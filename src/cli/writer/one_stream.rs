@@ -41,10 +41,10 @@ pub async fn record(
         let ladders = ladders(job.ladder.as_ref())?;
         let place = Place::find(connection).await?;
         let stats = job.stats.as_deref().map(StatsFile::create).transpose().map_err(|error| failed(&error))?;
-        let source = ingest::open(&job.listen, stop, Behind::default()).await.map_err(|error| failed(&error))?;
-        Ok::<_, Exit>((place, stats, source, ladders))
+        let opened = ingest::open(&job.listen, stop, Behind::default()).await.map_err(|error| failed(&error))?;
+        Ok::<_, Exit>((place, stats, opened, ladders))
     };
-    let (place, stats, source, ladders) = match opened.await {
+    let (place, stats, (source, farewell), ladders) = match opened.await {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
@@ -76,6 +76,7 @@ pub async fn record(
         Box::pin(copied.instrument(span))
     };
     let exit = Box::pin(renditions::record(feed, ladder, copy)).await;
+    farewell.said().await;
     all.taking.store(false, Relaxed);
     exit
 }
