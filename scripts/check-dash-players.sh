@@ -29,16 +29,12 @@ with_shaka() {
 failed=no
 all=$((seconds * rate))
 for name in dash shaka; do
-    ffmpeg -nostdin -v error -re -f lavfi -i "testsrc2=size=320x180:rate=$rate:duration=$seconds" \
-        -f lavfi -i "sine=frequency=440:duration=$seconds" -c:v libx264 -preset ultrafast -tune zerolatency -g $((segment * rate)) \
-        -pix_fmt yuv420p -c:a aac -movflags +empty_moov+frag_keyframe+default_base_moof -frag_duration 500000 -f mp4 - |
-        "$built/writer" --max-latency 1s "$name.mp4" 2>"$dir/writer.log" &
-    writer=$!
+    start_recording "$name" 320x180
     list="${url}dash/$name.mp4/manifest.mpd"
     until curl -fsS -o /dev/null "$list" 2>/dev/null; do sleep 0.1; done
     count=$(with_"$name" "$list" || true)
     say "$name: $count pictures while it was written, of $all"
-    wait "$writer" || { cat "$dir/writer.log" >&2; exit 1; }
+    wait "$writer" || { cat "$dir/$name.log" >&2; exit 1; }
     # It begins somewhat behind the newest segment.
     [ "$count" -ge $((all / 4)) ] || failed=yes
 done

@@ -20,11 +20,7 @@ with_ffmpeg() {
 
 failed=no
 for name in $(system_players); do
-    ffmpeg -nostdin -v error -re -f lavfi -i "testsrc2=size=640x360:rate=$rate:duration=$seconds" \
-        -f lavfi -i "sine=frequency=440:duration=$seconds" -c:v libx264 -preset ultrafast -tune zerolatency -g $((segment * rate)) \
-        -pix_fmt yuv420p -c:a aac -movflags +empty_moov+frag_keyframe+default_base_moof -frag_duration 500000 -f mp4 - |
-        "$built/writer" --max-latency 1s "$name.mp4" 2>"$dir/$name.log" &
-    writer=$!
+    start_recording "$name" 640x360
     list="${url}hls/$name.mp4/index.m3u8"
     until curl -fsS -o /dev/null "$list" 2>/dev/null; do sleep 0.1; done
     live=$(with_"$name" "$list" || true)

@@ -46,6 +46,16 @@ start_gateway() {
     url=$(head -n 1 "$dir/gateway.out")
 }
 
+# start_recording NAME SIZE: a camera's pictures of that size, for $seconds, $rate a second and a key frame each $segment seconds, are
+# written into NAME.mp4 by $writer.
+start_recording() {
+    ffmpeg -nostdin -v error -re -f lavfi -i "testsrc2=size=$2:rate=${rate:?}:duration=${seconds:?}" \
+        -f lavfi -i "sine=frequency=440:duration=$seconds" -c:v libx264 -preset ultrafast -tune zerolatency -g $((${segment:?} * rate)) \
+        -pix_fmt yuv420p -c:a aac -movflags +empty_moov+frag_keyframe+default_base_moof -frag_duration 500000 -f mp4 - |
+        "$built/writer" --max-latency 1s "$1.mp4" 2>"$dir/$1.log" &
+    writer=$!
+}
+
 # Those of this system that are there, and says which are not: each has a function with_NAME that plays the playlist $1 and
 # prints how many pictures of it it has decoded. with_ffmpeg differs from check to check, and is theirs.
 system_players() {
