@@ -35,6 +35,7 @@ mod ingest {
     mod hostile_pushes;
     mod killed;
     mod ladder;
+    mod ladder_input;
     mod publish;
     mod pushes;
     mod renditions;

@@ -12,7 +12,7 @@ use live_read::cli::run;
 use live_read::cli::writer::args::WriterArgs;
 use live_read::cli::writer::job::Job;
 use live_read::cli::writer::signals::Switches;
-use live_read::cli::writer::{copy, errand, one_stream, streams};
+use live_read::cli::writer::{copy, errand, one_input, one_stream, streams};
 use live_read::message::logging::Console;
 use live_read::store::Connection;
 use live_read::tool::exit::Exit;
@@ -55,6 +55,11 @@ async fn run(args: WriterArgs, connection: Connection, console: &Console, mut si
             let words = Words::of("KEY", Path::new("-"), &connection, usual_bucket.as_deref());
             let work = Box::pin(one_stream::record(*job, &connection, usual_bucket.as_deref(), stops, &progress));
             switches.see_through(work, async || signals.next().await, &progress, &words).await
+        }
+        Job::Ladder(job) => {
+            let words = job.words.clone();
+            let work = one_input::record(*job, &connection, usual_bucket.as_deref(), console, stops, &progress);
+            switches.see_through(Box::pin(work), async || signals.next().await, &progress, &words).await
         }
         // It can be ended at any moment.
         Job::Errand(errand) => tokio::select! {

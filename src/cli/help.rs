@@ -36,7 +36,7 @@ pub(super) const WRITER: &str = help!(
   writer live.mp4 rtmp://127.0.0.1:1935/live/stream
         what OBS or another encoder sends there
   writer 'live-{rendition}.mp4' rtmp://:1935/live/KEY --ladder 720p,480p --hls --hls-master live.m3u8
-        the same in several qualities
+        the same in several qualities; of a file or standard input, too
   … | writer live.mp4 --hls --max-latency 1s
         with a playlist for browsers, and about a second behind
   writer live.mp4 recording.mp4 --resume

@@ -13,6 +13,7 @@
 //! | [`push`] | fragments that an encoder has made itself, on the recording's time line |
 //! | `source`, `known` | one of several senders of such; what came already |
 //! | [`split`] | one recording with several pictures, as one of each |
+//! | [`foreign`] | a stream that somebody else has made, as if it had been made here |
 //! | [`rung`] | a rendition that another program has coded, on the time line of the recording |
 //! | [`read_back`] | a piece of a recording, read back |
 //! | [`muxer`] | all of it together: when to cut, and what goes on where |
@@ -21,6 +22,7 @@
 //! 14496-14, and the bindings of AV1, VP9 and Opus.
 
 pub mod clock;
+pub mod foreign;
 mod fragment;
 mod gathering;
 mod header;

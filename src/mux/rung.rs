@@ -18,7 +18,7 @@ const KEYS: usize = 512;
 /// Times that are so near to each other, in nanoseconds, are the same.
 const SAME: i64 = 10_000_000;
 /// What an object begins with.
-const FTYP: &[u8] = b"\0\0\0\x1cftypiso6\0\0\x02\0iso6iso5mp41";
+pub(super) const FTYP: &[u8] = b"\0\0\0\x1cftypiso6\0\0\x02\0iso6iso5mp41";
 
 /// What is known of the recording, from one header on. Times are those at which pictures are shown, in nanoseconds.
 #[derive(Debug, Default)]

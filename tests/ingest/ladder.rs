@@ -1,23 +1,17 @@
 //! Ladders: renditions with the key frames and the times of the source, which minds nothing that befalls their ffmpeg.
 
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::encoder::{STREAM_KEY, ended, ffmpeg, packets};
+use crate::support::encoder::{STREAM_KEY, ended};
 use crate::support::keys::{add_key, place};
 use crate::support::lab::Lab;
+use crate::support::ladder::{
+    CODED, HLS, KEY, LADDER, are_in_step, ffmpeg_of, file, key, keys, paced, pictures, segments, signal,
+    source_has_all, text,
+};
 use crate::support::media::{plays, width_of};
-use crate::support::playlist::Playlist;
 use crate::support::pusher::{Client, FRAGMENTED, application};
 use crate::support::run::{Launch, Run, await_some, await_that};
-
-const KEY: &str = "live/camera-{rendition}.mp4";
-const HLS: [&str; 5] = ["--hls", "--hls-time", "1", "--hls-master", "live/camera.m3u8"];
-const LADDER: [&str; 2] = ["--ladder", "720p,180p:300k,90p:100k"];
-
-fn key(rendition: &str) -> String {
-    format!("live/camera-{rendition}.mp4")
-}
 
 /// A writer that makes a ladder, and where it listens, with the key.
 fn listening(lab: &Lab, scheme: &str, more: &[&str]) -> (Run, String) {
@@ -34,13 +28,8 @@ fn send(seconds: u32, url: &str) -> Child {
 
 /// The same in another size.
 fn send_of(size: &str, seconds: u32, url: &str) -> Child {
-    let inputs = format!(
-        "-re -f lavfi -i testsrc2=size={size}:rate=25:duration={seconds} -re -f lavfi -i sine=duration={seconds}"
-    );
-    let coded =
-        "-pix_fmt yuv420p -c:v libx264 -preset ultrafast -bf 2 -g 25 -force_key_frames 0.52,1.2,2.44,3.6 -c:a aac";
     let mut command = Command::new("ffmpeg");
-    command.args(["-hide_banner", "-v", "error"]).args(inputs.split_whitespace()).args(coded.split_whitespace());
+    command.args(["-hide_banner", "-v", "error"]).args(paced(size, seconds)).args(CODED.split_whitespace());
     let format = if url.starts_with("rtmp") { "f=flv" } else { FRAGMENTED };
     command
         .args(["-map", "0:v", "-map", "1:a", "-flags", "+global_header", "-f", "tee"])
@@ -62,84 +51,6 @@ fn broken_off(lab: &Lab, writer: &Run, url: &str) {
     writer.wait_for("the encoder is gone");
 }
 
-/// The ffmpeg that a writer has started.
-fn ffmpeg_of(writer: &Run) -> Option<u32> {
-    let of = |pid: u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (name, rest) = stat.split_once(") ")?;
-        let parent = rest.split(' ').nth(1)?.parse::<u32>().ok()?;
-        let is_it = name.ends_with("(ffmpeg") && parent == writer.pid() && !rest.starts_with('Z');
-        is_it.then_some(pid)
-    };
-    let entries = std::fs::read_dir("/proc").expect("processes").filter_map(Result::ok);
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find_map(of)
-}
-
-fn signal(pid: u32, name: &str) {
-    assert!(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().expect("kill").success());
-}
-
-fn file(lab: &Lab, rendition: &str) -> PathBuf {
-    let path = lab.dir().join(format!("{rendition}.mp4"));
-    let object = lab.object(&key(rendition)).unwrap_or_else(|| panic!("no {rendition} among {:?}", lab.keys()));
-    plays(&object);
-    std::fs::write(&path, object).expect("a file");
-    path
-}
-
-/// When each picture is shown, in order, and whether it is a key frame.
-fn pictures(lab: &Lab, rendition: &str) -> Vec<(f64, bool)> {
-    times(lab, rendition, "pts")
-}
-
-/// Fails where a picture of the source is missing. That is asked of the times of decoding: a recording may be ended between a
-/// picture and those that are shown before it.
-#[track_caller]
-fn source_has_all(lab: &Lab) {
-    let times = times(lab, "source", "dts");
-    let gaps: Vec<_> = times.windows(2).filter(|two| two[1].0 - two[0].0 > 0.06).collect();
-    assert!(times.len() > 25 && gaps.is_empty(), "gaps in {} pictures: {gaps:?}", times.len());
-}
-
-/// The times of one kind of all pictures, in order, and whether each is a key frame.
-fn times(lab: &Lab, rendition: &str, kind: &str) -> Vec<(f64, bool)> {
-    let entries = format!("packet={kind}_time,flags");
-    let mut command = Command::new("ffprobe");
-    command.args(["-v", "error", "-select_streams", "v", "-show_entries", &entries, "-of", "csv=p=0"]);
-    let output = command.arg(file(lab, rendition)).output().expect("ffprobe");
-    let text = String::from_utf8(output.stdout).expect("text");
-    let one = |line: &str| {
-        let (time, flags) = line.split_once(',').expect("two fields");
-        (time.parse::<f64>().expect("a time"), flags.starts_with('K'))
-    };
-    let mut all: Vec<_> = text.lines().map(one).collect();
-    all.sort_by(|a, b| a.0.total_cmp(&b.0));
-    all
-}
-
-fn keys(pictures: &[(f64, bool)]) -> Vec<f64> {
-    pictures.iter().filter(|picture| picture.1).map(|picture| picture.0).collect()
-}
-
-fn text(lab: &Lab, key: &str) -> String {
-    String::from_utf8(lab.object(key).unwrap_or_default()).expect("text")
-}
-
-fn list(lab: &Lab, rendition: &str) -> Option<Playlist> {
-    let text = text(lab, &format!("live/camera-{rendition}.m3u8"));
-    (!text.is_empty()).then(|| Playlist::read(&text))
-}
-
-fn segments(lab: &Lab, rendition: &str) -> usize {
-    list(lab, rendition).map_or(0, |list| list.segments.len())
-}
-
-/// The values of a tag, in order.
-fn tags(lab: &Lab, rendition: &str, tag: &str) -> Vec<String> {
-    let text = text(lab, &format!("live/camera-{rendition}.m3u8"));
-    text.lines().filter_map(|line| line.strip_prefix(tag)).map(str::to_owned).collect()
-}
-
 #[test]
 fn renditions_have_the_key_frames_the_times_and_the_segments_of_the_source() {
     for scheme in ["http", "rtmp"] {
@@ -151,48 +62,7 @@ fn renditions_have_the_key_frames_the_times_and_the_segments_of_the_source() {
             .says("of 320x180 there is no 720p")
             .says("a ladder is made of 320x180: 180p, 90p")
             .does_not_say("http://127.0.0.1:0");
-        let source = pictures(&lab, "source");
-        let (sound, dates) =
-            (packets(&ffmpeg(), &file(&lab, "source"), "0:a"), tags(&lab, "source", "#EXT-X-PROGRAM-DATE-TIME:"));
-        let lengths = |name: &str| {
-            let tags = tags(&lab, name, "#EXTINF:").into_iter();
-            tags.map(|text| text.trim_end_matches(',').parse::<f64>().expect("a length")).collect::<Vec<_>>()
-        };
-        assert!(keys(&source).len() >= 6 && !dates.is_empty(), "{source:?} {dates:?}");
-        for name in ["180p", "90p"] {
-            let here = pictures(&lab, name);
-            assert_eq!(here.len(), source.len(), "{scheme} {name}");
-            for (here, source) in here.iter().zip(&source) {
-                assert!(
-                    (here.0 - source.0).abs() < 0.002 && here.1 == source.1,
-                    "{scheme} {name}: {here:?} for {source:?}"
-                );
-            }
-            let heard = packets(&ffmpeg(), &file(&lab, name), "0:a");
-            // What comes before the first picture may be left out.
-            let same = heard
-                .iter()
-                .rev()
-                .zip(sound.iter().rev())
-                .all(|(here, there)| here.1 == there.1 && (here.0 - there.0).abs() < 0.002);
-            assert!(
-                same && heard.len() + 3 > sound.len(),
-                "{scheme} {name}: {} of {} sounds",
-                heard.len(),
-                sound.len()
-            );
-            let (here, there) = (lengths(name), lengths("source"));
-            assert_eq!(here.len(), there.len(), "{scheme} {name}");
-            assert!(
-                here.iter().zip(&there).all(|(a, b)| (a - b).abs() < 0.1),
-                "{scheme} {name}: {here:?} for {there:?}"
-            );
-            assert_eq!(tags(&lab, name, "#EXT-X-PROGRAM-DATE-TIME:").len(), dates.len(), "{scheme} {name}");
-        }
-        let master = text(&lab, "live/camera.m3u8");
-        for wanted in ["camera-source.m3u8", "camera-180p.m3u8", "camera-90p.m3u8", "RESOLUTION=160x90"] {
-            assert!(master.contains(wanted), "{wanted} in {master}");
-        }
+        are_in_step(&lab, scheme);
     }
 }
 
@@ -326,7 +196,7 @@ fn what_a_ladder_lacks_is_said_at_the_start() {
     let url = "http://127.0.0.1:0";
     for (args, says) in [
         (&["live.mp4", url, "--ladder", "90p"][..], "put {rendition} into KEY"),
-        (&["live-{rendition}.mp4", "--ladder", "90p"], "needs a URL"),
+        (&["live.mp4", "--ladder", "90p"], "put {rendition} into KEY"),
         (&[KEY, url, "--ladder", "90"], "is no rung"),
         (&[KEY, url, "--ladder-args", "-x"], "--ladder"),
     ] {

@@ -8,6 +8,7 @@ pub mod forward;
 pub mod independent;
 pub mod keys;
 pub mod lab;
+pub mod ladder;
 pub mod liar;
 pub mod media;
 pub mod playlist;

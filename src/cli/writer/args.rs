@@ -11,10 +11,11 @@ use crate::cli::run::Arguments;
 use crate::cli::writer::admin_args::AdminArgs;
 use crate::cli::writer::key_args::KeyArgs;
 use crate::cli::writer::ladder_args::LadderArgs;
-use crate::cli::writer::listening::ListeningArgs;
+use crate::cli::writer::listening::{FRAGMENT, ListeningArgs};
 use crate::hls;
 use crate::human::sizes;
 use crate::ingest;
+use crate::ingest::ladder::supervise as ladder;
 use crate::keys::template::has_renditions;
 use crate::protocol::key::{MAX_KEY, number_of, numbered};
 use crate::protocol::live_objects::Prefix;
@@ -215,7 +216,7 @@ impl Arguments for WriterArgs {
     }
 
     fn has_streams(&self) -> bool {
-        let renditions = || self.listen().is_ok_and(|listen| listen.is_some_and(|listen| listen.renditions));
+        let renditions = || self.listen().is_ok_and(|listen| self.has_renditions(listen.as_ref()));
         (self.keys.keys.is_some() && !self.keys.is_all()) || renditions()
     }
 
@@ -232,8 +233,8 @@ impl Arguments for WriterArgs {
         self.names_are_left_for_later_objects()?;
         self.what_is_live_goes_together()?;
         let listen = self.listen()?;
-        self.ladder.settings(listen.as_ref())?;
-        if listen.is_some_and(|listen| listen.renditions) {
+        self.ladder()?;
+        if self.has_renditions(listen.as_ref()) {
             self.renditions_are_apart()?;
         } else if self.hls_master.is_some() && self.hls_name.is_none() {
             return Err("--hls-master needs --hls-name NAME: what the stream is called there, such as 720p".to_owned());
@@ -258,6 +259,21 @@ impl WriterArgs {
         let renditions = self.key.as_deref().is_some_and(has_renditions);
         let settings = self.listening.settings(&self.file, self.keys.keys.is_some())?;
         Ok(settings.map(|settings| ingest::Settings { renditions, ..settings }))
+    }
+
+    /// The ladder to be made, if any.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn ladder(&self) -> Result<Option<ladder::Settings>, String> {
+        let listen = self.listen()?;
+        let fragment = listen.as_ref().map_or(FRAGMENT, |listen| listen.fragment);
+        self.ladder.settings(self.key.as_deref().is_some_and(has_renditions), fragment)
+    }
+
+    /// Whether one stream becomes several objects.
+    fn has_renditions(&self, listen: Option<&ingest::Settings>) -> bool {
+        listen.map_or(self.ladder.ladder.is_some(), |listen| listen.renditions)
     }
 
     /// From here on these are for one of many streams, of which somebody else brings the input.

@@ -56,9 +56,8 @@ pub async fn copy(
         let place = Place::find(connection).await?;
         let mut stream = match &job.listen {
             Some(settings) => encoders::open(job, settings, &place, stop).await?,
-            None => Stream::behind(open(job, stop).await?, None, None),
+            None => Stream::behind(open(job, stop, progress).await?, None, None),
         };
-        tell_of_input(job, &stream.source, progress);
         let farewell = stream.farewell.take();
         let ready = prepare(job, &place, stream).await?;
         let figures = figures(job, &place, progress)?;
@@ -129,16 +128,18 @@ impl Ready {
     }
 }
 
-/// Opens the input; says why that cannot be.
-async fn open(job: &CopyJob, stop: StopSignal) -> Result<Source, Exit> {
-    job.input.open(stop).await.map_err(|error| {
+/// Opens the input, and says what it is where that may not be clear; says why that cannot be.
+pub(crate) async fn open(job: &CopyJob, stop: StopSignal, progress: &Progress) -> Result<Source, Exit> {
+    let source = job.input.open(stop).await.map_err(|error| {
         if let InputError::Source(error @ SourceError::Unopened(_)) = &error {
             tracing::warn!("{error}; nothing has been uploaded");
             return Exit::Done;
         }
         tracing::error!("{error}; nothing has been uploaded");
         Exit::Failed
-    })
+    })?;
+    tell_of_input(job, &source, progress);
+    Ok(source)
 }
 
 /// Says what the input is, where that may not be clear, and how long it is, where that is known.

@@ -3,6 +3,7 @@
 use crate::cli::writer::args::WriterArgs;
 use crate::cli::writer::copy_job::playlist;
 pub use crate::cli::writer::copy_job::{CopyJob, Live, Objects};
+use crate::cli::writer::ladder_job::LadderJob;
 use crate::cli::writer::renditions_job::RenditionsJob;
 use crate::cli::writer::streams_job::StreamsJob;
 use crate::hls;
@@ -18,6 +19,8 @@ pub enum Job {
     Streams(Box<StreamsJob>),
     /// Copy what one encoder sends into an object for each of its pictures.
     Renditions(Box<RenditionsJob>),
+    /// Copy the input into the store, with smaller renditions beside it.
+    Ladder(Box<LadderJob>),
     /// Something that uploads nothing.
     Errand(Errand),
 }
@@ -81,6 +84,9 @@ impl Job {
                 if let Some(job) = RenditionsJob::of(&args, connection, usual_bucket)? {
                     return Ok(Self::Renditions(Box::new(job)));
                 }
+                if let Some(job) = LadderJob::of(&args, connection, usual_bucket)? {
+                    return Ok(Self::Ladder(Box::new(job)));
+                }
                 return CopyJob::of(args, connection, usual_bucket).map(|job| Self::Copy(Box::new(job)));
             }
         }))
@@ -124,6 +130,7 @@ mod tests {
             Job::Copy(_) => "copy",
             Job::Streams(_) => "streams",
             Job::Renditions(_) => "renditions",
+            Job::Ladder(_) => "ladder",
             Job::Errand(Errand::Check { .. }) => "check",
             Job::Errand(Errand::SetupCors { .. }) => "cors",
             Job::Errand(Errand::Abort { .. }) => "abort",
@@ -138,6 +145,8 @@ mod tests {
             ("k rtmp://:0/live/key", "copy"),
             ("k-{rendition} rtmp://:0/live/key", "renditions"),
             ("k-{rendition}", "copy"),
+            ("k-{rendition} --ladder 720p", "ladder"),
+            ("k-{rendition} f --no-follow --ladder 720p", "ladder"),
             ("--check", "check"),
             ("k --check", "check"),
             ("--setup-cors *", "cors"),

@@ -2,10 +2,10 @@
 
 use std::num::NonZero;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use clap::Args;
 
-use crate::ingest;
 use crate::ingest::ladder::command::{Coding, ENCODER};
 use crate::ingest::ladder::rungs::{self, Rung};
 use crate::ingest::ladder::supervise::Settings;
@@ -14,8 +14,9 @@ use crate::ingest::ladder::supervise::Settings;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Ladder")]
 pub struct LadderArgs {
-    /// Smaller renditions beside the stream itself, made by one ffmpeg (5.1 or later) a stream, as in `720p,480p` or
-    /// `720p:2.8M,480p:1.2M` with bits a second; KEY needs {rendition}. None is larger than the stream, which never waits for them
+    /// Smaller renditions beside the stream itself, or the fragmented MP4 of FILE or standard input, made by one ffmpeg (5.1 or later) a
+    /// stream, as in `720p,480p` or `720p:2.8M,480p:1.2M` with bits a second; KEY needs {rendition}. None is larger than the stream,
+    /// which never waits for them
     #[arg(long, value_name = "LIST", value_parser = list)]
     pub ladder: Option<Rungs>,
 
@@ -46,25 +47,20 @@ fn encoder(text: &str) -> Result<String, String> {
 }
 
 impl LadderArgs {
-    /// What they mean for streams from encoders.
+    /// What they mean, where there are `renditions` in the names of objects, for fragments of this length.
     ///
     /// # Errors
-    /// In words, where there is nothing to make a ladder of, or no name for its renditions.
-    pub fn settings(&self, listen: Option<&ingest::Settings>) -> Result<Option<Settings>, String> {
+    /// In words, where there is no name for each.
+    pub fn settings(&self, renditions: bool, fragment: Duration) -> Result<Option<Settings>, String> {
         let Some(Rungs(rungs)) = &self.ladder else { return Ok(None) };
-        let Some(listen) = listen else {
-            return Err("--ladder is about streams from encoders, and needs a URL to listen at, such as \
-                        rtmp://0.0.0.0:1935/live/STREAMKEY: `ffmpeg` itself makes several renditions out of a pipe or a file"
-                .to_owned());
-        };
-        if !listen.renditions {
+        if !renditions {
             return Err("--ladder makes several renditions, and each needs an object of its own: put {rendition} into KEY, as in \
                         'live-{rendition}.mp4'"
                 .to_owned());
         }
         let more = self.ladder_args.as_deref().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
         let encoder = self.ladder_encoder.clone().unwrap_or_else(|| ENCODER.to_owned());
-        let coding = Coding { encoder, more, fragment: listen.fragment };
+        let coding = Coding { encoder, more, fragment };
         let cores = || available_parallelism().map_or(1, NonZero::get);
         let most = self.ladder_max.map_or_else(cores, usize::from);
         Ok(Some(Settings { rungs: rungs.clone(), coding, most }))

@@ -11,7 +11,7 @@ use crate::ingest::address::{Address, is_url};
 use crate::tool::certificate::Certificate;
 
 /// How long a fragment is, unless told otherwise.
-const FRAGMENT: Duration = Duration::from_secs(1);
+pub(super) const FRAGMENT: Duration = Duration::from_secs(1);
 /// How long an encoder is waited for, unless told otherwise.
 const RECONNECT: Duration = Duration::from_secs(60);
 

@@ -29,11 +29,8 @@ impl RenditionsJob {
     /// In words, for settings that do not go together.
     pub fn of(args: &WriterArgs, connection: &Connection, usual_bucket: Option<&str>) -> Result<Option<Self>, String> {
         let Some(listen) = args.listen()?.filter(|listen| listen.renditions) else { return Ok(None) };
-        let given = [("--resume", args.resume), ("--kept", args.kept.is_some())];
-        if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
-            return Err(format!("{option} is about one object, and {{rendition}} in KEY makes one of each rendition"));
-        }
-        let ladder = args.ladder.settings(Some(&listen))?;
+        has_several(args)?;
+        let ladder = args.ladder()?;
         let job = Self { listen, ladder, stats: args.common.stats.clone(), args: args.clone() };
         job.copy_of("source", connection, usual_bucket)?;
         Ok(Some(job))
@@ -49,14 +46,32 @@ impl RenditionsJob {
         connection: &Connection,
         usual_bucket: Option<&str>,
     ) -> Result<CopyJob, String> {
-        let fill = |text: &Option<String>| text.as_deref().map(|text| of_rendition(text, rendition));
-        let mut args = self.args.clone();
-        args.key = fill(&args.key);
-        args.hls_key = fill(&args.hls_key);
-        args.hls_name =
-            fill(&args.hls_name).or_else(|| Some(rendition.to_owned())).filter(|_| args.hls_master.is_some());
-        CopyJob::of_many(args, connection, usual_bucket)
+        CopyJob::of_many(named(&self.args, rendition), connection, usual_bucket)
     }
+}
+
+/// What is about one object is not asked for.
+///
+/// # Errors
+/// In words.
+pub(super) fn has_several(args: &WriterArgs) -> Result<(), String> {
+    let given = [("--resume", args.resume), ("--kept", args.kept.is_some())];
+    match given.into_iter().find(|(_, given)| *given) {
+        Some((option, _)) => {
+            Err(format!("{option} is about one object, and {{rendition}} in KEY makes one of each rendition"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What would be typed for one rendition alone.
+pub(super) fn named(args: &WriterArgs, rendition: &str) -> WriterArgs {
+    let fill = |text: &Option<String>| text.as_deref().map(|text| of_rendition(text, rendition));
+    let mut args = args.clone();
+    args.key = fill(&args.key);
+    args.hls_key = fill(&args.hls_key);
+    args.hls_name = fill(&args.hls_name).or_else(|| Some(rendition.to_owned())).filter(|_| args.hls_master.is_some());
+    args
 }
 
 #[cfg(test)]
@@ -117,7 +132,6 @@ mod tests {
             (format!("{{rendition}}.mp4 {url} --hls-master m-{{rendition}}.m3u8"), "--hls-master"),
             (format!("live.mp4 {url} --hls-master m.m3u8"), "--hls-name NAME"),
             (format!("live.mp4 {url} --ladder 720p"), "put {rendition} into KEY"),
-            ("{rendition}.mp4 --ladder 720p".to_owned(), "needs a URL"),
             (format!("{{rendition}}.mp4 {url} --ladder 720"), "is no rung"),
             (format!("{{rendition}}.mp4 {url} --ladder-max 3"), "--ladder"),
         ] {

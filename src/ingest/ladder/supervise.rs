@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::child::Child;
 use super::command::{Coding, arguments};
+use super::listener::Listener;
 use super::point::{Begun, Expected, Lane, Point};
 use super::restarts::Restarts;
 use super::rungs::{Rung, fitting};
@@ -103,6 +104,12 @@ impl Ladder {
     /// Takes a piece of the stream, as well. Does not wait.
     pub fn put(&self, piece: &Bytes) {
         self.tee.put(piece);
+    }
+
+    /// What hears the stream instead, where that is copied as it is.
+    #[must_use]
+    pub fn listener(&self) -> Listener {
+        Listener::new(self.tee.clone())
     }
 
     /// The next rendition that begins, by its name; none when no more can.

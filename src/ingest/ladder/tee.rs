@@ -79,15 +79,17 @@ impl Tee {
         let key = work.timeline.lock().unwrap_or_else(PoisonError::into_inner).note(piece);
         if let Some(first) = &mut state.first {
             let bytes: usize = first.iter().map(Bytes::len).sum();
-            if bytes + piece.len() > MOST {
-                state.first = None;
-            } else if key || !first.is_empty() {
-                first.push(piece.clone());
+            if bytes + piece.len() <= MOST {
+                if key || !first.is_empty() {
+                    first.push(piece.clone());
+                }
+                return;
             }
-            return;
+            (state.first, state.waits) = (None, true);
+        } else {
+            let Some(pipe) = state.pipe.clone().filter(|_| key || !state.waits) else { return };
+            state.waits = !pipe.send(piece);
         }
-        let Some(pipe) = state.pipe.clone().filter(|_| key || !state.waits) else { return };
-        state.waits = !pipe.send(piece);
         if state.waits && !std::mem::replace(&mut state.told, true) {
             drop(state);
             tracing::warn!(
@@ -98,10 +100,10 @@ impl Tee {
         }
     }
 
-    /// Nothing more comes.
+    /// Nothing more comes. What came before the program was started is still to be made.
     pub(super) fn end(&self) {
         let mut state = self.state();
-        (state.ended, state.pipe, state.first) = (true, None, None);
+        (state.ended, state.pipe) = (true, None);
         drop(state);
         self.changed.notify_waiters();
     }
@@ -112,11 +114,12 @@ impl Tee {
             let changed = self.changed.notified();
             {
                 let state = self.state();
+                let is_left = !state.ended || state.first.is_some();
+                if let Some(work) = state.work.as_ref().filter(|work| is_left && done != Some(work.number)) {
+                    return Some(work.clone());
+                }
                 if state.ended {
                     return None;
-                }
-                if let Some(work) = state.work.as_ref().filter(|work| done != Some(work.number)) {
-                    return Some(work.clone());
                 }
             }
             changed.await;
@@ -132,13 +135,16 @@ impl Tee {
     /// A program takes pieces, the first of a stream from its first key frame on, another from the next; false where something else is to be done by now.
     pub(super) fn attach(&self, number: u64, pipe: Pipe) -> bool {
         let mut state = self.state();
-        let Some(work) = state.work.as_ref().filter(|work| work.number == number && !state.ended) else { return false };
+        let is_left = !state.ended || state.first.is_some();
+        let Some(work) = state.work.as_ref().filter(|work| is_left && work.number == number) else { return false };
         if !pipe.send(&work.header) {
             return false;
         }
         let first = state.first.take().unwrap_or_default();
         let waits = !first.iter().all(|piece| pipe.send(piece)) || first.is_empty();
-        (state.pipe, state.waits, state.told) = (Some(pipe), waits, false);
+        // After the end that was all.
+        (state.pipe, state.waits) = (Some(pipe).filter(|_| !state.ended), waits);
+        state.told = false;
         true
     }
 
@@ -222,6 +228,41 @@ mod tests {
         assert_eq!(out.iter().count(), 1, "the header, and then it is closed");
         let second = tee.work(Some(first.number)).await.expect("work");
         tee.end();
-        assert!(tee.work(None).await.is_none() && !tee.attach(second.number, pipe().0));
+        assert!(tee.work(Some(second.number)).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_before_the_program_is_there_is_still_made_once() {
+        let tee = Tee::default();
+        tee.put(&header());
+        let (key, other) = (piece(0, true, 10), piece(10, false, 10));
+        tee.put(&key);
+        tee.put(&other);
+        tee.end();
+        let work = tee.work(None).await.expect("work");
+        let (one, out) = pipe();
+        assert!(tee.attach(work.number, one));
+        assert_eq!(out.iter().collect::<Vec<_>>(), [header(), key, other], "and then it is closed");
+        tee.is_past(work.number).await;
+        assert!(tee.work(None).await.is_none() && !tee.attach(work.number, pipe().0));
+    }
+
+    #[tokio::test]
+    async fn what_is_too_much_before_the_program_is_there_is_left_out_up_to_a_key_frame() {
+        let tee = Tee::default();
+        tee.put(&header());
+        let (key, other) = (piece(0, true, 1 << 20), piece(10, false, 1 << 20));
+        tee.put(&key);
+        for _ in 0..20 {
+            tee.put(&other);
+        }
+        let work = tee.work(None).await.expect("work");
+        let (one, out) = pipe();
+        assert!(tee.attach(work.number, one));
+        for piece in [&other, &key, &other] {
+            tee.put(piece);
+        }
+        tee.end();
+        assert_eq!(out.iter().collect::<Vec<_>>(), [header(), key, other]);
     }
 }

@@ -389,11 +389,11 @@ impl Scanner {
     }
 }
 
-fn tells_anew(emsg: &[u8]) -> bool {
+pub(super) fn tells_anew(emsg: &[u8]) -> bool {
     byte(emsg, 0) == Some(1) && emsg.get(24..).is_some_and(|rest| rest.starts_with(ANEW))
 }
 
-fn wall_clock(prft: &[u8]) -> Option<WallClock> {
+pub(super) fn wall_clock(prft: &[u8]) -> Option<WallClock> {
     let media_time = if byte(prft, 0)? == 0 { word(prft, 16).map(u64::from) } else { long(prft, 16) };
     Some(WallClock { track: word(prft, 4)?, ntp: long(prft, 8)?, media_time: media_time? })
 }

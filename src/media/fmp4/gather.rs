@@ -7,6 +7,8 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::boxes::FourCc;
 use super::fields::{long, word};
+use super::found::WallClock;
+use super::fragments::{tells_anew, wall_clock};
 use super::samples::Raw;
 
 /// The longest box.
@@ -47,6 +49,16 @@ pub struct Gather {
     moof: Option<(u64, Bytes)>,
     /// It says itself that nothing more comes.
     last: bool,
+    said: Said,
+}
+
+/// What is said in front of a fragment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Said {
+    /// Another encoder goes on with it, or the same one anew.
+    pub anew: bool,
+    /// The time of day.
+    pub wall: Option<WallClock>,
 }
 
 impl Gather {
@@ -66,6 +78,11 @@ impl Gather {
     #[must_use]
     pub fn is_last(&self) -> bool {
         self.last
+    }
+
+    /// What was said in front of the fragment that came out last, once.
+    pub fn said(&mut self) -> Said {
+        std::mem::take(&mut self.said)
     }
 
     /// Whether all that was begun is whole.
@@ -125,6 +142,8 @@ impl Gather {
                         return Ok(Some(Gathered::Fragment(Raw { moof_at, moof, mdat_at, mdat: contents })));
                     }
                 }
+                b"prft" => self.said.wall = wall_clock(&contents).or(self.said.wall),
+                b"emsg" => self.said.anew |= tells_anew(&contents),
                 b"mfra" => self.last = true,
                 b"styp" => self.last |= brands(contents).any(|brand| &brand == b"lmsg"),
                 _ => {}

@@ -4,6 +4,7 @@
 mod again;
 mod feed;
 mod follow;
+mod heard;
 mod kept;
 mod pipe;
 
@@ -19,6 +20,8 @@ use again::Again;
 pub use again::Pieces;
 pub use feed::{Feed, Feeder, feed};
 use follow::Follow;
+pub use heard::Ear;
+use heard::Heard;
 use kept::Kept;
 use pipe::Pipe;
 
@@ -109,6 +112,8 @@ pub enum Source {
     Again(Again),
     /// What another task makes.
     Feed(Feed),
+    /// Another one, to which somebody listens as it is taken.
+    Heard(Heard),
 }
 
 /// A file read to its end.
@@ -205,6 +210,12 @@ impl Source {
         Self::Again(Again::new(pieces, self))
     }
 
+    /// The same, and `ear` hears all that is taken.
+    #[must_use]
+    pub fn heard_by(self, ear: Ear) -> Self {
+        Self::Heard(Heard::new(self, ear))
+    }
+
     /// Waits for bytes and reads them into `room`, which must not be empty; 0 is the end. Dropping the future loses nothing.
     ///
     /// # Errors
@@ -217,6 +228,7 @@ impl Source {
             Self::Kept(kept) => kept.read(room).await,
             Self::Again(again) => again.read(room).await,
             Self::Feed(feed) => feed.read(room).await,
+            Self::Heard(heard) => heard.read(room).await,
         }
     }
 
@@ -227,6 +239,7 @@ impl Source {
             Self::Feed(feed) => feed.next_object(),
             Self::Kept(kept) => kept.then_mut().next_object(),
             Self::Again(again) => again.then_mut().next_object(),
+            Self::Heard(heard) => heard.source_mut().next_object(),
             Self::Pipe(_) | Self::Plain(_) | Self::Follow(_) => false,
         }
     }
@@ -238,6 +251,7 @@ impl Source {
             Self::Feed(_) => true,
             Self::Kept(kept) => kept.then().is_fed(),
             Self::Again(again) => again.then().is_fed(),
+            Self::Heard(heard) => heard.source().is_fed(),
             Self::Pipe(_) | Self::Plain(_) | Self::Follow(_) => false,
         }
     }
@@ -249,6 +263,7 @@ impl Source {
             Self::Pipe(_) | Self::Kept(_) | Self::Again(_) | Self::Feed(_) => None,
             Self::Plain(plain) => plain.whole.then_some(&plain.file),
             Self::Follow(follow) => Some(follow.file()),
+            Self::Heard(heard) => heard.source().whole_file(),
         }
     }
 
@@ -257,6 +272,7 @@ impl Source {
     pub fn kept(&self) -> Option<&KeptFile> {
         match self {
             Self::Kept(kept) => Some(kept.file()),
+            Self::Heard(heard) => heard.source().kept(),
             Self::Pipe(_) | Self::Plain(_) | Self::Follow(_) | Self::Again(_) | Self::Feed(_) => None,
         }
     }
@@ -273,6 +289,7 @@ impl Source {
                 .map(drop)
                 .map_err(|cause| SourceError::Read { input: plain.name.clone(), cause }),
             Self::Follow(follow) => follow.go_on_at(offset),
+            Self::Heard(heard) => heard.source_mut().go_on_at(offset),
             Self::Kept(kept) => {
                 kept.go_on_at(offset);
                 Ok(())
@@ -289,6 +306,7 @@ impl Source {
             Self::Plain(_) | Self::Follow(_) => false,
             Self::Kept(kept) => kept.then().cannot_wait(),
             Self::Again(again) => again.then().cannot_wait(),
+            Self::Heard(heard) => heard.source().cannot_wait(),
         }
     }
 
@@ -299,6 +317,7 @@ impl Source {
             Self::Pipe(_) | Self::Kept(_) | Self::Again(_) | Self::Feed(_) => false,
             Self::Plain(plain) => plain.whole,
             Self::Follow(follow) => !follow.has_changed(),
+            Self::Heard(heard) => heard.source().can_be_read_again(),
         }
     }
 
@@ -306,6 +325,7 @@ impl Source {
     pub fn closing_warning(&mut self) -> Option<String> {
         match self {
             Self::Follow(follow) => follow.closing_warning(),
+            Self::Heard(heard) => heard.source_mut().closing_warning(),
             Self::Pipe(_) | Self::Plain(_) | Self::Kept(_) | Self::Again(_) | Self::Feed(_) => None,
         }
     }
