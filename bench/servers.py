@@ -26,9 +26,9 @@ def pinned(core, command):
 class Server:
     """A server, and what it and its children have worked."""
 
-    def __init__(self, command, env, log):
+    def __init__(self, command, env, log, anywhere=False):
         self.log = open(log, "wb")
-        self.process = subprocess.Popen(pinned("server", command), env=env, stdout=subprocess.PIPE, stderr=self.log)
+        self.process = subprocess.Popen(command if anywhere else pinned("server", command), env=env, stdout=subprocess.PIPE, stderr=self.log)
 
     def pids(self):
         children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False)
@@ -57,12 +57,12 @@ class Server:
         self.log.close()
 
 
-def gateway(store, work, certificate=None):
-    """`reader --serve`; `certificate`: of files for TLS, and their keys."""
+def gateway(store, work, certificate=None, anywhere=False):
+    """`reader --serve`; `certificate`: of files for TLS, and their keys; `anywhere`: on all processors."""
     command = [peers.binary("reader"), "--serve", "127.0.0.1:0"]
     if certificate:
         command += ["--tls-cert", certificate[0], "--tls-key", certificate[1]]
-    server = Server(command, store.env, os.path.join(work, "gateway.log"))
+    server = Server(command, store.env, os.path.join(work, "gateway.log"), anywhere)
     server.url = server.process.stdout.readline().decode().strip()
     if not server.url:
         raise RuntimeError("the gateway does not begin")
