@@ -88,6 +88,7 @@ mod serve {
     mod links;
     mod pages;
     mod players;
+    mod rollover;
     mod safety;
     mod scene;
     mod smooth;

@@ -113,6 +113,11 @@ impl Pending {
         self.unfit
     }
 
+    /// Offset and length of the header that what is being put together needs.
+    pub(crate) fn header(&self) -> Option<(u64, u64)> {
+        self.init.as_ref().map(|init| init.place)
+    }
+
     /// What a fragment has for the main track.
     pub(crate) fn main_run<'a>(&self, fragment: &'a Fragment) -> Option<&'a Run> {
         self.init.as_ref().and_then(|init| fragment.run(init.main))

@@ -51,6 +51,8 @@ pub(crate) struct Gateway {
     pub(crate) joins: Once<([u8; 16], Duration), Join>,
     /// For HLS, DASH and Smooth Streaming.
     pub(crate) indexes: Indexes,
+    /// Which version goes on a version, under a key.
+    pub(crate) followers: Once<([u8; 16], String), Option<String>>,
     /// Tracks of segments by themselves.
     pub(crate) singles: Once<([u8; 16], u64, u32), Arc<Samples>>,
     pub(crate) held: Semaphore,
@@ -70,10 +72,10 @@ impl Gateway {
         access_log: bool,
         ending: watch::Receiver<bool>,
     ) -> Self {
-        let (joins, singles) = (Once::default(), Once::default());
+        let (joins, singles, followers) = (Once::default(), Once::default(), Once::default());
         let (indexes, held) = (Indexes::default(), Semaphore::new(HELD));
         let metrics = Arc::default();
-        Self { names, gate, recordings, joins, indexes, singles, held, chores, metrics, access_log, ending }
+        Self { names, gate, recordings, joins, indexes, followers, singles, held, chores, metrics, access_log, ending }
     }
 
     /// Forgets, from time to time, what was asked and answered a while ago.
@@ -82,6 +84,7 @@ impl Gateway {
             sleep(TIDY).await;
             self.joins.tidy();
             self.singles.tidy();
+            self.followers.tidy();
         }
     }
 
@@ -126,6 +129,11 @@ impl Gateway {
         parts: &request::Parts,
     ) -> Result<Viewing, Refusal> {
         let bucket = self.named(query, key, record, parts)?;
+        self.version(bucket, key, version).await
+    }
+
+    /// The same, where it may be asked for.
+    pub(crate) async fn version(&self, bucket: &str, key: &str, version: String) -> Result<Viewing, Refusal> {
         let version = name::version(Some(version))?.ok_or_else(Refusal::not_there)?;
         let found = self.recordings.find(bucket, key, Some(&version)).await;
         let may_be_newest =
@@ -140,7 +148,7 @@ impl Gateway {
     }
 
     /// The bucket that is meant, where the key may be asked for.
-    fn named(
+    pub(crate) fn named(
         &self,
         query: &Query<'_>,
         key: &str,

@@ -288,7 +288,7 @@ fn now() -> i64 {
     time::OffsetDateTime::now_utc().unix_timestamp()
 }
 
-fn refused(error: &LocateError) -> Refusal {
+pub(crate) fn refused(error: &LocateError) -> Refusal {
     match error {
         LocateError::Store(error) => of_store(error),
         LocateError::Nothing(_) | LocateError::NoSuchUpload { .. } | LocateError::NoNames { .. } => {

@@ -73,6 +73,11 @@ impl Lab {
         self.runtime.block_on(s3::start(&self.client, key))
     }
 
+    /// The same of one of the objects of a recording (`--rollover`).
+    pub fn begin_piece(&self, key: &str, recording: &str) -> String {
+        self.runtime.block_on(s3::start_piece(&self.client, key, recording))
+    }
+
     /// Starts an upload that is not for Live Read.
     pub fn begin_plain(&self, key: &str) -> String {
         self.runtime.block_on(s3::start_with(&self.client, key, &[])).expect("an upload")

@@ -137,6 +137,12 @@ pub async fn start(client: &Client, key: &str) -> String {
     start_with(client, key, &[(LIVE, "true"), (PART_SIZE, "5000000")]).await.expect("an upload")
 }
 
+/// The same of one of the objects of a recording.
+pub async fn start_piece(client: &Client, key: &str, recording: &str) -> String {
+    let headers = [(LIVE, "true"), (PART_SIZE, "5000000"), ("x-amz-meta-live-read-recording", recording)];
+    start_with(client, key, &headers).await.expect("an upload")
+}
+
 /// Uploads a part; gives its ETag.
 pub async fn part(
     client: &Client,

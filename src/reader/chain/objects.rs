@@ -5,8 +5,7 @@ use tokio::time::sleep;
 use super::{LOOK_AGAIN, LOOKS};
 use crate::object::live_objects::ask;
 use crate::object::live_objects::locate::{Finder, Found};
-use crate::object::reading::Reading;
-use crate::object::wanted::Located;
+use crate::object::wanted::{Located, Wanted};
 use crate::protocol::live_objects::RecordingId;
 use crate::reader::error::ReadError;
 use crate::store::{Head, Patient};
@@ -34,12 +33,12 @@ impl Read {
     }
 }
 
-/// The recording, or the complete object, of the reading's key in which what was read goes on.
-pub(super) async fn find(store: &Patient, reading: &Reading, read: &Read) -> Result<Option<Located>, ReadError> {
-    let Some(mut finder) = Finder::new(&reading.wanted) else { return Ok(None) };
+/// The recording, or the complete object, of the key in which what was read goes on.
+pub(super) async fn find(store: &Patient, wanted: &Wanted, read: &Read) -> Result<Option<Located>, ReadError> {
+    let Some(mut finder) = Finder::new(wanted) else { return Ok(None) };
     for look in 0..LOOKS {
         if look > 0 {
-            sleep(LOOK_AGAIN.min(reading.wanted.poll_interval)).await;
+            sleep(LOOK_AGAIN.min(wanted.poll_interval)).await;
         }
         match finder.look(store).await? {
             Some(Found::Live(recording)) if read.goes_on_live(&recording.id) => {
@@ -50,7 +49,7 @@ pub(super) async fn find(store: &Patient, reading: &Reading, read: &Read) -> Res
             }
             _ => {}
         }
-        if let Some(head) = ask::key(store, &reading.wanted.key).await?.there().filter(|head| read.goes_on_in(head)) {
+        if let Some(head) = ask::key(store, &wanted.key).await?.there().filter(|head| read.goes_on_in(head)) {
             return Ok(Some(Located {
                 version: head.version,
                 finished: Some(head.size),

@@ -57,7 +57,8 @@ async fn manifest(
     parts: &request::Parts,
 ) -> Result<Response<Body>, Refusal> {
     let indexed = gateway.indexes.of(viewing);
-    let (version, shape) = (escape::segment(&viewing.identity.version), Shape { kind: Kind::Dash, suffix });
+    let (version, shape) =
+        (escape::segment(&viewing.identity.version), Shape { kind: Kind::Dash, suffix, since: None });
     let (text, over) = wait(gateway, &indexed, viewing, |state| {
         let begun = state.begun(micros());
         let over = state.index.is_over();

@@ -12,7 +12,7 @@ const REMEMBERED: usize = 12;
 const TOGETHER: Duration = Duration::from_millis(100);
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Arrivals {
     last: Option<Instant>,
     gaps: VecDeque<Duration>,

@@ -158,7 +158,13 @@ impl Index {
 
     /// Where the next part begins.
     pub(crate) fn next_part(&self) -> u64 {
-        self.parts.next(self.end)
+        let header = self.header().map_or(0, |(header, length)| header.saturating_add(length));
+        self.parts.next(self.end.max(header))
+    }
+
+    /// Offset and length of the header that what comes next needs, once it has come.
+    pub(crate) fn header(&self) -> Option<(u64, u64)> {
+        self.pending.header()
     }
 
     /// What a request can wait for; `parts`: where they are listed.
@@ -209,7 +215,7 @@ pub(crate) mod tests {
         assert!(!index.is_over() && index.parts.target().is_some());
         assert_eq!(index.there(true), There { segments: 5, parts: Some((5, 2)), over: false });
         index.finish();
-        assert!(index.is_over() && index.parts.of(4).is_empty());
+        assert!(index.is_over() && index.parts.open().is_empty());
         let segments: Vec<_> = index.timeline.segments.iter().collect();
         assert_eq!(segments[0].first, header().len() as u64);
         assert!(segments.windows(2).all(|pair| pair[0].end() == pair[1].first));

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::arrivals::Arrivals;
 use super::index::Index;
 use super::reload::There;
-use super::render::{self, Promise};
+use super::render::Promise;
 use crate::media::fmp4::{Found, Scanner};
 use crate::serve::gzip::gzip;
 
@@ -50,6 +50,10 @@ pub(crate) struct State {
     /// Since when all that there is has been seen.
     edge: Option<Instant>,
     promise: Option<Promise>,
+    /// The target duration of the objects before it, where it goes on other ones.
+    least: u64,
+    /// Which version was found under a key to go on it, if any; see [`State::next`].
+    next: Vec<(String, Option<String>)>,
     /// See [`State::begun`].
     begun: Option<i64>,
     /// It cannot be read any more.
@@ -73,6 +77,8 @@ struct Made {
 pub(crate) struct Shape {
     pub(crate) kind: Kind,
     pub(crate) suffix: String,
+    /// Of which objects before it it tells as well: since which one, and whether this is the last.
+    pub(crate) since: Option<([u8; 16], bool)>,
 }
 
 /// Which playlist.
@@ -119,6 +125,8 @@ impl Indexed {
             arrivals: Arrivals::default(),
             edge: None,
             promise: None,
+            least: 0,
+            next: Vec::new(),
             begun: None,
             broken: false,
             revision: 0,
@@ -216,17 +224,20 @@ impl State {
         self.edge.is_some()
     }
 
-    /// Whether a playlist can be made; `part_size`: bytes that come at once, as far as that is known.
-    pub(crate) fn ready(&mut self, part_size: Option<u64>) -> Ready {
+    /// Whether a playlist can be made; `part_size`: bytes that come at once, as far as that is known. `goes_on`: there are
+    /// segments of other objects before it.
+    pub(crate) fn ready(&mut self, part_size: Option<u64>, goes_on: bool) -> Ready {
         if self.broken {
             return Ready::Broken;
         }
-        if let Some(unfit) = self.index.unfit() {
-            return Ready::Never(unfit.to_string());
-        }
         let over = self.index.is_over();
-        if self.index.timeline.segments.is_empty() {
-            return if over { Ready::Never("there is no fragment in it".to_owned()) } else { Ready::NotYet };
+        if !goes_on {
+            if let Some(unfit) = self.index.unfit() {
+                return Ready::Never(unfit.to_string());
+            }
+            if self.index.timeline.segments.is_empty() {
+                return if over { Ready::Never("there is no fragment in it".to_owned()) } else { Ready::NotYet };
+            }
         }
         let seen = self.arrivals.burst();
         let was_watched = self.edge.is_some_and(|edge| edge.elapsed() >= WATCHED);
@@ -242,6 +253,7 @@ impl State {
             Some(before) => before.target.max(longest),
             None => self.index.target(burst).unwrap_or(longest),
         };
+        let target = target.max(self.least);
         let limit = Duration::from_secs(target).saturating_mul(STEADY) / 10;
         let steady = seen.is_some_and(|burst| burst <= limit);
         let parts = before.is_some_and(|before| before.parts) || (steady && self.index.parts.target().is_some());
@@ -260,14 +272,31 @@ impl State {
         self.index.there(self.promise.is_some_and(|promise| promise.parts))
     }
 
-    /// A playlist as it is now; none where nothing is promised yet.
-    pub(crate) fn text(&mut self, shape: &Shape) -> Option<Text> {
-        let suffix = shape.suffix.clone();
-        self.text_by(shape, |index, promise| match shape.kind {
-            Kind::Update => render::media(index, promise, render::skipped(index, promise), &suffix),
-            Kind::KeyFrames => render::key_frames(index, promise, &suffix),
-            _ => render::media(index, promise, 0, &suffix),
-        })
+    /// It goes on the object that `before` is of, which is complete: what is promised there holds here.
+    pub(crate) fn go_on(&mut self, before: &Self) {
+        self.index.parts.go_on(before.index.parts.target());
+        let Some(promise) = before.promise else { return };
+        self.least = self.least.max(promise.target);
+        if self.promise.is_none() && before.arrivals.burst().is_some() {
+            (self.promise, self.arrivals) = (Some(promise), before.arrivals.clone());
+            self.arrivals.pause();
+        }
+    }
+
+    /// Whether it goes on another object, as far as anybody has asked for that.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.least > 0
+    }
+
+    /// Which version goes on it under this key, or that there is none; once that is known.
+    pub(crate) fn next(&self, key: &str) -> Option<Option<String>> {
+        self.next.iter().find(|(known, _)| known == key).map(|(_, version)| version.clone())
+    }
+
+    /// See [`Self::next`]; none: it is not known any more.
+    pub(crate) fn set_next(&mut self, key: &str, version: Option<Option<String>>) {
+        self.next.retain(|(known, _)| known != key);
+        self.next.extend(version.map(|version| (key.to_owned(), version)));
     }
 
     /// A text about all of it as it is now, which is made anew where something has changed; none where nothing is promised yet.

@@ -27,15 +27,26 @@ impl Indexes {
 
     /// That of a version, which is looked through from now on.
     pub(crate) fn of(&self, viewing: &Viewing) -> Arc<Indexed> {
+        let indexed = self.kept(viewing);
+        indexer::run(&indexed, viewing);
+        indexed
+    }
+
+    /// That of a version, where all of it has been seen.
+    pub(crate) fn whole(&self, version: [u8; 16]) -> Option<Arc<Indexed>> {
+        let known = self.all().get(&version).cloned();
+        known.filter(|known| known.state().index.is_over())
+    }
+
+    /// That of a version, as far as it has been looked through.
+    pub(crate) fn kept(&self, viewing: &Viewing) -> Arc<Indexed> {
         let identity = &viewing.identity;
         let began = || {
             let seconds = date_in(&identity.version)
                 .or_else(|| RecordingId::parse(&identity.version).map(|recording| recording.started()));
             seconds.and_then(|seconds| seconds.checked_mul(1_000_000))
         };
-        let indexed = Arc::clone(self.all().entry(identity.hash).or_insert_with(|| Arc::new(Indexed::new(began()))));
-        indexer::run(&indexed, viewing);
-        indexed
+        Arc::clone(self.all().entry(identity.hash).or_insert_with(|| Arc::new(Indexed::new(began()))))
     }
 
     /// Lets go, from time to time, of what nobody has asked for in a while.

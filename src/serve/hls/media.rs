@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Response, StatusCode, request};
 
-use super::waiting::wait;
+use super::waiting::wait_with;
 use crate::protocol::content_type::content_type_of;
 use crate::serve::body::{Body, Stretch};
 use crate::serve::conditions::Conditions;
@@ -161,7 +161,8 @@ pub(crate) async fn part(
     parts: &request::Parts,
 ) -> Result<Response<Body>, Refusal> {
     let indexed = gateway.indexes.of(&viewing);
-    let length = wait(gateway, &indexed, &viewing, |state| {
+    let goes_on = indexed.state().goes_on();
+    let length = wait_with(gateway, &indexed, &viewing, goes_on, |state| {
         let index = &state.index;
         if let Some(part) = index.parts.at(first) {
             return Some(Ok(part.end.saturating_sub(part.first)));

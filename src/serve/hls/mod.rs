@@ -1,11 +1,11 @@
 //! HLS for every player: playlists of what grows and of what is finished, with each segment under a URL of its own.
 //!
 //! ```text
-//! playlists, media -> indexes -> indexed { index <- indexer <- ring, small requests } -> render
+//! playlists, media -> series -> indexes -> indexed { index <- indexer <- ring, small requests } -> render
 //! ```
 //!
 //! A playlist names one version, and stretches of it by offset and length: any gateway can answer for them, and what was
-//! fetched once may be kept for ever. The index follows from the bytes alone, so that all gateways find the same numbers.
+//! fetched once may be kept for ever. Where the writer went on in other objects, those are in the same playlist. The index follows from the bytes alone, so that all gateways find the same numbers.
 
 pub(crate) mod answer;
 mod arrivals;
@@ -21,6 +21,7 @@ mod pictures;
 pub(crate) mod playlists;
 mod reload;
 pub(crate) mod render;
+mod series;
 mod survey;
 pub(crate) mod tracks;
 pub(crate) mod waiting;

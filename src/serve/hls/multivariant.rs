@@ -10,11 +10,12 @@ use super::indexed::{State, Text};
 use super::names::{KEY_FRAMES, MEDIA};
 use super::waiting::{FIRST, wait};
 use crate::hls::master;
-use crate::hls::playlist::reference;
+use crate::hls::playlist::{Object, reference};
 use crate::hls::rendition::{Membership, Rendition};
 use crate::hls::walk;
 use crate::media::fmp4::TrackKind;
 use crate::protocol::escape;
+use crate::protocol::key::number_of;
 use crate::serve::access_log::Record;
 use crate::serve::body::Body;
 use crate::serve::gateway::{Gateway, may};
@@ -109,9 +110,16 @@ async fn renditions(
             let beside = |from: &str, to: &str| decoded(to).ok().map(|to| resolved(from, &to));
             let Some(list) = beside(written, &rendition.uri) else { continue };
             let read = walk::read(&store, &list).await.map_err(|error| of_store(&error))?;
-            let Some(object) = read.and_then(|read| read.timeline.objects.last().cloned()) else { continue };
-            let (path, version) = object.uri.split_once("?versionId=").unwrap_or((&object.uri, ""));
-            let (Some(key), Ok(version)) = (beside(&list, path), decoded(version)) else { continue };
+            let objects = read.map(|read| read.timeline.objects).unwrap_or_default();
+            let named = |object: &Object| {
+                let (path, version) = object.uri.split_once("?versionId=").unwrap_or((&object.uri, ""));
+                Some((beside(&list, path)?, decoded(version).ok()?))
+            };
+            let (Some(first), Some(last)) = (objects.first().and_then(named), objects.last().and_then(named)) else {
+                continue;
+            };
+            // The playlist of the first object of a rollover goes on in all others; a window may begin with a later one.
+            let (key, version) = if number_of(&first.0, &last.0).is_some() { first } else { last };
             if gateway.names.check(&key).is_err() || may(parts, bucket, &key).is_err() {
                 continue;
             }

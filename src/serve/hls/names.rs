@@ -1,5 +1,6 @@
 //! What follows `/hls/` in a path: playlists, and stretches of one version under URLs of their own. Pure.
 
+use crate::protocol::escape;
 use crate::serve::name::{Unnamed, decoded, key_and_version, number};
 
 /// Of the playlist that leads to all others.
@@ -15,8 +16,31 @@ pub(crate) const PICTURES: &str = "iframe";
 pub(crate) enum Asked {
     /// `KEY/index.m3u8`, or a multivariant playlist in the bucket, by its key.
     Index { key: Option<String>, playlist: String },
-    /// Something of one version.
-    Version { key: String, version: String, what: What },
+    /// Something of one version, or of one of the objects that go on it.
+    Version { key: String, version: String, follower: Option<Follower>, what: What },
+}
+
+/// One of the objects that go on another: `NUMBER@VERSION`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Follower {
+    /// From 2 on.
+    pub(crate) number: u32,
+    pub(crate) version: String,
+}
+
+impl Follower {
+    /// The folder of its stretches, as seen from the playlist. No version is written with such a letter.
+    pub(crate) fn folder(&self) -> String {
+        format!("{}@{}/", self.number, escape::segment(&self.version))
+    }
+
+    /// What the last name of a path means, and what it follows.
+    fn split(path: &str) -> Result<Option<(&str, Self)>, Unnamed> {
+        let Some((above, name)) = path.rsplit_once('/') else { return Ok(None) };
+        let Some((number_of, version)) = name.split_once('@') else { return Ok(None) };
+        let number_of = number(number_of).and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 1);
+        number_of.map(|number| Ok((above, Self { number, version: decoded(version)? }))).transpose()
+    }
 }
 
 /// Something of one version.
@@ -45,7 +69,13 @@ pub(crate) fn asked(path: &str) -> Result<Option<Asked>, Unnamed> {
         return Ok(Some(Asked::Index { key, playlist: decoded(path)? }));
     }
     let of_version = |folder: &str, what: What| {
-        Ok(key_and_version(folder)?.map(|(key, version)| Asked::Version { key, version, what }))
+        let (folder, follower) = match Follower::split(folder)? {
+            // Playlists tell of all of them.
+            Some(_) if matches!(what, What::Media | What::KeyFrames) => return Ok(None),
+            Some((above, follower)) => (above, Some(follower)),
+            None => (folder, None),
+        };
+        Ok(key_and_version(folder)?.map(|(key, version)| Asked::Version { key, version, follower, what }))
     };
     match name {
         MEDIA | KEY_FRAMES => {
@@ -93,7 +123,11 @@ mod tests {
         let index = |key: Option<&str>, playlist: &str| {
             Some(Asked::Index { key: key.map(str::to_owned), playlist: playlist.to_owned() })
         };
-        let of = |what| Some(Asked::Version { key: "a/b c.mp4".to_owned(), version: "4_z1".to_owned(), what });
+        let named = |follower, what| {
+            Some(Asked::Version { key: "a/b c.mp4".to_owned(), version: "4_z1".to_owned(), follower, what })
+        };
+        let of = |what| named(None, what);
+        let second = |what| named(Some(Follower { number: 2, version: "4_z@2".to_owned() }), what);
         for (path, want) in [
             ("a/b%20c.mp4/index.m3u8", index(Some("a/b c.mp4"), "a/b c.mp4/index.m3u8")),
             ("index.m3u8", index(None, "index.m3u8")),
@@ -106,6 +140,11 @@ mod tests {
             ("a/b%20c.mp4/4_z1/1272-.m4s", of(What::Part { first: 1272 })),
             ("a/b%20c.mp4/4_z1/iframe/1272-99.m4s", of(What::Picture { first: 1272, length: 99 })),
             ("a/b%20c.mp4/4_z1/iframe/1272-.m4s", None),
+            ("a/b%20c.mp4/4_z1/2@4_z%402/0-1272.mp4", second(What::Stretch { first: 0, length: 1272 })),
+            ("a/b%20c.mp4/4_z1/2@4_z@2/1272-.m4s", second(What::Part { first: 1272 })),
+            ("a/b%20c.mp4/4_z1/2@4_z%402/iframe/1272-99.m4s", second(What::Picture { first: 1272, length: 99 })),
+            ("2@4_z2/1-2.m4s", None),
+            ("4_z1/2@4_z2/1-2.m4s", None),
             ("a/b%20c.mp4/4_z1/01-2.m4s", None),
             ("a/b%20c.mp4/4_z1/1-0.m4s", None),
             ("a/b%20c.mp4/4_z1/+1-2.m4s", None),
@@ -117,6 +156,17 @@ mod tests {
         ] {
             assert_eq!(asked(path), Ok(want), "{path}");
         }
+        // Playlists are of the first object; 1 is that itself; and a key may have any letters.
+        assert_eq!(
+            asked("a.mp4/4_z1/2@4_z2/iframes.m3u8").map(|asked| matches!(asked, Some(Asked::Index { .. }))),
+            Ok(true)
+        );
+        for path in ["a.mp4/1@4_z2/1-2.m4s", "a.mp4/02@4_z2/1-2.m4s", "a.mp4/x@4_z2/1-2.m4s"] {
+            let Ok(Some(Asked::Version { key, follower, .. })) = asked(path) else { panic!("{path}") };
+            assert_eq!((key.as_str(), follower), ("a.mp4", None), "{path}");
+        }
+        let folder = Follower { number: 12, version: "4_z@2".to_owned() }.folder();
+        assert_eq!(folder, "12@4_z%402/");
         assert!(asked("%ff/index.m3u8").is_err());
     }
 }

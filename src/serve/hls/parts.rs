@@ -2,7 +2,7 @@
 //!
 //! How long a part may be is decided by the fragments of the first segment, and by nothing else, so that every gateway decides
 //! the same and it never changes. A part ends as soon as it has 85 hundredths of that, which is what RFC 8216bis (4.4.4.9)
-//! asks of all but the last of a segment.
+//! asks of all but the last of a segment. An object that goes on another one of the same stream takes over what was decided there.
 
 use std::collections::VecDeque;
 
@@ -71,6 +71,15 @@ fn target(fragments: &[u64]) -> Option<u64> {
 }
 
 impl Parts {
+    /// What comes goes on a stream whose parts have this target; unless something has come before that was known.
+    pub(crate) fn go_on(&mut self, target: Option<u64>) {
+        if let (Rule::Open(fragments), Some(target)) = (&self.rule, target)
+            && fragments.is_empty()
+        {
+            self.rule = Rule::Target(target);
+        }
+    }
+
     /// A fragment begins that plays so long.
     pub(crate) fn begin(&mut self, first: u64, micros: u64, key: bool) {
         if let Rule::Open(fragments) = &mut self.rule
@@ -114,9 +123,9 @@ impl Parts {
         }
     }
 
-    /// Nothing more comes.
+    /// Nothing more comes. What was listed last stays known: another object may go on this one.
     pub(crate) fn finish(&mut self) {
-        (self.gathering, self.open, self.closed) = (None, Vec::new(), VecDeque::new());
+        (self.gathering, self.open) = (None, Vec::new());
     }
 
     /// `PART-TARGET` in microseconds, where there are parts.
@@ -181,6 +190,22 @@ mod tests {
             }
             parts.close(number);
         }
+    }
+
+    #[test]
+    fn an_object_that_goes_on_another_one_has_parts_from_its_first_segment_on() {
+        let mut parts = Parts::default();
+        parts.go_on(None);
+        parts.go_on(Some(550_000));
+        feed(&mut parts, &[vec![500_000; 4], vec![500_000; 2]]);
+        assert_eq!((parts.of(0).len(), parts.of(1).len(), parts.target()), (4, 2, Some(550_000)));
+        parts.finish();
+        assert_eq!((parts.of(1).len(), parts.at(500).map(|part| part.end)), (2, Some(600)));
+        // Once something has come it is too late.
+        let mut own = Parts::default();
+        own.begin(0, 40_000, true);
+        own.go_on(Some(550_000));
+        assert_eq!(own.target(), None);
     }
 
     proptest! {

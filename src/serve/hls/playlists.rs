@@ -6,8 +6,7 @@ use super::answer::playlist;
 use super::indexed::{Kind, Shape};
 use super::names::{self, Asked, What};
 use super::reload::{Directives, Verdict};
-use super::waiting::wait;
-use super::{media, multivariant, pictures};
+use super::{media, multivariant, pictures, render, series};
 use crate::serve::access_log::Record;
 use crate::serve::body::Body;
 use crate::serve::gateway::Gateway;
@@ -26,13 +25,16 @@ pub(crate) async fn hls(
 ) -> Result<Response<Body>, Refusal> {
     let query = Query::new(parts.uri.query());
     let asked = names::asked(path)?.ok_or_else(Refusal::not_there)?;
-    let (key, version, what) = match asked {
+    let (key, version, follower, what) = match asked {
         Asked::Index { key, playlist } => {
             return multivariant::answer(gateway, key.as_deref(), &playlist, &query, parts, record).await;
         }
-        Asked::Version { key, version, what } => (key, version, what),
+        Asked::Version { key, version, follower, what } => (key, version, follower, what),
     };
-    let viewing = gateway.find_version(&query, &key, version, record, parts).await?;
+    let viewing = match follower {
+        Some(follower) => series::follower(gateway, &query, (&key, version), follower, record, parts).await?,
+        None => gateway.find_version(&query, &key, version, record, parts).await?,
+    };
     let kind = match what {
         What::Stretch { first, length } => return media::stretch(gateway, viewing, first, length, parts).await,
         What::Part { first } => return media::part(gateway, viewing, first, parts).await,
@@ -44,12 +46,17 @@ pub(crate) async fn hls(
     let directives = Directives::read(segment.as_deref(), part.as_deref(), skip.as_deref());
     let directives = directives.map_err(Unnamed::Wrong)?;
     let suffix = gateway.suffix(&query)?;
-    let indexed = gateway.indexes.of(&viewing);
-    let (text, over) = wait(gateway, &indexed, &viewing, |state| match directives.judge(&state.there()) {
+    let (text, over) = series::wait(gateway, &viewing, |now| match directives.judge(&now.there()) {
         Verdict::Now => {
-            let over = state.index.is_over();
+            let over = now.over;
             let kind = if kind == Kind::All && directives.skip && !over { Kind::Update } else { kind };
-            state.text(&Shape { kind, suffix: suffix.clone() }).map(|text| Ok((text, over)))
+            let shape = Shape { kind, suffix: suffix.clone(), since: None };
+            let made = now.text(shape, |row, promise| match kind {
+                Kind::Update => render::media(row, promise, render::skipped(row, promise), &suffix),
+                Kind::KeyFrames => render::key_frames(row, promise, &suffix),
+                _ => render::media(row, promise, 0, &suffix),
+            });
+            made.map(|text| Ok((text, over)))
         }
         Verdict::TooFar => Some(Err(Unnamed::Wrong("_HLS_msn is far beyond the newest segment").into())),
         Verdict::Hold => None,

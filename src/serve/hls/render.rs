@@ -1,4 +1,5 @@
-//! Playlists of one version as text (RFC 8216bis): of all of it, of what a client lacks, and of its key frames. Pure.
+//! Playlists as text (RFC 8216bis), of one version or of those that go on each other: of all of it, of what a client lacks,
+//! and of its key frames. Pure.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -40,27 +41,59 @@ impl Promise {
     }
 }
 
+/// One of the objects that a playlist tells of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Piece<'a> {
+    pub(crate) index: &'a Index,
+    /// Where its stretches are, as seen from the playlist.
+    pub(crate) folder: &'a str,
+}
+
+/// What a playlist tells of: objects of which each goes on the one before. Only the last may grow.
+#[derive(Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) pieces: Vec<Piece<'a>>,
+    /// Nothing more comes.
+    pub(crate) over: bool,
+}
+
+impl Row<'_> {
+    fn count(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.index.timeline.segments.len()).sum()
+    }
+
+    /// How long segments are, in microseconds, from the newest on.
+    fn micros_from_end(&self) -> impl Iterator<Item = u64> {
+        self.pieces.iter().rev().flat_map(|piece| piece.index.timeline.segments.micros().rev())
+    }
+
+    /// How long a part is at most, in microseconds, where parts are listed.
+    fn part(&self, promise: &Promise) -> Option<u64> {
+        let newest = self.pieces.last()?.index.parts.target().filter(|_| !self.over && promise.parts)?;
+        self.pieces.iter().filter_map(|piece| piece.index.parts.target()).max().map(|longest| longest.max(newest))
+    }
+}
+
 /// How many segments a client need not be told of again.
 #[must_use]
-pub(crate) fn skipped(index: &Index, promise: &Promise) -> usize {
+pub(crate) fn skipped(row: &Row<'_>, promise: &Promise) -> usize {
     let until = promise.skip_until().saturating_mul(1_000_000);
     let mut sum = 0u64;
-    // The first one from the end that lies all beyond the boundary.
-    let kept = index.timeline.segments.micros().rposition(|micros| {
+    // Those from the end on that do not lie all beyond the boundary.
+    let kept = row.micros_from_end().take_while(|micros| {
         let is_beyond = sum >= until;
-        sum = sum.saturating_add(micros);
-        is_beyond
+        sum = sum.saturating_add(*micros);
+        !is_beyond
     });
-    kept.map_or(0, |last| last + 1)
+    row.count() - kept.count()
 }
 
 /// The media playlist; all of it, or with `skip` of its first segments left out. `suffix` ends each URL.
 #[must_use]
-pub(crate) fn media(index: &Index, promise: &Promise, skip: usize, suffix: &str) -> String {
-    let segments = &index.timeline.segments;
-    let grows = !index.is_over();
-    let part = index.parts.target().filter(|_| grows && promise.parts);
-    let mut text = String::with_capacity(512 + (segments.len() - skip.min(segments.len())) * (48 + suffix.len()));
+pub(crate) fn media(row: &Row<'_>, promise: &Promise, skip: usize, suffix: &str) -> String {
+    let (grows, part) = (!row.over, row.part(promise));
+    let length: usize = row.pieces.iter().map(|p| p.index.timeline.segments.len() * (48 + p.folder.len())).sum();
+    let mut text = String::with_capacity(512 + length);
     // A string takes whatever is written into it: the results are of no interest.
     let out = &mut text;
     let version = if skip > 0 || part.is_some() { 9 } else { 7 };
@@ -83,22 +116,24 @@ pub(crate) fn media(index: &Index, promise: &Promise, skip: usize, suffix: &str)
     if skip > 0 {
         let _ = writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skip}");
     }
-    let with_parts = part.map_or(usize::MAX, |_| with_parts(index, promise));
-    let mut current = None;
-    for (number, segment) in segments.iter().enumerate() {
-        let lead = Lead::of(index, number, &segment, current);
-        if number >= skip {
-            put_lead(out, &lead, &segment, suffix);
-            if number >= with_parts {
-                put_parts(out, index.parts.of(number), suffix);
+    let with_parts = part.map_or(usize::MAX, |_| with_parts(row, promise));
+    let mut listed = 0;
+    for Piece { index, folder } in &row.pieces {
+        let mut current = None;
+        for (number, segment) in index.timeline.segments.iter().enumerate() {
+            let lead = Lead::of(index, number, &segment, current, listed > 0);
+            if listed >= skip {
+                put_lead(out, &lead, &segment, folder, suffix);
+                if listed >= with_parts {
+                    put_parts(out, index.parts.of(number), folder, suffix);
+                }
+                put_segment(out, &segment, folder, suffix);
             }
-            put_segment(out, &segment, suffix);
+            (current, listed) = (Some(segment.object), listed + 1);
         }
-        current = Some(segment.object);
     }
-    if part.is_some() {
-        put_parts(out, index.parts.open(), suffix);
-        let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}-.m4s{suffix}\"", index.next_part());
+    if let Some(newest) = row.pieces.last().filter(|_| part.is_some()) {
+        put_newest(out, newest, listed > 0, suffix);
     }
     if !grows {
         out.push_str("#EXT-X-ENDLIST\n");
@@ -106,36 +141,55 @@ pub(crate) fn media(index: &Index, promise: &Promise, skip: usize, suffix: &str)
     text
 }
 
+/// What there is of the segment that is not whole yet, and what comes next.
+fn put_newest(out: &mut String, newest: &Piece<'_>, goes_on: bool, suffix: &str) {
+    let Piece { index, folder } = newest;
+    if index.timeline.segments.is_empty() {
+        // Of an object that goes on another one.
+        let Some((first, length)) = index.header() else { return };
+        if goes_on {
+            out.push_str("#EXT-X-DISCONTINUITY\n");
+        }
+        let _ = writeln!(out, "#EXT-X-MAP:URI=\"{folder}{first}-{length}.mp4{suffix}\"");
+    }
+    put_parts(out, index.parts.open(), folder, suffix);
+    let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{folder}{}-.m4s{suffix}\"", index.next_part());
+}
+
 /// The first segment whose parts are listed: those of older ones are of no use any more.
-fn with_parts(index: &Index, promise: &Promise) -> usize {
+fn with_parts(row: &Row<'_>, promise: &Promise) -> usize {
     let enough = promise.target.saturating_mul(3_000_000);
     let mut sum = 0u64;
-    let first = index.timeline.segments.micros().rposition(|micros| {
-        sum = sum.saturating_add(micros);
-        sum >= enough
+    let with_parts = row.micros_from_end().take_while(|micros| {
+        let has_enough = sum >= enough;
+        sum = sum.saturating_add(*micros);
+        !has_enough
     });
-    first.unwrap_or(0)
+    row.count() - with_parts.count()
 }
 
 /// The playlist of key frames: each a picture by itself, for looking through a recording.
 #[must_use]
-pub(crate) fn key_frames(index: &Index, promise: &Promise, suffix: &str) -> String {
-    let mut text = String::with_capacity(256 + index.timeline.segments.len() * (56 + suffix.len()));
+pub(crate) fn key_frames(row: &Row<'_>, promise: &Promise, suffix: &str) -> String {
+    let mut text = String::with_capacity(256 + row.count() * (56 + suffix.len()));
     let out = &mut text;
-    let over = index.is_over();
     // One that leads a segment without a key frame is shown until the next.
-    let longest = key_segments(index).map(|(_, _, micros)| micros.div_ceil(1_000_000)).max().unwrap_or(1);
+    let shown = row.pieces.iter().flat_map(|piece| key_segments(piece.index));
+    let longest = shown.map(|(_, _, micros)| micros.div_ceil(1_000_000)).max().unwrap_or(1);
     let target = longest.max(promise.target);
     let _ = writeln!(out, "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-MEDIA-SEQUENCE:0");
     let _ = writeln!(out, "#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-I-FRAMES-ONLY");
-    let mut current = None;
-    for (number, segment, micros) in key_segments(index) {
-        put_lead(out, &Lead::of(index, number, &segment, current), &segment, suffix);
-        let (first, len) = (segment.first, segment.len);
-        let _ = writeln!(out, "#EXTINF:{},\n{PICTURES}/{first}-{len}.m4s{suffix}", Seconds(micros));
-        current = Some(segment.object);
+    let mut goes_on = false;
+    for Piece { index, folder } in &row.pieces {
+        let mut current = None;
+        for (number, segment, micros) in key_segments(index) {
+            put_lead(out, &Lead::of(index, number, &segment, current, goes_on), &segment, folder, suffix);
+            let (first, len) = (segment.first, segment.len);
+            let _ = writeln!(out, "#EXTINF:{},\n{folder}{PICTURES}/{first}-{len}.m4s{suffix}", Seconds(micros));
+            (current, goes_on) = (Some(segment.object), true);
+        }
     }
-    if over {
+    if row.over {
         out.push_str("#EXT-X-ENDLIST\n");
     }
     text
@@ -163,41 +217,37 @@ struct Lead<'a> {
 }
 
 impl<'a> Lead<'a> {
-    /// After a segment in the object `before`.
-    fn of(index: &'a Index, number: usize, segment: &Segment, before: Option<usize>) -> Self {
+    /// After a segment that needs the header `before`; `goes_on`: others are listed before it.
+    fn of(index: &'a Index, number: usize, segment: &Segment, before: Option<usize>, goes_on: bool) -> Self {
         let is_other = before != Some(segment.object);
         let is_break = is_other || index.timeline.breaks.contains(&number);
         let header = index.timeline.objects.get(segment.object).filter(|_| is_other);
-        Self {
-            discontinuity: is_break && before.is_some(),
-            header,
-            date: is_break || number.is_multiple_of(DATE_EVERY),
-        }
+        Self { discontinuity: is_break && goes_on, header, date: is_break || number.is_multiple_of(DATE_EVERY) }
     }
 }
 
-fn put_lead(out: &mut String, lead: &Lead<'_>, segment: &Segment, suffix: &str) {
+fn put_lead(out: &mut String, lead: &Lead<'_>, segment: &Segment, folder: &str, suffix: &str) {
     if lead.discontinuity {
         out.push_str("#EXT-X-DISCONTINUITY\n");
     }
     if let Some(object) = lead.header {
-        let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}-{}.mp4{suffix}\"", object.header, object.header_len);
+        let _ = writeln!(out, "#EXT-X-MAP:URI=\"{folder}{}-{}.mp4{suffix}\"", object.header, object.header_len);
     }
     if let Some(date) = segment.date.filter(|_| lead.date) {
         let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", clock::show(date));
     }
 }
 
-fn put_segment(out: &mut String, segment: &Segment, suffix: &str) {
+fn put_segment(out: &mut String, segment: &Segment, folder: &str, suffix: &str) {
     let Segment { first, len, micros, .. } = segment;
-    let _ = writeln!(out, "#EXTINF:{},\n{first}-{len}.m4s{suffix}", Seconds(*micros));
+    let _ = writeln!(out, "#EXTINF:{},\n{folder}{first}-{len}.m4s{suffix}", Seconds(*micros));
 }
 
-fn put_parts(out: &mut String, parts: &[Part], suffix: &str) {
+fn put_parts(out: &mut String, parts: &[Part], folder: &str, suffix: &str) {
     for Part { first, end, micros, key } in parts {
         let independent = if *key { ",INDEPENDENT=YES" } else { "" };
         let (seconds, len) = (Seconds(*micros), end.saturating_sub(*first));
-        let _ = writeln!(out, "#EXT-X-PART:DURATION={seconds},URI=\"{first}-{len}.m4s{suffix}\"{independent}");
+        let _ = writeln!(out, "#EXT-X-PART:DURATION={seconds},URI=\"{folder}{first}-{len}.m4s{suffix}\"{independent}");
     }
 }
 
@@ -219,11 +269,15 @@ mod tests {
 
     const LOW: Promise = Promise { target: 3, burst: Duration::from_millis(1_000), parts: true, blocks: true };
 
+    fn one(index: &Index) -> Row<'_> {
+        Row { pieces: vec![Piece { index, folder: "" }], over: index.is_over() }
+    }
+
     #[test]
     fn a_playlist_with_parts_as_text() {
         let bytes = stream(44, 9);
         let index = index([&bytes[..]]);
-        let text = media(&index, &LOW, 0, "");
+        let text = media(&one(&index), &LOW, 0, "");
         let lines: Vec<_> = text.lines().collect();
         let head = [
             "#EXTM3U",
@@ -247,7 +301,7 @@ mod tests {
         assert_eq!(lines.last(), Some(&&*format!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}-.m4s\"", bytes.len())));
         let mut over = index;
         over.finish();
-        let text = media(&over, &LOW, 0, "?bucket=b");
+        let text = media(&one(&over), &LOW, 0, "?bucket=b");
         assert!(!text.contains("PART") && !text.contains("SERVER-CONTROL"), "{text}");
         assert!(text.ends_with(".m4s?bucket=b\n#EXT-X-ENDLIST\n"), "{text}");
     }
@@ -257,11 +311,58 @@ mod tests {
         // After two soon ones a key frame every 7 s: segments without one are cut before they are longer than the first allows.
         let index = index([&stream_of(150, |number| matches!(number, 0 | 9) || number % 60 == 18)[..]]);
         assert!(!index.keyless.is_empty());
-        let text = key_frames(&index, &LOW, "");
+        let text = key_frames(&one(&index), &LOW, "");
         let shown: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("#EXTINF:")).collect();
         assert_eq!(shown.len() + index.keyless.len(), index.timeline.segments.len());
         assert!(text.contains("#EXT-X-I-FRAMES-ONLY\n") && text.contains("\niframe/"), "{text}");
         assert!(!text.contains("ENDLIST"));
+    }
+
+    #[test]
+    fn objects_that_go_on_each_other_are_one_playlist() {
+        let (bytes, header) = (stream(44, 9), crate::media::fmp4::fragments::tests::header().len());
+        let row = |pieces: [&Index; 2], over| media_of(pieces, over, 0);
+        fn media_of(pieces: [&Index; 2], over: bool, skip: usize) -> String {
+            let pieces = pieces.into_iter().zip(["", "2@v/"]).map(|(index, folder)| Piece { index, folder }).collect();
+            media(&Row { pieces, over }, &LOW, skip, "")
+        }
+        let mut first = index([&bytes[..]]);
+        first.finish();
+        let alone = media(&one(&first), &LOW, 0, "");
+        let segments = |text: &str| text.matches("#EXTINF").count();
+        let parts = |text: &str| text.lines().filter(|line| line.starts_with("#EXT-X-PART:")).count();
+        // Nothing has come of the next one but its header: what is promised goes on, and those of the newest segments stay.
+        let mut begun = Index::new(None);
+        begun.parts.go_on(first.parts.target());
+        let mut scanner = crate::media::fmp4::Scanner::new();
+        scanner.feed(&bytes[..header]).iter().for_each(|found| begun.take(found));
+        let text = row([&first, &begun], false);
+        assert_eq!((segments(&text), segments(&alone)), (3, 3));
+        assert!(text.contains("PART-TARGET=0.528000\n") && parts(&text) > 4 && !text.contains("ENDLIST"), "{text}");
+        let end = format!("#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"2@v/0-{header}.mp4\"\n");
+        let hint = format!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"2@v/{header}-.m4s\"\n");
+        assert!(text.ends_with(&format!("{end}{hint}")), "{text}");
+        // Parts of its first segment come as those of the first object did.
+        let few = header + (bytes.len() - header) / 5;
+        scanner.feed(&bytes[header..few]).iter().for_each(|found| begun.take(found));
+        let text = row([&first, &begun], false);
+        let newest = text.split_once(&end).expect("the header").1;
+        assert!(begun.timeline.segments.is_empty() && parts(newest) == 2, "{text}");
+        assert!(newest.starts_with("#EXT-X-PART:DURATION=0.480000,URI=\"2@v/"), "{text}");
+        scanner.feed(&bytes[few..]).iter().for_each(|found| begun.take(found));
+        begun.finish();
+        let text = row([&first, &begun], true);
+        let whole = alone.strip_suffix("#EXT-X-ENDLIST\n").expect("an end");
+        let rest = text.strip_prefix(whole).expect("all there was before");
+        assert!(rest.starts_with(&end) && rest.ends_with(".m4s\n#EXT-X-ENDLIST\n") && segments(rest) == 3, "{text}");
+        assert_eq!(rest.matches("\n2@v/").count(), 3, "{text}");
+        assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:0\n") && !text.contains("DISCONTINUITY-SEQUENCE"), "{text}");
+        let update = media_of([&first, &begun], true, 3);
+        assert_eq!(update.split_once(&end).expect("the header").1, rest.split_once(&end).expect("the header").1);
+        let pieces = [("", &first), ("2@v/", &begun)].map(|(folder, index)| Piece { index, folder }).to_vec();
+        let pictures = key_frames(&Row { pieces, over: true }, &LOW, "");
+        assert_eq!((segments(&pictures), pictures.matches("\n2@v/iframe/").count()), (6, 3), "{pictures}");
+        assert_eq!(pictures.matches("#EXT-X-DISCONTINUITY\n").count(), 1);
     }
 
     /// A playlist without what is in an update, and what is.
@@ -295,15 +396,15 @@ mod tests {
             if over {
                 newer.finish();
             }
-            let skip = skipped(&newer, &LOW);
+            let skip = skipped(&one(&newer), &LOW);
             prop_assume!(skip > 0 && skip <= older.timeline.segments.len());
-            let update = media(&newer, &LOW, skip, "");
+            let update = media(&one(&newer), &LOW, skip, "");
             prop_assert!(update.contains("#EXT-X-VERSION:9\n"));
             // No more than the boundary, and all that is younger.
             let rest: u64 = newer.timeline.segments.micros().skip(skip).sum();
             prop_assert!((18_000_000..18_000_000 + 4_400_000).contains(&rest), "{}", rest);
-            let whole = media(&newer, &LOW, 0, "").replace("VERSION:7", "VERSION:9");
-            prop_assert_eq!(merged(&media(&older, &LOW, 0, ""), &update), whole);
+            let whole = media(&one(&newer), &LOW, 0, "").replace("VERSION:7", "VERSION:9");
+            prop_assert_eq!(merged(&media(&one(&older), &LOW, 0, ""), &update), whole);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use tokio::sync::{SemaphorePermit, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::indexed::{Indexed, Ready, State};
@@ -25,31 +26,74 @@ pub(crate) async fn wait<T>(
     gateway: &Gateway,
     indexed: &Arc<Indexed>,
     viewing: &Viewing,
+    of: impl FnMut(&mut State) -> Option<Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    wait_with(gateway, indexed, viewing, false, of).await
+}
+
+/// The same; `goes_on`: also before its first segment is whole, as there are others before it.
+pub(super) async fn wait_with<T>(
+    gateway: &Gateway,
+    indexed: &Arc<Indexed>,
+    viewing: &Viewing,
+    goes_on: bool,
     mut of: impl FnMut(&mut State) -> Option<Result<T, Refusal>>,
 ) -> Result<T, Refusal> {
-    let began = Instant::now();
     let mut news = indexed.news();
-    let mut held = None;
+    let mut held = Held::back(gateway);
     let part_size = viewing.found().part_size;
     loop {
         news.borrow_and_update();
-        let until = {
+        let most = {
             let mut state = indexed.state();
-            match state.ready(part_size) {
-                Ready::Yes => {
-                    if let Some(made) = of(&mut state) {
-                        return made;
-                    }
-                    began + state.promise().map_or(FIRST, |promise| Duration::from_secs(promise.target) * 3)
-                }
-                Ready::NotYet => began + FIRST,
-                Ready::Never(why) => return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why)),
-                Ready::Broken => return Err(Refusal::busy("the rest of it cannot be read now")),
+            let is_ready = state.ready(part_size, goes_on);
+            if is_ready == Ready::Yes
+                && let Some(made) = of(&mut state)
+            {
+                return made;
             }
+            patience(&is_ready, &state)?
         };
-        if held.is_none() {
-            let permit = gateway.held.try_acquire();
-            held = Some(permit.map_err(|_| Refusal::busy("too many answers are held back"))?);
+        held.until_news(&mut news, most).await?;
+        // Whoever waits asks all the time.
+        indexed.ask();
+    }
+}
+
+/// How long whoever asks is held back at most, from when he asked.
+///
+/// # Errors
+/// [`Refusal`]: it would be of no use.
+pub(crate) fn patience(is_ready: &Ready, state: &State) -> Result<Duration, Refusal> {
+    match is_ready {
+        Ready::Yes => Ok(state.promise().map_or(FIRST, |promise| Duration::from_secs(promise.target) * 3)),
+        Ready::NotYet => Ok(FIRST),
+        Ready::Never(why) => Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why.clone())),
+        Ready::Broken => Err(Refusal::busy("the rest of it cannot be read now")),
+    }
+}
+
+/// An answer that is held back.
+#[derive(Debug)]
+pub(crate) struct Held<'a> {
+    gateway: &'a Gateway,
+    began: Instant,
+    permit: Option<SemaphorePermit<'a>>,
+}
+
+impl<'a> Held<'a> {
+    pub(crate) fn back(gateway: &'a Gateway) -> Self {
+        Self { gateway, began: Instant::now(), permit: None }
+    }
+
+    /// Waits until something may have come; in all for no longer than `most`.
+    ///
+    /// # Errors
+    /// [`Refusal`]: too many wait, or this one has waited for too long.
+    pub(crate) async fn until_news(&mut self, news: &mut watch::Receiver<u64>, most: Duration) -> Result<(), Refusal> {
+        if self.permit.is_none() {
+            let permit = self.gateway.held.try_acquire();
+            self.permit = Some(permit.map_err(|_| Refusal::busy("too many answers are held back"))?);
         }
         let look = async {
             tokio::select! {
@@ -57,10 +101,7 @@ pub(crate) async fn wait<T>(
                 () = sleep(LOOK) => {}
             }
         };
-        if timeout_at(until, look).await.is_err() {
-            return Err(Refusal::busy("there is nothing new to show yet"));
-        }
-        // Whoever waits asks all the time.
-        indexed.ask();
+        let looked = timeout_at(self.began + most, look).await;
+        looked.map_err(|_| Refusal::busy("there is nothing new to show yet"))
     }
 }

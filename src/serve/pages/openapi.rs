@@ -61,7 +61,7 @@ const OPERATIONS: &[Operation] = &[
         path: "/hls/{key}/index.m3u8",
         method: "get",
         right: Some(Right::Watch),
-        does: "HLS: the multivariant playlist of an object, which leads to all others",
+        does: "HLS: the multivariant playlist of an object, and of those that go on it (`--rollover`), which leads to all others",
         parameters: &[KEY, OF_BUCKET],
         answers: &[
             ("200", "The playlist"),

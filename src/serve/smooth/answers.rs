@@ -71,7 +71,7 @@ async fn manifest(
         };
         // Of what is over there is all of it.
         let window = if over { 0 } else { window };
-        let shape = Shape { kind: Kind::Smooth { window }, suffix: suffix.clone() };
+        let shape = Shape { kind: Kind::Smooth { window }, suffix: suffix.clone(), since: None };
         let text = text(state, &shape, window, &Place { version: &version, suffix: &suffix });
         text.map(|text| Ok((text, over)))
     })
