@@ -14,6 +14,7 @@ use super::access_log::Record;
 use super::body::Body;
 use super::chores::Chores;
 use super::gate::Gate;
+use super::hls::indexed::Next;
 use super::hls::indexes::Indexes;
 use super::join::Join;
 use super::link::Grant;
@@ -51,8 +52,8 @@ pub(crate) struct Gateway {
     pub(crate) joins: Once<([u8; 16], Duration), Join>,
     /// For HLS, DASH and Smooth Streaming.
     pub(crate) indexes: Indexes,
-    /// Which version goes on a version, under a key.
-    pub(crate) followers: Once<([u8; 16], String), Option<String>>,
+    /// What goes on a version, under a key.
+    pub(crate) followers: Once<([u8; 16], String), Next>,
     /// Tracks of segments by themselves.
     pub(crate) singles: Once<([u8; 16], u64, u32), Arc<Samples>>,
     pub(crate) held: Semaphore,

@@ -6,8 +6,8 @@ use crate::support::lab::Lab;
 use crate::support::media::{frames, make, thumbnails, video};
 use crate::support::run::{Run, assert_same, await_some, await_that};
 
-/// Objects of no more than three parts.
-const ROLLOVER: [&str; 5] = [KEY, "--part-size", "5000000", "--rollover", "12MB"];
+/// Objects of two segments, of two seconds each.
+const ROLLOVER: [&str; 5] = [KEY, "--part-size", "5000000", "--rollover", "25MB"];
 
 /// The key of the `number`th object.
 fn key(number: usize) -> String {
@@ -100,8 +100,8 @@ fn objects_of_a_rollover_are_one_playlist_live_over_each_change_and_afterwards_a
     let (gateway, other) = (Gateway::start(&lab, &["--access-log"]), Gateway::start(&lab, &[]));
     let data = video(14, GOOD);
     let mut run = lab.writer(&ROLLOVER);
-    let mut rest = &data[12_000_000..];
-    run.write(&data[..12_000_000]);
+    let mut rest = &data[20_000_000..];
+    run.write(&data[..20_000_000]);
     await_that("something can be read", || gateway.get(&format!("/hls/{KEY}/index.m3u8"), &[]).status == 200);
     let media = media_of(&gateway, "");
     let first = write_until(&gateway, &media, 1, &mut run, &mut rest);
@@ -135,6 +135,7 @@ fn objects_of_a_rollover_are_one_playlist_live_over_each_change_and_afterwards_a
         text.ends_with("#EXT-X-ENDLIST\n").then_some(text)
     });
     assert_eq!(stretches(&ended).len(), objects.len(), "{ended}");
+    assert!(segments(&ended).len() > objects.len(), "{ended}");
     let all = pictures(&data);
     let seen = shown(joined);
     assert!(seen.len() > 100 && all.ends_with(&seen), "{} frames of {}", seen.len(), all.len());
@@ -313,6 +314,35 @@ fn a_link_for_the_first_object_plays_all_of_them_and_nothing_else() {
     let two = two.strip_suffix(&format!("/play/{}", key(2))).expect("the player");
     assert_eq!(gateway.get(&format!("{two}/hls/{KEY}/index.m3u8"), &[]).status, 403);
     assert_eq!(gateway.get(&format!("{}/{}", folder.replace(&root, two), second[1]), &[]).status, 403);
+}
+
+#[test]
+fn what_a_store_without_live_read_holds_goes_on_in_the_next_object_too() {
+    let lab = Lab::with_args(&["--no-live-read"]);
+    let (gateway, other) = (Gateway::start(&lab, &[]), Gateway::start(&lab, &[]));
+    let data = video(12, GOOD);
+    let mut run = lab.writer(&[&ROLLOVER[..], &["--live", "objects"]].concat());
+    let mut rest = &data[20_000_000..];
+    run.write(&data[..20_000_000]);
+    await_that("something can be read", || gateway.get(&format!("/hls/{KEY}/index.m3u8"), &[]).status == 200);
+    let media = media_of(&gateway, "");
+    let first = write_until(&gateway, &media, 1, &mut run, &mut rest);
+    let second = write_until(&gateway, &media, 2, &mut run, &mut rest);
+    assert!(segments(&second).starts_with(&segments(&first)), "{first}\n{second}");
+    // While it is recorded, from the store's two kinds of objects.
+    stretches(&second).concat().iter().for_each(|name| assert!(!fetch(&other, &media, name).is_empty()));
+    run.write(rest);
+    run.end().code(0);
+    let ended = await_some("the end", || Some(list(&gateway, &media)).filter(|text| text.contains("ENDLIST")));
+    assert!(segments(&ended).starts_with(&segments(&second)), "{second}\n{ended}");
+    holds_all(&gateway, &media, &objects(&lab));
+    // By a gateway that has not seen it live: under the names that it knows, and under those that were told before.
+    let fresh = Gateway::start(&lab, &[]);
+    stretches(&second).concat().iter().for_each(|name| assert!(!fetch(&fresh, &media, name).is_empty()));
+    holds_all(&fresh, &media, &objects(&lab));
+    let place = |line: &String| line.rsplit(['/', ' ']).next().map(str::to_owned);
+    let places = |text: &str| segments(text).iter().map(place).collect::<Vec<_>>();
+    assert_eq!(places(&list(&fresh, &media)), places(&ended));
 }
 
 #[test]

@@ -52,8 +52,8 @@ pub(crate) struct State {
     promise: Option<Promise>,
     /// The target duration of the objects before it, where it goes on other ones.
     least: u64,
-    /// Which version was found under a key to go on it, if any; see [`State::next`].
-    next: Vec<(String, Option<String>)>,
+    /// What goes on it, by the key under which it was looked for.
+    next: Vec<(String, Next)>,
     /// See [`State::begun`].
     begun: Option<i64>,
     /// It cannot be read any more.
@@ -61,6 +61,13 @@ pub(crate) struct State {
     /// Counts what has changed.
     revision: u64,
     texts: Vec<Made>,
+}
+
+/// What goes on an object that is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    Version(String),
+    Nothing,
 }
 
 /// A text, and what it was made of.
@@ -288,15 +295,15 @@ impl State {
         self.least > 0
     }
 
-    /// Which version goes on it under this key, or that there is none; once that is known.
-    pub(crate) fn next(&self, key: &str) -> Option<Option<String>> {
-        self.next.iter().find(|(known, _)| known == key).map(|(_, version)| version.clone())
+    /// What goes on it under this key, once that is known.
+    pub(crate) fn next(&self, key: &str) -> Option<Next> {
+        self.next.iter().find(|(known, _)| known == key).map(|(_, next)| next.clone())
     }
 
     /// See [`Self::next`]; none: it is not known any more.
-    pub(crate) fn set_next(&mut self, key: &str, version: Option<Option<String>>) {
+    pub(crate) fn set_next(&mut self, key: &str, next: Option<Next>) {
         self.next.retain(|(known, _)| known != key);
-        self.next.extend(version.map(|version| (key.to_owned(), version)));
+        self.next.extend(next.map(|next| (key.to_owned(), next)));
     }
 
     /// A text about all of it as it is now, which is made anew where something has changed; none where nothing is promised yet.

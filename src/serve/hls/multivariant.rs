@@ -115,11 +115,11 @@ async fn renditions(
                 let (path, version) = object.uri.split_once("?versionId=").unwrap_or((&object.uri, ""));
                 Some((beside(&list, path)?, decoded(version).ok()?))
             };
-            let (Some(first), Some(last)) = (objects.first().and_then(named), objects.last().and_then(named)) else {
+            let (Some(first), Some(newest)) = (objects.first().and_then(named), objects.last().and_then(named)) else {
                 continue;
             };
             // The playlist of the first object of a rollover goes on in all others; a window may begin with a later one.
-            let (key, version) = if number_of(&first.0, &last.0).is_some() { first } else { last };
+            let (key, version) = if number_of(&first.0, &newest.0).is_some() { first } else { newest };
             if gateway.names.check(&key).is_err() || may(parts, bucket, &key).is_err() {
                 continue;
             }

@@ -318,14 +318,15 @@ mod tests {
         assert!(!text.contains("ENDLIST"));
     }
 
+    fn two(pieces: [&Index; 2], over: bool) -> Row<'_> {
+        let [first, second] = pieces;
+        Row { pieces: vec![Piece { index: first, folder: "" }, Piece { index: second, folder: "2@v/" }], over }
+    }
+
     #[test]
     fn objects_that_go_on_each_other_are_one_playlist() {
         let (bytes, header) = (stream(44, 9), crate::media::fmp4::fragments::tests::header().len());
-        let row = |pieces: [&Index; 2], over| media_of(pieces, over, 0);
-        fn media_of(pieces: [&Index; 2], over: bool, skip: usize) -> String {
-            let pieces = pieces.into_iter().zip(["", "2@v/"]).map(|(index, folder)| Piece { index, folder }).collect();
-            media(&Row { pieces, over }, &LOW, skip, "")
-        }
+        let row = |pieces: [&Index; 2], over| media(&two(pieces, over), &LOW, 0, "");
         let mut first = index([&bytes[..]]);
         first.finish();
         let alone = media(&one(&first), &LOW, 0, "");
@@ -357,10 +358,9 @@ mod tests {
         assert!(rest.starts_with(&end) && rest.ends_with(".m4s\n#EXT-X-ENDLIST\n") && segments(rest) == 3, "{text}");
         assert_eq!(rest.matches("\n2@v/").count(), 3, "{text}");
         assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:0\n") && !text.contains("DISCONTINUITY-SEQUENCE"), "{text}");
-        let update = media_of([&first, &begun], true, 3);
+        let update = media(&two([&first, &begun], true), &LOW, 3, "");
         assert_eq!(update.split_once(&end).expect("the header").1, rest.split_once(&end).expect("the header").1);
-        let pieces = [("", &first), ("2@v/", &begun)].map(|(folder, index)| Piece { index, folder }).to_vec();
-        let pictures = key_frames(&Row { pieces, over: true }, &LOW, "");
+        let pictures = key_frames(&two([&first, &begun], true), &LOW, "");
         assert_eq!((segments(&pictures), pictures.matches("\n2@v/iframe/").count()), (6, 3), "{pictures}");
         assert_eq!(pictures.matches("#EXT-X-DISCONTINUITY\n").count(), 1);
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, MutexGuard};
 
 use http::{StatusCode, request};
 
-use super::indexed::{Indexed, Ready, Shape, State, Text};
+use super::indexed::{Indexed, Next, Ready, Shape, State, Text};
 use super::indexer;
 use super::names::Follower;
 use super::reload::There;
@@ -143,12 +143,12 @@ async fn walk(gateway: &Gateway, first: &Viewing) -> Result<Series, Refusal> {
         let found = match (known, &viewing) {
             (Some(known), _) => Ok(known),
             (None, Some(viewing)) => next(gateway, &indexed, viewing, key.clone()).await,
-            (None, None) => Ok(None),
+            (None, None) => Ok(Next::Nothing),
         };
         let begun = |links| Ok(Series { links, newest: None, rest: Rest::Begun });
         let version = match found {
-            Ok(Some(version)) => version,
-            Ok(None) => return Ok(Series { links, newest: None, rest: Rest::Nothing }),
+            Ok(Next::Version(version)) => version,
+            Ok(Next::Nothing) => return Ok(Series { links, newest: None, rest: Rest::Nothing }),
             Err(refusal) if refusal.status == StatusCode::NOT_FOUND => return begun(links),
             Err(refusal) => return Err(refusal),
         };
@@ -171,13 +171,13 @@ async fn walk(gateway: &Gateway, first: &Viewing) -> Result<Series, Refusal> {
     Err(Refusal::not_there())
 }
 
-/// Which version goes on an object that is complete, under this key; looked for once for all who ask, and kept.
-async fn next(gateway: &Gateway, indexed: &Indexed, viewing: &Viewing, key: String) -> Result<Option<String>, Refusal> {
+/// What goes on an object that is complete, under this key; looked for once for all who ask, and kept.
+async fn next(gateway: &Gateway, indexed: &Indexed, viewing: &Viewing, key: String) -> Result<Next, Refusal> {
     if let Some(known) = indexed.state().next(&key) {
         return Ok(known);
     }
     if gateway.names.check(&key).is_err() {
-        return Ok(None);
+        return Ok(Next::Nothing);
     }
     let asked = (viewing.identity.hash, key.clone());
     let found = gateway.followers.get(asked, |_| true, |_| Box::pin(look(gateway, viewing, &key))).await?;
@@ -187,7 +187,7 @@ async fn next(gateway: &Gateway, indexed: &Indexed, viewing: &Viewing, key: Stri
 
 /// As `reader --follow-rollover` does. Only what says by its metadata that it is of the same recording, or is newer and does
 /// not say so before it is complete, goes on an object.
-async fn look(gateway: &Gateway, viewing: &Viewing, key: &str) -> Result<Option<String>, Refusal> {
+async fn look(gateway: &Gateway, viewing: &Viewing, key: &str) -> Result<Next, Refusal> {
     let bucket = viewing.store.bucket();
     let (version, wanted) = (viewing.target().version, viewing.found().wanted.clone());
     let id = RecordingId::parse(&viewing.identity.version);
@@ -197,11 +197,11 @@ async fn look(gateway: &Gateway, viewing: &Viewing, key: &str) -> Result<Option<
         ReadError::Locate(error) => refused(error),
         _ => Refusal::busy("the store cannot be reached now"),
     })?;
-    let Some(found) = found else { return Ok(None) };
+    let Some(found) = found else { return Ok(Next::Nothing) };
     let version = found.recording.map(|recording| recording.id.to_string()).or(found.version);
     let next = gateway.recordings.find(bucket, key, version.as_deref()).await?;
     tracing::info!(event = "goes_on", "{} goes on in {}", viewing.object(), next.object());
-    Ok(Some(next.identity.version.clone()))
+    Ok(Next::Version(next.identity.version.clone()))
 }
 
 /// One of the objects that go on a version of `key`.
@@ -241,7 +241,9 @@ async fn leads_to(gateway: &Gateway, first: Viewing, follower: &Follower) -> Res
             return Err(Refusal::busy("the object before this one is not known to be complete"));
         }
         let (indexed, key) = (gateway.indexes.kept(&viewing), numbered(&base, number));
-        let Some(version) = next(gateway, &indexed, &viewing, key.clone()).await? else { return Ok(false) };
+        let Next::Version(version) = next(gateway, &indexed, &viewing, key.clone()).await? else {
+            return Ok(false);
+        };
         if number == follower.number {
             return Ok(version == follower.version);
         }
