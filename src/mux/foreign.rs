@@ -49,7 +49,10 @@ pub enum ForeignError {
     #[error("a fragment of it is broken, or encrypted")]
     Broken,
     /// Decode times are missing, or before the beginning.
-    #[error("its fragments do not tell when they begin (tfdt; ffmpeg's -f mp4 writes it)")]
+    #[error(
+        "its fragments do not tell their times (tfdt), or some before its beginning (ffmpeg -i - -c copy -f mp4 -movflags \
+         +frag_keyframe+empty_moov+default_base_moof - in front of it adds them)"
+    )]
     NoTimes,
     /// It begins anew.
     #[error("its times go back: another stream seems to begin there (a writer for each of them keeps them apart)")]
@@ -128,6 +131,9 @@ impl Foreign {
         let Said { anew, wall } = self.gather.said();
         let mut tracks = raw.samples(&self.movie).ok_or(ForeignError::Broken)?;
         tracks.retain(|track| self.kind(track).is_some_and(|kind| kind != TrackKind::Other));
+        if !raw.is_timed() {
+            return Err(ForeignError::NoTimes);
+        }
         for track in &tracks {
             let decode = track.decode.filter(|decode| *decode >= 0).ok_or(ForeignError::NoTimes)?;
             let end = self.ends.entry(track.track).or_insert(decode);

@@ -132,6 +132,7 @@ fn input_that_is_no_fragmented_mp4_is_all_in_the_source() {
         ("a few bytes", b"abc".to_vec(), "this input has no ladder"),
         ("Matroska", coded("-f matroska"), "this input has no ladder"),
         ("pictures in the header", coded("-f mp4 -movflags frag_keyframe"), "has no ladder"),
+        ("fragments without their times", coded("-f ismv"), "this input has no ladder"),
         ("sound alone", make(&[tone(2)], &format!("{AAC} {FRAGMENTS} -frag_duration 500000")), "not one picture alone"),
         (
             "something else behind it",
@@ -177,6 +178,20 @@ fn a_file_that_grows_has_a_ladder_to_the_end_that_a_signal_makes() {
     let outcome = writer.wait().code(0).says("a ladder is made of 320x180: 180p, 90p");
     source_is(&lab, &fs::read(path).expect("the file"), &outcome.state());
     are_in_step(&lab, "a file");
+}
+
+#[test]
+fn of_a_short_file_that_is_there_already_all_is_made() {
+    // With key frames where fragments begin, and in the middle of them.
+    for format in [FRAGMENTS, "-f mp4 -movflags empty_moov+default_base_moof -frag_duration 700000"] {
+        let lab = Lab::new();
+        let recording = make(&[picture(6, 10), tone(6)], &format!("{CODED} {format}"));
+        fs::write(lab.dir().join("recording.mp4"), &recording).expect("a file");
+        let outcome = writer(&lab, &["recording.mp4", "--no-follow"]).wait().code(0);
+        let outcome = outcome.does_not_say("has no ladder").does_not_say("too slow").does_not_say("started again");
+        source_is(&lab, &recording, &outcome.state());
+        objects_are_in_step(&lab, format);
+    }
 }
 
 #[test]

@@ -19,11 +19,13 @@ pub struct Listener {
     began: Instant,
     /// Something has come.
     heard: bool,
+    /// How many pieces were made of it.
+    pieces: u64,
 }
 
 impl Listener {
     pub(super) fn new(tee: Arc<Tee>) -> Self {
-        Self { tee, foreign: Some(Foreign::default()), began: Instant::now(), heard: false }
+        Self { tee, foreign: Some(Foreign::default()), began: Instant::now(), heard: false, pieces: 0 }
     }
 
     /// Hears what was taken, or that nothing more comes.
@@ -41,7 +43,10 @@ impl Listener {
         loop {
             let now = Arrival { elapsed: self.began.elapsed(), at: SystemTime::now() };
             match foreign.piece(now) {
-                Ok(Some(piece)) => self.tee.put(&piece),
+                Ok(Some(piece)) => {
+                    self.pieces += 1;
+                    self.tee.put(&piece);
+                }
                 Ok(None) => return,
                 Err(why) => return self.over(why),
             }
@@ -49,9 +54,13 @@ impl Listener {
     }
 
     fn over(&mut self, why: ForeignError) {
-        let begun = self.foreign.take().is_some_and(|foreign| foreign.has_begun());
-        let from = if begun { "from here on this input" } else { "this input" };
+        self.foreign = None;
+        // Of a header alone nothing can be made.
+        let from = if self.pieces > 1 { "from here on this input" } else { "this input" };
         tracing::warn!(event = "no_ladder", "{from} has no ladder, only its source, which is all there: {why}");
+        if self.pieces <= 1 {
+            self.tee.detach();
+        }
         self.tee.end();
     }
 }

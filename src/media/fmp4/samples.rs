@@ -60,6 +60,14 @@ impl Raw {
         !Boxes::new(&self.moof).any(|inner| inner.kind == FourCc::TRAF)
     }
 
+    /// Whether all that it has tells by itself when it is decoded (`tfdt`).
+    #[must_use]
+    pub fn is_timed(&self) -> bool {
+        let tells = |traf: &[u8]| traf::decode_time(traf).is_ok_and(|time| time.is_some());
+        let mut trafs = Boxes::new(&self.moof).filter(|inner| inner.kind == FourCc::TRAF);
+        trafs.all(|traf| tells(traf.body) || find(traf.body, *b"trun").is_none())
+    }
+
     /// What it has of each track of the movie; `None` if it is broken, or encrypted.
     #[must_use]
     pub fn samples(&self, movie: &Movie) -> Option<Vec<Samples>> {
