@@ -34,6 +34,7 @@ mod ingest {
     mod hostile_for_long;
     mod hostile_pushes;
     mod killed;
+    mod killed_renditions;
     mod ladder;
     mod ladder_input;
     mod publish;

@@ -37,6 +37,10 @@ pub(super) enum Kind {
     Upload = 2,
     /// The stream is over.
     Over = 3,
+    /// Where a recording of several objects is, in all of them.
+    Together = 4,
+    /// The header of such a recording.
+    Header = 5,
 }
 
 /// A record, as it is written.
@@ -64,8 +68,12 @@ struct Inner {
     uploads: Vec<Upload>,
     /// The object that pieces belong to, and how many bytes of it there are.
     object: (u32, u64),
+    /// What a rendition is called by whoever copies it, where there are several.
+    called: Option<String>,
     /// The disk has failed: nothing is written any more.
     failed: bool,
+    /// It has been taken away.
+    removed: bool,
 }
 
 /// A file of it.
@@ -133,9 +141,29 @@ impl Journal {
         // What an earlier run wrote stays until all of it is stored.
         let ends = vec![(object.0, object.1)];
         let files = known.into_iter().map(|path| Part { path, size: FILE, ends: ends.clone() }).collect();
-        let inner =
-            Inner { dir, _lock: lock, part_size, files, current: None, uploads: Vec::new(), object, failed: false };
+        let inner = Inner {
+            dir,
+            _lock: lock,
+            part_size,
+            files,
+            current: None,
+            uploads: Vec::new(),
+            object,
+            called: None,
+            failed: false,
+            removed: false,
+        };
         Ok(Self(Arc::new(Mutex::new(inner))))
+    }
+
+    /// What the rendition is called that it is of.
+    pub fn called(&self, name: &str) {
+        self.lock().called = Some(name.to_owned());
+    }
+
+    /// The object that pieces belong to, and how many bytes of it there are.
+    pub(super) fn reached(&self) -> (u32, u64) {
+        self.lock().object
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -144,15 +172,20 @@ impl Journal {
 
     /// Notes a piece that is about to be handed on.
     pub(super) fn note(&self, piece: &Piece, next: bool) {
+        self.note_bytes(&piece.bytes, &piece.after.write(), next);
+    }
+
+    /// The same of bytes, and where whoever makes them is behind them; false once the disk has failed.
+    pub(super) fn note_bytes(&self, bytes: &[u8], state: &str, next: bool) -> bool {
         let mut inner = self.lock();
         if next {
             inner.object = (inner.object.0 + 1, 0);
         }
         let (number, offset) = inner.object;
-        let state = piece.after.write();
-        let record = Record { kind: Kind::Piece, number, offset, state: state.as_bytes(), bytes: &piece.bytes };
-        inner.object.1 = offset + piece.bytes.len() as u64;
+        let record = Record { kind: Kind::Piece, number, offset, state: state.as_bytes(), bytes };
+        inner.object.1 = offset + bytes.len() as u64;
         inner.write(&record);
+        !inner.failed
     }
 
     /// Notes that no more pieces come, so that whoever goes on waits for none.
@@ -166,7 +199,10 @@ impl Journal {
     pub fn remove(&self) {
         let mut inner = self.lock();
         // Whoever still writes must not bring it back.
-        (inner.failed, inner.current) = (true, None);
+        inner.current = None;
+        if std::mem::replace(&mut inner.removed, true) {
+            return;
+        }
         if let Err(error) = fs::remove_dir_all(&inner.dir) {
             tracing::debug!("{} stays: {error}", inner.dir.display());
         }
@@ -175,7 +211,7 @@ impl Journal {
 
 impl Inner {
     fn write(&mut self, record: &Record<'_>) {
-        if self.failed {
+        if self.failed || self.removed {
             return;
         }
         if let Err(error) = self.try_write(record) {
@@ -188,7 +224,8 @@ impl Inner {
     }
 
     fn try_write(&mut self, record: &Record<'_>) -> io::Result<()> {
-        if self.current.is_none() || self.files.last().is_some_and(|file| file.size >= FILE) {
+        let begins = self.current.is_none() || self.files.last().is_some_and(|file| file.size >= FILE);
+        if begins {
             self.begin_file()?;
         }
         let bytes = record.encode();
@@ -203,18 +240,19 @@ impl Inner {
                 _ => file.ends.push((record.number, end)),
             }
         }
-        Ok(())
+        // Only now, so that there is always a piece.
+        if begins { self.take_away() } else { Ok(()) }
     }
 
     fn begin_file(&mut self) -> io::Result<()> {
-        self.take_away()?;
         let last = self.files.last().and_then(|file| file.path.file_name()?.to_str()?.parse::<u64>().ok()).unwrap_or(0);
         let path = self.dir.join(format!("{:010}", last + 1));
         self.current = Some(OpenOptions::new().create_new(true).append(true).mode(0o600).open(&path)?);
         self.files.push(Part { path, size: 0, ends: Vec::new() });
         // What they are is told in each file, since the one before may go.
-        let (size, uploads) = (self.part_size, self.uploads.iter().filter(|upload| !upload.over));
-        let uploads: Vec<_> = uploads.map(|upload| upload.encode(size)).collect();
+        let (size, called) = (self.part_size, self.called.as_deref());
+        let uploads = self.uploads.iter().filter(|upload| !upload.over);
+        let uploads: Vec<_> = uploads.map(|upload| upload.encode(size, called)).collect();
         for bytes in uploads {
             if let Some(current) = &mut self.current {
                 current.write_all(&bytes)?;
@@ -242,15 +280,17 @@ impl Inner {
 }
 
 impl Upload {
-    fn encode(&self, part_size: PartSize) -> Vec<u8> {
-        let state =
-            serde_json::json!({"key": self.key, "upload_id": self.id, "part_size": part_size.get()}).to_string();
+    fn encode(&self, part_size: PartSize, called: Option<&str>) -> Vec<u8> {
+        let state = serde_json::json!({
+            "key": self.key, "upload_id": self.id, "part_size": part_size.get(), "rendition": called,
+        })
+        .to_string();
         Record { kind: Kind::Upload, number: self.number, offset: 0, state: state.as_bytes(), bytes: &[] }.encode()
     }
 }
 
 impl Record<'_> {
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let length = u32::try_from(FIELDS + self.state.len() + self.bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
         let state = u32::try_from(self.state.len()).unwrap_or(u32::MAX);
         let mut out = Vec::with_capacity(8 + FIELDS + self.state.len() + self.bytes.len());
@@ -298,9 +338,10 @@ impl Tap for Listener {
             drop(inner);
             return self.journal.remove();
         }
-        let (state, failed) = (upload.encode(inner.part_size), inner.failed);
+        let state = upload.encode(inner.part_size, inner.called.as_deref());
+        let writes = !inner.failed && !inner.removed;
         inner.uploads.push(upload);
-        if !failed && inner.current.is_some() {
+        if writes && inner.current.is_some() {
             let written = inner.current.as_mut().map_or(Ok(()), |current| current.write_all(&state));
             inner.failed = written.is_err();
         }

@@ -5,7 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::journal::{Journal, lock};
+use super::notes::Notes;
+use super::several::Several;
 use super::taking_up::{Left, left};
+use super::taking_up_several::{self as several, LeftSeveral, is_of_several};
 use super::title::Title;
 use crate::protocol::part::PartSize;
 
@@ -17,6 +20,15 @@ const TITLE: &str = "title";
 pub struct Journals {
     dir: PathBuf,
     part_size: PartSize,
+}
+
+/// What is left of a recording.
+#[derive(Debug)]
+pub enum LeftOf {
+    /// Of one object.
+    One(Box<Left>),
+    /// Of several.
+    Several(Box<LeftSeveral>),
 }
 
 impl Journals {
@@ -37,7 +49,7 @@ impl Journals {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn left(&self) -> io::Result<Vec<(Title, Box<Left>)>> {
+    pub fn left(&self) -> io::Result<Vec<(Title, LeftOf)>> {
         let entries = match fs::read_dir(&self.dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
@@ -47,8 +59,14 @@ impl Journals {
             let dir = entry?.path();
             // Another writer's; or none.
             let Some(lock) = lock(&dir)? else { continue };
-            match (fs::read(dir.join(TITLE)).ok().and_then(|text| Title::read(&text)), left(&dir, lock)?) {
-                (Some(title), Some(left)) => found.push((title, Box::new(left.over_if_old()))),
+            let left = if is_of_several(&dir) {
+                let left = several::left(&dir, lock, self.part_size)?;
+                left.map(|left| LeftOf::Several(Box::new(left.over_if_old())))
+            } else {
+                left(&dir, lock)?.map(|left| LeftOf::One(Box::new(left.over_if_old())))
+            };
+            match (fs::read(dir.join(TITLE)).ok().and_then(|text| Title::read(&text)), left) {
+                (Some(title), Some(left)) => found.push((title, left)),
                 // It was killed before anything was taken.
                 _ => fs::remove_dir_all(&dir)?,
             }
@@ -57,13 +75,16 @@ impl Journals {
         Ok(found)
     }
 
-    /// One for a recording that begins; none where the disk refuses it, which is told.
-    pub(super) fn begin(&self, title: &Title) -> Option<Journal> {
+    /// One for a recording that begins, of `several` objects or of one; none where the disk refuses it, which is told.
+    pub(super) fn begin(&self, title: &Title, several: bool) -> Option<Notes> {
         let dir = self.dir.join(&title.session);
         let begun = || {
             let Some(lock) = lock(&dir)? else { return Err(io::ErrorKind::AlreadyExists.into()) };
             fs::write(dir.join(TITLE), title.write())?;
-            Journal::new(dir.clone(), lock, self.part_size, (1, 0))
+            if several {
+                return Several::new(dir.clone(), lock, self.part_size).map(Notes::Several);
+            }
+            Journal::new(dir.clone(), lock, self.part_size, (1, 0)).map(Notes::One)
         };
         begun()
             .map_err(|error| {
@@ -91,6 +112,13 @@ mod tests {
         Title { permit, app: text("live"), session: text(session), start, number: 1 }
     }
 
+    fn one(left: LeftOf) -> Box<Left> {
+        match left {
+            LeftOf::One(left) => left,
+            LeftOf::Several(left) => panic!("{left:?}"),
+        }
+    }
+
     #[test]
     fn what_each_recording_has_left_is_found_with_its_name_and_what_has_nothing_is_taken_away() {
         let dir = tempfile::tempdir().expect("a directory");
@@ -99,7 +127,7 @@ mod tests {
         assert!(journals().left().expect("a disk").is_empty());
         let mut running = Vec::new();
         for (session, start) in [("old", 5), ("new", 7), ("empty", 9), ("done", 11)] {
-            let journal = journals().begin(&title(session, start)).expect("a journal");
+            let journal = journals().begin(&title(session, start), false).and_then(Notes::one).expect("a journal");
             if session != "empty" {
                 let (_stored, readable) = watch::channel(0);
                 let opening = Opening { key: "k", upload_id: session, readable, fresh: true, beside: None };
@@ -113,6 +141,7 @@ mod tests {
         running.pop().expect("the last").remove();
         drop(running);
         let found = journals().left().expect("a disk");
+        let found: Vec<_> = found.into_iter().map(|(title, left)| (title, one(left))).collect();
         let names: Vec<_> = found.iter().map(|(title, left)| (title.session.as_str(), left.upload_id())).collect();
         assert_eq!(names, [("new", "new"), ("old", "old")]);
         assert!(!at.join("empty").exists() && !at.join("done").exists());

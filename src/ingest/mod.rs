@@ -25,8 +25,11 @@
 //! | [`title`] | what one of many recordings is called, and whose it is |
 //! | [`journal`] | what is not stored yet, on disk |
 //! | [`journals`] | the same of many streams |
+//! | [`several`] | the same of a recording that becomes several objects |
+//! | [`notes`] | either of the two |
 //! | [`ladder`] | smaller renditions of a stream |
-//! | [`taking_up`] | what a writer that was killed has left |
+//! | `records` | what is on disk, read back one by one |
+//! | [`taking_up`], [`taking_up_several`] | what a writer that was killed has left |
 //! | `stage` | whose turn it is, and when the recording is over |
 //! | `words` | what people are told, and how often |
 
@@ -44,12 +47,16 @@ pub mod journal;
 pub mod journals;
 pub mod ladder;
 mod listen;
+pub mod notes;
 mod rate;
 mod reception;
 mod recording;
+mod records;
+pub mod several;
 mod stage;
 mod strangers;
 pub mod taking_up;
+pub mod taking_up_several;
 pub mod title;
 mod words;
 

@@ -16,8 +16,8 @@ use tracing::Instrument;
 use super::address::Address;
 use super::door::{Door, Lease};
 use super::hook::{Hook, Verdict};
-use super::journal::Journal;
 use super::journals::Journals;
+use super::notes::Notes;
 use super::rate::Rate;
 use super::recording::{Behind, Recording, Shape};
 use super::stage::{Manners, Stage};
@@ -52,7 +52,7 @@ pub struct Begun {
     /// What it is called, and whose it is.
     pub title: Title,
     /// Where it is noted, too.
-    pub journal: Option<Journal>,
+    pub journal: Option<Notes>,
     /// Its place among those that may be at one time.
     pub place: OwnedSemaphorePermit,
 }
@@ -260,9 +260,8 @@ impl Reception {
         let session = short_id().map_err(|error| Refusal::of(DENIED, error.to_string()))?;
         let (start, number) = desk.next_of(&permit.id);
         let title = Title { permit: permit.clone(), app: app.to_owned(), session, start, number };
-        // Several objects are not gone on with together.
-        let journals = self.making.journals.as_ref().filter(|_| !self.making.shape_of(&title).renditions);
-        let journal = journals.and_then(|journals| journals.begin(&title));
+        let several = self.making.shape_of(&title).renditions;
+        let journal = self.making.journals.as_ref().and_then(|journals| journals.begin(&title, several));
         let behind = Behind { journal, state: None, begun: false };
         self.begin(&mut desk, title, behind, place)
             .ok_or_else(|| Refusal::of(DENIED, "this writer is about to end".to_owned()))

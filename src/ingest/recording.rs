@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::journal::Journal;
+use super::notes::Notes;
 use super::words::Left;
 use crate::media::flv::{self, FlvError};
 use crate::media::fmp4::gather::Gathered;
@@ -34,7 +34,7 @@ pub(super) struct Recording {
     /// Something has been handed on.
     begun: bool,
     /// Where pieces are noted first; whether the next one is.
-    journal: Option<Journal>,
+    journal: Option<Notes>,
     noted: bool,
     /// What has been told of.
     told: Told,
@@ -67,7 +67,7 @@ impl Shape {
 #[derive(Debug, Default)]
 pub struct Behind {
     /// Where pieces are noted before they are handed on.
-    pub journal: Option<Journal>,
+    pub journal: Option<Notes>,
     /// Where the time line is.
     pub state: Option<State>,
     /// There is an object already: a header begins another.

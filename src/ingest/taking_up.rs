@@ -1,7 +1,7 @@
 //! A journal that a killed writer has left: read back, and made into what the next one goes on with.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -9,35 +9,46 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::journal::{FIELDS, Journal, Kind, files, lock};
+use super::journal::{Journal, Kind, files, lock};
+use super::records::next;
 use crate::mux::State;
 use crate::protocol::part::PartSize;
 use crate::writer::kept::{self, Content, KeptFile, Label, Remainder};
 use crate::writer::spool::{Spool, SpoolSettings};
 
 /// A journal that is older than this is of another recording, as far as anybody who starts a writer now is concerned.
-const OLD: Duration = Duration::from_secs(3600);
-/// The longest record that makes sense.
-const LONGEST: u32 = 64 << 20;
+pub(super) const OLD: Duration = Duration::from_secs(3600);
 
 /// What was left.
 #[derive(Debug)]
 pub struct Left {
     dir: PathBuf,
     lock: File,
-    key: String,
-    upload_id: String,
+    /// Its upload, once that has begun.
+    upload: Option<Known>,
     part_size: PartSize,
     number: u32,
     /// Pieces of the object, without a gap.
     pieces: Vec<Extent>,
     /// How many bytes of the object there are.
     taken: u64,
-    state: State,
+    state: Vec<u8>,
+    /// What was noted and handed to nobody: where that begins.
+    surplus: Option<(PathBuf, u64)>,
     /// The stream had ended, and was only not stored yet.
     over: bool,
     /// For how long nobody has written to it.
     age: Duration,
+}
+
+/// An upload that pieces go into.
+#[derive(Debug)]
+struct Known {
+    key: String,
+    id: String,
+    part_size: PartSize,
+    /// What the rendition is called, where there are several.
+    called: Option<String>,
 }
 
 /// Where a piece is.
@@ -71,26 +82,53 @@ pub fn look(dir: &Path, asked: PartSize, any_age: bool) -> io::Result<Beginning>
     // Kept here, too, so that nobody else takes it meanwhile.
     let again = lock.try_clone()?;
     let Some(left) = left(dir, lock)? else { return fresh(dir, again, asked) };
-    if left.age <= OLD || any_age {
+    if any_age || !is_too_old(dir, left.age) {
         return Ok(Beginning::Left(Box::new(left)));
     }
-    let (minutes, dir) = (left.age.as_secs() / 60, dir.display());
-    tracing::warn!(
-        "{dir} was left by a writer that was killed {minutes} minutes ago: too long to go on with it by itself"
-    );
     left.give_up(asked).map(|journal| Beginning::Fresh(Some(journal)))
 }
 
 /// What is in the journal in `dir`, which this program has locked; none where that is nothing to go on with.
 pub(super) fn left(dir: &Path, lock: File) -> io::Result<Option<Left>> {
+    let whole = Whole { to: None, is_state: |state| State::read(state).is_some() };
+    Ok(left_of(dir, lock, PartSize::DEFAULT, &whole)?.filter(Left::has_upload))
+}
+
+/// What is in the journal in `dir`, as far as it counts; none where no piece is. What begins has parts of the size that is
+/// `asked` for.
+pub(super) fn left_of(dir: &Path, lock: File, asked: PartSize, whole: &Whole) -> io::Result<Option<Left>> {
     let paths = files(dir)?;
-    let written = paths.last().and_then(|path| fs::metadata(path).ok()?.modified().ok());
-    let age = written.map_or(Duration::ZERO, |at| SystemTime::now().duration_since(at).unwrap_or_default());
-    let Some(Found { pieces, taken, number, upload: Some((key, upload_id, part_size)), state, over }) = read(&paths)?
-    else {
+    let Some(Found { pieces, taken, number, upload, state, surplus, over }) = read(&paths, whole)? else {
         return Ok(None);
     };
-    Ok(Some(Left { dir: dir.to_owned(), lock, key, upload_id, part_size, number, pieces, taken, state, over, age }))
+    let part_size = upload.as_ref().map_or(asked, |upload| upload.part_size);
+    let (dir, age) = (dir.to_owned(), age(&paths));
+    Ok(Some(Left { dir, lock, upload, part_size, number, pieces, taken, state, surplus, over, age }))
+}
+
+/// For how long nobody has written to the newest of these files.
+pub(super) fn age(files: &[PathBuf]) -> Duration {
+    let written = files.last().and_then(|path| fs::metadata(path).ok()?.modified().ok());
+    written.map_or(Duration::ZERO, |at| SystemTime::now().duration_since(at).unwrap_or_default())
+}
+
+/// Whether a journal is too old to be gone on with by itself, which is told.
+pub(super) fn is_too_old(dir: &Path, age: Duration) -> bool {
+    if age > OLD {
+        let (minutes, dir) = (age.as_secs() / 60, dir.display());
+        tracing::warn!(
+            "{dir} was left by a writer that was killed {minutes} minutes ago: too long to go on with it by itself"
+        );
+    }
+    age > OLD
+}
+
+/// What of a journal counts.
+pub(super) struct Whole {
+    /// Up to which object, and where in it; all where that is not known.
+    pub(super) to: Option<(u32, u64)>,
+    /// Whether this is where whoever made a piece is behind it.
+    pub(super) is_state: fn(&[u8]) -> bool,
 }
 
 fn fresh(dir: &Path, lock: File, part_size: PartSize) -> io::Result<Beginning> {
@@ -101,13 +139,36 @@ impl Left {
     /// The object's key.
     #[must_use]
     pub fn key(&self) -> &str {
-        &self.key
+        self.upload.as_ref().map_or("", |upload| &upload.key)
     }
 
     /// The upload.
     #[must_use]
     pub fn upload_id(&self) -> &str {
-        &self.upload_id
+        self.upload.as_ref().map_or("", |upload| &upload.id)
+    }
+
+    /// Whether the upload had begun.
+    #[must_use]
+    pub fn has_upload(&self) -> bool {
+        self.upload.is_some()
+    }
+
+    /// Whether all of the recording is here, from the first byte on.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.number == 1 && self.pieces.first().is_some_and(|piece| piece.offset == 0)
+    }
+
+    /// What the rendition is called that it is of, where there are several.
+    #[must_use]
+    pub fn called(&self) -> Option<&str> {
+        self.upload.as_ref()?.called.as_deref()
+    }
+
+    /// How many bytes of the object there are, and which it is.
+    pub(super) fn reached(&self) -> (u32, u64) {
+        (self.number, self.taken)
     }
 
     /// The size of its parts.
@@ -124,7 +185,12 @@ impl Left {
 
     /// Where the time line is.
     #[must_use]
-    pub fn state(&self) -> &State {
+    pub fn state(&self) -> State {
+        State::read(&self.state).unwrap_or_default()
+    }
+
+    /// Where whoever made it was, as text.
+    pub(super) fn text(&self) -> &[u8] {
         &self.state
     }
 
@@ -151,8 +217,8 @@ impl Left {
             parts.push((number, Content::Disk(std::sync::Arc::new(spool.put_at_last(&body)?))));
             start = end;
         }
-        let label =
-            Label { bucket: bucket.to_owned(), key: self.key.clone(), upload_id: self.upload_id.clone(), part_size };
+        let (key, upload_id) = (self.key().to_owned(), self.upload_id().to_owned());
+        let label = Label { bucket: bucket.to_owned(), key, upload_id, part_size };
         let written = kept::write(&label, &Remainder { parts, taken: self.taken }, &spool)?;
         let opened = KeptFile::open(&written.path).map_err(io::Error::other);
         // It is needed as long as it is open; the journal outlasts it.
@@ -177,6 +243,10 @@ impl Left {
     /// # Errors
     /// When the disk refuses it.
     pub fn go_on(self) -> io::Result<Journal> {
+        if let Some((path, at)) = &self.surplus {
+            // What comes now would be taken for what follows on it.
+            File::options().write(true).open(path)?.set_len(*at)?;
+        }
         Journal::new(self.dir, self.lock, self.part_size, (self.number, self.taken))
     }
 
@@ -207,28 +277,36 @@ struct Found {
     pieces: Vec<Extent>,
     taken: u64,
     number: u32,
-    upload: Option<(String, String, PartSize)>,
-    state: State,
+    upload: Option<Known>,
+    state: Vec<u8>,
+    surplus: Option<(PathBuf, u64)>,
     over: bool,
 }
 
-/// Reads all records up to the first that is not whole; none if there is no piece.
-fn read(paths: &[PathBuf]) -> io::Result<Option<Found>> {
+/// Reads all records up to the first that is not whole, without pieces that do not count; none if there is no piece.
+fn read(paths: &[PathBuf], whole: &Whole) -> io::Result<Option<Found>> {
     let (mut found, mut uploads) = (Found::default(), Vec::new());
     for (file, path) in paths.iter().enumerate() {
         let (mut reader, mut at) = (BufReader::with_capacity(1 << 20, File::open(path)?), 0);
         while let Some(record) = next(&mut reader, at)? {
-            at = record.end;
+            let begins = std::mem::replace(&mut at, record.end);
             match record.kind {
                 kind if kind == Kind::Piece as u8 => {
-                    let Some(state) = State::read(&record.state) else { break };
+                    if whole.to.is_some_and(|to| (record.number, record.offset + record.len) > to) {
+                        found.surplus.get_or_insert((path.clone(), begins));
+                        continue;
+                    }
+                    if !(whole.is_state)(&record.state) {
+                        break;
+                    }
                     let follows = record.number == found.number && record.offset == found.taken;
                     if !follows {
                         // Another object, or the first piece that has not been taken away.
                         found.pieces.clear();
                     }
                     found.pieces.push(Extent { file, at: record.bytes_at, offset: record.offset, len: record.len });
-                    (found.number, found.taken, found.state) = (record.number, record.offset + record.len, state);
+                    (found.number, found.taken, found.state) =
+                        (record.number, record.offset + record.len, record.state);
                     found.over = false;
                 }
                 kind if kind == Kind::Upload as u8 => {
@@ -236,7 +314,9 @@ fn read(paths: &[PathBuf]) -> io::Result<Option<Found>> {
                     let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
                     let size = value.get("part_size").and_then(Value::as_u64).and_then(|size| PartSize::new(size).ok());
                     let upload = text("key").zip(text("upload_id")).zip(size);
-                    uploads.extend(upload.map(|((key, id), size)| (record.number, (key, id, size))));
+                    let called = text("rendition");
+                    let known = upload.map(|((key, id), part_size)| Known { key, id, part_size, called });
+                    uploads.extend(known.map(|known| (record.number, known)));
                 }
                 kind if kind == Kind::Over as u8 => found.over = true,
                 _ => break,
@@ -247,60 +327,12 @@ fn read(paths: &[PathBuf]) -> io::Result<Option<Found>> {
     Ok(Some(found).filter(|found| !found.pieces.is_empty()))
 }
 
-/// A record that was read.
-struct Whole {
-    kind: u8,
-    number: u32,
-    offset: u64,
-    state: Vec<u8>,
-    /// Where its bytes are in the file, and how many.
-    bytes_at: u64,
-    len: u64,
-    /// Where the next begins.
-    end: u64,
-}
-
-/// The record at `at`; none where there is no whole one.
-fn next(reader: &mut BufReader<File>, at: u64) -> io::Result<Option<Whole>> {
-    let mut fields = [0; 4 + FIELDS];
-    if !fill(reader, &mut fields)? {
-        return Ok(None);
-    }
-    let number = |from: usize| {
-        fields.get(from..).and_then(|rest| rest.first_chunk()).map_or(0, |four| u32::from_be_bytes(*four))
-    };
-    let (length, of_object, state_len) = (number(0), number(5), number(17));
-    let offset = fields.get(9..).and_then(|rest| rest.first_chunk()).map_or(0, |eight| u64::from_be_bytes(*eight));
-    let head = u32::try_from(FIELDS).unwrap_or(0) + state_len.min(LONGEST);
-    let Some(len) = length.checked_sub(head).filter(|_| length <= LONGEST) else { return Ok(None) };
-    let mut state = vec![0; usize::try_from(state_len).unwrap_or(0)];
-    if !fill(reader, &mut state)? {
-        return Ok(None);
-    }
-    reader.seek_relative(i64::from(len))?;
-    let mut last = [0; 4];
-    if !fill(reader, &mut last)? || u32::from_be_bytes(last) != length {
-        return Ok(None);
-    }
-    let bytes_at = at + 4 + u64::from(head);
-    let (len, end) = (u64::from(len), at + 8 + u64::from(length));
-    Ok(Some(Whole { kind: fields[4], number: of_object, offset, state, bytes_at, len, end }))
-}
-
-/// Reads all of `room`; false at the end.
-fn fill(reader: &mut impl Read, room: &mut [u8]) -> io::Result<bool> {
-    match reader.read_exact(room) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::sync::watch;
 
     use super::*;
+    use crate::ingest::journal::Record;
     use crate::mux::Piece;
     use crate::object::tap::{End, Opening, Tap};
 
@@ -418,6 +450,23 @@ mod tests {
         assert_eq!((file.taken, numbers.last()), (60_000_000, Some(&12)));
         // Whatever readers have, part 12 at least is not whole in the store.
         assert!(numbers.len() >= 2 && numbers.windows(2).all(|two| two[0] + 1 == two[1]), "{numbers:?}");
+    }
+
+    #[test]
+    fn a_journal_of_a_writer_that_knew_of_no_renditions_is_read() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = dir.path().join("j");
+        drop(begin(&at));
+        let upload = format!(r#"{{"key":"k","upload_id":"u1","part_size":{PART}}}"#);
+        let (state, bytes) = (State::default().write(), vec![7; 900]);
+        let record = |kind, state: &str, bytes: &[u8]| {
+            Record { kind, number: 1, offset: 0, state: state.as_bytes(), bytes }.encode()
+        };
+        let all = [record(Kind::Upload, &upload, &[]), record(Kind::Piece, &state, &bytes)].concat();
+        fs::write(at.join("0000000001"), all).expect("a disk");
+        let found = left(&at);
+        assert_eq!((found.key(), found.upload_id(), found.taken, found.called()), ("k", "u1", 900, None));
+        assert_eq!(kept(dir.path(), &found).taken, 900);
     }
 
     #[test]

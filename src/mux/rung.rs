@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::fragment::{Lead, TimeOfDay};
 use super::read_back::{ReadBack, moov, read_back};
@@ -91,8 +93,8 @@ fn first_picture(movie: &Movie, tracks: &[Samples]) -> Option<(i64, bool)> {
 #[derive(Debug, Default)]
 pub struct Rung {
     movie: Movie,
-    /// Which of the recording's headers it is made of, and what counts of its own.
-    made_of: Option<(u64, Vec<u8>)>,
+    /// Which of the recording's headers it is made of, and the hash of what counts of its own.
+    made_of: Option<(u64, String)>,
     /// Where each track ends.
     ends: BTreeMap<u32, i64>,
     sequence: u32,
@@ -101,14 +103,36 @@ pub struct Rung {
 }
 
 impl Rung {
+    /// Where it is, as text. How often encoders have gone on anew is counted from anew by whoever goes on.
+    #[must_use]
+    pub fn state(&self) -> String {
+        let ends: Vec<_> = self.ends.iter().collect();
+        json!({"made_of": self.made_of, "ends": ends, "sequence": self.sequence}).to_string()
+    }
+
+    /// One that goes on where another was; `None` for a state of something else.
+    #[must_use]
+    pub fn going_on(state: &[u8]) -> Option<Self> {
+        let state: Value = serde_json::from_slice(state).ok()?;
+        let made_of = state.get("made_of")?;
+        let made_of = Some((made_of.get(0)?.as_u64()?, made_of.get(1)?.as_str()?.to_owned()));
+        let end = |end: &Value| Some((u32::try_from(end.get(0)?.as_u64()?).ok()?, end.get(1)?.as_i64()?));
+        let ends: Option<BTreeMap<_, _>> = state.get("ends")?.as_array()?.iter().map(end).collect();
+        let sequence = u32::try_from(state.get("sequence")?.as_u64()?).ok()?;
+        Some(Self { made_of, ends: ends?, sequence, ..Self::default() })
+    }
+
     /// Takes its header, a whole `moov`, which was made of the recording's header of this number: what an object begins with,
     /// where one does. None as well where it is no header.
     pub fn header(&mut self, moov: &Bytes, number: u64) -> Option<Bytes> {
-        let made_of = Some((number, setup(moov)?));
+        let made_of = Some((number, hex::encode(Sha256::digest(setup(moov)?))));
+        let movie = Movie::parse(moov)?;
         if self.made_of == made_of {
+            // One that goes on behind another has not seen it.
+            self.movie = movie;
             return None;
         }
-        *self = Self { movie: Movie::parse(moov)?, made_of, ..Self::default() };
+        *self = Self { movie, made_of, ..Self::default() };
         let mut bytes = BytesMut::from(FTYP);
         bytes.extend_from_slice(moov);
         Some(bytes.freeze())
@@ -217,6 +241,29 @@ pub(crate) mod tests {
         // The recording goes on in another object, and so does this.
         assert!(rung.header(&moov, 1).is_some());
         assert!(rung.fragment(&raw(&piece(0, true, 3)), &Timeline::of(&header())).is_some());
+    }
+
+    #[test]
+    fn it_goes_on_where_another_was_and_nothing_is_there_twice() {
+        let moov = moov(&header()).expect("a header");
+        let mut rung = Rung::default();
+        assert!(rung.header(&moov, 4).is_some());
+        let before = rung.fragment(&raw(&piece(0, true, 3)), &Timeline::of(&header()));
+        let state = rung.state();
+        // Its program begins anew, and so does what is known of the recording.
+        let mut timeline = Timeline::of(&header());
+        timeline.note(&lead(20, true, 1, &Lead { anew: true, time: None }));
+        let mut after = Rung::going_on(state.as_bytes()).expect("its state");
+        assert_eq!(after.header(&moov, 4), None);
+        assert_eq!(after.fragment(&raw(&piece(0, true, 3)), &timeline), None);
+        let behind = after.fragment(&raw(&piece(20, true, 3)), &timeline).expect("what is new");
+        let object = [header(), before.expect("a fragment"), behind].concat();
+        let scanned = scan([&object[..]]);
+        let found: Vec<_> = fragments(&scanned).iter().map(|one| (one.runs[0].decode, one.anew)).collect();
+        assert_eq!(found, [(0, false), (20, true)]);
+        // Of another header it is another object.
+        assert!(Rung::going_on(state.as_bytes()).expect("its state").header(&moov, 5).is_some());
+        assert!(Rung::going_on(b"{}").is_none() && Rung::going_on(Rung::default().state().as_bytes()).is_none());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::{Value, json};
 
 use super::fragment::{Lead, Part, Sample, TimeOfDay, fragment};
 use super::read_back::{is_header, moov, read_back};
@@ -17,7 +18,7 @@ use crate::media::fmp4::{Movie, TrackKind};
 pub const SOURCE: &str = "source";
 
 /// See the [module](self).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Split {
     movie: Movie,
     renditions: Vec<Rendition>,
@@ -36,7 +37,7 @@ pub struct Cut {
     pub begins: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Rendition {
     name: Arc<str>,
     /// Its pictures; and all that goes into it. None where it is the recording itself.
@@ -59,6 +60,34 @@ impl Split {
             }
             _ => self.fragment(piece).unwrap_or_default(),
         }
+    }
+
+    /// Where it is behind its header, as text.
+    #[must_use]
+    pub fn state(&self) -> String {
+        let rendition = |one: &Rendition| json!({"name": &*one.name, "sequence": one.sequence, "anew": one.anew});
+        let renditions: Vec<Value> = self.renditions.iter().map(rendition).collect();
+        json!({"began": self.began, "renditions": renditions}).to_string()
+    }
+
+    /// One that goes on behind this header where another was; `None` for a state of something else.
+    #[must_use]
+    pub fn going_on(header: &Bytes, state: &str) -> Option<Self> {
+        let state: Value = serde_json::from_str(state).ok()?;
+        let mut split = Self::default();
+        if split.take(header).is_empty() {
+            return None;
+        }
+        split.began = state.get("began")?.as_u64();
+        let told = state.get("renditions")?.as_array().filter(|told| told.len() == split.renditions.len())?;
+        for (rendition, told) in split.renditions.iter_mut().zip(told) {
+            if told.get("name")?.as_str()? != &*rendition.name {
+                return None;
+            }
+            rendition.sequence = u32::try_from(told.get("sequence")?.as_u64()?).ok()?;
+            rendition.anew = told.get("anew")?.as_bool()?;
+        }
+        Some(split)
     }
 
     /// The names of what there is.

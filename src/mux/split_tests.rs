@@ -114,3 +114,42 @@ fn another_header_begins_other_objects_and_what_is_broken_becomes_nothing() {
     }
     assert_eq!(split.take(&whole).len(), 1);
 }
+
+#[test]
+fn it_goes_on_behind_any_piece_as_if_nothing_had_been() {
+    let wall = |seconds: u64, at| Some(TimeOfDay { track: 1, ntp: seconds << 32, at });
+    let both = |at, key| {
+        piece(&[(1, 100, samples(at, key, b"p")), (2, 48_000, samples(480 * at, true, b"s"))], false, wall(9, 0))
+    };
+    let pieces = [
+        header_with(&[&[(VIDEO, 1), (AUDIO, 2)], &[(VIDEO, 3), (AUDIO, 4)]]),
+        both(0, true),
+        piece(&[(3, 100, samples(0, true, b"q"))], false, None),
+        piece(&[(1, 100, samples(8, true, b"p"))], true, wall(20, 8)),
+        both(16, false),
+        piece(&[(3, 100, samples(8, true, b"r"))], false, None),
+        piece(&[(4, 48_000, samples(9, true, b"t"))], false, None),
+        header_with(&[&[(VIDEO, 1), (AUDIO, 2)]]),
+        both(0, true),
+        header_with(&[&[(VIDEO, 1)], &[(VIDEO, 2)]]),
+        piece(&[(2, 100, samples(0, true, b"u"))], true, wall(30, 0)),
+    ];
+    let mut whole = Split::default();
+    let all: Vec<_> = pieces.iter().map(|piece| whole.take(piece)).collect();
+    assert!(all.iter().flatten().count() > pieces.len());
+    for killed in 1..pieces.len() {
+        let mut before = Split::default();
+        for piece in &pieces[..killed] {
+            drop(before.take(piece));
+        }
+        let header = pieces[..killed].iter().rfind(|piece| is_header(piece)).expect("it begins with one");
+        let mut after = Split::going_on(header, &before.state()).expect("its state");
+        assert_eq!(after.names().collect::<Vec<_>>(), before.names().collect::<Vec<_>>());
+        for (piece, wanted) in pieces[killed..].iter().zip(&all[killed..]) {
+            assert_eq!(after.take(piece), *wanted, "killed behind piece {killed}");
+        }
+    }
+    for (header, state) in [(&pieces[0], "{}"), (&pieces[1], "{}"), (&pieces[7], &*whole.state())] {
+        assert!(Split::going_on(header, state).is_none(), "{state}");
+    }
+}

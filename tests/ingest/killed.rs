@@ -40,7 +40,7 @@ impl Again {
 }
 
 /// Where the next writer can listen, too.
-fn application() -> String {
+pub(super) fn application() -> String {
     // A port that was free a moment ago.
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     format!("rtmp://127.0.0.1:{port}/live")
@@ -265,7 +265,7 @@ fn upload_is_noted(spool: &Path) {
     await_that("the upload in the journal", || files_below(spool).iter().any(is_of_it));
 }
 
-fn files_below(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn files_below(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("one").path());
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }

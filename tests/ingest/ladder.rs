@@ -22,7 +22,7 @@ fn listening(lab: &Lab, scheme: &str, more: &[&str]) -> (Run, String) {
 }
 
 /// Sends pictures with key frames at odd times, and sound, at the pace of the clock.
-fn send(seconds: u32, url: &str) -> Child {
+pub(super) fn send(seconds: u32, url: &str) -> Child {
     send_of("320x180", seconds, url)
 }
 

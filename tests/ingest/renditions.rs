@@ -29,7 +29,7 @@ fn listening(lab: &Lab, more: &[&str]) -> (Run, String) {
 }
 
 /// Pushes two sizes of these pictures in this format of ffmpeg's `tee`, and records the same in a file of its own.
-fn push(pictures: &str, seconds: u32, format: &str, url: &str, own: &Path) -> Child {
+pub(super) fn push(pictures: &str, seconds: u32, format: &str, url: &str, own: &Path) -> Child {
     let inputs = format!(
         "-re -f lavfi -i {pictures}=size=320x180:rate=25:duration={seconds} -re -f lavfi -i sine=duration={seconds}"
     );
@@ -54,7 +54,7 @@ fn file(lab: &Lab, key: &str) -> PathBuf {
 }
 
 /// Each object has its pictures and all sound, as in the encoder's own recording, and in step.
-fn compare(lab: &Lab, own: &Path) {
+pub(super) fn compare(lab: &Lab, own: &Path) {
     for (name, pictures) in PICTURES {
         let object = file(lab, &key(name));
         plays(&lab.object(&key(name)).expect("it is there"));
@@ -74,7 +74,7 @@ fn text(lab: &Lab, key: &str) -> String {
     String::from_utf8(lab.object(key).unwrap_or_default()).expect("text")
 }
 
-fn has_one_header(lab: &Lab, key: &str) {
+pub(super) fn has_one_header(lab: &Lab, key: &str) {
     let object = lab.object(key).expect("the object");
     assert_eq!(object.windows(4).filter(|window| window == b"moov").count(), 1, "{key}");
 }

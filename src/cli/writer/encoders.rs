@@ -1,19 +1,15 @@
-//! Streams from encoders: begun, or gone on with in the objects that a writer was killed in.
+//! Streams from encoders: begun, or gone on with in the object that a writer was killed in.
 
 use std::path::PathBuf;
-
-use futures_util::{StreamExt, stream};
-use tracing::Instrument;
 
 use crate::cli::tell;
 use crate::cli::writer::copy_job::CopyJob;
 use crate::cli::writer::place::Place;
 use crate::ingest::journal::{Journal, place};
 use crate::ingest::journals::Journals;
+use crate::ingest::notes::Notes;
 use crate::ingest::taking_up::{self, Beginning, Left};
-use crate::ingest::title::Title;
-use crate::ingest::{self, Behind, Farewell, GoesOn, IngestError};
-use crate::message::fields;
+use crate::ingest::{self, Behind, Farewell, IngestError};
 use crate::mux::State;
 use crate::protocol::part::PartSize;
 use crate::tool::exit::Exit;
@@ -23,9 +19,6 @@ use crate::writer::rollover::Held;
 use crate::writer::source::{Source, StopSignal, feed};
 use crate::writer::spool::SpoolSettings;
 use crate::writer::spool_dir::{self, SpoolDir};
-
-/// So many recordings are taken up at a time.
-const AT_ONCE: usize = 8;
 
 /// A stream that can be taken.
 #[derive(Debug)]
@@ -43,31 +36,52 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 pub(crate) struct Taken {
     kept: KeptFile,
-    held: Held,
+    /// None where no upload had begun: then all of the object is kept.
+    held: Option<Held>,
 }
 
 /// What is left of a recording, ready to be gone on with.
-struct TakenUp {
-    taken: Taken,
-    state: State,
+pub(super) struct TakenUp {
+    pub(super) taken: Taken,
+    pub(super) state: State,
     /// Nothing more comes of it.
-    over: bool,
-    journal: Journal,
+    pub(super) over: bool,
+    pub(super) journal: Journal,
 }
 
 /// Why a recording is not gone on with.
-enum NotTakenUp {
+pub(super) enum NotTakenUp<T> {
     /// Its upload is over by now.
-    Gone(Box<Left>),
+    Gone(T),
     /// In words.
     Failed(String),
+}
+
+impl Taken {
+    /// Says what is gone on with.
+    pub(super) fn say(&self, at: &Place) {
+        let object = at.store.object(&self.kept.label.key);
+        if self.held.is_some() {
+            tracing::warn!(
+                event = "taken_up",
+                "a writer of {object} was killed: going on behind the {} bytes that it had taken",
+                self.kept.taken
+            );
+        } else {
+            tracing::warn!(
+                event = "taken_up",
+                "a writer was killed before it had begun an upload: going on behind the {} bytes that it had taken",
+                self.kept.taken
+            );
+        }
+    }
 }
 
 impl Stream {
     /// Of an encoder, behind what was taken before.
     pub(crate) fn behind(source: Source, taken: Option<Taken>, journal: Option<Journal>) -> Self {
         let (source, held) = match taken {
-            Some(Taken { kept, held }) => (source.behind(kept, false), Some(held)),
+            Some(Taken { kept, held }) => (source.behind(kept, held.is_none()), held),
             None => (source, None),
         };
         Self { source, held, journal, farewell: None }
@@ -96,7 +110,8 @@ pub(super) async fn open(
                     // Nobody feeds it.
                     (Source::Feed(feed(1).1), None)
                 } else {
-                    let behind = Behind { journal: Some(journal.clone()), state: Some(state), begun: true };
+                    let journal = Some(Notes::One(journal.clone()));
+                    let behind = Behind { journal, state: Some(state), begun: true };
                     let (source, farewell) = ingest::open(settings, stop, behind).await.map_err(deaf)?;
                     (source, Some(farewell))
                 };
@@ -110,7 +125,7 @@ pub(super) async fn open(
             Err(NotTakenUp::Failed(why)) => return Err(failed(&why)),
         },
     };
-    let behind = Behind { journal: journal.clone(), state: None, begun: job.input.resume.is_some() };
+    let behind = Behind { journal: journal.clone().map(Notes::One), state: None, begun: job.input.resume.is_some() };
     let (source, farewell) = ingest::open(settings, stop, behind).await.map_err(deaf)?;
     Ok(Stream { source, held: None, journal, farewell: Some(farewell) })
 }
@@ -122,58 +137,21 @@ pub(crate) fn journals(job: &CopyJob, at: &Place, template: &str) -> Option<Jour
     keeps(job).then(|| Journals::at(dir, part_size(job)))
 }
 
-/// What killed writers have left of many streams, and their recordings as far as they can be gone on with.
-pub(crate) async fn left(
-    journals: &Journals,
-    at: &Place,
-    job_of: impl Fn(&Title) -> Result<CopyJob, String>,
-) -> Vec<(GoesOn, Taken)> {
-    let left = journals.left().unwrap_or_else(|error| {
-        tracing::warn!("cannot look for what killed writers have left in {}: {error}", journals.dir().display());
-        Vec::new()
-    });
-    let job_of = &job_of;
-    let one = |(title, left): (Title, Box<Left>)| {
-        let span = fields::stream(&title.permit.stream);
-        let taken_up = async move {
-            let job = job_of(&title).map_err(|why| tracing::error!("{why}: what a killed writer left stays")).ok()?;
-            match take_up(left, &job, at, &spool(&job)).await {
-                Ok(TakenUp { taken, state, over, journal }) => {
-                    let behind = Behind { journal: Some(journal), state: Some(state), begun: true };
-                    Some((GoesOn { title, behind, over }, taken))
-                }
-                Err(NotTakenUp::Gone(left)) => {
-                    let object = at.store.object(left.key());
-                    tracing::warn!("a writer of {object} was killed, and its upload is over by now");
-                    left.remove();
-                    None
-                }
-                Err(NotTakenUp::Failed(why)) => {
-                    tracing::error!("{why}. The next writer tries again");
-                    None
-                }
-            }
-        };
-        taken_up.instrument(span)
-    };
-    stream::iter(left).map(one).buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
-}
-
 /// Where objects end by themselves, places in them are not those in the stream; and whoever wants nothing on disk gets nothing.
-fn keeps(job: &CopyJob) -> bool {
+pub(super) fn keeps(job: &CopyJob) -> bool {
     job.spool_limit > 0 && job.rollover.is_none()
 }
 
-fn spool(job: &CopyJob) -> SpoolSettings {
+pub(super) fn spool(job: &CopyJob) -> SpoolSettings {
     let SpoolDir { path: dir, own: make_dir, .. } = spool_dir::choose(job.spool_dir.clone());
     SpoolSettings { dir, make_dir, limit: job.spool_limit }
 }
 
-fn part_size(job: &CopyJob) -> PartSize {
+pub(super) fn part_size(job: &CopyJob) -> PartSize {
     job.part_size.unwrap_or(PartSize::DEFAULT)
 }
 
-fn endpoint(at: &Place) -> String {
+pub(super) fn endpoint(at: &Place) -> String {
     at.endpoint.clone().unwrap_or_default()
 }
 
@@ -189,31 +167,49 @@ fn look(job: &CopyJob, at: &Place, spool: &SpoolSettings) -> Beginning {
     })
 }
 
-/// Sets what a killed writer has left beside its upload.
-async fn take_up(left: Box<Left>, job: &CopyJob, at: &Place, spool: &SpoolSettings) -> Result<TakenUp, NotTakenUp> {
-    let disk = |error: std::io::Error| {
-        let dir = spool.dir.display();
-        NotTakenUp::Failed(format!(
-            "cannot go on with what a killed writer has left in {dir}: {error}. Nothing has been changed"
-        ))
+/// Sets what a killed writer has left beside its upload, and goes on with it.
+pub(super) async fn take_up(
+    left: Box<Left>,
+    job: &CopyJob,
+    at: &Place,
+    spool: &SpoolSettings,
+) -> Result<TakenUp, NotTakenUp<Box<Left>>> {
+    let taken = match beside(&left, job, at, spool).await {
+        Ok(taken) => taken,
+        Err(NotTakenUp::Gone(())) => return Err(NotTakenUp::Gone(left)),
+        Err(NotTakenUp::Failed(why)) => return Err(NotTakenUp::Failed(why)),
     };
+    taken.say(at);
+    let (state, over) = (left.state(), left.is_over());
+    let journal = left.go_on().map_err(|error| NotTakenUp::Failed(unread(spool, &error)))?;
+    Ok(TakenUp { taken, state, over, journal })
+}
+
+/// Sets what a killed writer has left beside its upload; nothing is changed.
+pub(super) async fn beside(
+    left: &Left,
+    job: &CopyJob,
+    at: &Place,
+    spool: &SpoolSettings,
+) -> Result<Taken, NotTakenUp<()>> {
     let part_size = left.part_size();
-    let kept = left.kept(at.store.bucket(), spool).map_err(disk)?;
+    let kept = left.kept(at.store.bucket(), spool).map_err(|error| NotTakenUp::Failed(unread(spool, &error)))?;
+    if !left.has_upload() {
+        return Ok(Taken { kept, held: None });
+    }
     let (key, upload_id) = (left.key(), Some(left.upload_id()));
     let wanted = Sought { key, upload_id, part_size: Some(part_size), live: at.prefix(job) };
     let ongoing = match resume::take_up(&at.store, &wanted, part_size, Input::Kept(&kept)).await {
         Ok(Some(ongoing)) => ongoing,
-        Ok(None) | Err(ResumeError::NotOpen { .. }) => return Err(NotTakenUp::Gone(left)),
+        Ok(None) | Err(ResumeError::NotOpen { .. }) => return Err(NotTakenUp::Gone(())),
         Err(error) => return Err(NotTakenUp::Failed(tell::not_taken_up(&error, None, &job.words))),
     };
-    tracing::warn!(
-        event = "taken_up",
-        "a writer of {} was killed: going on behind the {} bytes that it had taken",
-        at.store.object(key),
-        kept.taken
-    );
     let held = Held { ongoing, number: left.number(), recording: None };
-    let (state, over) = (left.state().clone(), left.is_over());
-    let journal = left.go_on().map_err(disk)?;
-    Ok(TakenUp { taken: Taken { kept, held }, state, over, journal })
+    Ok(Taken { kept, held: Some(held) })
+}
+
+/// Why what was left cannot be gone on with.
+pub(super) fn unread(spool: &SpoolSettings, error: &std::io::Error) -> String {
+    let dir = spool.dir.display();
+    format!("cannot go on with what a killed writer has left in {dir}: {error}. Nothing has been changed")
 }

@@ -12,6 +12,8 @@ pub mod job;
 pub mod key_args;
 pub mod ladder_args;
 pub mod ladder_job;
+mod left_renditions;
+mod left_streams;
 pub mod listening;
 pub mod one_input;
 pub mod one_stream;

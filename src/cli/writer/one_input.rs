@@ -16,6 +16,7 @@ use crate::cli::writer::ladder_job::LadderJob;
 use crate::cli::writer::place::Place;
 use crate::cli::writer::renditions::ladders;
 use crate::cli::writer::signals::Stops;
+use crate::ingest::ladder::supervise::Behind;
 use crate::message::fields;
 use crate::message::logging::Console;
 use crate::mux::split::SOURCE;
@@ -64,7 +65,7 @@ pub async fn record(
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
-    let mut ladder = ladders.and_then(|ladders| ladders.begin(at_once.clone()));
+    let mut ladder = ladders.and_then(|ladders| ladders.begin(at_once.clone(), Behind::default()));
     let input = match &ladder {
         Some(ladder) => {
             let mut listener = ladder.listener();
@@ -81,7 +82,7 @@ pub async fn record(
     loop {
         tokio::select! {
             begun = async { ladder.as_mut()?.begun().await }, if ladder.is_some() => match begun {
-                Some((name, source)) => drop(copies.spawn(Box::pin(copy(name, source, Arc::default(), shared.clone())))),
+                Some((name, source, _)) => drop(copies.spawn(Box::pin(copy(name, source, Arc::default(), shared.clone())))),
                 None => ladder = None,
             },
             // A panic has been told of.

@@ -7,19 +7,23 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use crate::cli::writer::copy::copy_from;
-use crate::cli::writer::encoders::Stream;
+use crate::cli::writer::encoders::{NotTakenUp, Stream, keeps};
 use crate::cli::writer::figures;
+use crate::cli::writer::left_renditions::{self, Before};
 use crate::cli::writer::place::Place;
 use crate::cli::writer::renditions::{self, ladders};
 use crate::cli::writer::renditions_job::RenditionsJob;
 use crate::cli::writer::signals::Stops;
+use crate::ingest::notes::Notes;
+use crate::ingest::taking_up_several::Beginning;
 use crate::ingest::{self, Behind};
 use crate::message::fields;
+use crate::mux::split::SOURCE;
 use crate::store::Connection;
 use crate::tool::exit::Exit;
 use crate::tool::progress::Progress;
 use crate::tool::stats::{Stats, StatsFile};
-use crate::writer::source::Source;
+use crate::writer::source::{Source, feed};
 
 /// How long the end of a rendition waits until its throw-away uploads are aborted.
 const TRIALS_PATIENCE: Duration = Duration::from_secs(10);
@@ -41,10 +45,17 @@ pub async fn record(
         let ladders = ladders(job.ladder.as_ref())?;
         let place = Place::find(connection).await?;
         let stats = job.stats.as_deref().map(StatsFile::create).transpose().map_err(|error| failed(&error))?;
-        let opened = ingest::open(&job.listen, stop, Behind::default()).await.map_err(|error| failed(&error))?;
-        Ok::<_, Exit>((place, stats, opened, ladders))
+        let (before, behind) = before(&job, connection, usual_bucket, &place).await?;
+        let (source, farewell) = if before.over {
+            // Nobody feeds it.
+            (Source::Feed(feed(1).1), None)
+        } else {
+            let opened = ingest::open(&job.listen, stop, behind).await.map_err(|error| failed(&error))?;
+            (opened.0, Some(opened.1))
+        };
+        Ok::<_, Exit>((place, stats, (source, farewell), ladders.filter(|_| !before.over), before))
     };
-    let (place, stats, (source, farewell), ladders) = match opened.await {
+    let (place, stats, (source, farewell), ladders, mut before) = match opened.await {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
@@ -52,8 +63,9 @@ pub async fn record(
     let (connection, usual_bucket) = (connection.clone(), usual_bucket.map(str::to_owned));
     let shared = Arc::new((job, connection, usual_bucket, place, stats));
     all.taking.store(true, Relaxed);
-    let ladder = ladders.and_then(|ladders| ladders.begin(at_once.clone()));
-    let copy = |rendition: String, source: Source| {
+    let behind = std::mem::take(&mut before.ladder);
+    let ladder = ladders.and_then(|ladders| ladders.begin(at_once.clone(), behind));
+    let copy = |rendition: String, stream: Stream| {
         let (shared, at_once) = (shared.clone(), at_once.clone());
         let span = fields::rendition(None, &rendition);
         let copied = async move {
@@ -68,15 +80,44 @@ pub async fn record(
             let (place, progress) = (place.counted_apart(), Arc::<Progress>::default());
             let figures = |file| Stats::into(file, Some(&rendition), place.store.once(), &progress, figures::facts);
             let stats = stats.as_ref().map(figures);
-            let exit = copy_from(Stream::behind(source, None, None), &job, &place, at_once, &progress).await;
+            let exit = copy_from(stream, &job, &place, at_once, &progress).await;
             drop(stats);
             progress.trials.finish(TRIALS_PATIENCE).await;
             exit
         };
         Box::pin(copied.instrument(span))
     };
-    let exit = Box::pin(renditions::record(feed, ladder, copy)).await;
-    farewell.said().await;
+    let exit = Box::pin(renditions::record(feed, ladder, before, copy)).await;
+    if let Some(farewell) = farewell {
+        farewell.said().await;
+    }
     all.taking.store(false, Relaxed);
     exit
+}
+
+/// What the stream goes on behind.
+async fn before(
+    job: &RenditionsJob,
+    connection: &Connection,
+    usual_bucket: Option<&str>,
+    place: &Place,
+) -> Result<(Before, Behind), Exit> {
+    let failed = |why: String| {
+        tracing::error!("{why}");
+        Exit::Failed
+    };
+    let job_of = |rendition: &str| job.copy_of(rendition, connection, usual_bucket);
+    let sample = job_of(SOURCE).map_err(failed)?;
+    let beginning =
+        if keeps(&sample) { left_renditions::look(&sample, job.template(), place) } else { Beginning::Fresh(None) };
+    let journal = match beginning {
+        Beginning::Fresh(journal) => journal,
+        Beginning::Left(left) => match left_renditions::take_up(*left, job_of, place).await {
+            Ok(taken_up) => return Ok(taken_up),
+            Err(NotTakenUp::Gone(rest)) => rest.give_up().ok(),
+            Err(NotTakenUp::Failed(why)) => return Err(failed(why)),
+        },
+    };
+    let behind = Behind { journal: journal.clone().map(Notes::Several), ..Behind::default() };
+    Ok((Before::new(journal), behind))
 }

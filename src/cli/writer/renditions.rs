@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 
 use tokio::task::{JoinError, JoinSet};
 
+use crate::cli::writer::encoders::Stream;
+use crate::cli::writer::left_renditions::{Before, QUEUE};
+use crate::ingest::journal::Journal;
 use crate::ingest::ladder::supervise::{Ladder, Ladders, Settings};
+use crate::ingest::several::Several;
 use crate::mux::split::{Cut, SOURCE, Split};
 use crate::tool::exit::Exit;
 use crate::writer::source::{Feed, Feeder, Source, feed};
-
-/// The most bytes between what is split and the part buffers of a copy.
-const QUEUE: usize = 16 << 20;
 
 /// What the copies are fed by.
 struct Renditions<F> {
@@ -24,23 +25,28 @@ struct Renditions<F> {
     copies: JoinSet<Exit>,
     /// Their names.
     names: Vec<String>,
+    /// Where all of them are noted.
+    journal: Option<Several>,
     failed: bool,
 }
 
-/// Records all of a stream, and its ladder; `copy` copies a rendition of this name.
-pub(crate) async fn record<F, Fut>(mut recording: Feed, mut ladder: Option<Ladder>, copy: F) -> Exit
+/// Records all of a stream, and its ladder, behind what there is; `copy` copies a rendition of this name.
+pub(crate) async fn record<F, Fut>(mut recording: Feed, mut ladder: Option<Ladder>, before: Before, copy: F) -> Exit
 where
-    F: Fn(String, Source) -> Fut,
+    F: Fn(String, Stream) -> Fut,
     Fut: Future<Output = Exit> + Send + 'static,
 {
+    let Before { mut split, feeders, streams, journal, .. } = before;
     let mut renditions =
-        Renditions { copy, feeders: BTreeMap::new(), copies: JoinSet::new(), names: Vec::new(), failed: false };
-    let mut split = Split::default();
+        Renditions { copy, feeders, copies: JoinSet::new(), names: Vec::new(), journal, failed: false };
+    for (name, stream) in streams {
+        renditions.spawn(name, stream);
+    }
     loop {
         let piece = tokio::select! {
             piece = recording.piece() => piece,
-            Some((name, source)) = rung(&mut ladder) => {
-                renditions.begin(name, source);
+            Some((name, source, journal)) = rung(&mut ladder) => {
+                renditions.begin(name, source, journal);
                 continue;
             }
             Some(ended) = renditions.copies.join_next() => {
@@ -74,7 +80,7 @@ where
         tokio::select! {
             // What ffmpeg has still made begins late.
             begun = rung(&mut ladder), if ladder.is_some() => match begun {
-                Some((name, source)) => renditions.begin(name, source),
+                Some((name, source, journal)) => renditions.begin(name, source, journal),
                 None => ladder = None,
             },
             Some(ended) = renditions.copies.join_next() => renditions.ended(&ended),
@@ -84,19 +90,23 @@ where
     if renditions.names.is_empty() {
         tracing::warn!(event = "done", "no stream came: nothing has been uploaded");
     }
+    if let Some(journal) = &renditions.journal {
+        journal.remove();
+    }
     if renditions.failed { Exit::Failed } else { Exit::Done }
 }
 
 impl<F, Fut> Renditions<F>
 where
-    F: Fn(String, Source) -> Fut,
+    F: Fn(String, Stream) -> Fut,
     Fut: Future<Output = Exit> + Send + 'static,
 {
     async fn give(&mut self, Cut { rendition, bytes, begins }: Cut) {
         let is_new = !self.feeders.contains_key(&*rendition);
         if is_new {
             let (feeder, feed) = feed(QUEUE);
-            self.begin(rendition.to_string(), Source::Feed(feed));
+            let journal = self.journal.as_ref().and_then(|journal| journal.rendition(&rendition));
+            self.begin(rendition.to_string(), Source::Feed(feed), journal);
             self.feeders.insert(rendition.to_string(), Some(feeder));
         }
         let Some(slot) = self.feeders.get_mut(&*rendition) else { return };
@@ -104,16 +114,27 @@ where
         let taken = if begins && !is_new { feeder.give_next(bytes).await } else { feeder.give(bytes).await };
         if !taken {
             *slot = None;
+            // Nothing more of it is needed.
+            if let Some(journal) = self.journal.as_ref().and_then(|journal| journal.rendition(&rendition)) {
+                journal.remove();
+            }
         }
     }
 
     /// Begins a copy. What the encoder sends may be called like a rung of the ladder.
-    fn begin(&mut self, name: String, source: Source) {
+    fn begin(&mut self, name: String, source: Source, journal: Option<Journal>) {
         let is_free = |name: &String| !self.names.contains(name);
         let others = (2u32..).map(|number| format!("{name}-{number}"));
         let name = std::iter::once(name.clone()).chain(others).find(is_free).unwrap_or(name);
+        if let Some(journal) = &journal {
+            journal.called(&name);
+        }
+        self.spawn(name, Stream::behind(source, None, journal));
+    }
+
+    fn spawn(&mut self, name: String, stream: Stream) {
         self.names.push(name.clone());
-        self.copies.spawn((self.copy)(name, source));
+        self.copies.spawn((self.copy)(name, stream));
     }
 
     fn ended(&mut self, ended: &Result<Exit, JoinError>) {
@@ -123,7 +144,7 @@ where
 }
 
 /// The next rendition that the ladder begins.
-async fn rung(ladder: &mut Option<Ladder>) -> Option<(String, Source)> {
+async fn rung(ladder: &mut Option<Ladder>) -> Option<(String, Source, Option<Journal>)> {
     ladder.as_mut()?.begun().await
 }
 

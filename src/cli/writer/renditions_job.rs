@@ -36,6 +36,12 @@ impl RenditionsJob {
         Ok(Some(job))
     }
 
+    /// The template of the keys of its objects.
+    #[must_use]
+    pub fn template(&self) -> &str {
+        self.args.key.as_deref().unwrap_or_default()
+    }
+
     /// The copy of one rendition.
     ///
     /// # Errors

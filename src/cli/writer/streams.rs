@@ -11,17 +11,19 @@ use tracing::Instrument;
 use crate::admin::register::{Recording, Register};
 use crate::admin::{self, Admin};
 use crate::cli::writer::copy::copy_from;
-use crate::cli::writer::encoders::{self, Stream, Taken};
+use crate::cli::writer::encoders::{self, Stream};
 use crate::cli::writer::figures;
+use crate::cli::writer::left_renditions::Before;
+use crate::cli::writer::left_streams::{self, TakenOf, names};
 use crate::cli::writer::place::Place;
 use crate::cli::writer::renditions::{self, ladders};
 use crate::cli::writer::signals::Stops;
 use crate::cli::writer::streams_job::StreamsJob;
 use crate::ingest::ladder::supervise::Ladders;
+use crate::ingest::notes::Notes;
 use crate::ingest::title::Title;
 use crate::ingest::{self, Begun, Opening};
 use crate::keys::book::Book;
-use crate::keys::template::Names;
 use crate::message::fields;
 use crate::mux::split::SOURCE;
 use crate::store::Connection;
@@ -45,7 +47,7 @@ struct Shared {
     at_once: StopSignal,
     ladders: Option<Ladders>,
     /// What a killed writer had taken, by the names of recordings.
-    taken: Mutex<HashMap<String, Taken>>,
+    taken: Mutex<HashMap<String, TakenOf>>,
 }
 
 /// Does the job, until it is to end and all recordings are complete; `all` tells whether input is being taken.
@@ -81,8 +83,10 @@ pub async fn record(
         let journals = encoders::journals(&sample, &place, &job.family());
         let left = match &journals {
             Some(journals) => {
-                let job_of = |title: &Title| job.copy_of(&title.names(), title.object(), connection, usual_bucket);
-                encoders::left(journals, &place, job_of).await
+                let job_of = |title: &Title, rendition: &str| {
+                    job.copy_of(&names(title, rendition), title.object(), connection, usual_bucket)
+                };
+                left_streams::left(journals, &place, job_of).await
             }
             None => Vec::new(),
         };
@@ -157,33 +161,41 @@ pub async fn record(
 /// Writes one recording, into an object for each of its pictures where that is asked for.
 async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
     let Begun { source, title, journal, place: _place } = begun;
+    let taken = shared.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&title.session);
     let source = match source {
-        Source::Feed(feed) if shared.job.has_renditions(title.object()) && journal.is_none() => {
-            let copy = |rendition: String, source: Source| {
+        Source::Feed(feed) if shared.job.has_renditions(title.object()) => {
+            let mut before = match taken {
+                Some(TakenOf::Several(before)) => before,
+                _ => Before::new(journal.and_then(Notes::several)),
+            };
+            let copy = |rendition: String, stream: Stream| {
                 let (title, shared) = (title.clone(), shared.clone());
                 let span = if rendition == SOURCE {
                     tracing::Span::current()
                 } else {
                     fields::rendition(Some(&title.permit.stream), &rendition)
                 };
-                let stream = Stream::behind(source, None, None);
                 let copied = async move { object(stream, title, &rendition, &shared).await };
                 Box::pin(copied.instrument(span))
             };
-            let ladder = shared.ladders.as_ref().and_then(|ladders| ladders.begin(shared.at_once.clone()));
-            return renditions::record(feed, ladder, copy).await;
+            let behind = std::mem::take(&mut before.ladder);
+            let ladders = shared.ladders.as_ref().filter(|_| !before.over);
+            let ladder = ladders.and_then(|ladders| ladders.begin(shared.at_once.clone(), behind));
+            return renditions::record(feed, ladder, before, copy).await;
         }
         source => source,
     };
-    let taken = shared.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&title.session);
-    object(Stream::behind(source, taken, journal), title, SOURCE, &shared).await
+    let taken = match taken {
+        Some(TakenOf::One(taken)) => Some(*taken),
+        _ => None,
+    };
+    object(Stream::behind(source, taken, journal.and_then(Notes::one)), title, SOURCE, &shared).await
 }
 
 /// Writes one object of a recording, or those that follow on it.
 async fn object(stream: Stream, title: Title, rendition: &str, shared: &Shared) -> Exit {
     let Shared { job, connection, usual_bucket, place, stats, register, at_once, .. } = shared;
-    let names = Names { rendition, ..title.names() };
-    let job = match job.copy_of(&names, title.object(), connection, usual_bucket.as_deref()) {
+    let job = match job.copy_of(&names(&title, rendition), title.object(), connection, usual_bucket.as_deref()) {
         Ok(job) => job,
         Err(error) => {
             tracing::error!("{error}; nothing of this stream is recorded");

@@ -17,6 +17,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
+use crate::ingest::journal::Journal;
+use crate::ingest::several::Several;
 use crate::keys::secret::StreamKey;
 use crate::media::fmp4::gather::{Gather, Gathered};
 use crate::mux::rung::{Rung, Timeline};
@@ -25,8 +27,8 @@ use crate::writer::source::{Feeder, Source, feed};
 /// The most bytes between a rendition and its part buffers.
 const QUEUE: usize = 16 << 20;
 
-/// A rendition, and what it is called; it begins when something comes of it.
-pub(super) type Begun = (String, Source);
+/// A rendition, what it is called, and where it is noted, too; it begins when something comes of it.
+pub(super) type Begun = (String, Source, Option<Journal>);
 
 /// One rendition.
 #[derive(Debug)]
@@ -35,6 +37,9 @@ pub(super) struct Lane {
     rung: Rung,
     feeder: Option<Feeder>,
     begun: mpsc::UnboundedSender<Begun>,
+    /// Where it is noted, and those of all others are.
+    journal: Option<Journal>,
+    journals: Option<Several>,
 }
 
 /// What a token is good for.
@@ -58,8 +63,13 @@ pub(super) struct Point {
 }
 
 impl Lane {
-    pub(super) fn new(name: String, begun: mpsc::UnboundedSender<Begun>) -> Self {
-        Self { name, rung: Rung::default(), feeder: None, begun }
+    pub(super) fn new(name: String, begun: mpsc::UnboundedSender<Begun>, journals: Option<Several>) -> Self {
+        Self { name, rung: Rung::default(), feeder: None, begun, journal: None, journals }
+    }
+
+    /// One that goes on where another was.
+    pub(super) fn behind(self, rung: Rung, feeder: Option<Feeder>, journal: Option<Journal>) -> Self {
+        Self { rung, feeder, journal, ..self }
     }
 
     /// Takes what has come; false when nobody reads any more.
@@ -67,26 +77,41 @@ impl Lane {
         match found {
             Gathered::Header(moov) => {
                 let Some(bytes) = self.rung.header(moov, expected.number) else { return true };
-                if let Some(feeder) = &self.feeder {
-                    return feeder.give_next(bytes).await;
+                if self.feeder.is_some() {
+                    return self.give(bytes, true).await;
                 }
                 let (feeder, feed) = feed(QUEUE);
-                if self.begun.send((self.name.clone(), Source::Feed(feed))).is_err() {
+                self.journal = self.journals.as_ref().and_then(|journals| journals.rung(&self.name));
+                if self.begun.send((self.name.clone(), Source::Feed(feed), self.journal.clone())).is_err() {
                     return false;
                 }
-                self.feeder.insert(feeder).give(bytes).await
+                self.feeder = Some(feeder);
+                self.give(bytes, false).await
             }
             Gathered::Fragment(raw) => {
                 let bytes = {
                     let timeline = expected.timeline.lock().unwrap_or_else(PoisonError::into_inner);
                     self.rung.fragment(raw, &timeline)
                 };
-                match (bytes, &self.feeder) {
-                    (Some(bytes), Some(feeder)) => feeder.give(bytes).await,
+                match bytes {
+                    Some(bytes) if self.feeder.is_some() => self.give(bytes, false).await,
                     _ => true,
                 }
             }
         }
+    }
+
+    /// Hands bytes on, and notes them at the same moment: whoever sends them may be gone at any other.
+    async fn give(&self, bytes: Bytes, begins: bool) -> bool {
+        let Some(feeder) = &self.feeder else { return false };
+        let Some(room) = feeder.room(bytes.len()).await else { return false };
+        if let Some(journal) = &self.journal
+            && !journal.note_bytes(&bytes, &self.rung.state(), begins)
+        {
+            // Half of it would be gone on with as if it were all.
+            journal.remove();
+        }
+        room.put(bytes, begins)
     }
 }
 

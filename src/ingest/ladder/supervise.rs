@@ -17,7 +17,10 @@ use super::point::{Begun, Expected, Lane, Point};
 use super::restarts::Restarts;
 use super::rungs::{Rung, fitting};
 use super::tee::{Pipe, Tee, Work};
-use crate::writer::source::{Source, StopSignal};
+use crate::ingest::journal::Journal;
+use crate::ingest::several::Several;
+use crate::mux::rung::Rung as Made;
+use crate::writer::source::{Feeder, Source, StopSignal};
 
 /// The program.
 const FFMPEG: &str = "ffmpeg";
@@ -45,6 +48,28 @@ pub struct Ladders {
 pub struct Ladder {
     tee: Arc<Tee>,
     begun: mpsc::UnboundedReceiver<Begun>,
+}
+
+/// What the ladder of a stream goes on behind.
+#[derive(Debug, Default)]
+pub struct Behind {
+    /// The newest header, and how many there were before.
+    pub header: Option<(Bytes, u64)>,
+    /// Renditions that there are, by the names of their rungs.
+    pub rungs: Vec<(String, GoesOn)>,
+    /// Where renditions are noted, too.
+    pub journals: Option<Several>,
+}
+
+/// A rendition that goes on.
+#[derive(Debug)]
+pub struct GoesOn {
+    /// Where it is.
+    pub made: Made,
+    /// Whoever copies it; none where nobody does any more.
+    pub feeder: Option<Feeder>,
+    /// Where it is noted.
+    pub journal: Option<Journal>,
 }
 
 impl Ladders {
@@ -82,7 +107,7 @@ impl Ladders {
 
     /// One for a stream; none where there are too many, which is told.
     #[must_use]
-    pub fn begin(&self, at_once: StopSignal) -> Option<Ladder> {
+    pub fn begin(&self, at_once: StopSignal, behind: Behind) -> Option<Ladder> {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             let most = self.settings.most;
             tracing::warn!(
@@ -91,10 +116,15 @@ impl Ladders {
             );
             return None;
         };
-        let tee = Arc::<Tee>::default();
+        let Behind { header, rungs, journals } = behind;
+        let tee = Arc::new(header.map(Tee::behind).unwrap_or_default());
         let (begins, begun) = mpsc::unbounded_channel();
-        let supervisor =
-            Supervisor { settings: self.settings.clone(), tee: tee.clone(), begins, lanes: BTreeMap::new() };
+        let mut lanes = BTreeMap::new();
+        for (name, GoesOn { made, feeder, journal }) in rungs {
+            let lane = Lane::new(name.clone(), begins.clone(), journals.clone()).behind(made, feeder, journal);
+            lanes.insert(name, Arc::new(Mutex::new(lane)));
+        }
+        let supervisor = Supervisor { settings: self.settings.clone(), tee: tee.clone(), begins, lanes, journals };
         tokio::spawn(supervisor.run(at_once, place).in_current_span());
         Some(Ladder { tee, begun })
     }
@@ -113,7 +143,7 @@ impl Ladder {
     }
 
     /// The next rendition that begins, by its name; none when no more can.
-    pub async fn begun(&mut self) -> Option<(String, Source)> {
+    pub async fn begun(&mut self) -> Option<(String, Source, Option<Journal>)> {
         self.begun.recv().await
     }
 
@@ -136,6 +166,8 @@ struct Supervisor {
     begins: mpsc::UnboundedSender<Begun>,
     /// By the names of their rungs.
     lanes: BTreeMap<String, Arc<Mutex<Lane>>>,
+    /// Where they are noted, too.
+    journals: Option<Several>,
 }
 
 /// What became of a program.
@@ -236,7 +268,8 @@ impl Supervisor {
         let mut sent = Vec::new();
         for rung in rungs {
             let lane = self.lanes.entry(rung.name());
-            let lane = lane.or_insert_with(|| Arc::new(Mutex::new(Lane::new(rung.name(), self.begins.clone()))));
+            let new = || Lane::new(rung.name(), self.begins.clone(), self.journals.clone());
+            let lane = lane.or_insert_with(|| Arc::new(Mutex::new(new())));
             let expected = Expected { lane: lane.clone(), number: work.number, timeline: work.timeline.clone() };
             sent.push((*rung, point.expect(expected)?));
         }

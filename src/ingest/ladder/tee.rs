@@ -64,6 +64,14 @@ impl Pipe {
 }
 
 impl Tee {
+    /// For a stream that goes on behind this header, before which there were so many.
+    pub(super) fn behind((header, number): (Bytes, u64)) -> Self {
+        let timeline = Arc::new(Mutex::new(Timeline::of(&header)));
+        let work = Some(Work { number, header, timeline });
+        let state = State { work, first: Some(Vec::new()), ..State::default() };
+        Self { state: state.into(), changed: Notify::default() }
+    }
+
     /// Takes a piece of the stream, which begins with a header.
     pub(super) fn put(&self, piece: &Bytes) {
         let mut state = self.state();

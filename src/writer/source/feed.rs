@@ -55,21 +55,38 @@ impl Feeder {
     }
 
     async fn put(&self, bytes: Bytes, begins: bool) -> bool {
-        let size = u32::try_from(bytes.len().min(self.most)).unwrap_or(u32::MAX);
+        self.room(bytes.len()).await.is_some_and(|room| room.put(bytes, begins))
+    }
+
+    /// Waits for room for so many bytes; none when nobody reads any more.
+    pub async fn room(&self, bytes: usize) -> Option<Room<'_>> {
+        let size = u32::try_from(bytes.min(self.most)).unwrap_or(u32::MAX);
         tokio::select! {
             biased;
-            () = self.pieces.closed() => false,
-            room = self.room.clone().acquire_many_owned(size) => match room {
-                Ok(room) => self.pieces.send(Piece { bytes, begins, _room: room }).is_ok(),
-                // It is never closed.
-                Err(_) => false,
-            },
+            () = self.pieces.closed() => None,
+            // It is never closed.
+            room = self.room.clone().acquire_many_owned(size) => Some(Room { feeder: self, room: room.ok()? }),
         }
     }
 
     /// Waits until nobody reads any more.
     pub async fn closed(&self) {
         self.pieces.closed().await;
+    }
+}
+
+/// Room that is kept for a piece.
+#[derive(Debug)]
+pub struct Room<'a> {
+    feeder: &'a Feeder,
+    room: OwnedSemaphorePermit,
+}
+
+impl Room<'_> {
+    /// Puts the piece in, of as many bytes as were asked for; false when nobody reads any more. `begins`: another object does.
+    #[must_use]
+    pub fn put(self, bytes: Bytes, begins: bool) -> bool {
+        self.feeder.pieces.send(Piece { bytes, begins, _room: self.room }).is_ok()
     }
 }
 
