@@ -38,4 +38,20 @@ describe('low-latency HLS from a gateway', { skip, timeout: PATIENCE * 4000 }, (
     assert.ok(Math.abs(end - SECONDS) < 0.5, `it ended at ${end} s of ${SECONDS}`);
     assert.equal(await writer.ended, 0, writer.words);
   });
+
+  test('hls.js goes on over the objects of a rollover without a stall, and plays to the end', async () => {
+    const more = ['--rollover', '12s'];
+    const { writer, page, behind } = await watch(lab, env, url, SECONDS, { key: 'rolled.mp4', more });
+    const seconds = await behind(SETTLES, WATCHED);
+    const figures = seconds.map((one) => one.toFixed(2)).join(' ');
+    console.log(`seconds behind over changes of objects: ${figures}`);
+    const objects = await page.value('new Set(hls.levels[0].details.fragments.map((one) => one.cc)).size');
+    assert.ok(objects > 1, `${objects} objects`);
+    assert.deepEqual(await page.value('stalls'), [], `stalls; seconds behind: ${figures}; ${await page.value('errors.join()')}`);
+    assert.ok(median(seconds) <= BEHIND, `seconds behind: ${figures}`);
+    await page.until('document.querySelector("video").ended', 'it ends');
+    const end = await page.value('document.querySelector("video").currentTime');
+    assert.ok(Math.abs(end - SECONDS) < 0.5, `it ended at ${end} s of ${SECONDS}`);
+    assert.equal(await writer.ended, 0, writer.words);
+  });
 });

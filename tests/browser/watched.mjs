@@ -4,8 +4,8 @@ import path from 'node:path';
 import { built, sleep } from './lab.mjs';
 
 /** Records for so many seconds, or until the camera is ended, and plays: who records, the page, and what tells how far behind it is. */
-export async function watch(lab, env, url, seconds) {
-  const writer = lab.start(path.join(built, 'writer'), ['live.mp4', '--max-latency', '1s'], { env });
+export async function watch(lab, env, url, seconds, { key = 'live.mp4', more = [] } = {}) {
+  const writer = lab.start(path.join(built, 'writer'), [key, '--max-latency', '1s', ...more], { env });
   const camera = lab.start('ffmpeg', [
     '-loglevel', 'error', '-re', '-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=25', '-re', '-f', 'lavfi', '-i', 'sine',
     ...(seconds ? ['-t', String(seconds)] : []),
@@ -23,7 +23,7 @@ export async function watch(lab, env, url, seconds) {
   camera.stdout.pipe(writer.stdin);
   const page = await lab.browser.open(`${url}healthz`);
   await page.value(`(async () => {
-    const list = '/hls/live.mp4/index.m3u8';
+    const list = '/hls/${key}/index.m3u8';
     while ((await fetch(list)).status !== 200) await new Promise((resolve) => { setTimeout(resolve, 200); });
     await new Promise((resolve, reject) => {
       const script = document.createElement('script');

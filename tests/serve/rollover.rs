@@ -346,6 +346,19 @@ fn what_a_store_without_live_read_holds_goes_on_in_the_next_object_too() {
 }
 
 #[test]
+fn a_rendition_that_went_on_in_other_objects_is_listed_from_its_first() {
+    let lab = Lab::new();
+    let data = video(8, GOOD);
+    let master = ["--hls", "--hls-master", "shows/all.m3u8", "--hls-name", "one"];
+    lab.writer(&[&ROLLOVER[..], &master].concat()).end_with(&data).code(0);
+    let gateway = Gateway::start(&lab, &[]);
+    let all = list(&gateway, "/hls/shows/all.m3u8");
+    let uri = all.lines().find(|line| !line.starts_with('#')).unwrap_or_else(|| panic!("{all}"));
+    assert!(uri.starts_with("match.mp4/"), "{all}");
+    holds_all(&gateway, &format!("/hls/shows/{uri}"), &objects(&lab));
+}
+
+#[test]
 fn an_object_that_is_none_of_several_costs_one_look_at_itself_when_it_is_complete() {
     let lab = Lab::new();
     let data = make(&[thumbnails(20)], &format!("-c:v libx264 -preset ultrafast -g 10 -f mp4 -movflags {GOOD}"));
