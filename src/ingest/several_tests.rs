@@ -16,9 +16,19 @@ use crate::writer::spool::SpoolSettings;
 
 const PART: u64 = 5_000_000;
 
+/// How long a fragment is.
+const LASTS: Duration = Duration::from_millis(200);
+
 /// Pieces of a recording with two pictures, as a real encoder sent it.
 fn pieces() -> Vec<Piece> {
-    let (mut session, mut muxer) = (Session::new(Vec::new()), Muxer::new(Duration::from_millis(200)));
+    let all = made(Muxer::new(LASTS));
+    assert!(all.len() > 4 && all[0].begins, "{}", all.len());
+    all
+}
+
+/// What is made of what the encoder sent.
+fn made(mut muxer: Muxer) -> Vec<Piece> {
+    let mut session = Session::new(Vec::new());
     session.feed(include_bytes!("captures/tracks9.rtmp"));
     let mut count = 0;
     while let Ok(Some(event)) = session.next_event() {
@@ -43,7 +53,6 @@ fn pieces() -> Vec<Piece> {
         all.push(piece);
         muxer.handed_on();
     }
-    assert!(all.len() > 4 && all[0].begins, "{}", all.len());
     all
 }
 
@@ -120,6 +129,34 @@ fn killed_at_any_byte_all_renditions_go_on_together_and_none_has_more_than_was_h
         for (name, left) in renditions {
             assert_eq!(bytes(dir.path(), &left.expect("it is not over")), whole[&name], "{name}: {handed_on} {noted}");
         }
+    }
+}
+
+#[test]
+fn an_encoder_that_comes_back_goes_on_in_all_objects_behind_what_there_is() {
+    let pieces = pieces();
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = dir.path().join("j");
+    let several = begin(&at);
+    for piece in &pieces {
+        several.note(piece);
+    }
+    drop(several);
+    let Apart { renditions, behind, rest, .. } = apart(&at);
+    let journals =
+        renditions.into_iter().map(|(name, left)| (name, left.expect("it is there").go_on().expect("a disk")));
+    let again = rest.go_on(&behind.split, journals.collect());
+    let more = made(Muxer::going_on(LASTS, behind.state));
+    assert!(more.len() + 1 >= pieces.len() && !more.iter().any(|piece| piece.begins));
+    for piece in &more {
+        again.note(piece);
+    }
+    drop(again);
+    let all = [pieces, more].concat();
+    let Apart { renditions, behind, .. } = apart(&at);
+    assert!(!behind.over);
+    for (name, left) in renditions {
+        assert_eq!(bytes(dir.path(), &left.expect("it is there")), objects(&all)[&name], "{name}");
     }
 }
 
