@@ -3,6 +3,7 @@
 
 pub mod admin_args;
 pub mod args;
+mod copies;
 pub mod copy;
 pub mod copy_job;
 mod encoders;

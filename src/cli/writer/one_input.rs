@@ -4,12 +4,12 @@
 //! and what the input is made of, is nothing to it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use crate::cli::writer::copy::{copy_from, open};
+use crate::cli::writer::copies::Copies;
+use crate::cli::writer::copy::open;
 use crate::cli::writer::encoders::Stream;
 use crate::cli::writer::figures;
 use crate::cli::writer::ladder_job::LadderJob;
@@ -23,21 +23,8 @@ use crate::mux::split::SOURCE;
 use crate::store::Connection;
 use crate::tool::exit::Exit;
 use crate::tool::progress::{self, Progress};
-use crate::tool::stats::{Stats, StatsFile};
-use crate::writer::source::{Source, StopSignal};
-
-/// How long the end of a rendition waits until its throw-away uploads are aborted.
-const TRIALS_PATIENCE: Duration = Duration::from_secs(10);
-
-/// What copies share.
-struct Shared {
-    job: LadderJob,
-    connection: Connection,
-    usual_bucket: Option<String>,
-    place: Place,
-    stats: Option<StatsFile>,
-    at_once: StopSignal,
-}
+use crate::tool::stats::StatsFile;
+use crate::writer::source::Source;
 
 /// Does the job; `progress` is that of the source.
 pub async fn record(
@@ -74,7 +61,7 @@ pub async fn record(
         None => input,
     };
     let (connection, usual_bucket) = (connection.clone(), usual_bucket.map(str::to_owned));
-    let shared = Arc::new(Shared { job, connection, usual_bucket, place, stats, at_once });
+    let shared = Arc::new((job, Copies { connection, usual_bucket, place, stats, at_once }));
     let shown = progress::show(console.clone(), progress.clone(), quiet, figures::status_line);
     let mut copies = JoinSet::new();
     copies.spawn(Box::pin(copy(SOURCE.to_owned(), input, progress.clone(), shared.clone())));
@@ -97,24 +84,15 @@ pub async fn record(
 }
 
 /// Copies one rendition.
-async fn copy(rendition: String, source: Source, progress: Arc<Progress>, shared: Arc<Shared>) -> Exit {
+async fn copy(rendition: String, source: Source, progress: Arc<Progress>, shared: Arc<(LadderJob, Copies)>) -> Exit {
     let span = fields::rendition(None, &rendition);
     let copied = async move {
-        let Shared { job, connection, usual_bucket, place, stats, at_once } = &*shared;
-        let job = match job.copy_of(&rendition, connection, usual_bucket.as_deref()) {
-            Ok(job) => job,
-            Err(error) => {
-                tracing::error!("{error}; nothing of it is recorded");
-                return Exit::Failed;
-            }
-        };
-        let place = place.counted_apart();
-        let figures = |file| Stats::into(file, Some(&rendition), place.store.once(), &progress, figures::facts);
-        let stats = stats.as_ref().map(figures);
-        let exit = copy_from(Stream::behind(source, None, None), &job, &place, at_once.clone(), &progress).await;
-        drop(stats);
-        progress.trials.finish(TRIALS_PATIENCE).await;
-        exit
+        let (job, copies) = &*shared;
+        let stream = Stream::behind(source, None, None);
+        match copies.job(&stream, |connection, bucket| job.copy_of(&rendition, connection, bucket)) {
+            Ok(job) => copies.make(&job, stream, &rendition, &progress).await,
+            Err(exit) => exit,
+        }
     };
     copied.instrument(span).await
 }

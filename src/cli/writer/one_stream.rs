@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use tracing::Instrument;
 
-use crate::cli::writer::copy::copy_from;
+use crate::cli::writer::copies::Copies;
 use crate::cli::writer::encoders::{NotTakenUp, Stream, keeps};
-use crate::cli::writer::figures;
 use crate::cli::writer::left_renditions::{self, Before};
 use crate::cli::writer::place::Place;
 use crate::cli::writer::renditions::{self, ladders};
@@ -22,11 +20,8 @@ use crate::mux::split::SOURCE;
 use crate::store::Connection;
 use crate::tool::exit::Exit;
 use crate::tool::progress::Progress;
-use crate::tool::stats::{Stats, StatsFile};
+use crate::tool::stats::StatsFile;
 use crate::writer::source::{Source, feed};
-
-/// How long the end of a rendition waits until its throw-away uploads are aborted.
-const TRIALS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Does the job; `all` tells whether input is being taken.
 pub async fn record(
@@ -61,29 +56,19 @@ pub async fn record(
     };
     let Source::Feed(feed) = source else { return Exit::Failed };
     let (connection, usual_bucket) = (connection.clone(), usual_bucket.map(str::to_owned));
-    let shared = Arc::new((job, connection, usual_bucket, place, stats));
     all.taking.store(true, Relaxed);
     let behind = std::mem::take(&mut before.ladder);
     let ladder = ladders.and_then(|ladders| ladders.begin(at_once.clone(), behind));
+    let shared = Arc::new((job, Copies { connection, usual_bucket, place, stats, at_once }));
     let copy = |rendition: String, stream: Stream| {
-        let (shared, at_once) = (shared.clone(), at_once.clone());
+        let (shared, progress) = (shared.clone(), Arc::<Progress>::default());
         let span = fields::rendition(None, &rendition);
         let copied = async move {
-            let (job, connection, usual_bucket, place, stats) = &*shared;
-            let job = match job.copy_of(&rendition, connection, usual_bucket.as_deref()) {
-                Ok(job) => job,
-                Err(error) => {
-                    tracing::error!("{error}; nothing of it is recorded");
-                    return Exit::Failed;
-                }
-            };
-            let (place, progress) = (place.counted_apart(), Arc::<Progress>::default());
-            let figures = |file| Stats::into(file, Some(&rendition), place.store.once(), &progress, figures::facts);
-            let stats = stats.as_ref().map(figures);
-            let exit = copy_from(stream, &job, &place, at_once, &progress).await;
-            drop(stats);
-            progress.trials.finish(TRIALS_PATIENCE).await;
-            exit
+            let (job, copies) = &*shared;
+            match copies.job(&stream, |connection, bucket| job.copy_of(&rendition, connection, bucket)) {
+                Ok(job) => copies.make(&job, stream, &rendition, &progress).await,
+                Err(exit) => exit,
+            }
         };
         Box::pin(copied.instrument(span))
     };

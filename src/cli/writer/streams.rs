@@ -3,16 +3,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use crate::admin::register::{Recording, Register};
 use crate::admin::{self, Admin};
-use crate::cli::writer::copy::copy_from;
+use crate::cli::writer::copies::Copies;
 use crate::cli::writer::encoders::{self, Stream};
-use crate::cli::writer::figures;
 use crate::cli::writer::left_renditions::Before;
 use crate::cli::writer::left_streams::{self, TakenOf, names};
 use crate::cli::writer::place::Place;
@@ -30,21 +28,14 @@ use crate::store::Connection;
 use crate::tool::crash;
 use crate::tool::exit::Exit;
 use crate::tool::progress::Progress;
-use crate::tool::stats::{Stats, StatsFile};
-use crate::writer::source::{Source, StopSignal};
+use crate::tool::stats::StatsFile;
+use crate::writer::source::Source;
 
-/// How long the end of a stream waits until its throw-away uploads are aborted.
-const TRIALS_PATIENCE: Duration = Duration::from_secs(10);
-
-/// What copies share.
+/// What recordings share.
 struct Shared {
     job: StreamsJob,
-    connection: Connection,
-    usual_bucket: Option<String>,
-    place: Place,
-    stats: Option<StatsFile>,
+    copies: Copies,
     register: Arc<Register>,
-    at_once: StopSignal,
     ladders: Option<Ladders>,
     /// What a killed writer had taken, by the names of recordings.
     taken: Mutex<HashMap<String, TakenOf>>,
@@ -112,17 +103,8 @@ pub async fn record(
         Err(exit) => return exit,
     };
     let (connection, usual_bucket) = (connection.clone(), usual_bucket.map(str::to_owned));
-    let shared = Arc::new(Shared {
-        job,
-        connection,
-        usual_bucket,
-        place,
-        stats,
-        register,
-        at_once,
-        ladders,
-        taken: taken.into(),
-    });
+    let copies = Copies { connection, usual_bucket, place, stats, at_once };
+    let shared = Arc::new(Shared { job, copies, register, ladders, taken: taken.into() });
     let mut copies = JoinSet::new();
     loop {
         all.taking.store(!copies.is_empty(), Relaxed);
@@ -180,7 +162,7 @@ async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
             };
             let behind = std::mem::take(&mut before.ladder);
             let ladders = shared.ladders.as_ref().filter(|_| !before.over);
-            let ladder = ladders.and_then(|ladders| ladders.begin(shared.at_once.clone(), behind));
+            let ladder = ladders.and_then(|ladders| ladders.begin(shared.copies.at_once.clone(), behind));
             return renditions::record(feed, ladder, before, copy).await;
         }
         source => source,
@@ -194,16 +176,12 @@ async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
 
 /// Writes one object of a recording, or those that follow on it.
 async fn object(stream: Stream, title: Title, rendition: &str, shared: &Shared) -> Exit {
-    let Shared { job, connection, usual_bucket, place, stats, register, at_once, .. } = shared;
-    let job = match job.copy_of(&names(&title, rendition), title.object(), connection, usual_bucket.as_deref()) {
+    let Shared { job, copies, register, .. } = shared;
+    let names = names(&title, rendition);
+    let resolved = copies.job(&stream, |connection, bucket| job.copy_of(&names, title.object(), connection, bucket));
+    let job = match resolved {
         Ok(job) => job,
-        Err(error) => {
-            tracing::error!("{error}; nothing of this stream is recorded");
-            if let Some(journal) = &stream.journal {
-                journal.remove();
-            }
-            return Exit::Failed;
-        }
+        Err(exit) => return exit,
     };
     let Title { permit, session, start, .. } = title;
     // Whoever ends a recording names all of it.
@@ -212,13 +190,9 @@ async fn object(stream: Stream, title: Title, rendition: &str, shared: &Shared) 
     } else {
         (format!("{}/{rendition}", permit.stream), format!("{session}/{rendition}"))
     };
-    let (place, progress) = (place.counted_apart(), Arc::<Progress>::default());
-    let stats =
-        stats.as_ref().map(|file| Stats::into(file, Some(&name), place.store.once(), &progress, figures::facts));
-    let recording = Recording { stream: name, object: job.key.clone(), started: start, progress: progress.clone() };
+    let progress = Arc::<Progress>::default();
+    let recording =
+        Recording { stream: name.clone(), object: job.key.clone(), started: start, progress: progress.clone() };
     let _entry = register.enter(&session, recording);
-    let exit = copy_from(stream, &job, &place, at_once.clone(), &progress).await;
-    drop(stats);
-    progress.trials.finish(TRIALS_PATIENCE).await;
-    exit
+    copies.make(&job, stream, &name, &progress).await
 }
