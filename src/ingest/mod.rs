@@ -222,10 +222,11 @@ struct Listening {
 
 impl Listening {
     /// Lets nobody else in, and waits a moment until those who are in are gone.
-    async fn end(self) {
+    async fn end(mut self) {
         drop(self.open);
+        let gone = async { while self.sockets.join_next().await.is_some() {} };
         // Whoever is not gone by then is cut off.
-        drop(timeout(LAST_WORDS, self.sockets.join_all()).await);
+        drop(timeout(LAST_WORDS, gone).await);
     }
 }
 

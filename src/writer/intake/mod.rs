@@ -79,9 +79,12 @@ impl Context<'_> {
         self.plan.outbox(upload.clone(), self.spool.as_ref().map(Spool::another), self.progress)
     }
 
-    fn tapped(&self, outbox: &Outbox, fresh: bool) -> Tapped {
+    /// Tells of an object that begins, or that an earlier writer `held`.
+    fn tapped(&self, outbox: &Outbox, held: Option<&Ongoing>) -> Tapped {
         let (key, upload_id) = (outbox.upload().key(), outbox.upload().id());
         let beside = outbox.live().and_then(LiveObjects::beside);
+        // Live objects hold what an earlier writer has sent, also where that was less than a part.
+        let fresh = held.is_none_or(|held| held.ledger.is_empty() && beside.is_none());
         self.plan.taps.begin(&Opening { key, upload_id, readable: outbox.readable(), fresh, beside })
     }
 }
@@ -117,7 +120,7 @@ impl<'a> Intake<'a> {
     ) -> Self {
         let plan = context.plan;
         let mut outbox = context.outbox(upload);
-        let tapped = context.tapped(&outbox, held.as_ref().is_none_or(|held| held.ledger.is_empty()));
+        let tapped = context.tapped(&outbox, held.as_ref());
         let before = held.map_or_else(Before::default, |mut held| {
             outbox.ledger = std::mem::take(&mut held.ledger);
             outbox.tell_readable();

@@ -97,7 +97,7 @@ impl Intake<'_> {
         });
         self.context.progress.opened(upload.key(), upload.id());
         let outbox = self.context.outbox(&upload).sharing(self.object.outbox.shared());
-        self.tapped = self.context.tapped(&outbox, true);
+        self.tapped = self.context.tapped(&outbox, None);
         let old = std::mem::replace(&mut self.object, OpenObject::new(number, outbox));
         close(&mut self.closing, &self.context, old, self.object.outbox.live().cloned());
         Ok(())
