@@ -247,6 +247,8 @@ fn a_window_slides_over_live_objects_and_all_of_it_is_in_the_other_list() {
     // Players of the list of all look at it every half a minute.
     run.wait_for("then its live objects are taken away");
     run.signal("INT");
+    // Two that nobody has seen yet are one.
+    run.wait_for("Once more ends at once");
     run.signal("INT");
     run.wait().code(0).says("live objects stay");
     for key in [LIST, DVR] {
