@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# `make test-nginx`: two gateways behind nginx, with packaging/nginx/live-read.conf as it stands but for addresses and files.
+# `make test-nginx`: two gateways behind nginx, and encoders through nginx to writer, with packaging/nginx/*.conf as they stand but for
+# addresses and files.
 # Debian's nginx is unpacked into target/tools/nginx; nothing is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,13 +19,17 @@ fail() {
 }
 ok() { printf 'test-nginx: %s\n' "$1"; }
 
+# Its module for what is not HTTP.
+stream=usr/lib/nginx/modules/ngx_stream_module.so
 nginx=$(command -v nginx || true)
+module=/$stream
 if [ -z "$nginx" ]; then
     nginx=$tools/usr/sbin/nginx
-    if [ ! -x "$nginx" ]; then
+    module=$tools/$stream
+    if [ ! -x "$nginx" ] || [ ! -e "$tools/$stream" ]; then
         command -v apt-get >/dev/null || { echo 'test-nginx: skipped: there is no nginx, and no apt-get to fetch it with' >&2; exit 0; }
         mkdir -p "$tools/debs"
-        (cd "$tools/debs" && apt-get -qq -o APT::Sandbox::User=root download nginx >&2) || fail 'apt-get could not fetch nginx'
+        (cd "$tools/debs" && apt-get -qq -o APT::Sandbox::User=root download nginx libnginx-mod-stream >&2) || fail 'apt-get could not fetch nginx'
         for deb in "$tools"/debs/*.deb; do dpkg -x "$deb" "$tools"; done
         rm -rf "$tools/debs"
     fi
@@ -57,7 +62,19 @@ sed -e "s/127.0.0.1:8081/127.0.0.1:${ports[0]}/; s/127.0.0.1:8082/127.0.0.1:${po
     -e "s|/var/cache/nginx/live-read|$work/cache|; s|/etc/ssl/tv.example|$work/tv|; s|/var/log/nginx/live-read.log|$work/access.log|" \
     "$top/packaging/nginx/live-read.conf" >live-read.conf
 mkdir temp
+rtmp=$((port + 1)) rtmps=$((port + 2)) push=$((port + 3))
+"$built/writer" --keys keys.db --add-key camera-1 >key 2>/dev/null || fail 'no stream key is made'
+"$built/writer" 'live/{stream}/{session}.mp4' rtmp://127.0.0.1:0/live http://127.0.0.1:0/live --keys keys.db --trusted-proxies 127.0.0.1 2>ingest.log &
+pids+=($!)
+both() { [ "$(grep -c 'listening at' ingest.log)" = 2 ]; }
+until_true 30 both || fail 'writer does not listen'
+at() { grep -o "listening at $1://127.0.0.1:[0-9]*" ingest.log | grep -o '[0-9]*$'; }
+sed -e "s/127.0.0.1:1936/127.0.0.1:$(at rtmp)/; s/127.0.0.1:8090/127.0.0.1:$(at http)/; s|/etc/ssl/tv.example|$work/tv|" \
+    -e "s/listen 1935/listen 127.0.0.1:$rtmp/; s/listen 443/listen 127.0.0.1:$rtmps/; s/listen 8443/listen 127.0.0.1:$push/" \
+    "$top/packaging/nginx/live-read-ingest.conf" >live-read-ingest.conf
 cat >nginx.conf <<END
+load_module $module;
+include $work/live-read-ingest.conf;
 daemon off;
 pid $work/nginx.pid;
 error_log $work/nginx.log;
@@ -122,11 +139,12 @@ timeout 30 curl -sS --noproxy '*' --resolve "tv.example:$port:127.0.0.1" --cacer
 before=$!
 pids+=("$before")
 until_true 30 has before.mp4 4900000 || fail 'a viewer does not come so far'
+# curl begins its file anew when it asks again.
+head -c 4000000 before.mp4 >on.mp4
 kill -KILL "${gateways[0]}"
 until_true 60 there || fail 'with one gateway gone, nothing is served'
 etag=$(ask -o /dev/null -D - -r 0-9 -H "$token" "$url/watch?v=shows/match.mp4" | tr -d '\r' | grep -i '^etag' | cut -d ' ' -f 2)
 kill "$before" 2>/dev/null || true
-head -c 4000000 before.mp4 >on.mp4
 ask --http1.1 -H "$token" -H "If-Match: $etag" -r 4000000- -o rest.mp4 "$url/watch?v=shows/match.mp4" 7>&- &
 on=$!
 pids+=("$on")
@@ -157,3 +175,24 @@ done
 ok 'a request that can be read in two ways gets one answer at most'
 grep -q "${root#/s/}" access.log && fail 'the token of a link is in the log of nginx'
 ok 'no token is in its log'
+
+# Encoders through nginx: each has its own address at writer, whatever it speaks.
+key=$(cat key)
+camera() {
+    ffmpeg -hide_banner -v error -f lavfi -i testsrc2=size=320x180:rate=25:duration=3 -pix_fmt yuv420p -c:v libx264 -preset ultrafast -g 25 "$@" 2>camera.log ||
+        fail "an encoder: $(cat camera.log)"
+}
+complete() { [ "$(grep -c 'is complete' ingest.log)" = "$1" ]; }
+for number in 1 2 3; do
+    case $number in
+        1) camera -f flv "rtmp://127.0.0.1:$rtmp/live/$key" ;;
+        2) camera -f flv "rtmps://127.0.0.1:$rtmps/live/$key" ;;
+        3) camera -f mp4 -movflags +frag_keyframe+empty_moov -tls_verify 0 "https://127.0.0.1:$push/live/$key" ;;
+    esac
+    until_true 30 complete $number || fail "encoder $number: there is no object"
+done
+[ "$(grep -c 'an encoder publishes: 127.0.0.1:' ingest.log)" = 3 ] || fail 'writer does not hear who is there'
+grep -q 'was turned away' ingest.log && fail 'somebody was turned away'
+# Without nginx nobody is let in there.
+ffmpeg -hide_banner -v error -f lavfi -i testsrc2=duration=1 -c:v libx264 -f flv "rtmp://127.0.0.1:$(at rtmp)/live/$key" 2>/dev/null && fail 'who does not say by the PROXY protocol who he is was let in'
+ok 'RTMP, RTMPS and HTTPS reach writer, with the address of the encoder'

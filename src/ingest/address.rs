@@ -190,7 +190,8 @@ impl Address {
     }
 
     /// Whether no key is asked for.
-    pub(super) fn is_open(&self) -> bool {
+    #[must_use]
+    pub fn is_open(&self) -> bool {
         self.lock == Lock::Open
     }
 

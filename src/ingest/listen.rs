@@ -16,6 +16,7 @@ use super::connection::{self, Visit};
 use super::entrance::Entrance;
 use super::http;
 use super::http::points::Points;
+use super::proxied::{Proxies, behind};
 use super::strangers::{Seat, Strangers};
 use crate::tool::certificate::Tls;
 
@@ -29,6 +30,13 @@ const TLS: u8 = 0x16;
 pub(super) struct Listener {
     socket: TcpListener,
     place: Arc<Place>,
+}
+
+/// Who may come, over all sockets.
+#[derive(Debug, Clone)]
+pub(super) struct Guests {
+    pub(super) strangers: Arc<Strangers>,
+    pub(super) proxies: Arc<Proxies>,
 }
 
 /// What its connections share.
@@ -58,7 +66,7 @@ impl Listener {
     }
 
     /// Lets encoders in as long as it is open, and ends when they are gone; with the future their connections are dropped, too.
-    pub(super) async fn run(self, strangers: Arc<Strangers>, mut open: watch::Receiver<()>) {
+    pub(super) async fn run(self, guests: Guests, mut open: watch::Receiver<()>) {
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -69,9 +77,11 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    // Whoever has too many connections open already hears nothing.
-                    if let Some(seat) = strangers.seat(peer.ip()) {
-                        connections.spawn(greet(stream, peer, self.place.clone(), seat));
+                    let by = Instant::now() + connection::TO_PUBLISH;
+                    if guests.proxies.has(peer.ip()) {
+                        connections.spawn(introduce(stream, peer, self.place.clone(), by, guests.strangers.clone()));
+                    } else if let Some(guest) = Guest::new(peer, by, &guests.strangers) {
+                        connections.spawn(greet(stream, guest, self.place.clone()));
                     }
                 }
                 Err(error) => {
@@ -85,9 +95,43 @@ impl Listener {
     }
 }
 
+/// Somebody who was let in.
+struct Guest {
+    peer: SocketAddr,
+    /// When he has to publish.
+    by: Instant,
+    seat: Seat,
+}
+
+impl Guest {
+    /// Whoever has too many connections open already hears nothing.
+    fn new(peer: SocketAddr, by: Instant, strangers: &Arc<Strangers>) -> Option<Self> {
+        strangers.seat(peer.ip()).map(|seat| Self { peer, by, seat })
+    }
+}
+
+/// Hears from a proxy who is there.
+async fn introduce(
+    mut stream: TcpStream,
+    proxy: SocketAddr,
+    place: Arc<Place>,
+    by: Instant,
+    strangers: Arc<Strangers>,
+) {
+    match timeout_at(by, behind(&mut stream, proxy)).await {
+        Ok(Ok(peer)) => {
+            if let Some(guest) = Guest::new(peer, by, &strangers) {
+                greet(stream, guest, place).await;
+            }
+        }
+        Ok(Err(error)) if error.kind() != io::ErrorKind::Other => tracing::debug!("{proxy} went away: {error}"),
+        Ok(Err(error)) => place.entrance.turned_away().say(proxy, &error.to_string()),
+        Err(_) => tracing::debug!("{proxy} said nothing"),
+    }
+}
+
 /// Finds out what is spoken, and speaks it.
-async fn greet(stream: TcpStream, peer: SocketAddr, place: Arc<Place>, seat: Seat) {
-    let by = Instant::now() + connection::TO_PUBLISH;
+async fn greet(stream: TcpStream, Guest { peer, by, seat }: Guest, place: Arc<Place>) {
     let visit = Visit { peer, by, address: place.address.clone(), entrance: place.entrance.clone(), seat };
     match timeout_at(by, hello(stream, &place)).await {
         Ok(Ok(Spoken::Plain(stream))) if place.address.http => http::serve(stream, visit, place.points.clone()).await,
@@ -137,8 +181,9 @@ mod tests {
         let listener = Listener::bind(address, None, Entrance::One(door), Arc::new(Points::new(false))).await;
         let listener = listener.expect("a port");
         let at = listener.socket.local_addr().expect("an address");
+        let guests = Guests { strangers: Arc::default(), proxies: Arc::default() };
         let (open, is_open) = watch::channel(());
-        let running = tokio::spawn(listener.run(Arc::default(), is_open));
+        let running = tokio::spawn(listener.run(guests, is_open));
         let mut encoder = TcpStream::connect(at).await.expect("a connection");
         encoder.write_all(&[&[3][..], &[0; 1536]].concat()).await.expect("a greeting");
         assert_eq!(encoder.read_u8().await.expect("an answer"), 3);

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`address`] | where to listen and for what, as URLs |
 //! | `listen` | sockets, plain and with TLS |
+//! | [`proxied`] | who is behind a proxy |
 //! | `strangers` | how many may be connected who have not shown a key |
 //! | `connection` | one encoder: deadlines, bytes in, frames out |
 //! | `entrance` | who may publish: one stream, or one of many |
@@ -48,6 +49,7 @@ pub mod journals;
 pub mod ladder;
 mod listen;
 pub mod notes;
+pub mod proxied;
 mod rate;
 mod reception;
 mod recording;
@@ -72,7 +74,8 @@ use crate::ingest::entrance::Entrance;
 pub use crate::ingest::hook::Hook;
 use crate::ingest::http::points::Points;
 use crate::ingest::journals::Journals;
-use crate::ingest::listen::Listener;
+use crate::ingest::listen::{Guests, Listener};
+use crate::ingest::proxied::Proxies;
 pub use crate::ingest::reception::{Begun, GoesOn};
 use crate::ingest::reception::{Making, Reception};
 pub use crate::ingest::recording::Behind;
@@ -100,6 +103,8 @@ pub struct Settings {
     pub takeover: Takeover,
     /// For RTMPS.
     pub certificate: Option<Certificate>,
+    /// Who says for whom they come.
+    pub proxies: Proxies,
     /// Several pictures of a stream may come, and each has an object of its own.
     pub renditions: bool,
 }
@@ -238,9 +243,9 @@ async fn listen(settings: &Settings, entrance: &Entrance) -> Result<Listening, I
     for address in &settings.addresses {
         listeners.push(Listener::bind(address.clone(), tls.clone(), entrance.clone(), points.clone()).await?);
     }
-    let strangers = Arc::<Strangers>::default();
+    let guests = Guests { strangers: Arc::<Strangers>::default(), proxies: Arc::new(settings.proxies.clone()) };
     let (open, is_open) = watch::channel(());
-    let run = |listener: Listener| listener.run(strangers.clone(), is_open.clone());
+    let run = |listener: Listener| listener.run(guests.clone(), is_open.clone());
     Ok(Listening { sockets: listeners.into_iter().map(run).collect(), open })
 }
 

@@ -215,6 +215,39 @@ fn after_ten_wrong_keys_no_key_is_right_for_a_while() {
 }
 
 #[test]
+fn behind_a_trusted_proxy_everybody_has_an_address_of_his_own() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &["--trusted-proxies", "127.0.0.1", "--debug"]);
+    let behind = |ip: &str, key: &str| {
+        Words::publishing_behind(&url, &format!("PROXY TCP4 {ip} 127.0.0.1 49152 1935\r\n"), "live", key)
+    };
+    for guess in 0..10 {
+        behind("192.0.2.1", &format!("guess{guess}")).hear("NetStream.Publish.BadName");
+    }
+    behind("192.0.2.1", STREAM_KEY).hear("NetStream.Publish.BadName");
+    // A proxy that is trusted always says for whom it comes.
+    Words::publishing(&url, "live", STREAM_KEY).is_closed_within(5);
+    writer.wait_for("does not say by the PROXY protocol");
+    let mut words = behind("192.0.2.2", STREAM_KEY);
+    words.hear("NetStream.Publish.Start");
+    words.stream(1);
+    words.end();
+    end(&lab, writer.wait().says("an encoder publishes: 192.0.2.2:49152").says("192.0.2.1:49152 was turned away"));
+}
+
+#[test]
+fn nobody_who_is_not_trusted_says_who_he_is() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &["--trusted-proxies", "192.0.2.0/24"]);
+    let mut words = Words::publishing_behind(&url, "PROXY TCP4 192.0.2.2 127.0.0.1 1 2\r\n", "live", STREAM_KEY);
+    words.is_closed_within(5);
+    let mut words = Words::accepted(&url);
+    words.stream(1);
+    words.end();
+    end(&lab, writer.wait().says("an encoder publishes: 127.0.0.1:"));
+}
+
+#[test]
 fn a_signal_ends_the_recording_with_all_that_came() {
     let lab = Lab::new();
     for publishes in [true, false] {

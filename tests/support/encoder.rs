@@ -141,14 +141,24 @@ impl Words {
 
     /// A connection with its handshake done.
     pub fn new(url: &str) -> Self {
+        Self::new_behind(url, "")
+    }
+
+    /// The same, with this before it.
+    fn new_behind(url: &str, before: &str) -> Self {
         let mut words = Self::silent(url);
-        words.raw(&[&[3][..], &[0; 3072]].concat());
+        words.raw(&[before.as_bytes(), &[3], &[0; 3072]].concat());
         words
     }
 
     /// One that has asked to publish with this application and key.
     pub fn publishing(url: &str, app: &str, key: &str) -> Self {
-        let mut words = Self::new(url);
+        Self::publishing_behind(url, "", app, key)
+    }
+
+    /// The same, with this before all of it.
+    pub fn publishing_behind(url: &str, before: &str, app: &str, key: &str) -> Self {
+        let mut words = Self::new_behind(url, before);
         words.connect(app);
         let text = |text: &str| Value::String(text.to_owned());
         words.command(&[text("publish"), Value::Number(0.0), Value::Null, text(key), text("live")]);

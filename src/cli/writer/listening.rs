@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::human::sizes;
 use crate::ingest;
 use crate::ingest::address::{Address, is_url};
+use crate::ingest::proxied::Proxies;
 use crate::tool::certificate::Certificate;
 
 /// How long a fragment is, unless told otherwise.
@@ -48,6 +49,11 @@ pub struct ListeningArgs {
     /// Its key
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+
+    /// Addresses and networks of proxies, with commas between: connections from there begin with who is behind the proxy, by the PROXY protocol
+    /// (nginx `proxy_protocol on`, HAProxy `send-proxy`), and limits count for him
+    #[arg(long, value_name = "ADDRS")]
+    pub trusted_proxies: Option<Proxies>,
 }
 
 /// Who publishes when another encoder comes.
@@ -73,6 +79,12 @@ impl ListeningArgs {
         if let Some(secure) = addresses.iter().find(|address| address.secure && self.tls_cert.is_none()) {
             return Err(format!("{secure} needs --tls-cert and --tls-key"));
         }
+        let open = addresses.iter().find(|address| address.is_open());
+        if let (Some(open), true) = (open, self.trusted_proxies.is_some()) {
+            return Err(format!(
+                "{open} takes what comes from this machine without a key, and a proxy (--trusted-proxies) lets others in: add a key"
+            ));
+        }
         let certificate = self.tls_cert.clone().zip(self.tls_key.clone());
         Ok(Some(ingest::Settings {
             addresses,
@@ -83,6 +95,7 @@ impl ListeningArgs {
                 Some(Takeover::Newest) | None => ingest::Takeover::Newest,
             },
             certificate: certificate.map(|(chain, key)| Certificate { chain, key }),
+            proxies: self.trusted_proxies.clone().unwrap_or_default(),
             renditions: false,
         }))
     }
@@ -100,6 +113,7 @@ impl ListeningArgs {
             ("--reconnect", self.reconnect.is_some()),
             ("--takeover", self.takeover.is_some()),
             ("--tls-cert", self.tls_cert.is_some()),
+            ("--trusted-proxies", self.trusted_proxies.is_some()),
         ];
         match given.into_iter().find(|(_, given)| *given) {
             Some((option, _)) => Err(format!(
@@ -155,6 +169,8 @@ mod tests {
             "rtmp://:1935/s3cret",
             "rtmp://:1935/live/s3cret file.mp4",
             "http://:80/s3cret",
+            "- --trusted-proxies 127.0.0.1",
+            "http://127.0.0.1:80 --trusted-proxies 127.0.0.1",
         ] {
             let refused = settings(bad).expect_err(bad);
             assert!(!refused.contains("s3cret"), "{refused}");
