@@ -37,6 +37,7 @@ mod ingest {
     mod killed_renditions;
     mod ladder;
     mod ladder_input;
+    mod limits;
     mod publish;
     mod pushes;
     mod renditions;

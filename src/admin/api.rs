@@ -5,41 +5,20 @@ use std::time::Duration;
 
 use http::header::{self, HeaderValue};
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Admin;
 use super::answer::{Answer, Refused, json, nothing, of_keys, refusal, text};
+use super::asked::{NewKey, NewStream, StreamChange, moment, read};
 use super::metrics;
 use super::register::Recording;
 use super::routes::{self, DOCUMENT, Do, Found};
-use crate::human::times::{read_of_day, show_of_day};
+use crate::human::times::show_of_day;
 use crate::keys::KeysError;
 use crate::keys::record::Stream;
 use crate::keys::secret::StreamKey;
 use crate::tool::stats::round;
-
-/// The longest body of a request.
-const MOST: usize = 64 << 10;
-
-/// What is sent to make a stream.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewStream {
-    stream: String,
-    object: Option<String>,
-    expires: Option<String>,
-}
-
-/// What is sent to give it another key.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewKey {
-    expires: Option<String>,
-    overlap: Option<u64>,
-}
 
 impl Admin {
     /// Answers a request.
@@ -81,15 +60,19 @@ impl Admin {
                 json(StatusCode::OK, &streams.iter().map(stream).collect())
             }
             Do::AddStream => {
-                let NewStream { stream, object, expires } = read(body).await?;
-                let (stream, key) =
-                    self.book.create(&stream, object, moment(expires.as_deref())?).await.map_err(keys)?;
+                let asked: NewStream = read(body).await?;
+                let name = asked.stream.clone();
+                let (stream, key) = self.book.create(&name, asked.wish()?).await.map_err(keys)?;
                 with_key(&stream, &key)
             }
             Do::ShowStream => {
                 let streams = self.book.list().await.map_err(keys)?;
                 let found = streams.iter().find(|stream| stream.id == first);
                 json(StatusCode::OK, &stream(found.ok_or_else(|| of_keys(&KeysError::NoStream(first.to_owned())))?))
+            }
+            Do::ChangeStream => {
+                let asked: StreamChange = read(body).await?;
+                json(StatusCode::OK, &stream(&self.book.change(first, asked.into()).await.map_err(keys)?))
             }
             Do::RevokeStream => {
                 self.book.revoke(first).await.map_err(keys)?;
@@ -122,25 +105,9 @@ impl Admin {
     }
 }
 
-/// What a request says, in JSON.
-async fn read<T: for<'de> Deserialize<'de>>(body: Incoming) -> Result<T, Refused> {
-    let read = Limited::new(body, MOST).collect().await;
-    let body = read.map_err(|_| (StatusCode::PAYLOAD_TOO_LARGE, "the request is too long, or broke off".to_owned()))?;
-    serde_json::from_slice(&body.to_bytes())
-        .map_err(|error| (StatusCode::BAD_REQUEST, format!("the request is no JSON as it should be: {error}")))
-}
-
-/// A time of day, in seconds since 1970.
-fn moment(text: Option<&str>) -> Result<Option<i64>, Refused> {
-    let read = |text: &str| {
-        let seconds = read_of_day(text).and_then(|nanos| i64::try_from(nanos / 1_000_000_000).ok());
-        seconds.ok_or_else(|| (StatusCode::BAD_REQUEST, "expires is no time such as 2026-12-31T00:00:00Z".to_owned()))
-    };
-    text.map(read).transpose()
-}
-
 fn stream(stream: &Stream) -> Value {
     let time = |seconds: Option<i64>| seconds.map(show_of_day);
+    let terms = &stream.terms;
     let keys: Vec<_> = stream
         .keys
         .iter()
@@ -149,6 +116,8 @@ fn stream(stream: &Stream) -> Value {
     json!({
         "id": stream.id, "stream": stream.stream, "keys": keys, "object": stream.object,
         "created": show_of_day(stream.created), "last_used": time(stream.last_used),
+        "enabled": terms.enabled, "allow_ip": terms.allow_ip, "protocols": terms.protocols,
+        "max_bitrate": terms.max_bitrate, "max_duration": terms.max_duration,
     })
 }
 
@@ -194,21 +163,12 @@ mod tests {
             assert_eq!(required, fields(&schema["properties"]), "{name}");
             required
         };
-        let mut cam = Stream::new("cam", None, 0).expect("a stream");
+        let mut cam = Stream::new("cam", &crate::keys::record::Wish::default(), 0).expect("a stream");
         cam.add(&StreamKey::new().expect("random bits"), None, None, 0).expect("room");
         let shown = stream(&cam);
         assert_eq!((fields(&shown), fields(&shown["keys"][0])), (told("Stream"), told("Key")));
         let of = Recording { stream: "cam".into(), object: "k".into(), started: 0, progress: Arc::default() };
         assert_eq!(fields(&session("5e55", &of)), told("Session"));
         assert!(!shown.to_string().contains(&cam.keys[0].hash));
-    }
-
-    #[test]
-    fn only_fields_that_are_known_are_taken() {
-        let new = |text| serde_json::from_str::<NewStream>(text);
-        assert!(new(r#"{"stream":"cam"}"#).is_ok() && new(r#"{"stream":"cam","expires":null}"#).is_ok());
-        assert!(new(r#"{"name":"cam"}"#).is_err() && new(r#"{"stream":"cam","key":"chosen"}"#).is_err());
-        assert_eq!(moment(Some("1970-01-01T00:00:05Z")).ok(), Some(Some(5)));
-        assert!(moment(Some("soon")).is_err() && moment(None).is_ok());
     }
 }

@@ -5,6 +5,7 @@
 //! | `routes` | which paths there are, and what each does |
 //! | [`gate`] | who may ask |
 //! | `api` | the answers |
+//! | `asked` | what requests say |
 //! | `answer` | a status with JSON or text |
 //! | `metrics` | figures, as Prometheus reads them; pure |
 //! | [`register`] | what is being recorded, and what has been |
@@ -12,6 +13,7 @@
 
 mod answer;
 mod api;
+mod asked;
 pub mod gate;
 mod listen;
 mod metrics;

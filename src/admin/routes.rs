@@ -8,6 +8,7 @@ pub(super) enum Do {
     ListStreams,
     AddStream,
     ShowStream,
+    ChangeStream,
     RevokeStream,
     AddKey,
     RevokeKey,
@@ -33,10 +34,11 @@ const fn route(method: Method, path: &'static str, does: Do) -> Route {
 }
 
 /// All of them; openapi.json tells people about them.
-pub(super) static ROUTES: [Route; 11] = [
+pub(super) static ROUTES: [Route; 12] = [
     route(Method::GET, "/v1/streams", Do::ListStreams),
     route(Method::POST, "/v1/streams", Do::AddStream),
     route(Method::GET, "/v1/streams/{id}", Do::ShowStream),
+    route(Method::PATCH, "/v1/streams/{id}", Do::ChangeStream),
     route(Method::DELETE, "/v1/streams/{id}", Do::RevokeStream),
     route(Method::POST, "/v1/streams/{id}/keys", Do::AddKey),
     route(Method::DELETE, "/v1/streams/{id}/keys/{key}", Do::RevokeKey),
@@ -102,6 +104,7 @@ mod tests {
         };
         for (method, path, wanted) in [
             (Method::GET, "/v1/streams", Some((Do::ListStreams, ""))),
+            (Method::PATCH, "/v1/streams/ab", Some((Do::ChangeStream, "ab"))),
             (Method::DELETE, "/v1/streams/ab/keys/cd", Some((Do::RevokeKey, "ab cd"))),
             (Method::POST, "/v1/sessions/ab/end", Some((Do::EndSession, "ab"))),
             (Method::GET, "/v1/streams/", None),

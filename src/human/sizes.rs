@@ -34,6 +34,19 @@ pub fn size(text: &str) -> Result<u64, String> {
     Ok(bytes.round() as u64)
 }
 
+/// Bits a second, as ffmpeg has them: `2.8M`, `800k`, or a plain number.
+#[must_use]
+pub fn bits_a_second(text: &str) -> Option<u64> {
+    let (number, times) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1_000.0),
+        None => text.strip_suffix('M').map_or((text, 1.0), |number| (number, 1_000_000.0)),
+    };
+    let plain = number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let bits = number.parse::<f64>().ok().filter(|_| plain)? * times;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is in the range")]
+    (1.0..1e12).contains(&bits).then_some(bits.round() as u64)
+}
+
 /// Parses seconds, fractions allowed, or a number with a unit: `0.5`, `500ms`, `2m`, `1h`.
 ///
 /// # Errors
@@ -109,6 +122,18 @@ mod tests {
         assert_eq!(size("0"), Ok(0));
         for bad in ["", "MB", "5XB", "-5MB", "1.5", "1e9", "99999999999999999999", "9999999TiB", "5..5MB", "nan"] {
             assert!(size(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        for (text, bits) in
+            [("8M", Some(8_000_000)), ("2.8M", Some(2_800_000)), ("800k", Some(800_000)), ("64000", Some(64_000))]
+        {
+            assert_eq!(bits_a_second(text), bits, "{text}");
+        }
+        for bad in ["", "M", "8m", "8MB", "-8M", "1e6", "0", "8 M"] {
+            assert_eq!(bits_a_second(bad), None, "{bad}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::keys::template::check_app;
+use crate::keys::terms::Protocol;
 
 /// The usual ports.
 const RTMP_PORT: u16 = 1935;
@@ -160,6 +161,11 @@ impl Address {
             (true, false) => "http",
             (true, true) => "https",
         }
+    }
+
+    /// What is spoken there, with or without TLS.
+    pub(super) fn protocol(&self) -> Protocol {
+        if self.http { Protocol::Http } else { Protocol::Rtmp }
     }
 
     /// Where to bind.

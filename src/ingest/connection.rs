@@ -6,10 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::Instrument;
 
 use super::address::Address;
 use super::door::Lease;
 use super::entrance::Entrance;
+use super::pace::Pace;
 use super::strangers::Seat;
 use super::words::{DENIED, Left, UNFIT, Why};
 use crate::mux::Arrival;
@@ -66,7 +68,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, visit: V
     };
     drop(seat);
     wire.session.accept();
-    let left = wire.receive(&mut lease).await;
+    let span = lease.recording.span.clone();
+    let left = wire.receive(&mut lease).instrument(span).await;
     let ended = left == Left::Ended;
     match &left {
         Left::TakenOver => wire.session.refuse(DENIED, "another encoder has taken over"),
@@ -97,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Some(Event::Publish(publish)) => return Ok(publish),
                 Some(_) => {}
                 None if self.session.is_over() => return Err(Why::Closed),
-                None => self.read().await?,
+                None => drop(self.read().await?),
             }
         }
     }
@@ -126,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 }
             }
             tokio::select! {
-                next = self.answer_and_read(if ends { TO_END } else { SILENCE }) => match next {
+                next = self.answer_and_read(if ends { TO_END } else { SILENCE }, &lease.recording.pace) => match next {
                     Ok(()) => {}
                     Err(_) if ends => return Left::Ended,
                     Err(why) => return Left::Broken(why),
@@ -136,17 +139,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    async fn answer_and_read(&mut self, patience: Duration) -> Result<(), Why> {
+    async fn answer_and_read(&mut self, patience: Duration, pace: &Pace) -> Result<(), Why> {
         self.answer().await?;
-        timeout(patience, self.read()).await.unwrap_or(Err(Why::Silence(patience)))
+        pace.is_due().await;
+        let count = timeout(patience, self.read()).await.unwrap_or(Err(Why::Silence(patience)))?;
+        pace.came(count);
+        Ok(())
     }
 
-    async fn read(&mut self) -> Result<(), Why> {
+    async fn read(&mut self) -> Result<usize, Why> {
         match self.stream.read_buf(self.session.input(READ)).await {
             Ok(0) => Err(Why::Closed),
             Ok(count) => {
                 self.session.came(count);
-                Ok(())
+                Ok(count)
             }
             Err(error) => Err(Why::Socket(error.to_string())),
         }

@@ -30,7 +30,7 @@ struct Scene {
 impl Scene {
     fn new(queue: usize, reconnect: Duration) -> Self {
         let address = Address::parse("rtmp://127.0.0.1:0/live/key").expect("a URL");
-        let shape = Shape { fragment: Duration::from_millis(100), renditions: false };
+        let shape = Shape { fragment: Duration::from_millis(100), renditions: false, max_bitrate: None };
         let manners = Manners { takeover: Takeover::Newest, reconnect, waits: true };
         let (stop, stopped) = watch::channel(false);
         let ((feeder, source), (stage, door)) = (feed(queue), Stage::new(manners, stopped));

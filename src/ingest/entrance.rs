@@ -42,18 +42,15 @@ impl Entrance {
                 code: BAD_NAME,
                 words: WRONG_KEY.to_owned(),
                 why: "it has another application or stream key".to_owned(),
+                later: None,
             }),
             Self::One(door) => Ok(Checked::One(door.clone())),
             Self::Many(reception) => {
-                let permit = reception.check(address, seat, publish).await?;
+                let permit = reception.check(address, peer, seat, publish).await?;
                 Ok(Checked::Many(
                     reception.clone(),
-                    permit,
-                    Visitor {
-                        peer,
-                        app: address.app().to_owned(),
-                        protocol: if address.http { "http" } else { "rtmp" },
-                    },
+                    Box::new(permit),
+                    Visitor { peer, app: address.app().to_owned(), protocol: address.protocol() },
                 ))
             }
         }
@@ -75,7 +72,7 @@ impl Entrance {
 #[derive(Debug, Clone)]
 pub(super) enum Checked {
     One(Door),
-    Many(Arc<Reception>, Permit, Visitor),
+    Many(Arc<Reception>, Box<Permit>, Visitor),
 }
 
 impl Checked {
@@ -91,7 +88,7 @@ impl Checked {
     pub(super) async fn lease(self, peer: SocketAddr, encoder: String) -> Result<Lease, Refusal> {
         match self {
             Self::One(door) => door.ask(peer, encoder).await.map_err(|words| Refusal::of(DENIED, words)),
-            Self::Many(reception, permit, visitor) => reception.admit(&visitor, encoder, permit).await,
+            Self::Many(reception, permit, visitor) => reception.admit(&visitor, encoder, *permit).await,
         }
     }
 }

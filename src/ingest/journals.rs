@@ -103,12 +103,14 @@ mod tests {
 
     use super::*;
     use crate::keys::book::Permit;
+    use crate::keys::terms::Terms;
     use crate::mux::{Piece, State};
     use crate::object::tap::{Opening, Tap};
 
     fn title(session: &str, start: i64) -> Title {
         let text = str::to_owned;
-        let permit = Permit { id: text("i"), key: text("k"), stream: text("cam"), object: None };
+        let permit =
+            Permit { id: text("i"), key: text("k"), stream: text("cam"), object: None, terms: Terms::default() };
         Title { permit, app: text("live"), session: text(session), start, number: 1 }
     }
 

@@ -21,6 +21,7 @@
 //! | `hook` | somebody else who is asked whether a stream may be published |
 //! | `http` | the same of those that push fragments, over any number of connections |
 //! | `rate` | how often something may happen |
+//! | `pace` | how fast a stream may come |
 //! | `door` | how a connection asks for the recording, and gives it back |
 //! | `recording` | what becomes of what encoders send |
 //! | [`title`] | what one of many recordings is called, and whose it is |
@@ -49,6 +50,7 @@ pub mod journals;
 pub mod ladder;
 mod listen;
 pub mod notes;
+mod pace;
 pub mod proxied;
 mod rate;
 mod reception;
@@ -107,6 +109,8 @@ pub struct Settings {
     pub proxies: Proxies,
     /// Several pictures of a stream may come, and each has an object of its own.
     pub renditions: bool,
+    /// The most bits a second that are taken of a stream which has no limit of its own; faster ones are made to wait.
+    pub max_bitrate: Option<u64>,
 }
 
 /// Why nothing can be taken.
@@ -251,7 +255,7 @@ async fn listen(settings: &Settings, entrance: &Entrance) -> Result<Listening, I
 
 impl Settings {
     fn shape(&self) -> Shape {
-        Shape { fragment: self.fragment, renditions: self.renditions }
+        Shape { fragment: self.fragment, renditions: self.renditions, max_bitrate: self.max_bitrate }
     }
 
     fn manners(&self, waits: bool) -> Manners {

@@ -18,6 +18,7 @@ use super::door::{Door, Lease};
 use super::hook::{Hook, Verdict};
 use super::journals::Journals;
 use super::notes::Notes;
+use super::pace::Pace;
 use super::rate::Rate;
 use super::recording::{Behind, Recording, Shape};
 use super::stage::{Manners, Stage};
@@ -27,6 +28,7 @@ use super::words::{BAD_NAME, DENIED, Refusal, TurnedAway, WRONG_KEY};
 use crate::keys::book::{Book, Known, Permit};
 use crate::keys::secret::short_id;
 use crate::keys::template::has_renditions;
+use crate::keys::terms::{Protocol, Terms};
 use crate::message::fields;
 use crate::rtmp::session::Publish;
 use crate::writer::source::{Source, StopSignal, feed};
@@ -39,7 +41,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const REMEMBERED: usize = 10_000;
 /// How long the key of a stream that somebody has ended is refused: its encoder tries again at once.
 const ENDED: Duration = Duration::from_secs(30);
-/// How often it is seen whether keys of streams that are published still hold.
+/// When to ask again where there was no room, or somebody could not be asked.
+const SOON: Duration = Duration::from_secs(5);
+/// How often it is seen whether keys of streams that are published still hold, and whether their time is up.
 const LOOK: Duration = Duration::from_secs(2);
 /// A stage that ends at the very moment is given up for a new one so often.
 const TRIES: usize = 3;
@@ -74,7 +78,7 @@ pub(super) struct Visitor {
     pub(super) peer: SocketAddr,
     /// The application of the URL, and what is spoken there.
     pub(super) app: String,
-    pub(super) protocol: &'static str,
+    pub(super) protocol: Protocol,
 }
 
 /// How recordings are made.
@@ -87,10 +91,16 @@ pub(super) struct Making {
 }
 
 impl Making {
+    /// How fast a stream may come.
+    fn max_bitrate(&self, terms: &Terms) -> Option<u64> {
+        terms.max_bitrate.or(self.shape.max_bitrate)
+    }
+
     /// What is made of this recording: its stream may have a template of its own.
     fn shape_of(&self, title: &Title) -> Shape {
         let renditions = title.object().map_or(self.shape.renditions, has_renditions);
-        Shape { renditions, ..self.shape }
+        let max_bitrate = self.max_bitrate(&title.permit.terms);
+        Shape { renditions, max_bitrate, ..self.shape }
     }
 }
 
@@ -125,8 +135,12 @@ struct Desk {
 struct Live {
     door: Door,
     stop: watch::Sender<bool>,
+    /// Of whoever published last.
     permit: Permit,
     session: String,
+    /// When it began, in seconds since 1970.
+    start: i64,
+    pace: Arc<Pace>,
 }
 
 impl Reception {
@@ -149,11 +163,17 @@ impl Reception {
     }
 
     /// Whose the key is that somebody comes with.
-    pub(super) async fn check(&self, address: &Address, seat: &Seat, publish: &Publish) -> Result<Permit, Refusal> {
+    pub(super) async fn check(
+        &self,
+        address: &Address,
+        peer: SocketAddr,
+        seat: &Seat,
+        publish: &Publish,
+    ) -> Result<Permit, Refusal> {
         let wrong = |why: &str| {
             // It is counted, and bars the door in the end.
             seat.opens(false);
-            Err(Refusal { code: BAD_NAME, words: WRONG_KEY.to_owned(), why: why.to_owned() })
+            Err(Refusal { code: BAD_NAME, words: WRONG_KEY.to_owned(), why: why.to_owned(), later: None })
         };
         if seat.is_barred() {
             return wrong("too many wrong stream keys have come from there");
@@ -166,12 +186,14 @@ impl Reception {
             Ok(None) => return wrong("its stream key is not good"),
             Err(error) => {
                 tracing::error!("{error}");
-                return Err(Refusal::of(DENIED, "stream keys cannot be read here at the moment".to_owned()));
+                return Err(Refusal::denied("stream keys cannot be read here at the moment").after(SOON));
             }
         };
         if name.is_some_and(|name| name != permit.stream) {
             return wrong("its stream key is that of another stream");
         }
+        // Whoever has the key may know that it is good.
+        permit.terms.allow(peer.ip(), address.protocol()).map_err(Refusal::denied)?;
         Ok(permit)
     }
 
@@ -193,14 +215,13 @@ impl Reception {
 
     /// Whether the stream may begin, or go on, as far as can be told here.
     fn may_begin(&self, permit: &Permit) -> Result<(), Refusal> {
-        let denied = |words: &str| Err(Refusal::of(DENIED, words.to_owned()));
         let mut desk = self.desk();
         let now = Instant::now();
         if desk.ended.get(&permit.id).is_some_and(|until| now < *until) {
-            return denied("this stream has been ended: wait half a minute");
+            return Err(Refusal::denied("this stream has been ended: wait half a minute"));
         }
         if desk.beginnings.is_over(&permit.id, now) {
-            return denied("this stream begins too often: wait a minute");
+            return Err(Refusal::denied("this stream begins too often: wait a minute").after(MINUTE));
         }
         desk.beginnings.count(permit.id.clone(), now);
         Ok(())
@@ -211,7 +232,7 @@ impl Reception {
         let Some(hook) = &self.hook else { return Ok(()) };
         let Visitor { peer, app, protocol } = visitor;
         let question = serde_json::json!({
-            "event": "publish", "stream": permit.stream, "stream_id": permit.id, "key_id": permit.key, "protocol": protocol,
+            "event": "publish", "stream": permit.stream, "stream_id": permit.id, "key_id": permit.key, "protocol": protocol.name(),
             "ip": peer.ip(), "app": app, "encoder": encoder,
         });
         match hook.ask(question.to_string()).await {
@@ -220,7 +241,7 @@ impl Reception {
             Verdict::Silent(why) => {
                 tracing::warn!("{peer} may not publish, since --on-publish could not be asked: {why}");
                 let words = "whoever has to agree cannot be asked at the moment".to_owned();
-                Err(Refusal { code: DENIED, words, why })
+                Err(Refusal { code: DENIED, words, why, later: Some(SOON) })
             }
         }
     }
@@ -231,7 +252,10 @@ impl Reception {
         for _ in 0..TRIES {
             let door = self.door(&visitor.app, &permit)?;
             match door.ask(visitor.peer, encoder.clone()).await {
-                Ok(lease) => return Ok(lease),
+                Ok(lease) => {
+                    self.is_had_by(&permit, &door);
+                    return Ok(lease);
+                }
                 Err(words) => refusal = words,
             }
             if !door.is_over() {
@@ -242,20 +266,26 @@ impl Reception {
         Err(Refusal::of(DENIED, refusal))
     }
 
+    /// Somebody with this permit has the recording behind this door from here on.
+    fn is_had_by(&self, permit: &Permit, door: &Door) {
+        if let Some(live) = self.desk().live.get_mut(&permit.id).filter(|live| live.door.is(door)) {
+            live.permit.clone_from(permit);
+            live.pace.set(self.making.max_bitrate(&permit.terms));
+        }
+    }
+
     fn door(self: &Arc<Self>, app: &str, permit: &Permit) -> Result<Door, Refusal> {
-        let denied = |words: &str| Err(Refusal::of(DENIED, words.to_owned()));
+        let about_to_end = || Refusal::denied("this writer is about to end").after(SOON);
         let mut desk = self.desk();
         if let Some(live) = desk.live.get(&permit.id) {
             return Ok(live.door.clone());
         }
         if desk.to_writer.is_none() {
-            return denied("this writer is about to end");
+            return Err(about_to_end());
         }
         let Ok(place) = self.places.clone().try_acquire_owned() else {
-            return denied(&format!(
-                "there are {} streams already, and no room for another (--max-streams)",
-                self.most
-            ));
+            let words = format!("there are {} streams already, and no room for another (--max-streams)", self.most);
+            return Err(Refusal::denied(&words).after(SOON));
         };
         let session = short_id().map_err(|error| Refusal::of(DENIED, error.to_string()))?;
         let (start, number) = desk.next_of(&permit.id);
@@ -263,8 +293,7 @@ impl Reception {
         let several = self.making.shape_of(&title).renditions;
         let journal = self.making.journals.as_ref().and_then(|journals| journals.begin(&title, several));
         let behind = Behind { journal, state: None, begun: false };
-        self.begin(&mut desk, title, behind, place)
-            .ok_or_else(|| Refusal::of(DENIED, "this writer is about to end".to_owned()))
+        self.begin(&mut desk, title, behind, place).ok_or_else(about_to_end)
     }
 
     /// Goes on with a recording that a killed writer has left, and waits for its encoder where there is one.
@@ -301,12 +330,14 @@ impl Reception {
         let (stop, stopped) = watch::channel(false);
         let (stage, door) = Stage::new(*manners, stopped);
         let (feeder, source) = feed(*queue);
-        let (permit, session, journal) = (title.permit.clone(), title.session.clone(), behind.journal.clone());
+        let (permit, session, start) = (title.permit.clone(), title.session.clone(), title.start);
+        let journal = behind.journal.clone();
         let begun = Begun { source: Source::Feed(source), title, journal, place };
         desk.to_writer.as_ref()?.send(begun).ok()?;
         let (reception, id, over) = (self.clone(), permit.id.clone(), door.clone());
-        desk.live.insert(permit.id.clone(), Live { door: door.clone(), stop, permit, session });
         let recording = Recording::new(shape, feeder, behind);
+        let live = Live { door: door.clone(), stop, permit, session, start, pace: recording.pace.clone() };
+        desk.live.insert(id.clone(), live);
         let run = async move {
             stage.run(recording).await;
             reception.forget(&id, &over);
@@ -335,6 +366,7 @@ impl Reception {
             }
             if !self.desk().live.is_empty() {
                 self.end_those_revoked(&mut known).await;
+                self.end_those_late(seconds_now());
             }
         }
         let mut desk = self.desk();
@@ -348,11 +380,8 @@ impl Reception {
     pub(super) fn end(&self, session: &str) -> bool {
         let mut desk = self.desk();
         let Some(live) = desk.live.values().find(|live| live.session == session) else { return false };
-        live.stop.send_replace(true);
-        let now = Instant::now();
         let id = live.permit.id.clone();
-        desk.ended.retain(|_, until| now < *until);
-        desk.ended.insert(id, now + ENDED);
+        desk.end(&id);
         true
     }
 
@@ -370,11 +399,32 @@ impl Reception {
             // Who is publishing has had the right to.
             Err(error) => return tracing::debug!("{error}"),
         };
-        for live in self.desk().live.values().filter(|live| !live.permit.holds(&streams)) {
-            if !live.stop.send_replace(true) {
-                fields::stream(&live.permit.stream)
-                    .in_scope(|| tracing::warn!(event = "revoked", "its stream key was revoked: the recording ends"));
+        for live in self.desk().live.values_mut() {
+            match live.permit.held(&streams) {
+                Some(stream) => {
+                    live.permit.terms.clone_from(&stream.terms);
+                    live.pace.set(self.making.max_bitrate(&stream.terms));
+                }
+                None if !live.stop.send_replace(true) => {
+                    let what = if streams.iter().any(|stream| stream.id == live.permit.id && !stream.terms.enabled) {
+                        "it was disabled"
+                    } else {
+                        "its stream key was revoked"
+                    };
+                    fields::stream(&live.permit.stream)
+                        .in_scope(|| tracing::warn!(event = "revoked", "{what}: the recording ends"));
+                }
+                None => {}
             }
+        }
+    }
+
+    /// Ends recordings that have lasted as long as they may.
+    fn end_those_late(&self, now: i64) {
+        let mut desk = self.desk();
+        let late = desk.live.values().filter(|live| live.is_late(now)).map(|live| live.permit.id.clone());
+        for id in late.collect::<Vec<_>>() {
+            desk.end(&id);
         }
     }
 
@@ -383,13 +433,46 @@ impl Reception {
     }
 }
 
+impl Live {
+    /// Whether its time is up, which is told.
+    fn is_late(&self, now: i64) -> bool {
+        let Some(most) = self.permit.terms.max_duration else { return false };
+        let is_late = now.saturating_sub(self.start) >= i64::try_from(most).unwrap_or(i64::MAX);
+        if is_late && !*self.stop.borrow() {
+            fields::stream(&self.permit.stream).in_scope(|| {
+                tracing::warn!(
+                    event = "time_is_up",
+                    "the recording has lasted {most} s, and no recording of this stream may be longer: it ends"
+                );
+            });
+        }
+        is_late
+    }
+}
+
 impl Desk {
+    /// Ends the recording of a stream, and refuses the stream for a while.
+    fn end(&mut self, id: &str) {
+        let Some(live) = self.live.get(id) else { return };
+        if live.stop.send_replace(true) {
+            return;
+        }
+        let now = Instant::now();
+        self.ended.retain(|_, until| now < *until);
+        self.ended.insert(id.to_owned(), now + ENDED);
+    }
+
     /// When a recording begins that begins now, and which of the stream it is.
     fn next_of(&mut self, id: &str) -> (i64, u64) {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        let now = seconds_now();
         let (start, number) = self.begun.entry(id.to_owned()).or_insert((i64::MIN, 0));
         (*start, *number) = (now.max(start.saturating_add(1)), number.saturating_add(1));
         (*start, *number)
     }
+}
+
+/// Seconds since 1970.
+fn seconds_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

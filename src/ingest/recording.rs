@@ -1,10 +1,13 @@
 //! The one recording: what becomes of what encoders send, whichever of them has it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::notes::Notes;
+use super::pace::Pace;
 use super::words::Left;
 use crate::media::flv::{self, FlvError};
 use crate::media::fmp4::gather::Gathered;
@@ -27,6 +30,10 @@ pub(super) struct Recording {
     push: Push,
     pushes: bool,
     pub(super) feeder: Feeder,
+    /// How fast it may come.
+    pub(super) pace: Arc<Pace>,
+    /// What lines about it belong to.
+    pub(super) span: Span,
     /// Where its clock begins.
     pub(super) began: Instant,
     /// Tags that could not be read.
@@ -47,6 +54,8 @@ pub(super) struct Shape {
     pub(super) fragment: Duration,
     /// Several pictures may come: each has an object of its own.
     pub(super) renditions: bool,
+    /// The most bits a second that are taken.
+    pub(super) max_bitrate: Option<u64>,
 }
 
 impl Shape {
@@ -98,6 +107,8 @@ impl Recording {
             push,
             pushes,
             feeder,
+            pace: Arc::new(Pace::new(shape.max_bitrate)),
+            span: Span::current(),
             began: Instant::now(),
             broken_tags: 0,
             begun,

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::keys::book::Permit;
 use crate::keys::template::Names;
+use crate::keys::terms::Terms;
 use crate::mux::split::SOURCE;
 
 /// See the [module](self).
@@ -43,7 +44,7 @@ impl Title {
 
     /// As text. There is no key in it.
     pub(super) fn write(&self) -> String {
-        let Permit { id, key, stream, object } = &self.permit;
+        let Permit { id, key, stream, object, .. } = &self.permit;
         json!({
             "id": id, "key_id": key, "stream": stream, "object": object, "app": self.app, "session": self.session,
             "start": self.start, "number": self.number,
@@ -55,7 +56,10 @@ impl Title {
     pub(super) fn read(text: &[u8]) -> Option<Self> {
         let value: Value = serde_json::from_slice(text).ok()?;
         let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-        let permit = Permit { id: text("id")?, key: text("key_id")?, stream: text("stream")?, object: text("object") };
+        // What may be done with the key comes with whoever publishes next.
+        let terms = Terms::default();
+        let permit =
+            Permit { id: text("id")?, key: text("key_id")?, stream: text("stream")?, object: text("object"), terms };
         Some(Self {
             permit,
             app: text("app")?,
@@ -74,7 +78,8 @@ mod tests {
     fn it_is_read_as_it_was_written() {
         for object in [None, Some("own/{session}.mp4".to_owned())] {
             let text = str::to_owned;
-            let permit = Permit { id: text("i"), key: text("k"), stream: text("cam \"1\""), object };
+            let terms = Terms::default();
+            let permit = Permit { id: text("i"), key: text("k"), stream: text("cam \"1\""), object, terms };
             let title = Title { permit, app: text("live"), session: text("5e55"), start: -1, number: u64::MAX };
             assert_eq!(Title::read(title.write().as_bytes()), Some(title));
         }

@@ -51,12 +51,24 @@ pub(super) struct Refusal {
     pub(super) words: String,
     /// For us.
     pub(super) why: String,
+    /// It may go well after this time; else it never will.
+    pub(super) later: Option<Duration>,
 }
 
 impl Refusal {
     /// Both are told the same.
     pub(super) fn of(code: &'static str, words: String) -> Self {
-        Self { code, why: words.clone(), words }
+        Self { code, why: words.clone(), words, later: None }
+    }
+
+    /// It is not allowed.
+    pub(super) fn denied(words: &str) -> Self {
+        Self::of(DENIED, words.to_owned())
+    }
+
+    /// The same, and it is worth another try after this time.
+    pub(super) fn after(self, later: Duration) -> Self {
+        Self { later: Some(later), ..self }
     }
 }
 

@@ -8,10 +8,11 @@ use tokio::task::spawn_blocking;
 
 use super::KeysError;
 use super::file::FileStore;
-use super::record::Stream;
+use super::record::{Change, Stream, Wish};
 use super::redis_server::RedisStore;
 use super::secret::{StreamKey, hash_of};
 use super::template::Template;
+use super::terms::Terms;
 
 /// Streams and their keys.
 #[derive(Debug, Clone)]
@@ -39,13 +40,16 @@ pub struct Permit {
     pub stream: String,
     /// The template of its objects, where it has one of its own.
     pub object: Option<String>,
+    /// What may be done with the key.
+    pub terms: Terms,
 }
 
 impl Permit {
-    /// Whether it still holds. A key that has expired meanwhile lets whoever publishes go on.
+    /// The stream, where it still holds. A key that has expired meanwhile lets whoever publishes go on.
     #[must_use]
-    pub fn holds(&self, streams: &[Stream]) -> bool {
-        streams.iter().any(|stream| stream.id == self.id && stream.keys.iter().any(|key| key.id == self.key))
+    pub fn held<'a>(&self, streams: &'a [Stream]) -> Option<&'a Stream> {
+        let holds = |stream: &&Stream| stream.terms.enabled && stream.keys.iter().any(|key| key.id == self.key);
+        streams.iter().find(|stream| stream.id == self.id).filter(holds)
     }
 }
 
@@ -118,20 +122,13 @@ impl Book {
     ///
     /// # Errors
     /// [`KeysError`].
-    pub async fn create(
-        &self,
-        name: &str,
-        object: Option<String>,
-        expires: Option<i64>,
-    ) -> Result<(Stream, StreamKey), KeysError> {
-        if let Some(object) = &object {
-            Template::parse(object).map_err(KeysError::Unfit)?;
-        }
+    pub async fn create(&self, name: &str, wish: Wish) -> Result<(Stream, StreamKey), KeysError> {
+        is_template(wish.object.as_deref())?;
         let key = StreamKey::new()?;
         let (name, now, new) = (name.to_owned(), now(), key.clone());
         let stream = self
             .on(move |place| {
-                let fresh = Stream::new(&name, object, now)?;
+                let fresh = Stream::new(&name, &wish, now)?;
                 if let Place::File(file) = place {
                     file.create()?;
                 }
@@ -139,7 +136,7 @@ impl Book {
                     if stream.is_some() {
                         return Err(KeysError::Exists { name: fresh.stream.clone(), id: fresh.id.clone() });
                     }
-                    stream.insert(fresh.clone()).add(&new, expires, None, now)
+                    stream.insert(fresh.clone()).add(&new, wish.expires, None, now)
                 })
             })
             .await?;
@@ -161,6 +158,15 @@ impl Book {
         let until = overlap.map(|overlap| now.saturating_add_unsigned(overlap.as_secs()));
         let stream = self.changed(id, move |stream| stream.add(&new, expires, until, now)).await?;
         Ok((stream, key))
+    }
+
+    /// Changes a stream; its keys stay.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub async fn change(&self, id: &str, change: Change) -> Result<Stream, KeysError> {
+        is_template(change.object.as_ref().and_then(Option::as_deref))?;
+        self.changed(id, move |stream| stream.change(&change)).await
     }
 
     /// Takes a stream away, with all its keys.
@@ -211,7 +217,8 @@ impl Book {
                     tracing::warn!("{error}");
                 }
             }
-            Ok(Some(Permit { id: stream.id, key, stream: stream.stream, object: stream.object }))
+            let Stream { id, stream, object, terms, .. } = stream;
+            Ok(Some(Permit { id, key, stream, object, terms }))
         })
         .await
     }
@@ -284,6 +291,11 @@ impl Place {
             Self::Redis(server) => server.version(),
         }
     }
+}
+
+/// Whether objects can be named by it.
+fn is_template(object: Option<&str>) -> Result<(), KeysError> {
+    object.map(Template::parse).transpose().map(drop).map_err(KeysError::Unfit)
 }
 
 /// Seconds since 1970.

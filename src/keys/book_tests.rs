@@ -15,7 +15,7 @@ fn book() -> (tempfile::TempDir, Book, String) {
 async fn a_key_is_good_from_the_moment_it_is_made_until_it_is_revoked() {
     let (_dir, book, path) = book();
     assert_eq!(book.open().await.expect("a file"), 0);
-    let (stream, key) = book.create("cam", None, None).await.expect("a stream");
+    let (stream, key) = book.create("cam", Wish::default()).await.expect("a stream");
     let permit = book.permit(key.reveal()).await.expect("an answer").expect("a good key");
     assert_eq!((permit.id.as_str(), permit.stream.as_str(), &permit.object), (stream.id.as_str(), "cam", &None));
     assert!(book.list().await.expect("a list")[0].last_used.is_some());
@@ -34,11 +34,12 @@ async fn a_key_is_good_from_the_moment_it_is_made_until_it_is_revoked() {
 #[tokio::test]
 async fn a_key_can_be_exchanged_while_the_old_one_is_good() {
     let (_dir, book, _) = book();
-    let (stream, first) = book.create("cam", None, None).await.expect("a stream");
-    let exists = book.create("cam", None, None).await.expect_err("one of that name");
+    let (stream, first) = book.create("cam", Wish::default()).await.expect("a stream");
+    let exists = book.create("cam", Wish::default()).await.expect_err("one of that name");
     assert!(exists.to_string().contains(&format!("--rotate-key {}", stream.id)), "{exists}");
     let (_, second) = book.rotate(&stream.id, None, Some(Duration::from_secs(60))).await.expect("a key");
-    let permits = |streams: &[Stream], permit: &Option<Permit>| permit.as_ref().is_some_and(|p| p.holds(streams));
+    let permits =
+        |streams: &[Stream], permit: &Option<Permit>| permit.as_ref().is_some_and(|p| p.held(streams).is_some());
     let (one, two) =
         (book.permit(first.reveal()).await.expect("one"), book.permit(second.reveal()).await.expect("two"));
     let streams = book.list().await.expect("a list");
@@ -49,7 +50,7 @@ async fn a_key_can_be_exchanged_while_the_old_one_is_good() {
     let third = book.permit(third.reveal()).await.expect("an answer").expect("good");
     assert!(matches!(book.revoke_key(&stream.id, "other").await, Err(KeysError::NoKey { .. })));
     let stream = book.revoke_key(&stream.id, &third.key).await.expect("a key");
-    assert!(!third.holds(&[stream]));
+    assert_eq!(third.held(&[stream]), None);
     assert!(matches!(book.rotate("nobody", None, None).await, Err(KeysError::NoStream(_))));
 }
 
@@ -66,7 +67,8 @@ async fn several_programs_share_a_file() {
             let other = Book::at(&path).expect("a book");
             tokio::spawn(async move {
                 for round in 0..4 {
-                    let (_, key) = other.create(&format!("cam-{number}-{round}"), None, None).await.expect("a stream");
+                    let (_, key) =
+                        other.create(&format!("cam-{number}-{round}"), Wish::default()).await.expect("a stream");
                     assert!(other.permit(key.reveal()).await.expect("an answer").is_some());
                 }
             })
@@ -93,7 +95,33 @@ async fn what_is_no_file_of_keys_is_named_and_left_alone() {
     assert!(refused.to_string().contains("chmod 600"), "{refused}");
     assert!(Book::at(&dir.path().display().to_string()).expect("a book").open().await.is_err());
     assert!(Book::at("redis://").is_err());
-    let unfit = book.create("../x", None, None).await.expect_err("a bad name");
+    let unfit = book.create("../x", Wish::default()).await.expect_err("a bad name");
     assert!(matches!(unfit, KeysError::Unfit(_)));
-    assert!(matches!(book.create("x", Some("{x}".to_owned()), None).await, Err(KeysError::Unfit(_))));
+    let wish = Wish { object: Some("{x}".to_owned()), ..Wish::default() };
+    assert!(matches!(book.create("x", wish).await, Err(KeysError::Unfit(_))));
+}
+
+#[tokio::test]
+async fn terms_are_kept_and_whoever_is_disabled_does_not_hold_any_more() {
+    let (_dir, book, _) = book();
+    let terms = Terms { max_bitrate: Some(8_000_000), max_duration: Some(60), ..Terms::default() };
+    let (stream, key) = book.create("cam", Wish { terms: terms.clone(), ..Wish::default() }).await.expect("a stream");
+    let permit = book.permit(key.reveal()).await.expect("an answer").expect("a good key");
+    assert_eq!(permit.terms, terms);
+    let streams = book.list().await.expect("a list");
+    assert!(permit.held(&streams).is_some_and(|held| held.terms == terms));
+    let change = Change { enabled: Some(false), ..Change::default() };
+    let changed = book.change(&stream.id, change.clone()).await.expect("a stream");
+    assert_eq!((&changed.terms, changed.keys.len()), (&Terms { enabled: false, ..terms }, 1));
+    let streams = book.list().await.expect("a list");
+    assert_eq!((&streams[0].terms, permit.held(&streams)), (&changed.terms, None));
+    // The key is good: it is told with what it may do.
+    assert!(book.permit(key.reveal()).await.expect("an answer").is_some_and(|permit| !permit.terms.enabled));
+    assert!(matches!(book.change("nobody", change).await, Err(KeysError::NoStream(_))));
+    for bad in [
+        Change { max_bitrate: Some(Some(1)), ..Change::default() },
+        Change { object: Some(Some("x.mp4".to_owned())), ..Change::default() },
+    ] {
+        assert!(matches!(book.change(&stream.id, bad).await, Err(KeysError::Unfit(_))));
+    }
 }

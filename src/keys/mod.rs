@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`secret`] | a key itself: made, read, hashed; pure but for the random bits |
 //! | [`record`] | a stream with its keys, and which of them are good; pure |
+//! | [`terms`], [`network`] | from where, how, how fast and for how long it may be published; pure |
 //! | [`template`] | keys of objects out of names and times; pure |
 //! | [`book`] | all streams, wherever they are kept: what can be asked of them, and done to them |
 //! | `file` | kept in a file of this machine |
@@ -16,9 +17,11 @@
 pub mod book;
 mod error;
 mod file;
+pub mod network;
 pub mod record;
 mod redis_server;
 pub mod secret;
 pub mod template;
+pub mod terms;
 
 pub use error::KeysError;

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::KeysError;
+use super::network::Network;
 use super::secret::{KeyHash, StreamKey};
+use super::terms::{Protocol, Terms};
 
 /// The longest name of a stream.
 const LONGEST: usize = 64;
@@ -28,6 +30,38 @@ pub struct Stream {
     pub created: i64,
     /// When it last began to publish.
     pub last_used: Option<i64>,
+    /// What may be done with its keys.
+    #[serde(flatten)]
+    pub terms: Terms,
+}
+
+/// What a stream is to be like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// The template of its objects, in place of the usual one.
+    pub object: Option<String>,
+    /// What may be done with its keys.
+    pub terms: Terms,
+    /// Until when its first key is good, in seconds since 1970; none: for ever.
+    pub expires: Option<i64>,
+}
+
+/// What is to be another of a stream; the rest stays. `Some(None)` takes a limit away.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(clippy::option_option, reason = "to leave it and to take it away are two")]
+pub struct Change {
+    /// See [`Stream::object`].
+    pub object: Option<Option<String>>,
+    /// See [`Terms`].
+    pub enabled: Option<bool>,
+    /// See [`Terms`].
+    pub allow_ip: Option<Vec<Network>>,
+    /// See [`Terms`].
+    pub protocols: Option<Vec<Protocol>>,
+    /// See [`Terms`].
+    pub max_bitrate: Option<Option<u64>>,
+    /// See [`Terms`].
+    pub max_duration: Option<Option<u64>>,
 }
 
 /// What is kept of a key.
@@ -47,11 +81,36 @@ impl Stream {
     /// A stream without a key.
     ///
     /// # Errors
-    /// In words, where the name cannot be part of a key.
-    pub fn new(name: &str, object: Option<String>, now: i64) -> Result<Self, KeysError> {
+    /// In words, where the name cannot be part of a key, or what it is to be like makes no sense.
+    pub fn new(name: &str, wish: &Wish, now: i64) -> Result<Self, KeysError> {
         check_name(name).map_err(KeysError::Unfit)?;
-        let stream = name.to_owned();
-        Ok(Self { id: id_of(name), stream, keys: Vec::new(), object, created: now, last_used: None })
+        let (id, stream) = (id_of(name), name.to_owned());
+        let (object, terms) = (wish.object.clone(), wish.terms.clone());
+        Self { id, stream, keys: Vec::new(), object, created: now, last_used: None, terms }.fit()
+    }
+
+    /// Changes it.
+    ///
+    /// # Errors
+    /// In words, where it would make no sense any more.
+    pub fn change(&mut self, change: &Change) -> Result<(), KeysError> {
+        let Change { object, enabled, allow_ip, protocols, max_bitrate, max_duration } = change.clone();
+        let Terms { enabled: was_enabled, .. } = self.terms;
+        let terms = Terms {
+            enabled: enabled.unwrap_or(was_enabled),
+            allow_ip: allow_ip.unwrap_or_else(|| self.terms.allow_ip.clone()),
+            protocols: protocols.unwrap_or_else(|| self.terms.protocols.clone()),
+            max_bitrate: max_bitrate.unwrap_or(self.terms.max_bitrate),
+            max_duration: max_duration.unwrap_or(self.terms.max_duration),
+        };
+        let object = object.unwrap_or_else(|| self.object.clone());
+        *self = Self { object, terms, ..self.clone() }.fit()?;
+        Ok(())
+    }
+
+    fn fit(self) -> Result<Self, KeysError> {
+        self.terms.check().map_err(KeysError::Unfit)?;
+        Ok(self)
     }
 
     /// Gives it a key more. With `until`, those that it has are good until then at the latest.
@@ -172,7 +231,7 @@ mod tests {
     #[test]
     fn keys_are_good_until_they_expire_or_are_exchanged() {
         let (first, second) = (key(), key());
-        let mut stream = Stream::new("cam", None, 100).expect("a stream");
+        let mut stream = Stream::new("cam", &Wish::default(), 100).expect("a stream");
         stream.add(&first, None, None, 100).expect("room");
         assert!(stream.key(first.hash(), i64::MAX).is_some() && stream.key(second.hash(), 100).is_none());
         stream.add(&second, Some(1000), Some(200), 100).expect("room");
@@ -189,8 +248,36 @@ mod tests {
     }
 
     #[test]
+    fn what_earlier_versions_kept_is_read_and_everything_is_allowed_by_it() {
+        let kept = r#"{"id":"i","stream":"cam","keys":[],"object":null,"created":1,"last_used":null}"#;
+        let stream: Stream = serde_json::from_str(kept).expect("a stream");
+        assert_eq!((&stream.terms, stream.created), (&Terms::default(), 1));
+    }
+
+    #[test]
+    fn a_change_leaves_what_it_does_not_name() {
+        let terms = Terms { max_bitrate: Some(1_000_000), max_duration: Some(60), ..Terms::default() };
+        let mut stream = Stream::new("cam", &Wish { terms, ..Wish::default() }, 0).expect("a stream");
+        let change = Change { enabled: Some(false), max_duration: Some(None), ..Change::default() };
+        stream.change(&change).expect("it makes sense");
+        let wanted = Terms { enabled: false, max_bitrate: Some(1_000_000), ..Terms::default() };
+        assert_eq!((&stream.terms, &stream.object), (&wanted, &None));
+        stream.change(&Change { object: Some(Some("{session}.mp4".into())), ..Change::default() }).expect("a template");
+        let before = stream.clone();
+        for bad in [
+            Change { max_bitrate: Some(Some(1)), enabled: Some(true), ..Change::default() },
+            Change { max_duration: Some(Some(0)), object: Some(None), ..Change::default() },
+        ] {
+            assert!(matches!(stream.change(&bad), Err(KeysError::Unfit(_))), "{bad:?}");
+        }
+        assert_eq!(stream, before);
+        stream.change(&Change { object: Some(None), ..Change::default() }).expect("none is fine");
+        assert_eq!(stream.object, None);
+    }
+
+    #[test]
     fn there_are_not_too_many_keys_and_uses_are_noted_now_and_then() {
-        let mut stream = Stream::new("cam", None, 0).expect("a stream");
+        let mut stream = Stream::new("cam", &Wish::default(), 0).expect("a stream");
         for _ in 0..MOST_KEYS {
             stream.add(&key(), Some(10), None, 0).expect("room");
         }
@@ -204,7 +291,7 @@ mod tests {
         #[test]
         fn only_the_very_key_is_good(offered in "(lr_)?[1-9A-Za-z]{0,24}") {
             let key = key();
-            let mut stream = Stream::new("cam", None, 0).expect("a stream");
+            let mut stream = Stream::new("cam", &Wish::default(), 0).expect("a stream");
             stream.add(&key, None, None, 0).expect("room");
             prop_assert_eq!(stream.key(hash_of(&offered), 0).is_some(), offered == key.reveal());
             let kept = serde_json::to_string(&stream).expect("JSON");

@@ -3,6 +3,7 @@
 // Each test file uses a part of this.
 #![allow(dead_code)]
 
+pub mod admin;
 pub mod encoder;
 pub mod forward;
 pub mod independent;

@@ -11,6 +11,7 @@ use crate::cli::run::Arguments;
 use crate::cli::writer::admin_args::AdminArgs;
 use crate::cli::writer::key_args::KeyArgs;
 use crate::cli::writer::ladder_args::LadderArgs;
+use crate::cli::writer::limit_args::LimitArgs;
 use crate::cli::writer::listening::{FRAGMENT, ListeningArgs};
 use crate::hls;
 use crate::human::sizes;
@@ -258,7 +259,13 @@ impl WriterArgs {
     pub fn listen(&self) -> Result<Option<ingest::Settings>, String> {
         let renditions = self.key.as_deref().is_some_and(has_renditions);
         let settings = self.listening.settings(&self.file, self.keys.keys.is_some())?;
-        Ok(settings.map(|settings| ingest::Settings { renditions, ..settings }))
+        let max_bitrate = self.keys.limits.max_bitrate;
+        if settings.is_none() && max_bitrate.is_some() && !self.keys.is_all() {
+            return Err(
+                "--max-bitrate is about streams from encoders, and needs a URL to listen at, or --add-key".to_owned()
+            );
+        }
+        Ok(settings.map(|settings| ingest::Settings { renditions, max_bitrate, ..settings }))
     }
 
     /// The ladder to be made, if any.
@@ -279,6 +286,7 @@ impl WriterArgs {
     /// From here on these are for one of many streams, of which somebody else brings the input.
     pub fn is_one_of_many(&mut self) {
         self.keys.keys = None;
+        self.keys.limits = LimitArgs::default();
         self.admin = AdminArgs::default();
         self.listening = ListeningArgs::default();
         self.ladder = LadderArgs::default();

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 
+use crate::cli::writer::limit_args::{LimitArgs, shown};
 use crate::human::sizes;
 use crate::human::times::{read_of_day, show_of_day};
 use crate::keys::KeysError;
 use crate::keys::book::Book;
-use crate::keys::record::Stream;
+use crate::keys::record::{Stream, Wish};
 use crate::tool::exit::Exit;
 
 /// How long the keys before a new one stay good.
@@ -28,7 +29,8 @@ pub struct KeyArgs {
     #[arg(long, value_name = "NAME", group = "keys_alone", group = "new_key")]
     pub add_key: Option<String>,
 
-    /// Print a line for each stream: its id, its name, how its keys begin, until when they are good, when one was last used
+    /// Print a line for each stream: its id, its name, how its keys begin, until when they are good, when one was last used, and
+    /// what it may not do
     #[arg(long, group = "keys_alone")]
     pub list_keys: bool,
 
@@ -47,6 +49,10 @@ pub struct KeyArgs {
     /// Take away all keys of the stream with this id; what is published with one of them ends
     #[arg(long, value_name = "ID", group = "keys_alone")]
     pub revoke_key: Option<String>,
+
+    /// What may be done with a key.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 impl KeyArgs {
@@ -84,7 +90,8 @@ impl KeyArgs {
     async fn said(&self) -> Result<String, KeysError> {
         let book = Book::at(self.keys.as_deref().unwrap_or_default())?;
         if let Some(name) = &self.add_key {
-            let (stream, key) = book.create(name, None, self.expires).await?;
+            let wish = Wish { object: None, terms: self.limits.terms(), expires: self.expires };
+            let (stream, key) = book.create(name, wish).await?;
             tracing::info!("the stream {name} has the id {}; its key is shown this once", stream.id);
             return Ok(format!("{}\n", key.reveal()));
         }
@@ -121,7 +128,7 @@ fn line(stream: &Stream) -> String {
         })
         .collect();
     let used = stream.last_used.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", show_of_day(at)));
-    format!("{}  {}  {}  {used}\n", stream.id, stream.stream, keys.join(", "))
+    format!("{}  {}  {}  {used}{}\n", stream.id, stream.stream, keys.join(", "), shown(&stream.terms))
 }
 
 /// A time of day, in seconds since 1970.
@@ -138,13 +145,15 @@ mod tests {
     #[test]
     fn a_line_has_the_beginning_of_a_key_and_no_more() {
         let key = StreamKey::new().expect("random bits");
-        let mut stream = Stream::new("cam", None, 0).expect("a stream");
+        let mut stream = Stream::new("cam", &Wish::default(), 0).expect("a stream");
         stream.add(&key, None, None, 0).expect("room");
         let shown = line(&stream);
         assert_eq!(shown, format!("{}  cam  {}… for ever  never used\n", stream.id, key.prefix()));
         stream.add(&key, moment("2026-12-31T00:00:00Z").ok(), None, 0).expect("room");
         stream.is_used(1);
         assert!(line(&stream).ends_with("… until 2026-12-31T00:00:00Z  last used 1970-01-01T00:00:01Z\n"));
+        stream.terms.enabled = false;
+        assert!(line(&stream).ends_with("1970-01-01T00:00:01Z  disabled\n"));
         assert!(moment("tomorrow").is_err());
     }
 }

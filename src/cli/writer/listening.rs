@@ -97,6 +97,7 @@ impl ListeningArgs {
             certificate: certificate.map(|(chain, key)| Certificate { chain, key }),
             proxies: self.trusted_proxies.clone().unwrap_or_default(),
             renditions: false,
+            max_bitrate: None,
         }))
     }
 

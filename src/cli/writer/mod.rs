@@ -15,6 +15,7 @@ pub mod ladder_args;
 pub mod ladder_job;
 mod left_renditions;
 mod left_streams;
+pub mod limit_args;
 pub mod listening;
 pub mod one_input;
 pub mod one_stream;

@@ -60,6 +60,7 @@ impl Pushing {
         let (mut gather, mut header, mut fragments) = (Gather::default(), false, false);
         let mut news = Some(first);
         while let Some(bytes) = news {
+            entry.pace.came(bytes.len());
             gather.feed(&bytes);
             if !entry.share.hold(gather.held()) {
                 let words = "too much is under way for this stream: fragments are to be whole sooner";
@@ -72,8 +73,13 @@ impl Pushing {
                 fragments |= matches!(found, Gathered::Fragment(_));
                 entry.bring(found).await?;
             }
+            let (pace, body) = (&entry.pace, &mut self.body);
+            let next = async {
+                pace.is_due().await;
+                timeout(SILENCE, chunk(body)).await
+            };
             news = tokio::select! {
-                next = timeout(SILENCE, chunk(&mut self.body)) => match next.unwrap_or(Err(Why::Silence(SILENCE))) {
+                next = next => match next.unwrap_or(Err(Why::Silence(SILENCE))) {
                     Ok(news) => news,
                     // It said that it was done, and did not wait.
                     Err(_) if gather.is_last() && fragments => None,

@@ -134,7 +134,10 @@ impl Guest {
         let refused = |refusal: &Refusal| {
             entrance.turned_away().say(*peer, &refusal.why);
             let mut answer = told(StatusCode::FORBIDDEN, &refusal.words);
-            if refusal.code == BAD_NAME && !head.headers.contains_key(AUTHORIZATION) {
+            if let Some(later) = refusal.later {
+                *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                answer.headers_mut().insert(RETRY_AFTER, later.as_secs().max(1).into());
+            } else if refusal.code == BAD_NAME && !head.headers.contains_key(AUTHORIZATION) {
                 // Some send what they have only when they are asked for it.
                 *answer.status_mut() = StatusCode::UNAUTHORIZED;
                 answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"live-read\""));

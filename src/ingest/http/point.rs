@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::room::{Room, Share};
 use super::target::Way;
 use crate::ingest::door::Lease;
+use crate::ingest::pace::Pace;
 use crate::ingest::words::{Left, Why};
 use crate::media::fmp4::gather::Gathered;
 use crate::mux::Arrival;
@@ -87,6 +89,8 @@ pub(super) struct Entry {
     words: mpsc::Sender<Word>,
     /// Room for what is not whole yet.
     pub(super) share: Share,
+    /// How fast all of it may come.
+    pub(super) pace: Arc<Pace>,
     /// When it is to end, and as what.
     pub(super) called: oneshot::Receiver<Left>,
     left: oneshot::Sender<(How, oneshot::Sender<bool>)>,
@@ -293,7 +297,8 @@ impl Point {
         self.departures.spawn(async move { (number, gone.await.ok()) });
         self.open.insert(number, Open { source, way, call });
         self.alone = None;
-        Some(Entry { number, words: self.to_me.upgrade()?, share: self.room.share(), called, left })
+        let (words, share, pace) = (self.to_me.upgrade()?, self.room.share(), self.lease.recording.pace.clone());
+        Some(Entry { number, words, share, pace, called, left })
     }
 
     /// Takes what is held and can be taken, in whatever order that is.

@@ -56,8 +56,9 @@ impl Points {
                 point.clone()
             } else {
                 let lease = checked.clone().lease(who.0, who.1.clone()).await.map_err(NoEntry::Refused)?;
+                let span = lease.recording.span.clone();
                 let (point, words) = Point::new(lease);
-                tokio::spawn(point.run().in_current_span());
+                tokio::spawn(point.run().instrument(span));
                 *turn = Some(words.clone());
                 words
             };

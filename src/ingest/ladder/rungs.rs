@@ -1,5 +1,7 @@
 //! The rungs of a ladder: `1080p,720p:2.8M,480p:1.2M`, and which of them fit the pictures of a stream. Pure.
 
+use crate::human::sizes::bits_a_second;
+
 /// A smaller copy of the pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rung {
@@ -60,7 +62,7 @@ fn one(text: &str) -> Result<Rung, String> {
         return Err(format!("{text:?}: a rung has 64 to 4320 lines, an even number"));
     }
     let rate = match rate {
-        Some(rate) => bits(rate).ok_or_else(bad)?,
+        Some(rate) => bits_a_second(rate).ok_or_else(bad)?,
         None => usual(side),
     };
     if (10_000..=200_000_000).contains(&rate) {
@@ -68,18 +70,6 @@ fn one(text: &str) -> Result<Rung, String> {
     } else {
         Err(format!("{text:?}: a rung has 10k to 200M bits a second"))
     }
-}
-
-/// Bits a second, as ffmpeg has them: `2.8M`, `800k`, or a plain number.
-fn bits(text: &str) -> Option<u64> {
-    let (number, times) = match text.strip_suffix(['k', 'K']) {
-        Some(number) => (number, 1_000.0),
-        None => text.strip_suffix('M').map_or((text, 1.0), |number| (number, 1_000_000.0)),
-    };
-    let plain = number.chars().all(|c| c.is_ascii_digit() || c == '.');
-    let bits = number.parse::<f64>().ok().filter(|_| plain)? * times;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is in the range")]
-    (1.0..1e12).contains(&bits).then_some(bits.round() as u64)
 }
 
 fn usual(side: u32) -> u64 {
