@@ -12,7 +12,7 @@ end_with_script TERM
 seconds=${OBS_SECONDS:-20}
 
 for program in obs Xvfb xdotool ffmpeg python3; do
-    command -v "$program" >/dev/null || { echo "check-obs: skipped: there is no $program" >&2; exit 0; }
+    command -v "$program" >/dev/null || { echo "check-obs: NOT TESTED: there is no $program (scripts/install-deps.sh obs)" >&2; exit 1; }
 done
 ok() { printf 'check-obs: %s\n' "$1"; }
 fail() {

@@ -11,6 +11,7 @@ use live_read::rtmp::amf0::{self, Value};
 use live_read::rtmp::chunk::{self, Message};
 
 use super::lab::Lab;
+use super::present;
 use super::run::{PATIENCE, Run};
 
 /// The object that is recorded.
@@ -38,13 +39,18 @@ pub fn ffmpeg() -> PathBuf {
     "ffmpeg".into()
 }
 
-/// A newer ffmpeg, which speaks enhanced RTMP; `None` where `scripts/install-deps.sh` has not installed it.
+/// A newer ffmpeg, which speaks enhanced RTMP; `None`, said, where `scripts/install-deps.sh test` has not installed it. Under CI it
+/// has to be there.
 pub fn new_ffmpeg() -> Option<PathBuf> {
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/encoders/lib");
-    let python = std::fs::read_dir(venv).ok()?.filter_map(Result::ok).next()?.path();
-    let binaries = std::fs::read_dir(python.join("site-packages/imageio_ffmpeg/binaries")).ok()?;
-    let path = binaries.filter_map(Result::ok).map(|entry| entry.path());
-    path.into_iter().find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ffmpeg-")))
+    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/encoders");
+    let files =
+        |dir: PathBuf| std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    let binaries = files(venv.join("lib")).map(|python| python.join("site-packages/imageio_ffmpeg/binaries"));
+    let mut found = binaries
+        .flat_map(files)
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ffmpeg-")));
+    let path = found.next().unwrap_or_else(|| venv.join("ffmpeg"));
+    present(path.to_str().expect("a path"), &["-version"]).then_some(path)
 }
 
 /// Begins to publish, and to record the same into a file of its own: all that is coded goes both ways.
