@@ -30,6 +30,7 @@ mod hls {
 mod ingest {
     mod admin;
     mod breaks;
+    mod crowd;
     mod hostile;
     mod hostile_for_long;
     mod hostile_pushes;

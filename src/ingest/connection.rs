@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+use bytes::BufMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
@@ -26,8 +27,9 @@ pub(super) const SILENCE: Duration = Duration::from_secs(10);
 const TO_END: Duration = Duration::from_secs(1);
 /// How long an encoder may take to read an answer.
 const TO_READ: Duration = Duration::from_secs(5);
-/// Bytes taken from a socket at once.
+/// Bytes taken from a socket at once, and from that of a stranger, of whom there may be many.
 const READ: usize = 64 << 10;
+const READ_OF_STRANGERS: usize = 4 << 10;
 
 /// Somebody at the door.
 #[derive(Debug)]
@@ -100,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Some(Event::Publish(publish)) => return Ok(publish),
                 Some(_) => {}
                 None if self.session.is_over() => return Err(Why::Closed),
-                None => drop(self.read().await?),
+                None => drop(self.read(READ_OF_STRANGERS).await?),
             }
         }
     }
@@ -142,13 +144,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     async fn answer_and_read(&mut self, patience: Duration, pace: &Pace) -> Result<(), Why> {
         self.answer().await?;
         pace.is_due().await;
-        let count = timeout(patience, self.read()).await.unwrap_or(Err(Why::Silence(patience)))?;
+        let count = timeout(patience, self.read(READ)).await.unwrap_or(Err(Why::Silence(patience)))?;
         pace.came(count);
         Ok(())
     }
 
-    async fn read(&mut self) -> Result<usize, Why> {
-        match self.stream.read_buf(self.session.input(READ)).await {
+    async fn read(&mut self, room: usize) -> Result<usize, Why> {
+        match self.stream.read_buf(&mut self.session.input(room).limit(room)).await {
             Ok(0) => Err(Why::Closed),
             Ok(count) => {
                 self.session.came(count);

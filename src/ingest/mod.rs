@@ -84,13 +84,18 @@ pub use crate::ingest::recording::Behind;
 use crate::ingest::recording::{Recording, Shape};
 pub use crate::ingest::stage::Takeover;
 use crate::ingest::stage::{Manners, Stage};
-use crate::ingest::strangers::Strangers;
+use crate::ingest::strangers::{STRANGERS, Strangers};
 use crate::keys::book::Book;
 use crate::tool::certificate::{Certificate, CertificateError, Tls};
+use crate::tool::open_files;
 use crate::writer::source::{Source, StopSignal, feed};
 
 /// The most bytes between the encoder and the part buffers; beyond that the encoder waits.
 const QUEUE: usize = 16 << 20;
+
+/// Files and connections that a stream has open at a time, as a rule, and the program beside all of them.
+const FILES_EACH: usize = 16;
+const FILES_BESIDE: usize = 256;
 
 /// Where streams come from, and how they are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,7 +157,7 @@ impl Farewell {
 pub async fn open(settings: &Settings, stop: StopSignal, behind: Behind) -> Result<(Source, Farewell), IngestError> {
     let (feeder, source) = feed(QUEUE);
     let (stage, door) = Stage::new(settings.manners(true), stop);
-    let listening = listen(settings, &Entrance::One(door)).await?;
+    let listening = listen(settings, &Entrance::One(door), 1).await?;
     let recording = Recording::new(settings.shape(), feeder, behind);
     let farewell = tokio::spawn(async move {
         stage.run(recording).await;
@@ -212,7 +217,7 @@ pub async fn open_many(
     for left in go_on {
         reception.go_on(left);
     }
-    let listening = listen(settings, &Entrance::Many(reception.clone())).await?;
+    let listening = listen(settings, &Entrance::Many(reception.clone()), most).await?;
     let sessions = Sessions(reception.clone());
     tokio::spawn(async move {
         reception.watch(stop).await;
@@ -239,8 +244,15 @@ impl Listening {
     }
 }
 
-/// Lets encoders in.
-async fn listen(settings: &Settings, entrance: &Entrance) -> Result<Listening, IngestError> {
+/// Lets encoders in, of so many streams at most.
+async fn listen(settings: &Settings, entrance: &Entrance, streams: usize) -> Result<Listening, IngestError> {
+    // Strangers must not take those that uploads need.
+    let files = STRANGERS + FILES_BESIDE + streams.saturating_mul(FILES_EACH);
+    if let Err(allowed) = open_files::allow(files as u64) {
+        tracing::warn!(
+            "the system allows {allowed} open files, and {files} may be needed, most of them by whoever connects: allow more (ulimit -n)"
+        );
+    }
     let tls = settings.certificate.clone().map(|files| Tls::load(files, &[])).transpose()?.map(Arc::new);
     let points = Arc::new(Points::new(settings.takeover == Takeover::Refuse));
     let mut listeners = Vec::new();

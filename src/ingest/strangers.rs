@@ -14,7 +14,7 @@ use super::rate::Rate;
 /// Connections without a key, from one address ...
 const STRANGERS_EACH: usize = 64;
 /// ... and over all.
-const STRANGERS: usize = 1024;
+pub(super) const STRANGERS: usize = 1024;
 
 /// So many wrong keys in so long, and for so long no key is right.
 const GUESSES: u32 = 10;

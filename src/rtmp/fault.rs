@@ -5,6 +5,8 @@ use super::chunk::ChunkError;
 
 /// The most bytes that are taken before somebody has said that the encoder may publish.
 pub const BEFORE: usize = 64 << 10;
+/// The longest command of them, and the most bytes of commands that are not whole: those of encoders have some hundred.
+pub const COMMAND_BEFORE: usize = 16 << 10;
 
 /// Why a connection cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

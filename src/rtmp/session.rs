@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::amf0::{self, Value};
 use super::chunk::{ChunkError, LARGEST, Message, Reader};
 use super::command::{Answers, WINDOW};
-use super::fault::{BEFORE, Fault};
+use super::fault::{BEFORE, COMMAND_BEFORE, Fault};
 use super::handshake::{FROM_CLIENT, Handshake};
 use super::kind;
 
@@ -88,7 +88,7 @@ impl Session {
             handshake: Handshake::Hello,
             random,
             input: BytesMut::new(),
-            reader: Reader::new(BEFORE),
+            reader: Reader::new(COMMAND_BEFORE),
             answers: Answers::default(),
             phase: Phase::Talking,
             app: None,

@@ -1,5 +1,5 @@
 //! What every tool has: figures, signals, exit codes, an end without a panic, the certificate of a listener and what visitors
-//! present to it, text for Prometheus.
+//! present to it, how many files may be open, text for Prometheus.
 
 pub(crate) mod authorization;
 pub mod certificate;
@@ -7,6 +7,7 @@ pub mod clock;
 pub mod crash;
 pub mod exit;
 pub mod nowhere;
+pub mod open_files;
 pub mod progress;
 pub mod prometheus;
 pub mod shutdown;

@@ -3,12 +3,19 @@
 use std::io::Write;
 use std::time::Instant;
 
+use bytes::{Bytes, BytesMut};
 use live_read::rtmp::amf0::Value;
+use live_read::rtmp::chunk::{self, Message};
 
 use crate::support::encoder::{KEY, STREAM_KEY, Words, listening};
 use crate::support::keys;
 use crate::support::lab::Lab;
 use crate::support::run::PATIENCE;
+
+/// Kinds of messages.
+const PICTURE: u8 = 9;
+const DATA: u8 = 18;
+const COMMAND: u8 = 20;
 
 /// Bytes that differ, and are the same in each run.
 pub(super) fn noise(seed: u64, length: usize) -> Vec<u8> {
@@ -22,60 +29,137 @@ pub(super) fn noise(seed: u64, length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// What strangers send: the first two at once, the others after the handshake.
-pub(super) fn attacks() -> Vec<Vec<u8>> {
-    let number = |id: u32| {
-        [&[1][..], &u16::try_from(id).expect("an id").to_le_bytes(), &[0; 3], &[0, 0, 200, 20], &[0; 4]].concat()
+/// A message, in chunks as they have to be.
+fn message(chunk_stream: u8, kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    let message = Message { kind, stream: 0, time: 0, body: Bytes::copy_from_slice(body) };
+    chunk::write(&mut out, chunk_stream, &message, 128);
+    out.to_vec()
+}
+
+/// A handshake, and a command as long as it may be, but for its last byte.
+pub(super) fn most_of_a_command() -> Vec<u8> {
+    let mut bytes = [&[3][..], &[0; 3072], &message(3, COMMAND, &[5; 16 << 10])].concat();
+    bytes.pop();
+    bytes
+}
+
+/// What a stranger sends, with a handshake in front or without, and for what he is turned away.
+pub(super) struct Attack {
+    pub(super) greets: bool,
+    pub(super) bytes: Vec<u8>,
+    pub(super) why: String,
+}
+
+/// What strangers send.
+pub(super) fn attacks() -> Vec<Attack> {
+    let said = |greets: bool, bytes: Vec<u8>, why: &str| Attack { greets, bytes, why: why.to_owned() };
+    let first = |bytes: Vec<u8>| {
+        let why = format!("it does not speak RTMP (its first byte is {})", bytes[0]);
+        said(false, bytes, &why)
     };
+    // A whole command on each of more chunk streams than anybody needs: their numbers have two bytes.
+    let null = message(3, COMMAND, &[5]);
+    let on = |id: u16| [&[1][..], &id.to_le_bytes(), &null[1..]].concat();
+    // Messages that begin, and are left alone.
+    let begun = |id: u8| message(id, COMMAND, &[5; 200])[..140].to_vec();
+    let deep = "a command has values more than 16 deep";
+    let long = Value::Object(vec![("app".into(), Value::String("x".repeat(2000)))]);
+    let mut connect = BytesMut::new();
+    live_read::rtmp::amf0::write(&mut connect, &[Value::of("connect"), Value::Number(1.0), long]);
     vec![
-        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
-        noise(7, 100_000),
-        // After the handshake: chunk streams without end, values inside values, large messages, and noise.
-        (0..20_000).flat_map(number).collect(),
-        [&[3, 0, 0, 0, 0, 0xff, 0xff, 20, 0, 0, 0, 0][..], &[3, 0, 1, b'a'].repeat(20_000)].concat(),
-        [&[3, 0, 0, 0, 0xff, 0xff, 0xff, 20, 0, 0, 0, 0][..], &[0; 200_000]].concat(),
-        [&[2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0][..], &noise(9, 100_000)].concat(),
-        noise(11, 200_000),
+        first(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
+        first(noise(7, 100_000)),
+        said(true, (0..20_000).flat_map(on).collect(), "it uses more than 32 chunk streams"),
+        said(true, (3..60).flat_map(begun).collect(), "it has more than 4 messages under way at once"),
+        // Objects, arrays by names, and arrays inside each other.
+        said(true, message(3, COMMAND, &[3, 0, 1, b'a'].repeat(4_000)), deep),
+        said(true, message(3, COMMAND, &[8, 0, 0, 0, 1, 0, 1, b'a'].repeat(2_000)), deep),
+        said(true, message(3, COMMAND, &[10, 0, 0, 0, 1].repeat(3_200)), deep),
+        // Counts that claim anything, and values without end.
+        said(true, message(3, COMMAND, &[10, 0xff, 0xff, 0xff, 0xff, 5]), "a command ends in the middle"),
+        said(true, message(3, COMMAND, &[8, 0xff, 0xff, 0xff, 0xff]), "a command ends in the middle"),
+        said(true, message(3, COMMAND, &[5; 5_000]), "a command has more than 4096 values"),
+        said(
+            true,
+            [&[3, 0, 0, 0, 0xff, 0xff, 0xff, 20, 0, 0, 0, 0][..], &[0; 200_000]].concat(),
+            "it sends a message of 16777215 bytes, more than is taken",
+        ),
+        said(true, message(3, COMMAND, &[5; 20_000]), "it sends a message of 20000 bytes, more than is taken"),
+        said(true, [message(2, 1, &[0; 4]), noise(9, 100_000)].concat(), "it asks for chunks of 0 bytes"),
+        said(true, vec![0xc5; 1000], "a chunk of stream 5 refers to a header that was never sent"),
+        said(true, null.repeat(6_000), "it sent more than 65536 bytes and did not publish"),
+        said(true, message(3, PICTURE, &[0x17, 1, 0, 0, 0, 9]), "it sends a stream before it asked to publish"),
+        said(true, message(3, COMMAND, &connect), "it gives a name of 2000 bytes"),
+        said(true, noise(11, 200_000), ""),
     ]
+}
+
+impl Attack {
+    /// A connection of a stranger who has sent all this.
+    pub(super) fn sent(&self, url: &str) -> Words {
+        let mut stranger = if self.greets { Words::new(url) } else { Words::silent(url) };
+        stranger.raw(&self.bytes);
+        stranger
+    }
+}
+
+/// All pictures of these times are there, in order.
+#[track_caller]
+pub(super) fn has_pictures(object: &[u8], times: impl Iterator<Item = u32>, name: &str) {
+    let mut rest = object;
+    for time in times {
+        let picture = [&[0, 0, 0, 4, 0x65][..], &time.to_be_bytes()[1..]].concat();
+        let found = rest.windows(picture.len()).position(|window| window == picture);
+        let at = found.unwrap_or_else(|| panic!("{name} lacks the picture at {time} ms"));
+        rest = &rest[at + picture.len()..];
+    }
 }
 
 #[test]
 fn a_stream_goes_on_beside_whatever_strangers_send() {
     let lab = Lab::new();
-    let (writer, url) = listening(&lab, &[]);
+    let (writer, url) = listening(&lab, &["--debug"]);
     let mut words = Words::accepted(&url);
     words.stream(1);
     let before = writer.peak_memory();
-    for (at, attack) in attacks().iter().enumerate() {
+    for attack in attacks() {
         for _ in 0..8 {
-            let mut stranger = if at < 2 { Words::silent(&url) } else { Words::new(&url) };
-            stranger.raw(attack);
+            let stranger = attack.sent(&url);
+            let he = stranger.stream.local_addr().expect("an address");
+            writer.wait_for(&format!("{he} was turned away: {}", attack.why));
         }
     }
-    // With the key, too: frames of noise, and deep metadata, by the one who takes over.
+    // With the key, too: frames of noise, and metadata that are deep, long, or noise, by the one who takes over.
     let mut second = Words::publishing(&url, "live", STREAM_KEY);
     second.hear("NetStream.Publish.Start");
     second.stream(1);
+    let told = [&[2, 0, 10][..], b"onMetaData"].concat();
     for seed in 1..200 {
-        let kind = [8, 9, 18][usize::try_from(seed % 3).expect("small")];
-        let mut body = noise(seed, 300);
-        body[0] = [0x17, 0x27, 0xaf, 0x90, 0x96, 0x97, 0xa1][usize::try_from(seed % 7).expect("small")];
-        if kind == 8 {
-            body[0] = 0xaf;
-            body[1] = 1;
+        let (time, mut body) = (u32::try_from(seed * 7).expect("small"), noise(seed, 300));
+        match seed % 5 {
+            0 => second.message(DATA, time, &body),
+            1 => second.message(DATA, time, &[&told[..], &[3, 0, 1, b'a'].repeat(15_000)].concat()),
+            2 => second.message(DATA, time, &[&told[..], &[3, 0, 1, b'a'].repeat(30_000)].concat()),
+            3 => {
+                body[..2].copy_from_slice(&[0xaf, 1]);
+                second.message(8, time, &body);
+            }
+            _ => {
+                body[..2].copy_from_slice(&[0x27, 1]);
+                second.message(PICTURE, time, &body);
+            }
         }
-        if kind == 9 {
-            (body[0], body[1]) = (0x27, 1);
-        }
-        second.message(kind, u32::try_from(seed * 7).expect("small"), &body);
     }
-    second.stream(1);
+    // It has been heard out, and goes on.
+    second.frames(5000, 6000);
     second.end();
     second.hear("NetStream.Unpublish.Success");
     let grown = writer.peak_memory().saturating_sub(before);
     assert!(grown < 64 << 20, "{grown} bytes more");
     writer.wait().code(0);
-    assert!(lab.object(KEY).is_some());
+    let times = (0..1000).chain(0..1000).chain(5000..6000).step_by(100);
+    has_pictures(&lab.object(KEY).expect("the object"), times, KEY);
 }
 
 #[test]

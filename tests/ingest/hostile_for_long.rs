@@ -10,7 +10,8 @@ use bytes::{Bytes, BytesMut};
 use live_read::rtmp::amf0::{self, Value};
 use live_read::rtmp::chunk::{self, LARGEST, Message, Reader};
 
-use super::hostile::{attacks, noise};
+use super::crowd::{Crowd, SEATS, SEATS_EACH};
+use super::hostile::{attacks, has_pictures, noise};
 use crate::support::encoder::Words;
 use crate::support::keys::{TEMPLATE, add_key, objects_of, place};
 use crate::support::lab::Lab;
@@ -21,9 +22,9 @@ const HANDSHAKE: usize = 3073;
 /// A command in AMF0.
 const COMMAND: u8 = 20;
 /// The most that the server may grow by.
-const MOST: u64 = 64 << 20;
-/// Streams that are attacked with their own keys, and streams that are not.
-const ATTACKED: usize = 8;
+pub(super) const MOST: u64 = 64 << 20;
+/// Streams that are attacked with their own keys, each of which may begin sixty times in a minute, and streams that are not.
+const ATTACKED: usize = 16;
 const BESIDE: usize = 3;
 
 const PUBLISHED: [&[u8]; 4] = [
@@ -35,13 +36,17 @@ const PUBLISHED: [&[u8]; 4] = [
 const PUSHED: [&[u8]; 2] =
     [include_bytes!("../../src/ingest/captures/pushed.mp4"), include_bytes!("../../src/ingest/captures/pushed.ismv")];
 
-/// What goes on, and what has been sent.
+/// What goes on, what has been taken of what was sent, and what of it was refused at the door.
+#[derive(Default)]
 struct Attack {
     over: AtomicBool,
     published: AtomicU64,
     pushed: AtomicU64,
+    refused: AtomicU64,
     strangers: AtomicU64,
     connections: AtomicU64,
+    /// How often all seats were taken.
+    full: AtomicU64,
 }
 
 #[test]
@@ -61,34 +66,33 @@ fn streams_are_unharmed_beside_all_that_is_hostile() {
     let mut live: Vec<_> = beside.iter().map(|key| publishing(&rtmp, key)).collect();
     live.iter_mut().for_each(|words| words.stream(1));
     let before = writer.peak_memory();
-    let attack = Attack {
-        over: AtomicBool::new(false),
-        published: AtomicU64::new(0),
-        pushed: AtomicU64::new(0),
-        strangers: AtomicU64::new(0),
-        connections: AtomicU64::new(0),
-    };
+    let attack = Attack::default();
     let ended = std::thread::scope(|scope| {
         scope.spawn(|| damaged_publishes(&attack, &rtmp, &victims, seed));
         scope.spawn(|| damaged_pushes(&attack, &http, &victims, seed));
         scope.spawn(|| strangers(&attack, &rtmp));
-        scope.spawn(|| connections(&attack, &rtmp));
+        scope.spawn(|| connections(&attack, &rtmp, &http));
         let until = live.into_iter().map(|words| scope.spawn(move || paced(words, seconds))).collect::<Vec<_>>();
         let ended: Vec<u32> = until.into_iter().map(|thread| thread.join().expect("an encoder")).collect();
         attack.over.store(true, Relaxed);
         ended
     });
     let grown = writer.peak_memory().saturating_sub(before);
-    let Attack { published, pushed, strangers, connections, .. } = &attack;
+    let count = |number: &AtomicU64| number.load(Relaxed);
+    let Attack { published, pushed, refused, strangers, connections, full, .. } = &attack;
     println!(
-        "{} damaged captures sent by RTMP and {} by HTTP, {} strangers, {} connections; {} MiB more",
-        published.load(Relaxed),
-        pushed.load(Relaxed),
-        strangers.load(Relaxed),
-        connections.load(Relaxed),
+        "{} damaged captures were taken by RTMP and {} by HTTP, and {} refused; {} strangers; {} connections, with which all \
+         seats were taken {} times; {} MiB more",
+        count(published),
+        count(pushed),
+        count(refused),
+        count(strangers),
+        count(connections),
+        count(full),
         grown >> 20
     );
-    assert!(published.load(Relaxed) > seconds && pushed.load(Relaxed) > 0 && strangers.load(Relaxed) > 0);
+    assert!(count(published) > seconds && count(pushed) > seconds / 2 && count(strangers) > seconds);
+    assert!(count(connections) > 160 * seconds && count(full) > seconds / 20);
     assert!(grown < MOST, "{grown} bytes more");
     writer.signal("TERM");
     writer.wait().code(0).does_not_say("panic");
@@ -96,38 +100,26 @@ fn streams_are_unharmed_beside_all_that_is_hostile() {
         let name = format!("beside-{at}");
         let objects = objects_of(&lab, &name);
         assert_eq!(objects.len(), 1, "{name}: {objects:?}");
-        all_pictures(&lab.object(&objects[0]).expect("the object"), end, &name);
-    }
-}
-
-/// All of them are there, in order.
-#[track_caller]
-fn all_pictures(object: &[u8], end: u32, name: &str) {
-    let mut rest = object;
-    for time in (0..end).step_by(100) {
-        let picture = [&[0, 0, 0, 4, 0x65][..], &time.to_be_bytes()[1..]].concat();
-        let found = rest.windows(picture.len()).position(|window| window == picture);
-        let at = found.unwrap_or_else(|| panic!("{name} lacks the picture at {time} ms"));
-        rest = &rest[at + picture.len()..];
+        has_pictures(&lab.object(&objects[0]).expect("the object"), (0..end).step_by(100), &name);
     }
 }
 
 /// Where it listens for this.
-fn said_url(writer: &Run, scheme: &str) -> String {
+pub(super) fn said_url(writer: &Run, scheme: &str) -> String {
     let wanted = format!("listening at {scheme}://");
     let said = writer.wait_for(&wanted);
     let rest = said.split(&wanted).nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a URL");
     format!("{scheme}://{rest}")
 }
 
-fn publishing(url: &str, key: &str) -> Words {
+pub(super) fn publishing(url: &str, key: &str) -> Words {
     let mut words = Words::publishing(url, "live", key);
     words.hear("NetStream.Publish.Start");
     words
 }
 
 /// Goes on for so many seconds at the pace of the clock, behind the first; gives where it ends.
-fn paced(mut words: Words, seconds: u64) -> u32 {
+pub(super) fn paced(mut words: Words, seconds: u64) -> u32 {
     let (began, mut time) = (Instant::now(), 1000);
     while began.elapsed() < Duration::from_secs(seconds) {
         words.frames(time, time + 100);
@@ -204,17 +196,16 @@ fn with_key(capture: &[u8], key: &str) -> (Vec<u8>, usize) {
 }
 
 /// Sends this in pieces of some length, and hears what is said until the other side closes, or for a moment.
-fn send(url: &str, bytes: &[u8], size: usize) {
+fn send(url: &str, bytes: &[u8], size: usize) -> String {
     let authority = url.split('/').nth(2).expect("an authority");
-    let Ok(mut stream) = TcpStream::connect(authority) else { return };
+    let Ok(mut stream) = TcpStream::connect(authority) else { return String::new() };
     drop(stream.set_read_timeout(Some(Duration::from_millis(200))));
     drop(stream.set_write_timeout(Some(Duration::from_secs(5))));
-    for piece in bytes.chunks(size) {
-        if stream.write_all(piece).is_err() {
-            return;
-        }
-    }
-    drop(stream.read_to_end(&mut Vec::new()));
+    // It may be closed before all is sent.
+    let _ = bytes.chunks(size).try_for_each(|piece| stream.write_all(piece));
+    let mut heard = Vec::new();
+    drop(stream.read_to_end(&mut heard));
+    String::from_utf8_lossy(&heard).into_owned()
 }
 
 fn damaged_publishes(attack: &Attack, url: &str, victims: &[String], seed: u64) {
@@ -226,8 +217,9 @@ fn damaged_publishes(attack: &Attack, url: &str, victims: &[String], seed: u64) 
         let (capture, key) = (PUBLISHED[chance.below(PUBLISHED.len())], &victims[chance.below(victims.len())]);
         let (bytes, publishes) = with_key(capture, key);
         let bytes = chance.damage(bytes, publishes);
-        send(url, &bytes, 1 + chance.below(3000));
-        attack.published.fetch_add(1, Relaxed);
+        let heard = send(url, &bytes, 1 + chance.below(3000));
+        let taken = heard.contains("NetStream.Publish.Start");
+        if taken { &attack.published } else { &attack.refused }.fetch_add(1, Relaxed);
     }
 }
 
@@ -245,8 +237,11 @@ fn damaged_pushes(attack: &Attack, url: &str, victims: &[String], seed: u64) {
         let head = format!(
             "POST /live/{key}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
         );
-        send(url, &[head.as_bytes(), &body].concat(), 1 + chance.below(3000));
-        attack.pushed.fetch_add(1, Relaxed);
+        let heard = send(url, &[head.as_bytes(), &body].concat(), 1 + chance.below(3000));
+        // Whatever is said of the body: it has been looked at.
+        let taken =
+            ["200", "201", "400", "412", "415"].iter().any(|status| heard.starts_with(&format!("HTTP/1.1 {status}")));
+        if taken { &attack.pushed } else { &attack.refused }.fetch_add(1, Relaxed);
     }
 }
 
@@ -255,9 +250,8 @@ fn strangers(attack: &Attack, url: &str) {
     let attacks = attacks();
     let mut slow = Vec::new();
     while !attack.over.load(Relaxed) {
-        for (at, bytes) in attacks.iter().enumerate() {
-            let mut stranger = if at < 2 { Words::silent(url) } else { Words::new(url) };
-            stranger.raw(bytes);
+        for stranger in &attacks {
+            drop(stranger.sent(url));
             attack.strangers.fetch_add(1, Relaxed);
         }
         // Not all the seats of this address.
@@ -270,13 +264,22 @@ fn strangers(attack: &Attack, url: &str) {
     }
 }
 
-/// As many connections as are let in, and more, in bursts that take all seats for a moment.
-fn connections(attack: &Attack, url: &str) {
-    let authority = url.split('/').nth(2).expect("an authority");
+/// As many connections as are let in, and more, from many addresses and to both ports: in bursts that take all seats for a moment, since
+/// those who attack with a key need one, too.
+fn connections(attack: &Attack, rtmp: &str, http: &str) {
+    let mut crowd = Crowd::new(rtmp, http);
     while !attack.over.load(Relaxed) {
-        let held: Vec<_> = (0..250).filter_map(|_| TcpStream::connect(authority).ok()).collect();
-        attack.connections.fetch_add(held.len() as u64, Relaxed);
-        drop(held);
-        std::thread::sleep(Duration::from_millis(500));
+        crowd.come(1_500, 100);
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(1) {
+            // The others come from one address.
+            if (SEATS - SEATS_EACH..=SEATS).contains(&crowd.look()) {
+                attack.full.fetch_add(1, Relaxed);
+                break;
+            }
+        }
+        crowd.go();
+        attack.connections.store(crowd.made as u64, Relaxed);
+        std::thread::sleep(Duration::from_secs(3));
     }
 }

@@ -84,6 +84,20 @@ impl Launch {
         self
     }
 
+    /// Lets it begin with so many open files at most, of which it may allow itself more: as shells do it.
+    pub fn with_files(mut self, most: u32) -> Self {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(format!("ulimit -Sn {most} && exec \"$0\" \"$@\"")).arg(self.command.get_program());
+        command.args(self.command.get_args()).env_clear();
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(dir) = self.command.get_current_dir() {
+            command.current_dir(dir);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command = command;
+        self
+    }
+
     /// Gives it another standard input than a pipe.
     pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
         self.command.stdin(stdin);

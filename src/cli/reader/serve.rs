@@ -16,6 +16,7 @@ use crate::store::{Connection, Store};
 use crate::tool::certificate::{Certificate, Tls};
 use crate::tool::crash;
 use crate::tool::exit::Exit;
+use crate::tool::open_files;
 use crate::tool::shutdown::{EndSignals, is_impatient, name};
 
 /// File descriptors beside those of the connections: for the store, and what every program has.
@@ -44,7 +45,9 @@ pub async fn serve(job: ServeJob, connection: &Connection, mut signals: EndSigna
     let most = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
     let connections = options.connections.unwrap_or(CONNECTIONS);
     let limits = Limits { connections: most(connections), per_address: options.connections_per_address.map(most) };
-    allow_files(u64::from(connections).saturating_add(BESIDE));
+    if let Err(allowed) = open_files::allow(u64::from(connections).saturating_add(BESIDE)) {
+        tracing::warn!("the system allows {allowed} open files, which is less than --connections needs (ulimit -n)");
+    }
     crash::go_on();
     let settings = Settings {
         buckets,
@@ -168,19 +171,4 @@ fn tokens(path: &Path) -> Result<Tokens, (Exit, String)> {
     }
     let text = std::fs::read_to_string(path).map_err(failed)?;
     Tokens::parse(&text).map_err(|error| (Exit::Usage, format!("{shown} (--auth), {error}")))
-}
-
-/// Has the system allow so many files, as far as it lets us.
-fn allow_files(wanted: u64) {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| current < wanted) {
-        let allowed = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
-        limit.current = Some(allowed);
-        if setrlimit(Resource::Nofile, limit).is_err() || allowed < wanted {
-            tracing::warn!(
-                "the system allows {allowed} open files, which is less than --connections needs (ulimit -n)"
-            );
-        }
-    }
 }

@@ -46,7 +46,7 @@ use super::connection::{TO_PUBLISH, Visit};
 use super::words::{BAD_NAME, Refusal, Why};
 
 /// The longest head, and the most fields in it.
-const HEAD_BYTES: usize = 64 << 10;
+const HEAD_BYTES: usize = 16 << 10;
 const HEAD_FIELDS: usize = 64;
 /// How long somebody with a key may be silent between two requests.
 const BETWEEN: Duration = Duration::from_secs(60);
