@@ -25,6 +25,17 @@ const CAN_FORWARD: f64 = 4.0;
 /// Several tracks are understood, and extensions of the header.
 const MULTITRACK_AND_MODIFIERS: f64 = 6.0;
 
+/// The bit of a client that comes back when it is asked to.
+const RECONNECTS: u32 = 1;
+
+/// Whether a client's `capsEx` says that it comes back when it is asked to.
+pub(super) fn reconnects(extensions: f64) -> bool {
+    // Whatever else somebody may send there, it is no such number.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is cut off, and zero at the least")]
+    let bits = extensions as u32;
+    bits & RECONNECTS != 0
+}
+
 /// Collects what is to be sent.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
@@ -114,6 +125,11 @@ impl Answers {
     pub(super) fn on_status(&mut self, stream: u32, level: &str, code: &str, description: &str) {
         let info = Value::Object(status(level, code, description));
         self.command(stream, &[Value::of("onStatus"), Value::Number(0.0), Value::Null, info]);
+    }
+
+    /// Whoever understands it is to connect anew.
+    pub(super) fn reconnect(&mut self, why: &str) {
+        self.on_status(0, "status", "NetConnection.Connect.ReconnectRequest", why);
     }
 
     /// A stream begins.

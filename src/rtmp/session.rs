@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::amf0::{self, Value};
 use super::chunk::{ChunkError, LARGEST, Message, Reader};
-use super::command::{Answers, WINDOW};
+use super::command::{Answers, WINDOW, reconnects};
 use super::fault::{BEFORE, COMMAND_BEFORE, Fault};
 use super::handshake::{FROM_CLIENT, Handshake};
 use super::kind;
@@ -74,6 +74,8 @@ pub struct Session {
     phase: Phase,
     app: Option<String>,
     encoder: String,
+    /// It comes back when it is asked to.
+    reconnects: bool,
     /// Bytes that have come in all, and how many of them the other side knows of.
     total: u64,
     acknowledged: u64,
@@ -93,6 +95,7 @@ impl Session {
             phase: Phase::Talking,
             app: None,
             encoder: String::new(),
+            reconnects: false,
             total: 0,
             acknowledged: 0,
             window: u64::from(WINDOW) / 2,
@@ -165,6 +168,14 @@ impl Session {
     pub fn refuse(&mut self, code: &str, why: &str) {
         if let Phase::Asking(stream) | Phase::Publishing(stream) = self.phase {
             self.answers.on_status(stream, "error", code, why);
+        }
+        self.phase = Phase::Over;
+    }
+
+    /// Asks it to connect anew in a moment, if it understands that; the connection is to be closed then.
+    pub fn ask_to_reconnect(&mut self, why: &str) {
+        if self.reconnects {
+            self.answers.reconnect(why);
         }
         self.phase = Phase::Over;
     }
@@ -242,6 +253,8 @@ impl Session {
             return Ok(());
         }
         self.app = Some(app.to_owned());
+        let extensions = about.and_then(|about| about.get("capsEx")).and_then(Value::number);
+        self.reconnects = extensions.is_some_and(reconnects);
         self.answers.connected(transaction);
         Ok(())
     }

@@ -207,3 +207,18 @@ fn bytes_are_acknowledged_and_pings_answered() {
     encoder.say(kind::WINDOW, &[]).unwrap();
     encoder.say(kind::USER_CONTROL, &[0, 6]).unwrap();
 }
+
+#[test]
+fn only_who_says_that_it_comes_back_is_asked_to() {
+    for (extensions, asked) in
+        [(None, false), (Some(6.0), false), (Some(1.0), true), (Some(7.0), true), (Some(-1.0), false)]
+    {
+        let mut encoder = Encoder::new();
+        let mut about = vec![("app".to_owned(), Value::of("live"))];
+        about.extend(extensions.map(|bits| ("capsEx".to_owned(), Value::Number(bits))));
+        assert_eq!(encoder.command(&[Value::of("connect"), Value::Number(1.0), Value::Object(about)]), Ok(None));
+        encoder.session.ask_to_reconnect("soon");
+        encoder.listen();
+        assert_eq!(encoder.code() == "NetConnection.Connect.ReconnectRequest", asked, "{extensions:?}");
+    }
+}
