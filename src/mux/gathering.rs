@@ -18,7 +18,7 @@ const BYTES: usize = 8 << 20;
 /// The most frames that wait.
 const FRAMES: usize = 8192;
 /// The most tracks.
-const TRACKS: usize = 8;
+pub(super) const TRACKS: usize = 8;
 
 /// A frame that waits.
 #[derive(Debug)]

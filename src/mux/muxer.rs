@@ -2,7 +2,8 @@
 //!
 //! A fragment ends where a key frame comes, and after the asked time before that. When an encoder is gone, what it sent is
 //! handed on as it is; the next one goes on where the time line ends, if it sends the same kind of stream. With other
-//! settings another object begins, since a header cannot be changed: with a header and a time line of its own.
+//! settings another object begins, since a header cannot be changed: with a header and a time line of its own. So it does with
+//! a track that begins later, at the next key frame.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 
 use super::clock::{Arrival, Clock};
 use super::fragment::{Lead, Sample, TimeOfDay, fragment};
-use super::gathering::{Gathering, Waiting};
+use super::gathering::{Gathering, TRACKS, Waiting};
 use super::header::header;
 use super::setup::{Setup, SetupError};
 use super::state::State;
@@ -46,7 +47,7 @@ pub struct Counts {
     pub dropped: u64,
     /// How often the encoder's time jumped.
     pub jumps: u64,
-    /// A track that came when the header was written.
+    /// A track that came when the header was written, and that no other can have.
     pub late: Option<TrackId>,
     /// How often another object had to begin, because the settings were others.
     pub changes: u64,
@@ -70,6 +71,15 @@ struct Coming {
     arrival: Arrival,
 }
 
+/// A track that is not in the header.
+#[derive(Debug)]
+struct Late {
+    id: TrackId,
+    setup: Setup,
+    /// A frame of it has come.
+    heard: bool,
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Muxer {
@@ -78,6 +88,8 @@ pub struct Muxer {
     gathering: Option<Gathering>,
     size: Option<(u16, u16)>,
     tracks: Vec<Track>,
+    /// Tracks that the next header will have.
+    coming: Vec<Late>,
     clock: Clock,
     sequence: u32,
     /// Where the fragment begins, in milliseconds, and how many bytes it has.
@@ -103,6 +115,7 @@ impl Muxer {
             gathering: Some(Gathering::default()),
             size: None,
             tracks: Vec::new(),
+            coming: Vec::new(),
             clock: Clock::default(),
             sequence: 0,
             begins: None,
@@ -182,10 +195,9 @@ impl Muxer {
         }
         let Unit { track, codec, content } = unit;
         match content {
-            // Encoders repeat it.
             Content::Config(config) => {
                 let Some(known) = self.tracks.iter().find(|known| known.id == track) else {
-                    self.counts.late = Some(track);
+                    self.late(track, Setup::of(codec, &config)?);
                     return Ok(());
                 };
                 // Encoders repeat it.
@@ -194,11 +206,56 @@ impl Muxer {
                 }
                 Ok(())
             }
-            frame @ Content::Frame { .. } => {
+            frame @ Content::Frame { key, .. } => {
+                if self.grows_with(track, key) {
+                    self.grow();
+                    return self.push(Unit { track, codec, content: frame }, time, arrival);
+                }
                 self.frame(Waiting { track, time, arrival, content: frame });
                 Ok(())
             }
         }
+    }
+
+    /// A track begins that is not in the header.
+    fn late(&mut self, id: TrackId, setup: Setup) {
+        if let Some(known) = self.coming.iter_mut().find(|known| known.id == id) {
+            known.setup = setup;
+            return;
+        }
+        let others = || self.ids().filter(|other| *other != id);
+        let is_one_too_many =
+            self.one_picture && id.kind == Kind::Video && others().any(|other| other.kind == Kind::Video);
+        if is_one_too_many || others().count() >= TRACKS {
+            self.counts.late = Some(id);
+        } else {
+            self.coming.push(Late { id, setup, heard: false });
+        }
+    }
+
+    /// The tracks that there are, and that are to be.
+    fn ids(&self) -> impl Iterator<Item = TrackId> {
+        self.tracks.iter().map(|track| track.id).chain(self.coming.iter().map(|coming| coming.id))
+    }
+
+    /// Whether an object with all tracks can begin with this frame: that is where decoding can begin.
+    fn grows_with(&mut self, id: TrackId, key: bool) -> bool {
+        for coming in self.coming.iter_mut().filter(|coming| coming.id == id) {
+            coming.heard = true;
+        }
+        let first_picture = self.ids().filter(|id| id.kind == Kind::Video).min();
+        self.coming.iter().any(|coming| coming.heard) && first_picture.is_none_or(|first| first == id && key)
+    }
+
+    /// Gets ready for an object with all tracks.
+    fn grow(&mut self) {
+        self.cut();
+        let tracks = self.tracks.iter().map(|track| (track.id, track.setup.clone()));
+        let coming = std::mem::take(&mut self.coming).into_iter().map(|coming| (coming.id, coming.setup));
+        let mut gathering = Gathering::default();
+        gathering.tracks = tracks.chain(coming).collect();
+        gathering.tracks.sort_by_key(|(id, _)| *id);
+        self.gathering = Some(gathering);
     }
 
     /// The encoder sends something else from here on, and tells only what has changed.
@@ -209,15 +266,11 @@ impl Muxer {
         config: Bytes,
         Coming { time, arrival }: Coming,
     ) -> Result<(), MuxError> {
-        self.cut();
-        let tracks = self.tracks.iter().map(|track| (track.id, track.setup.clone())).collect();
-        let mut gathering = Gathering::default();
-        gathering.tracks = tracks;
-        gathering.take(Unit { track, codec, content: Content::Config(config) }, time, arrival)?;
+        self.grow();
         // The size that was told before is that of other pictures.
         self.size = None;
-        self.gathering = Some(gathering);
-        Ok(())
+        let gathering = self.gathering.get_or_insert_default();
+        Ok(gathering.take(Unit { track, codec, content: Content::Config(config) }, time, arrival)?)
     }
 
     /// Whether all that was gathered can go on behind what there is.
@@ -349,6 +402,7 @@ impl Muxer {
     pub fn leave(&mut self) {
         self.cut();
         self.gathering = Some(Gathering::default());
+        self.coming.clear();
         for track in &mut self.tracks {
             track.begin_anew();
         }

@@ -156,20 +156,18 @@ fn fragments_end_at_key_frames_and_after_a_time() {
 }
 
 #[test]
-fn one_kind_alone_makes_a_recording_and_a_late_one_is_told_of() {
+fn one_kind_alone_makes_a_recording() {
     for (kind, scale) in [(Kind::Video, 1000), (Kind::Audio, 48_000)] {
         let units: Vec<_> = stream(0, 4000).into_iter().filter(|(_, unit)| unit.track.kind == kind).collect();
         let mut muxer = Muxer::new(Duration::from_secs(1));
         let [video, audio] = configs();
-        let (own, other) = if kind == Kind::Video { (video, audio) } else { (audio, video) };
+        let own = if kind == Kind::Video { video } else { audio };
         muxer.push(own, 0, at(0)).unwrap();
         let (early, late) = units.split_at(units.iter().position(|(time, _)| *time >= 1000).unwrap());
         push(&mut muxer, early, 0);
         assert!(!muxer.has_begun(), "the other kind may come");
         push(&mut muxer, late, 1000);
         assert!(muxer.has_begun());
-        muxer.push(other, 4000, at(4000)).unwrap();
-        assert!(muxer.counts().late.is_some());
         muxer.finish();
         let mut made = Made::default();
         made.take(&mut muxer);
@@ -183,6 +181,66 @@ fn one_kind_alone_makes_a_recording_and_a_late_one_is_told_of() {
     muxer.told(None, None, Some(false));
     push(&mut muxer, &[(0, configs()[0].clone()), (0, frame(VIDEO, true, 0, b"v"))], 0);
     assert!(muxer.has_begun());
+}
+
+#[test]
+fn a_track_that_begins_later_is_in_the_next_object_and_no_picture_is_lost() {
+    let of = |kind, from, lasts| -> Vec<_> {
+        stream(from, lasts).into_iter().filter(|(_, unit)| unit.track.kind == kind).collect()
+    };
+    let [video, audio] = configs();
+    // Sound is switched on in the middle between two key frames; and pictures between two of sound.
+    for (first, own, other, lasts) in
+        [(Kind::Video, &video, &audio, [5000, 3000]), (Kind::Audio, &audio, &video, [4480, 3520])]
+    {
+        let mut muxer = Muxer::new(Duration::from_secs(1)).of_one_picture();
+        push(&mut muxer, &[(0, own.clone())], 0);
+        push(&mut muxer, &of(first, 0, 4480), 0);
+        // It says what it may send; only when it sends it there is something of it.
+        push(&mut muxer, &[(4480, other.clone())], 4480);
+        let rest: Vec<_> = match first {
+            Kind::Video => stream(0, 8000).into_iter().filter(|(time, _)| *time >= 4480).collect(),
+            Kind::Audio => stream(4480, 3520),
+        };
+        push(&mut muxer, &rest, 4480);
+        // Another picture has no room here.
+        let another = TrackId { kind: Kind::Video, number: 1 };
+        push(&mut muxer, &[(8000, unit(another, Content::Config(avc())))], 8000);
+        muxer.finish();
+        let counts = muxer.counts();
+        assert_eq!((counts.changes, counts.late), (1, Some(another)));
+        let objects = objects(&mut muxer);
+        let tracks: Vec<_> =
+            objects.iter().map(|object| object.header.as_ref().expect("a header").movie.tracks.len()).collect();
+        assert_eq!(tracks, [1, 2]);
+        let lengths: Vec<_> = objects
+            .iter()
+            .map(|object| {
+                let header = object.header.as_ref().expect("a header");
+                let scale = u64::from(header.movie.tracks[0].timescale);
+                object.is_without_gaps(1, 0);
+                object.runs(1).iter().map(|run| run.duration).sum::<u64>() * 1000 / scale
+            })
+            .collect();
+        for (length, wanted) in lengths.iter().zip(lasts) {
+            assert!(length.abs_diff(wanted) < 60, "{lengths:?} for {lasts:?}");
+        }
+        if first == Kind::Video {
+            for number in 0..200 {
+                assert!(objects.iter().any(|object| object.holds(&format!("v{number:04}"))), "picture {number}");
+            }
+        }
+        // With times of its own.
+        assert_eq!(objects[1].runs(1)[0].decode, 0);
+    }
+    // What is only announced begins nothing.
+    let mut muxer = Muxer::new(Duration::from_secs(1));
+    push(&mut muxer, &[(0, video)], 0);
+    push(&mut muxer, &of(Kind::Video, 0, 4000), 0);
+    push(&mut muxer, &[(4000, audio)], 4000);
+    push(&mut muxer, &of(Kind::Video, 4000, 4000), 4000);
+    muxer.finish();
+    assert_eq!((muxer.counts().changes, objects(&mut muxer).len()), (0, 1));
 }
 
 #[test]
