@@ -12,6 +12,7 @@
 //! | `state` | where a recording is, as text and back |
 //! | [`push`] | fragments that an encoder has made itself, on the recording's time line |
 //! | `source`, `known` | one of several senders of such; what came already |
+//! | `called` | what an encoder calls its sources |
 //! | [`split`] | one recording with several pictures, as one of each |
 //! | [`foreign`] | a stream that somebody else has made, as if it had been made here |
 //! | [`rung`] | a rendition that another program has coded, on the time line of the recording |
@@ -21,6 +22,7 @@
 //! Configuration records are copied byte for byte. Boxes are those of ISO/IEC 14496-12, sample entries those of 14496-15,
 //! 14496-14, and the bindings of AV1, VP9 and Opus.
 
+mod called;
 pub mod clock;
 pub mod foreign;
 mod fragment;

@@ -4,12 +4,13 @@
 //! Times are moved by the same for all tracks, so that sound and picture stay together: the first fragment is at zero, and
 //! that of an encoder which comes back follows on the last. What came already, and comes again, is known by its bytes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 
+use super::called;
 use super::clock::Arrival;
 use super::fragment::{Lead, Part, Sample, TimeOfDay, fragment};
 use super::known::Known;
@@ -87,6 +88,8 @@ pub struct Push {
     anew: bool,
     ready: VecDeque<Piece>,
     several: Several,
+    /// Sources that the encoder itself has given their names.
+    called: BTreeSet<String>,
 }
 
 /// What several pictures are to it.
@@ -191,6 +194,22 @@ impl Push {
             None => self.sources.push(new),
         }
         Ok(is_change)
+    }
+
+    /// The encoder has given this source its name: what becomes of its picture is called so.
+    pub fn called(&mut self, source: &str) {
+        if self.called.len() < SOURCES {
+            self.called.insert(source.to_owned());
+        }
+    }
+
+    /// What tracks are called that are to become something of their own: those of a source with one picture, or none.
+    fn names(&self) -> BTreeMap<u32, String> {
+        let pictures = |source: &Source| source.media().filter(|(_, kind)| *kind == TrackKind::Video).count();
+        let named = self.sources.iter().filter(|source| self.called.contains(&source.name) && pictures(source) < 2);
+        let name = |source: &Source| called::plain(&source.name);
+        let tracks = named.filter_map(|source| Some((source, name(source)?)));
+        tracks.flat_map(|(source, name)| source.media().map(move |(number, _)| (number, name.clone()))).collect()
     }
 
     /// How many pictures there are with those of this source.
@@ -369,6 +388,9 @@ impl Push {
         }
         self.sequence = 0;
         let mut bytes = BytesMut::from(FTYP);
+        if self.several == Several::Expected {
+            bytes.extend_from_slice(&called::written(&self.names()));
+        }
         bytes.extend_from_slice(&moov);
         let after = self.state();
         self.ready.push_back(Piece { bytes: bytes.freeze(), begins: true, after });

@@ -55,7 +55,7 @@ fn time_of_day(prft: &[u8]) -> Option<TimeOfDay> {
 }
 
 /// The boxes of a piece, each with where it begins and ends. None that is made here is so long that its size needs more bytes.
-fn boxes(piece: &[u8]) -> impl Iterator<Item = ([u8; 4], usize, usize)> {
+pub(super) fn boxes(piece: &[u8]) -> impl Iterator<Item = ([u8; 4], usize, usize)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let head = piece.get(at..)?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::called;
 use super::fragment::{Lead, Part, Sample, TimeOfDay, fragment};
 use super::read_back::{is_header, moov, read_back};
 use crate::media::fmp4::samples::{OneSample, Samples};
@@ -96,7 +97,8 @@ impl Split {
     }
 
     fn begin(&mut self, header: &Bytes) -> Vec<Cut> {
-        self.movie = moov(header).and_then(|moov| Movie::parse(&moov)).unwrap_or_default();
+        let (header, called) = called::apart(header);
+        self.movie = moov(&header).and_then(|moov| Movie::parse(&moov)).unwrap_or_default();
         self.began = None;
         let tracks = || self.movie.tracks.iter();
         let pictures: Vec<_> = tracks().filter(|track| track.kind == TrackKind::Video).collect();
@@ -106,26 +108,28 @@ impl Split {
         if pictures.len() > 1 {
             for picture in pictures {
                 let all = [&[picture.id][..], &sound].concat();
-                let Some(bytes) = single::header_of(header, &all) else { continue };
-                let name = self.name((picture.width, picture.height));
+                let Some(bytes) = single::header_of(&header, &all) else { continue };
+                let size = || format!("{}p", picture.width.min(picture.height));
+                let name = self.free(&called.get(&picture.id).cloned().unwrap_or_else(size));
                 cuts.push(Cut { rendition: name.clone(), bytes, begins: true });
                 let tracks = Some((picture.id, all));
                 self.renditions.push(Rendition { name, tracks, sequence: 0, anew: false });
             }
         } else {
-            let name: Arc<str> = SOURCE.into();
-            cuts.push(Cut { rendition: name.clone(), bytes: header.clone(), begins: true });
+            let one = pictures.first().copied().or_else(|| tracks().next());
+            let name = one.and_then(|track| called.get(&track.id)).map_or(SOURCE, String::as_str);
+            let name: Arc<str> = name.into();
+            cuts.push(Cut { rendition: name.clone(), bytes: header, begins: true });
             self.renditions.push(Rendition { name, tracks: None, sequence: 0, anew: false });
         }
         cuts
     }
 
-    /// What pictures of this size are called, such as `720p`; of several of one size the later ones are counted.
-    fn name(&self, (width, height): (u32, u32)) -> Arc<str> {
-        let plain = format!("{}p", width.min(height));
+    /// What pictures are called that may be called so, such as `720p`; of several of one name the later ones are counted.
+    fn free(&self, plain: &str) -> Arc<str> {
         let is_free = |name: &String| self.names().all(|other| other != name);
         let numbered = (2u32..).map(|number| format!("{plain}-{number}"));
-        std::iter::once(plain.clone()).chain(numbered).find(is_free).unwrap_or(plain.clone()).into()
+        std::iter::once(plain.to_owned()).chain(numbered).find(is_free).unwrap_or_else(|| plain.to_owned()).into()
     }
 
     fn fragment(&mut self, piece: &Bytes) -> Option<Vec<Cut>> {

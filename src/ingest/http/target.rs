@@ -5,7 +5,8 @@
 //! /live/KEY                        the stream, from one source
 //! /live/KEY/init.mp4, /seg-7.m4s   the same in files: what is left of a name without its number is the source
 //! /live/KEY/video/1.m4s            the source is called video
-//! /live/KEY.isml/Streams(video)    the same, as Smooth Streaming has it; and ?stream_id=video
+//! /live/KEY.isml/Streams(video)    the same, as Smooth Streaming has it
+//! /live/KEY.isml/a.ism?stream_id=video.ismv   and so it has it in older words
 //! ```
 //!
 //! Where no key is asked for, it is the same without it; what a presentation is called there is of no interest.
@@ -63,18 +64,31 @@ impl Target {
         let (mut source, mut way, mut is_list) = (String::new(), Way::Long, false);
         // A key has to stay, unless it comes beside the path.
         let named = usize::from(!open);
-        let shortest = depth + usize::from(!open && beside.is_none() && asked("key").is_none());
+        let mut shortest = depth + usize::from(!open && beside.is_none() && asked("key").is_none());
+        let mut stays = depth + named;
+        // A presentation of Smooth Streaming: behind it come documents of it, a source, or files.
+        let is_below = path.get(..depth).is_some_and(|above| above.join("/") == app);
+        let from = if is_below { depth } else { depth.saturating_sub(1) };
+        let point = path.iter().skip(from).position(|part| presentation(part).is_some()).map(|at| at + from);
+        if let Some(at) = point {
+            (shortest, stays) = (at + 1, at + 1);
+            while path.get(at + 1).is_some_and(|part| presentation(part).is_some()) {
+                path.remove(at + 1);
+            }
+        }
+        let mut is_presentation = point.is_some();
         if path.len() > shortest {
             let last = path.last().copied().unwrap_or_default();
             let file = last.rsplit_once('.').map(|(stem, end)| (stem, end.to_ascii_lowercase()));
             if let Some(name) = smooth(last) {
                 name.clone_into(&mut source);
+                is_presentation = true;
                 path.truncate(path.len() - 1);
             } else if let Some((stem, end)) = file {
                 is_list = LISTS.contains(&end.as_str());
                 if is_list || MEDIA.contains(&end.as_str()) {
                     path.truncate(path.len() - 1);
-                    let folders = path.split_off(path.len().min(depth + named));
+                    let folders = path.split_off(path.len().min(stays));
                     let parts = folders.into_iter().map(str::to_owned).chain([source_of(stem)]);
                     source = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
                     way = Way::Files;
@@ -85,15 +99,12 @@ impl Target {
             let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
             name.clone_into(&mut source);
         }
-        // A presentation of Smooth Streaming.
-        let mut is_presentation = smooth(head.uri.path().rsplit('/').next().unwrap_or_default()).is_some();
-        if let Some(name) = path.last_mut() {
-            let plain = name.strip_suffix(".isml").or_else(|| name.strip_suffix(".ism"));
-            is_presentation |= plain.is_some();
-            *name = plain.unwrap_or(name);
+        if let Some(name) = point.and_then(|at| path.get_mut(at)) {
+            *name = presentation(name).unwrap_or(name);
         }
-        if open && is_presentation && path.len() == depth + 1 {
-            path.truncate(depth);
+        // What it is called is of no interest where no key is asked for, nor below the path of a stream.
+        if (open && is_presentation && path.len() == depth + 1) || (!open && point == Some(depth + 1)) {
+            path.pop();
         }
         let source = source.chars().filter(|c| !c.is_control()).take(NAME).collect();
         let closes = pairs().any(|pair| pair == "close" || pair.starts_with("close="));
@@ -114,6 +125,12 @@ impl Target {
 /// The key in a query, as a name.
 fn query_key(query: &str) -> String {
     query.trim_start_matches('?').split('&').find_map(|pair| pair.strip_prefix("key=")).unwrap_or_default().to_owned()
+}
+
+/// The name of a presentation, `NAME.isml`, or of a document of it, `NAME.ism`.
+fn presentation(part: &str) -> Option<&str> {
+    let (name, end) = part.rsplit_once('.')?;
+    (end.eq_ignore_ascii_case("isml") || end.eq_ignore_ascii_case("ism")).then_some(name)
 }
 
 /// The name in `Streams(NAME)`.
@@ -194,6 +211,15 @@ mod tests {
             ("live", "/live/seg-7.m4s", "live", "", Way::Files),
             ("live", "/live.isml/Streams(video)", "live", "video", Way::Long),
             ("live", "/live/cam.isml/Streams(video)", "live", "video", Way::Long),
+            ("", "/oceans.isml/oceans.ism?stream_id=oceans-400k-64k.ismv", "", "oceans-400k-64k", Way::Long),
+            ("live", "/live/oceans.isml/oceans.ism?stream_id=oceans-200k.ismv", "live", "oceans-200k", Way::Long),
+            ("live", "/live.isml/oceans.ism?stream_id=a.ismv", "live", "a", Way::Long),
+            ("a.isml", "/a.isml/oceans.ism?stream_id=a.ismv", "a.isml", "a", Way::Long),
+            ("a.isml", "/a.isml?stream_id=a.ismv", "a.isml", "a", Way::Long),
+            ("", "/oceans.isml/oceans.ism", "", "", Way::Long),
+            ("", "/oceans.isml/oceans.ism/Streams(video)", "", "video", Way::Long),
+            ("", "/oceans.isml/video/7.m4s", "", "video", Way::Files),
+            ("", "/oceans.isml/more", "oceans/more", "", Way::Long),
             ("live", "/live/other", "live/other", "", Way::Long),
             ("live", "/", "", "", Way::Long),
             ("live", "/other/init.mp4", "other", "", Way::Files),
@@ -225,12 +251,22 @@ mod tests {
             ("/live/key/streams(a-1)", None, "key", "a-1", Way::Long),
             ("/live/key.ism?stream_id=sound.ismv", None, "key?stream_id=sound.ismv", "sound", Way::Long),
             ("/live/Streams(x)", bearer(), "k", "x", Way::Long),
+            ("/live/key.isml/a.ism?stream_id=a-1.ismv", None, "key?stream_id=a-1.ismv", "a-1", Way::Long),
+            ("/live/key/a.ism?stream_id=a-1.ismv", None, "key?stream_id=a-1.ismv", "a-1", Way::Long),
+            ("/live/key.ISML/A.ISM/Streams(x)", None, "key", "x", Way::Long),
+            ("/live/key.isml/init.mp4", None, "key", "", Way::Files),
+            ("/live/cam.isml/a.ism?stream_id=a-1.ismv", bearer(), "cam?key=k", "a-1", Way::Long),
+            ("/live/cam/a.isml/a.ism?stream_id=a-1.ismv", bearer(), "cam?key=k", "a-1", Way::Long),
         ] {
             let found = target(path, field);
             assert_eq!((found.publish.app.as_str(), found.publish.name.as_str()), ("live", name), "{path}");
             assert_eq!((found.source.as_str(), found.way, found.is_list), (source, way, false), "{path}");
         }
         assert!(target("/live/key/manifest.MPD", None).is_list && target("/live/key/a.m3u8", None).is_list);
-        assert!(target("/live/key?close", None).closes && !target("/live/key?closed=1", None).closes);
+        assert!(
+            target("/live/key.isml/a.ism?close", None).closes
+                && target("/live/key?close", None).closes
+                && !target("/live/key?closed=1", None).closes
+        );
     }
 }
