@@ -42,7 +42,9 @@ mod ingest {
     mod publish;
     mod pushes;
     mod renditions;
+    mod second_signal;
     mod segments;
+    mod smooth;
     mod streams;
 }
 

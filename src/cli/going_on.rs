@@ -67,6 +67,12 @@ impl LeftOpen<'_> {
         let (key, id, options) = (shell_word(self.key), self.upload_id, self.options);
         let lost = match self.kept {
             Some(Kept::In(kept)) => return self.with_kept(kept),
+            Some(Kept::Noted) => {
+                return format!(
+                    "The upload is left open: the same command, started again within an hour, goes on with it behind all that was \
+                     taken (the same --spool-dir), `writer {key} --abort{options}` cancels it (upload id {id})"
+                );
+            }
             Some(Kept::Lost { bytes, dir, cause }) => format!(
                 "{bytes} bytes that had been taken are lost: they could not be kept in {} ({cause}); see --spool-dir. ",
                 dir.display()

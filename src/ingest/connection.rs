@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, SystemTime};
 
 use bytes::BufMut;
+use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
@@ -71,11 +73,17 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, visit: V
     drop(seat);
     wire.session.accept();
     let span = lease.recording.span.clone();
-    let left = wire.receive(&mut lease).instrument(span).await;
+    let received = AssertUnwindSafe(wire.receive(&mut lease)).catch_unwind().instrument(span).await;
+    let left = received.unwrap_or_else(|_| {
+        // It has been told of; others are to go on with the recording.
+        lease.recording.start_over();
+        Left::Broken(Why::Failed)
+    });
     let ended = left == Left::Ended;
     match &left {
         Left::TakenOver => wire.session.refuse(DENIED, "another encoder has taken over"),
         Left::Unfit(why) => wire.session.refuse(UNFIT, why),
+        Left::Closing => wire.session.ask_to_reconnect("this writer ends"),
         Left::Ended | Left::Broken(_) | Left::Stopped | Left::Unread => {}
     }
     lease.give_back(left);

@@ -11,7 +11,7 @@ use super::*;
 use crate::ingest::door::Door;
 use crate::ingest::recording::{Behind, Recording, Shape};
 use crate::ingest::stage::Takeover;
-use crate::ingest::stage::{Manners, Stage};
+use crate::ingest::stage::{Manners, Stage, Stop};
 use crate::ingest::strangers::Strangers;
 use crate::rtmp::amf0::{self, Value};
 use crate::rtmp::chunk::{self, Message};
@@ -24,7 +24,7 @@ struct Scene {
     address: Address,
     stage: JoinHandle<()>,
     /// Nobody asks for an end as long as it is there.
-    _stop: watch::Sender<bool>,
+    stop: watch::Sender<Stop>,
 }
 
 impl Scene {
@@ -32,15 +32,25 @@ impl Scene {
         let address = Address::parse("rtmp://127.0.0.1:0/live/key").expect("a URL");
         let shape = Shape { fragment: Duration::from_millis(100), renditions: false, max_bitrate: None };
         let manners = Manners { takeover: Takeover::Newest, reconnect, waits: true };
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(Stop::No);
         let ((feeder, source), (stage, door)) = (feed(queue), Stage::new(manners, stopped));
         let stage = tokio::spawn(stage.run(Recording::new(shape, feeder, Behind::default())));
-        Self { source: Source::Feed(source), door, address, stage, _stop: stop }
+        Self { source: Source::Feed(source), door, address, stage, stop }
     }
 
     /// An encoder's end of a connection, with what it has said so far.
     async fn connect(&self, said: &[u8]) -> (DuplexStream, JoinHandle<()>) {
+        self.connect_by(said, |far| far).await
+    }
+
+    /// The same by way of something.
+    async fn connect_by<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        said: &[u8],
+        by_way_of: impl FnOnce(DuplexStream) -> S,
+    ) -> (DuplexStream, JoinHandle<()>) {
         let (mut near, far) = duplex(1 << 20);
+        let far = by_way_of(far);
         let peer = "192.0.2.1:1".parse().expect("an address");
         let seat = Arc::<Strangers>::default().seat("192.0.2.1".parse().expect("an address")).expect("a seat");
         let (address, entrance) = (self.address.clone(), Entrance::One(self.door.clone()));
@@ -59,13 +69,19 @@ fn message(kind: u8, time: u32, body: impl Into<Bytes>) -> Vec<u8> {
 
 /// All that is said up to the wish to publish.
 fn publishing() -> Vec<u8> {
+    publishing_with(Vec::new())
+}
+
+/// The same by somebody who says this of himself, too.
+fn publishing_with(about: Vec<(String, Value)>) -> Vec<u8> {
     let text = |text: &str| Value::String(text.to_owned());
     let command = |values: &[Value]| {
         let mut body = BytesMut::new();
         amf0::write(&mut body, values);
         message(20, 0, body.freeze())
     };
-    let connect = command(&[text("connect"), Value::Number(1.0), Value::Object(vec![("app".into(), text("live"))])]);
+    let about = std::iter::once(("app".to_owned(), text("live"))).chain(about).collect();
+    let connect = command(&[text("connect"), Value::Number(1.0), Value::Object(about)]);
     let publish = command(&[text("publish"), Value::Number(0.0), Value::Null, text("key")]);
     [&[3][..], &[0; 3072], &connect, &publish].concat()
 }
@@ -106,6 +122,89 @@ async fn an_encoder_that_falls_silent_is_gone_after_ten_seconds_and_waited_for()
     let bytes = all(scene.source).await;
     assert!((59..62).contains(&gone.elapsed().as_secs()), "{:?}", gone.elapsed());
     assert!(bytes > 2 * 3000 / 21 * 200, "{bytes} bytes");
+    scene.stage.await.expect("it ends");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_understands_it_is_asked_to_come_again_when_the_program_ends_and_not_when_his_stream_does() {
+    let comes_back = || vec![("capsEx".to_owned(), Value::Number(1.0))];
+    for (stop, about, asked) in
+        [(Stop::Closing, comes_back(), true), (Stop::Over, comes_back(), false), (Stop::Closing, Vec::new(), false)]
+    {
+        let scene = Scene::new(1 << 20, Duration::from_secs(60));
+        let (mut near, served) = scene.connect(&[publishing_with(about), sound(0, 3000)].concat()).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        scene.stop.send_replace(stop);
+        let mut heard = Vec::new();
+        near.read_to_end(&mut heard).await.expect("all that is said");
+        drop(near);
+        served.await.expect("it ends");
+        scene.stage.await.expect("it ends");
+        assert_eq!(String::from_utf8_lossy(&heard).contains("Connect.ReconnectRequest"), asked, "{stop:?}");
+    }
+}
+
+/// A socket at which the program makes a mistake, after so many bytes.
+struct Treacherous {
+    stream: DuplexStream,
+    left: usize,
+}
+
+impl AsyncRead for Treacherous {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        assert!(self.left > 0, "a mistake, made by a test");
+        let before = buf.filled().len();
+        let polled = std::pin::Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.left = self.left.saturating_sub(buf.filled().len() - before);
+        polled
+    }
+}
+
+impl AsyncWrite for Treacherous {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &[u8],
+    ) -> std::task::Poll<io::Result<usize>> {
+        std::pin::Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mistake_of_the_program_with_one_encoder_is_a_break_and_the_recording_goes_on() {
+    let scene = Scene::new(1 << 20, Duration::from_secs(60));
+    let said = [publishing(), sound(0, 3000)].concat();
+    let left = said.len();
+    let (near, served) = scene.connect_by(&said, |stream| Treacherous { stream, left }).await;
+    // It ends, although what was to be done for it is gone.
+    drop(served.await);
+    drop(near);
+    assert!(!scene.stage.is_finished());
+    let (near, served) = scene.connect(&[publishing(), sound(0, 3000)].concat()).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(near);
+    served.await.expect("it ends");
+    let bytes = all(scene.source).await;
+    // All but the fragment that was being made then.
+    assert!(bytes > (2 * 3000 - 200) / 21 * 200, "{bytes} bytes");
     scene.stage.await.expect("it ends");
 }
 

@@ -347,6 +347,11 @@ impl Tap for Listener {
         }
     }
 
+    fn has_the_rest(&self) -> bool {
+        let inner = self.journal.lock();
+        inner.current.is_some() && !inner.failed && !inner.removed
+    }
+
     fn ended(&self, upload_id: &str, end: End) {
         if matches!(end, End::Completed { .. }) {
             let mut inner = self.journal.lock();

@@ -170,13 +170,13 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::ingest::stage::{Manners, Stage, Takeover};
+    use crate::ingest::stage::{Manners, Stage, Stop, Takeover};
 
     #[tokio::test]
     async fn once_it_is_closed_nobody_is_let_in_and_who_is_in_is_waited_for() {
         let address = Address::parse("rtmp://127.0.0.1:0/live/key").expect("a URL");
         let manners = Manners { takeover: Takeover::Newest, reconnect: Duration::ZERO, waits: true };
-        let (_stop, stopped) = watch::channel(false);
+        let (_stop, stopped) = watch::channel(Stop::No);
         let (_stage, door) = Stage::new(manners, stopped);
         let listener = Listener::bind(address, None, Entrance::One(door), Arc::new(Points::new(false))).await;
         let listener = listener.expect("a port");

@@ -83,7 +83,7 @@ use crate::ingest::reception::{Making, Reception};
 pub use crate::ingest::recording::Behind;
 use crate::ingest::recording::{Recording, Shape};
 pub use crate::ingest::stage::Takeover;
-use crate::ingest::stage::{Manners, Stage};
+use crate::ingest::stage::{Manners, Stage, Stop};
 use crate::ingest::strangers::{STRANGERS, Strangers};
 use crate::keys::book::Book;
 use crate::tool::certificate::{Certificate, CertificateError, Tls};
@@ -154,13 +154,26 @@ impl Farewell {
 ///
 /// # Errors
 /// [`IngestError`].
-pub async fn open(settings: &Settings, stop: StopSignal, behind: Behind) -> Result<(Source, Farewell), IngestError> {
+pub async fn open(
+    settings: &Settings,
+    mut stop: StopSignal,
+    behind: Behind,
+) -> Result<(Source, Farewell), IngestError> {
     let (feeder, source) = feed(QUEUE);
-    let (stage, door) = Stage::new(settings.manners(true), stop);
+    let (close, closing) = watch::channel(Stop::No);
+    let (stage, door) = Stage::new(settings.manners(true), closing);
     let listening = listen(settings, &Entrance::One(door), 1).await?;
     let recording = Recording::new(settings.shape(), feeder, behind);
     let farewell = tokio::spawn(async move {
-        stage.run(recording).await;
+        let mut run = std::pin::pin!(stage.run(recording));
+        let asked = async { stop.wait_for(|stop| *stop).await.is_ok() };
+        tokio::select! {
+            () = &mut run => {}
+            true = asked => {
+                close.send_replace(Stop::Closing);
+                run.await;
+            }
+        }
         listening.end().await;
     });
     Ok((Source::Feed(source), Farewell(farewell)))

@@ -21,7 +21,7 @@ use super::notes::Notes;
 use super::pace::Pace;
 use super::rate::Rate;
 use super::recording::{Behind, Recording, Shape};
-use super::stage::{Manners, Stage};
+use super::stage::{Manners, Stage, Stop};
 use super::strangers::Seat;
 use super::title::Title;
 use super::words::{BAD_NAME, DENIED, Refusal, TurnedAway, WRONG_KEY};
@@ -134,7 +134,7 @@ struct Desk {
 #[derive(Debug)]
 struct Live {
     door: Door,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stop>,
     /// Of whoever published last.
     permit: Permit,
     session: String,
@@ -327,7 +327,7 @@ impl Reception {
     ) -> Option<Door> {
         let Making { manners, queue, .. } = &self.making;
         let shape = self.making.shape_of(&title);
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(Stop::No);
         let (stage, door) = Stage::new(*manners, stopped);
         let (feeder, source) = feed(*queue);
         let (permit, session, start) = (title.permit.clone(), title.session.clone(), title.start);
@@ -372,7 +372,7 @@ impl Reception {
         let mut desk = self.desk();
         desk.to_writer = None;
         for live in desk.live.values() {
-            live.stop.send_replace(true);
+            live.stop.send_if_modified(|stop| *stop == Stop::No && std::mem::replace(stop, Stop::Closing) == Stop::No);
         }
     }
 
@@ -405,7 +405,7 @@ impl Reception {
                     live.permit.terms.clone_from(&stream.terms);
                     live.pace.set(self.making.max_bitrate(&stream.terms));
                 }
-                None if !live.stop.send_replace(true) => {
+                None if live.stop.send_replace(Stop::Over) == Stop::No => {
                     let what = if streams.iter().any(|stream| stream.id == live.permit.id && !stream.terms.enabled) {
                         "it was disabled"
                     } else {
@@ -438,7 +438,7 @@ impl Live {
     fn is_late(&self, now: i64) -> bool {
         let Some(most) = self.permit.terms.max_duration else { return false };
         let is_late = now.saturating_sub(self.start) >= i64::try_from(most).unwrap_or(i64::MAX);
-        if is_late && !*self.stop.borrow() {
+        if is_late && *self.stop.borrow() == Stop::No {
             fields::stream(&self.permit.stream).in_scope(|| {
                 tracing::warn!(
                     event = "time_is_up",
@@ -454,7 +454,7 @@ impl Desk {
     /// Ends the recording of a stream, and refuses the stream for a while.
     fn end(&mut self, id: &str) {
         let Some(live) = self.live.get(id) else { return };
-        if live.stop.send_replace(true) {
+        if live.stop.send_replace(Stop::Over) != Stop::No {
             return;
         }
         let now = Instant::now();

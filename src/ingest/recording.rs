@@ -20,6 +20,9 @@ use crate::writer::source::Feeder;
 const CHANGED: &str =
     "the encoder sends with other settings than before: it goes on in another object, since one has only one header";
 
+/// What several pictures need.
+const NEEDS_A_NAME: &str = "each needs an object of its own, which it has with {rendition} in writer's KEY";
+
 /// What is being made of the streams.
 #[derive(Debug)]
 pub(super) struct Recording {
@@ -38,8 +41,9 @@ pub(super) struct Recording {
     pub(super) began: Instant,
     /// Tags that could not be read.
     broken_tags: u64,
-    /// Something has been handed on.
+    /// Something has been handed on; where the recording is behind that.
     begun: bool,
+    behind: State,
     /// Where pieces are noted first; whether the next one is.
     journal: Option<Notes>,
     noted: bool,
@@ -96,6 +100,7 @@ impl Recording {
     pub(super) fn new(shape: Shape, feeder: Feeder, behind: Behind) -> Self {
         let Behind { journal, state, begun } = behind;
         let (mut muxer, mut push, mut pushes) = (shape.muxer(), shape.push(Push::default()), false);
+        let behind = state.clone().unwrap_or_default();
         match state {
             Some(state) if state.is_pushed() => (push, pushes) = (shape.push(Push::going_on(state)), true),
             Some(state) => muxer = shape.limited(Muxer::going_on(shape.fragment, state)),
@@ -112,9 +117,21 @@ impl Recording {
             began: Instant::now(),
             broken_tags: 0,
             begun,
+            behind,
             journal,
             noted: false,
             told: Told::default(),
+        }
+    }
+
+    /// What is being made may be damaged: it goes on behind all that has been handed on.
+    pub(super) fn start_over(&mut self) {
+        let state = self.behind.clone();
+        (self.muxer, self.push) = (self.shape.muxer(), self.shape.push(Push::default()));
+        if state.is_pushed() {
+            self.push = self.shape.push(Push::going_on(state));
+        } else {
+            self.muxer = self.shape.limited(Muxer::going_on(self.shape.fragment, state));
         }
     }
 
@@ -123,14 +140,22 @@ impl Recording {
         self.muxer.has_begun() || self.push.has_begun()
     }
 
-    /// Takes what an encoder sent that makes fragments itself.
-    pub(super) fn take_fragments(&mut self, source: &str, found: &Gathered, arrival: Arrival) -> Result<(), PushError> {
+    /// Takes what an encoder sent that makes fragments itself, from a source that it may have `called` so.
+    pub(super) fn take_fragments(
+        &mut self,
+        (source, called): (&str, bool),
+        found: &Gathered,
+        arrival: Arrival,
+    ) -> Result<(), PushError> {
         if !std::mem::replace(&mut self.pushes, true) {
             // What was made out of frames has another header.
             self.push = self.shape.push(Push::default());
         }
         match found {
             Gathered::Header(moov) => {
+                if called {
+                    self.push.called(source);
+                }
                 if self.push.header(source, moov)? {
                     tracing::warn!(event = "changed", "{CHANGED}");
                 }
@@ -186,10 +211,11 @@ impl Recording {
             tracing::warn!(event = "changed", "{CHANGED}");
         }
         if let Some(track) = counts.late.filter(|_| !std::mem::replace(&mut self.told.late, true)) {
-            let what = if track.kind == flv::Kind::Video { "pictures" } else { "sound" };
-            tracing::warn!(
-                "the encoder began to send {what} after the recording had begun without: they are not in the object"
-            );
+            if track.kind == flv::Kind::Video {
+                tracing::warn!("the encoder began to send another picture, which is left out: {}", NEEDS_A_NAME);
+            } else {
+                tracing::warn!("the encoder sends more tracks than are taken: the last ones are left out");
+            }
         }
         if counts.jumps > 0 && !std::mem::replace(&mut self.told.jump, true) {
             tracing::warn!("the encoder's time jumped: from there on the recording goes by when frames came");
@@ -209,12 +235,12 @@ impl Recording {
                 journal.note(&piece, next);
                 self.noted = true;
             }
-            let Piece { bytes, .. } = piece;
+            let Piece { bytes, after, .. } = piece;
             let given = if next { self.feeder.give_next(bytes).await } else { self.feeder.give(bytes).await };
             if !given {
                 return false;
             }
-            (self.begun, self.noted) = (true, false);
+            (self.begun, self.behind, self.noted) = (true, after, false);
             if self.pushes {
                 self.push.handed_on();
             } else {
@@ -235,7 +261,7 @@ impl Recording {
     pub(super) async fn end_of(&mut self, left: &Left) -> bool {
         self.push.leave();
         match left {
-            Left::Ended | Left::Stopped => self.muxer.finish(),
+            Left::Ended | Left::Stopped | Left::Closing => self.muxer.finish(),
             _ => self.muxer.leave(),
         }
         let counts = self.muxer.counts();

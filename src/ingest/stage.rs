@@ -9,13 +9,12 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::door::{Ask, Door};
 use super::recording::Recording;
 use super::words::Left;
-use crate::writer::source::StopSignal;
 
 /// Two encoders with the same key take each other's place at most this often.
 const BETWEEN_TAKEOVERS: Duration = Duration::from_secs(2);
@@ -41,16 +40,27 @@ pub(super) struct Manners {
     pub(super) waits: bool,
 }
 
+/// Whether a recording is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Not by itself.
+    No,
+    /// Somebody has ended it.
+    Over,
+    /// The program ends.
+    Closing,
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Stage {
     asks: mpsc::Receiver<Ask>,
-    stop: StopSignal,
+    stop: watch::Receiver<Stop>,
     manners: Manners,
 }
 
 impl Stage {
-    pub(super) fn new(manners: Manners, stop: StopSignal) -> (Self, Door) {
+    pub(super) fn new(manners: Manners, stop: watch::Receiver<Stop>) -> (Self, Door) {
         let (door, asks) = Door::new();
         (Self { asks, stop, manners }, door)
     }
@@ -62,6 +72,7 @@ impl Stage {
         }
     }
 
+    /// The recording, once it is over: when nobody is to go on with it.
     async fn take_turns(&mut self, mut recording: Recording) -> Option<Recording> {
         let Manners { reconnect, waits, .. } = self.manners;
         let nobody = || (!waits).then(Instant::now);
@@ -72,7 +83,7 @@ impl Stage {
             // Whoever had the recording begun is on his way.
             let until = gone.map(|gone| gone + if met { reconnect } else { reconnect.max(FIRST) });
             let ask = tokio::select! {
-                () = asked_to(&mut self.stop) => return Some(recording),
+                left = asked_to(&mut self.stop) => return Some(recording).filter(|_| left == Left::Stopped),
                 () = recording.feeder.closed() => return None,
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
                     let waited = reconnect.as_secs_f32();
@@ -94,6 +105,7 @@ impl Stage {
                     return Some(recording);
                 }
                 Left::Stopped | Left::Unread => return Some(recording),
+                Left::Closing => return None,
                 Left::Unfit(why) => {
                     tracing::warn!("the encoder was sent away: {why}");
                     // One that is wrong again and again is not waited for longer.
@@ -128,8 +140,8 @@ impl Stage {
         loop {
             let ask = tokio::select! {
                 back = &mut live.back => return back.ok(),
-                () = asked_to(&mut self.stop) => {
-                    drop(live.call.send(Left::Stopped));
+                left = asked_to(&mut self.stop) => {
+                    drop(live.call.send(left));
                     return live.back.await.ok();
                 }
                 ask = self.asks.recv() => ask?,
@@ -158,10 +170,12 @@ impl Stage {
 }
 
 /// Waits until the recording is to end.
-async fn asked_to(stop: &mut StopSignal) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
+async fn asked_to(stop: &mut watch::Receiver<Stop>) -> Left {
+    match stop.wait_for(|stop| *stop != Stop::No).await.map(|stop| *stop) {
+        Ok(Stop::Closing) => Left::Closing,
+        Ok(Stop::Over | Stop::No) => Left::Stopped,
         // Nobody is there to ask.
-        std::future::pending::<()>().await;
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -83,6 +83,8 @@ pub(super) enum Left {
     TakenOver,
     /// The recording is to end.
     Stopped,
+    /// The program ends: whoever begins it again goes on with what it could not complete.
+    Closing,
     /// What it sends cannot be taken.
     Unfit(String),
     /// Nobody writes any more.
@@ -98,6 +100,8 @@ pub(super) enum Why {
     Socket(String),
     #[error("nothing came for {} s", .0.as_secs())]
     Silence(Duration),
+    #[error("this writer has made a mistake with what it sent")]
+    Failed,
     #[error("{0}")]
     Fault(#[from] Fault),
 }

@@ -51,6 +51,11 @@ pub trait Tap: fmt::Debug + Send + Sync {
     /// The input is over: no more bytes and no more objects come. What was taken last may still be on its way.
     fn input_ended(&self) {}
 
+    /// Whether it has all that was taken and that the store has not, for whoever goes on with the upload.
+    fn has_the_rest(&self) -> bool {
+        false
+    }
+
     /// An upload is over for this writer.
     fn ended(&self, upload_id: &str, end: End) {
         _ = (upload_id, end);
@@ -111,6 +116,12 @@ impl FromIterator<Arc<dyn Tap>> for Taps {
 }
 
 impl Taps {
+    /// Whether one of them has all that was taken and that the store has not.
+    #[must_use]
+    pub fn have_the_rest(&self) -> bool {
+        self.0.iter().any(|tap| tap.has_the_rest())
+    }
+
     /// An object begins.
     #[must_use]
     pub fn begin(&self, opening: &Opening<'_>) -> Tapped {

@@ -133,6 +133,8 @@ impl Rest {
 pub enum Kept {
     /// They are in a file.
     In(Written),
+    /// Whoever brought them has them, and goes on with the upload when it is begun again.
+    Noted,
     /// They are lost.
     Lost {
         /// How many.

@@ -87,8 +87,12 @@ impl Plan {
         Spool::new(&self.spool, part_size.get(), self.concurrency + 4)
     }
 
-    /// Writes what `outbox` could not store, and what was read after it, into a file. `None` if there is nothing.
+    /// Writes what `outbox` could not store, and what was read after it, into a file. `None` if there is nothing. Where all ends
+    /// at once, and whoever brought it has noted it, nothing need be written.
     pub(crate) async fn keep(&self, outbox: &Outbox, rest: Rest, part_size: PartSize) -> Option<Kept> {
+        if *self.at_once.borrow() && self.taps.have_the_rest() {
+            return Some(Kept::Noted);
+        }
         let upload = outbox.upload();
         let label = Label {
             bucket: upload.store().bucket().to_owned(),

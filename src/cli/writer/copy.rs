@@ -97,6 +97,7 @@ async fn write(job: &CopyJob, place: &Place, mut ready: Ready, at_once: StopSign
     let Place { store, endpoint, .. } = place;
     let (chosen, wanted) = place.live(job);
     let (plan, ending) = plan(job, chosen, wanted, place, &ready, at_once.clone());
+    let ends_at_once = at_once.clone();
     say_what_is_live(&job.live, chosen, &plan);
     if chosen != Chosen::Either && chosen != Chosen::LiveRead {
         warn_of_small_parts(plan.part_size, endpoint.as_deref());
@@ -112,7 +113,9 @@ async fn write(job: &CopyJob, place: &Place, mut ready: Ready, at_once: StopSign
     if let Some(older) = older {
         older.abort();
     }
-    if let Some(journal) = &ready.journal {
+    // What was left open by a second signal is gone on with by whoever comes next.
+    let left = exit != Exit::Done && *ends_at_once.borrow();
+    if let Some(journal) = ready.journal.as_ref().filter(|_| !left) {
         journal.remove();
     }
     if let Some(ending) = ending {

@@ -59,6 +59,7 @@ pub async fn record(
     all.taking.store(true, Relaxed);
     let behind = std::mem::take(&mut before.ladder);
     let ladder = ladders.and_then(|ladders| ladders.begin(at_once.clone(), behind));
+    let ends = at_once.clone();
     let shared = Arc::new((job, Copies { connection, usual_bucket, place, stats, at_once }));
     let copy = |rendition: String, stream: Stream| {
         let (shared, progress) = (shared.clone(), Arc::<Progress>::default());
@@ -72,7 +73,7 @@ pub async fn record(
         };
         Box::pin(copied.instrument(span))
     };
-    let exit = Box::pin(renditions::record(feed, ladder, before, copy)).await;
+    let exit = Box::pin(renditions::record(feed, ladder, before, (copy, ends))).await;
     if let Some(farewell) = farewell {
         farewell.said().await;
     }

@@ -12,9 +12,9 @@ use crate::cli::writer::left_renditions::{Before, QUEUE};
 use crate::ingest::journal::Journal;
 use crate::ingest::ladder::supervise::{Ladder, Ladders, Settings};
 use crate::ingest::several::Several;
-use crate::mux::split::{Cut, SOURCE, Split};
+use crate::mux::split::{Cut, Split};
 use crate::tool::exit::Exit;
-use crate::writer::source::{Feed, Feeder, Source, feed};
+use crate::writer::source::{Feed, Feeder, Source, StopSignal, feed};
 
 /// What the copies are fed by.
 struct Renditions<F> {
@@ -27,18 +27,25 @@ struct Renditions<F> {
     names: Vec<String>,
     /// Where all of them are noted.
     journal: Option<Several>,
+    at_once: StopSignal,
     failed: bool,
 }
 
-/// Records all of a stream, and its ladder, behind what there is; `copy` copies a rendition of this name.
-pub(crate) async fn record<F, Fut>(mut recording: Feed, mut ladder: Option<Ladder>, before: Before, copy: F) -> Exit
+/// Records all of a stream, and its ladder, behind what there is; `copy` copies a rendition of this name, until all is to end at
+/// once.
+pub(crate) async fn record<F, Fut>(
+    mut recording: Feed,
+    mut ladder: Option<Ladder>,
+    before: Before,
+    (copy, at_once): (F, StopSignal),
+) -> Exit
 where
     F: Fn(String, Stream) -> Fut,
     Fut: Future<Output = Exit> + Send + 'static,
 {
     let Before { mut split, feeders, streams, journal, .. } = before;
     let mut renditions =
-        Renditions { copy, feeders, copies: JoinSet::new(), names: Vec::new(), journal, failed: false };
+        Renditions { copy, feeders, copies: JoinSet::new(), names: Vec::new(), journal, at_once, failed: false };
     for (name, stream) in streams {
         renditions.spawn(name, stream);
     }
@@ -90,7 +97,9 @@ where
     if renditions.names.is_empty() {
         tracing::warn!(event = "done", "no stream came: nothing has been uploaded");
     }
-    if let Some(journal) = &renditions.journal {
+    // What was left open by a second signal is gone on with by whoever comes next.
+    let left = renditions.failed && renditions.ends_at_once();
+    if let Some(journal) = renditions.journal.as_ref().filter(|_| !left) {
         journal.remove();
     }
     if renditions.failed { Exit::Failed } else { Exit::Done }
@@ -114,8 +123,9 @@ where
         let taken = if begins && !is_new { feeder.give_next(bytes).await } else { feeder.give(bytes).await };
         if !taken {
             *slot = None;
+            let journal = self.journal.as_ref().filter(|_| !self.ends_at_once());
             // Nothing more of it is needed.
-            if let Some(journal) = self.journal.as_ref().and_then(|journal| journal.rendition(&rendition)) {
+            if let Some(journal) = journal.and_then(|journal| journal.rendition(&rendition)) {
                 journal.remove();
             }
         }
@@ -137,6 +147,10 @@ where
         self.copies.spawn((self.copy)(name, stream));
     }
 
+    fn ends_at_once(&self) -> bool {
+        *self.at_once.borrow()
+    }
+
     fn ended(&mut self, ended: &Result<Exit, JoinError>) {
         // A panic has been told of.
         self.failed |= !matches!(ended, Ok(Exit::Done));
@@ -151,7 +165,7 @@ async fn rung(ladder: &mut Option<Ladder>) -> Option<(String, Source, Option<Jou
 /// Says what the encoder sends, where that is more than one picture.
 fn say(split: &Split) {
     let names: Vec<&str> = split.names().collect();
-    if names != [SOURCE] {
+    if names.len() > 1 {
         tracing::info!("the encoder sends several pictures, each in an object of its own: {}", names.join(", "));
     }
 }

@@ -163,7 +163,7 @@ async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
             let behind = std::mem::take(&mut before.ladder);
             let ladders = shared.ladders.as_ref().filter(|_| !before.over);
             let ladder = ladders.and_then(|ladders| ladders.begin(shared.copies.at_once.clone(), behind));
-            return renditions::record(feed, ladder, before, copy).await;
+            return renditions::record(feed, ladder, before, (copy, shared.copies.at_once.clone())).await;
         }
         source => source,
     };

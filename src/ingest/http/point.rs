@@ -7,9 +7,11 @@
 //! ```
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -197,7 +199,20 @@ impl Point {
 
     /// Takes what is pushed, until all of it is there, or nobody comes any more.
     pub(super) async fn run(mut self) {
-        let left = loop {
+        let left = AssertUnwindSafe(self.until_it_ends()).catch_unwind().await.unwrap_or_else(|_| {
+            // It has been told of; others are to go on with the recording.
+            self.lease.recording.start_over();
+            Left::Broken(Why::Failed)
+        });
+        for (_, open) in self.open.drain() {
+            // Who is gone need not know.
+            drop(open.call.send(left.clone()));
+        }
+        self.lease.give_back(left);
+    }
+
+    async fn until_it_ends(&mut self) -> Left {
+        loop {
             let until = self.until();
             let over = tokio::select! {
                 biased;
@@ -213,14 +228,9 @@ impl Point {
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => self.late().await,
             };
             if let Some(left) = over {
-                break left;
+                return left;
             }
-        };
-        for (_, open) in self.open.drain() {
-            // Who is gone need not know.
-            drop(open.call.send(left.clone()));
         }
-        self.lease.give_back(left);
     }
 
     /// When something is to be done without a word of anybody.
@@ -322,6 +332,8 @@ impl Point {
                 at += 1;
                 continue;
             }
+            // Names of files are what tools call them.
+            let called = open.way == Way::Long && !open.source.is_empty();
             let mut source = source.clone();
             if missing && !push.knows(&source) {
                 // Names of files need not tell what belongs together, where the header's tells nothing.
@@ -330,7 +342,7 @@ impl Point {
                 }
             }
             let held = self.held.remove(at);
-            if let Some(left) = self.take(&source, held).await {
+            if let Some(left) = self.take((&source, called), held).await {
                 return Some(left);
             }
             // What followed on it may follow now.
@@ -339,11 +351,11 @@ impl Point {
         None
     }
 
-    async fn take(&mut self, source: &str, held: Held) -> Option<Left> {
+    async fn take(&mut self, (source, called): (&str, bool), held: Held) -> Option<Left> {
         let Held { found, taken, .. } = held;
         let recording = &mut self.lease.recording;
         let arrival = Arrival { elapsed: recording.began.elapsed(), at: SystemTime::now() };
-        let said = recording.take_fragments(source, &found, arrival);
+        let said = recording.take_fragments((source, called), &found, arrival);
         if said.is_ok() {
             if matches!(found, Gathered::Fragment(_)) {
                 self.sources.insert(source.to_owned(), false);
