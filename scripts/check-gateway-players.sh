@@ -1,6 +1,7 @@
 #!/bin/sh
-# Plays HLS from `reader --serve` with the players of this system: while the object is written, over its end, and all of it
-# afterwards at the same URL. Counts the pictures that each decodes. `make test-players` starts this.
+# Plays what `reader --serve` gives of a private bucket with the players of this system: the object's own bytes (/watch), and HLS; while
+# it is written, over its end, and all of it afterwards at the same URL. Counts the pictures that each decodes.
+# `make test-players` starts this.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -10,8 +11,8 @@ segment=2
 
 # shellcheck source=scripts/players/players.sh
 . scripts/players/players.sh
-# shellcheck disable=SC2119 # It has none.
-start_store
+start_store --bucket private
+export BUCKET_NAME=private
 start_gateway
 
 with_ffmpeg() {
@@ -21,17 +22,26 @@ with_ffmpeg() {
 failed=no
 for name in $(system_players); do
     start_recording "$name" 640x360
+    bytes="${url}watch?v=$name.mp4"
     list="${url}hls/$name.mp4/index.m3u8"
+    until curl -fsS -o /dev/null -r 0-9 "$bytes" 2>/dev/null; do sleep 0.1; done
+    with_"$name" "$bytes" >"$dir/watched" &
+    watched=$!
     until curl -fsS -o /dev/null "$list" 2>/dev/null; do sleep 0.1; done
     live=$(with_"$name" "$list" || true)
+    wait "$watched" || true
     wait "$writer" || { cat "$dir/$name.log" >&2; exit 1; }
     all=$(with_"$name" "$list" || true)
-    say "$name: $live pictures while it was written, $all afterwards, of $((seconds * rate))"
-    # Players begin near the end of what is listed, all but VLC with a segment. VLC shows some pictures twice.
+    bytes_live=$(cat "$dir/watched") bytes_all=$(with_"$name" "$bytes" || true)
+    say "$name: /watch: $bytes_live pictures while it was written, $bytes_all afterwards; HLS: $live and $all; of $((seconds * rate))"
+    # Players of HLS begin near the end of what is listed, all but VLC with a segment; of bytes with the first. VLC shows some pictures twice.
     [ "$live" -gt $((seconds * rate / 4)) ] || failed=yes
     case $name in
-    vlc) [ "$all" -ge $((seconds * rate)) ] || failed=yes ;;
-    *) [ $((live % (segment * rate))) = 0 ] && [ "$all" = $((seconds * rate)) ] || failed=yes ;;
+    vlc) for count in "$all" "$bytes_live" "$bytes_all"; do [ "$count" -ge $((seconds * rate)) ] || failed=yes; done ;;
+    *)
+        [ $((live % (segment * rate))) = 0 ] || failed=yes
+        for count in "$all" "$bytes_live" "$bytes_all"; do [ "$count" = $((seconds * rate)) ] || failed=yes; done
+        ;;
     esac
 done
 [ $failed = no ]

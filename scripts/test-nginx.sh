@@ -176,6 +176,55 @@ ok 'a request that can be read in two ways gets one answer at most'
 grep -q "${root#/s/}" access.log && fail 'the token of a link is in the log of nginx'
 ok 'no token is in its log'
 
+# Without tokens nginx keeps what never changes; and all that is asked of a recording goes to one gateway.
+kill -TERM "${gateways[1]}"
+ports=()
+for number in 3 4; do
+    "$built/reader" --serve 127.0.0.1:0 --host tv.example >"gateway$number.out" 2>"gateway$number.log" &
+    pids+=($!)
+    until_true 30 said "gateway$number.out" || fail 'a gateway does not begin'
+    ports+=("$(grep -o '[0-9]*/$' "gateway$number.out" | tr -d /)")
+done
+ffmpeg -hide_banner -v error -f lavfi -i testsrc2=size=320x180:rate=25:duration=6 -f lavfi -i sine=duration=6 -pix_fmt yuv420p -c:v libx264 -preset ultrafast -g 25 \
+    -c:a aac -f mp4 -movflags +frag_keyframe+empty_moov+default_base_moof - 2>camera.log | tee a.mp4 | "$built/writer" 'shows/two words.mp4' 2>>writer.log || fail 'there is no recording'
+"$built/writer" shows/other.mp4 <a.mp4 2>>writer.log || fail 'there is no other recording'
+port=$((port + 10))
+mkdir open open/temp
+sed -e "s/127.0.0.1:8081/127.0.0.1:${ports[0]}/; s/127.0.0.1:8082/127.0.0.1:${ports[1]}/; s/listen 443/listen 127.0.0.1:$port/" \
+    -e "s|/var/cache/nginx/live-read|$work/open/cache|; s|/etc/ssl/tv.example|$work/tv|; s|/var/log/nginx/live-read.log|$work/open/access.log|" \
+    "$top/packaging/nginx/live-read.conf" >open/live-read.conf
+sed "/load_module/d; /live-read-ingest/d; s|$work/|$work/open/|" nginx.conf >open/nginx.conf
+"$nginx" -p "$work/open" -c nginx.conf -e "$work/open/nginx.log" 2>open/nginx.err.log &
+pids+=($!)
+url=https://tv.example:$port
+until_true 30 ask -o /dev/null "$url/healthz" 2>/dev/null || fail 'nginx does not begin again'
+# What a path gives, how it is kept, and the path of what it names first that ends in this.
+got() { ask -g -o got -D heads -w '%{http_code}' --retry 20 --retry-delay 1 "$url/$1"; }
+kept() { tr -d '\r' <heads | grep -i '^x-cache' | cut -d ' ' -f 2; }
+twice() {
+    [ "$(got "$1") $(kept)" = '200 MISS' ] || fail "the first time: $1: $(cat heads)"
+    cp got once
+    [ "$(got "$1") $(kept)" = '200 HIT' ] || fail "the second time: $1: $(cat heads)"
+    cmp -s once got || fail "nginx gives something else the second time: $1"
+}
+name=shows/two%20words.mp4
+[ "$(got "hls/$name/index.m3u8")" = 200 ] || fail 'there is no playlist'
+media=hls/$name/$(grep -o '^[^#].*media.m3u8' got)
+[ "$(got "$media")" = 200 ] || fail 'there is no playlist of a version'
+twice "${media%/*}/$(grep -v '^#' got | grep m4s | head -n 1)"
+[ "$(got "${media%/*}/iframes.m3u8")" = 200 ] || fail 'there is no playlist of pictures'
+twice "${media%/*}/$(grep -v '^#' got | head -n 1)"
+[ "$(got "dash/$name/manifest.mpd")" = 200 ] || fail 'there is no manifest of DASH'
+twice "dash/$name/$(grep -o 'initialization="[^"]*"' got | head -n 1 | cut -d '"' -f 2 | sed "s/[$]RepresentationID[$]/$(grep -o '<Representation id="[^"]*"' got | head -n 1 | cut -d '"' -f 2)/")"
+[ "$(got "$name.isml/Manifest")" = 200 ] || fail 'there is no manifest of Smooth Streaming'
+twice "$name.isml/$(grep -o 'Url="[^"]*"' got | head -n 1 | cut -d '"' -f 2 | sed "s/{bitrate}/$(grep -o 'Bitrate="[0-9]*"' got | head -n 1 | tr -dc 0-9)/; s/{start time}/0/")"
+for path in "watch?v=$name" "watch?bucket=films&v=$name" "live/$name" "play/$name"; do [ "$(got "$path")" = 200 ] || fail "nothing comes: $path: $(cat heads)"; done
+ask -o /dev/null --max-time 60 "$url/healthz"
+answers() { curl -sS --noproxy "*" -H "Host: tv.example" "http://127.0.0.1:$1/metrics" | sed -n "s/^live_read_sent_bytes_total //p"; }
+given=("$(answers "${ports[0]}")" "$(answers "${ports[1]}")")
+if [ "${given[0]}" -gt 100000 ] && [ "${given[1]}" -gt 100000 ]; then fail "one recording was given by two gateways: ${given[*]} bytes"; fi
+ok 'segments, pictures, and what DASH and Smooth name are kept; one recording comes from one gateway'
+
 # Encoders through nginx: each has its own address at writer, whatever it speaks.
 key=$(cat key)
 camera() {

@@ -68,8 +68,9 @@ system_players() {
     done
 }
 with_mpv() {
-    mpv --no-config --really-quiet --no-audio --o="$dir/mpv.txt" --of=framecrc --ovc=rawvideo "$1" >/dev/null
-    grep -vc '^#' "$dir/mpv.txt"
+    shown=$(mktemp "$dir/mpv.XXXXXX.txt")
+    mpv --no-config --really-quiet --no-audio --o="$shown" --of=framecrc --ovc=rawvideo "$1" >/dev/null
+    grep -vc '^#' "$shown"
 }
 # Both sinks go by the clock, as a player's do. Where the one for sound takes all there is at once, GStreamer 1.22 has none left,
 # pauses to gather more, and now and then hangs for ever, with the queue of pictures full and no sound to go on with; with plain
@@ -79,14 +80,14 @@ with_gstreamer() {
         2>/dev/null | grep -c 'chain   \*'
 }
 with_vlc() {
-    rm -rf "$dir/vlc"
-    mkdir -m 777 "$dir/vlc"
+    shown=$(mktemp -d "$dir/vlc.XXXXXX")
+    chmod 777 "$shown"
     # VLC does not run as root.
     other=
     [ "$(id -u)" != 0 ] || other='setpriv --reuid=65534 --regid=65534 --clear-groups'
     # shellcheck disable=SC2086  # word splitting is wanted
-    (cd "$dir/vlc" && HOME="$dir/vlc" timeout 60 $other cvlc -q -I dummy --no-audio --vout=dummy --no-drop-late-frames \
-        --no-skip-frames --video-filter=scene --scene-ratio=1 --scene-format=jpg --scene-path="$dir/vlc" "$1" vlc://quit \
+    (cd "$shown" && HOME="$shown" timeout 60 $other cvlc -q -I dummy --no-audio --vout=dummy --no-drop-late-frames \
+        --no-skip-frames --video-filter=scene --scene-ratio=1 --scene-format=jpg --scene-path="$shown" "$1" vlc://quit \
         >/dev/null 2>&1)
-    find "$dir/vlc" -name '*.jpg' | wc -l
+    find "$shown" -name '*.jpg' | wc -l
 }

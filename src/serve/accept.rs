@@ -196,7 +196,7 @@ async fn connection(
 ) {
     drop(stream.set_nodelay(true));
     let wire = tokio::select! {
-        wire = wire(stream, tls) => wire,
+        wire = Box::pin(wire(stream, tls)) => wire,
         () = ended(&mut ending) => None,
     };
     let Some((wire, speaks)) = wire else { return };
@@ -204,7 +204,8 @@ async fn connection(
     let on = Connection { remote: address, torn: wire.torn(), stalls: Arc::clone(&stalls) };
     let service = service_fn(move |request| {
         let (gateway, on) = (Arc::clone(&gateway), on.clone());
-        async move { Ok::<_, std::convert::Infallible>(answer(&gateway, request, &on).await) }
+        // In a box, which is there only as long as somebody waits for the answer.
+        Box::pin(async move { Ok::<_, std::convert::Infallible>(answer(&gateway, request, &on).await) })
     });
     let io = TokioIo::new(wire);
     let ended = match speaks {

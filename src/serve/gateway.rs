@@ -28,8 +28,8 @@ use super::viewing::Viewing;
 use crate::media::fmp4::single::Samples;
 use crate::protocol::escape;
 
-/// Answers that are held back at one time, at most.
-const HELD: usize = 8_192;
+/// Answers that are held back at one time, at most, for each connection that there may be: HTTP/2 could wait for many.
+const HELD: usize = 2;
 
 /// How often what counts no more is forgotten.
 const TIDY: Duration = Duration::from_secs(5);
@@ -57,6 +57,7 @@ pub(crate) struct Gateway {
     /// Tracks of segments by themselves.
     pub(crate) singles: Once<([u8; 16], u64, u32), Arc<Samples>>,
     pub(crate) held: Semaphore,
+    most_held: usize,
     pub(crate) chores: Chores,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: bool,
@@ -71,12 +72,28 @@ impl Gateway {
         recordings: Recordings,
         chores: Chores,
         access_log: bool,
+        connections: usize,
         ending: watch::Receiver<bool>,
     ) -> Self {
         let (joins, singles, followers) = (Once::default(), Once::default(), Once::default());
-        let (indexes, held) = (Indexes::default(), Semaphore::new(HELD));
+        let most_held = connections.saturating_mul(HELD).min(Semaphore::MAX_PERMITS);
+        let (indexes, held) = (Indexes::default(), Semaphore::new(most_held));
         let metrics = Arc::default();
-        Self { names, gate, recordings, joins, indexes, followers, singles, held, chores, metrics, access_log, ending }
+        Self {
+            names,
+            gate,
+            recordings,
+            joins,
+            indexes,
+            followers,
+            singles,
+            held,
+            most_held,
+            chores,
+            metrics,
+            access_log,
+            ending,
+        }
     }
 
     /// Forgets, from time to time, what was asked and answered a while ago.
@@ -91,13 +108,12 @@ impl Gateway {
 
     /// Answers that are held back now.
     pub(crate) fn held_now(&self) -> u64 {
-        HELD.saturating_sub(self.held.available_permits()) as u64
+        self.most_held.saturating_sub(self.held.available_permits()) as u64
     }
 
     /// The bucket that a query names.
     pub(crate) fn bucket(&self, query: &Query<'_>) -> Result<&str, Refusal> {
-        let bucket = query.get("bucket")?;
-        Ok(self.names.bucket(bucket.as_deref())?)
+        Ok(self.names.bucket(query.bucket()?.as_deref())?)
     }
 
     /// What the URLs of an answer end in, so that they lead to the same bucket.
@@ -166,6 +182,12 @@ impl Gateway {
         may(parts, bucket, key)?;
         Ok(bucket)
     }
+}
+
+/// What a request asks for beside its path; a link leads to its own bucket.
+pub(crate) fn query(parts: &request::Parts) -> Query<'_> {
+    let grant = parts.extensions.get::<Grant>();
+    Query::new(parts.uri.query()).within(grant.map(|grant| grant.bucket.as_str()))
 }
 
 /// Whether a request may have an object, as far as it comes by a link.

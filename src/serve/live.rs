@@ -6,9 +6,9 @@ use http::{Method, Response, request};
 
 use super::access_log::Record;
 use super::body::{Body, Stretch};
-use super::gateway::Gateway;
+use super::gateway::{self, Gateway};
 use super::join;
-use super::name::{Query, Unnamed, decoded};
+use super::name::{Unnamed, decoded};
 use super::refusal::Refusal;
 use super::watch::describe_live;
 use crate::human::sizes;
@@ -23,7 +23,7 @@ pub(crate) async fn live(
     parts: &request::Parts,
     record: Option<&mut Record>,
 ) -> Result<Response<Body>, Refusal> {
-    let query = Query::new(parts.uri.query());
+    let query = gateway::query(parts);
     let back = match query.get("back")? {
         Some(back) => sizes::duration(&back).map_err(|_| Unnamed::Wrong("back is a duration, such as 30s"))?,
         None => Duration::ZERO,

@@ -105,7 +105,8 @@ pub async fn serve(store: &Patient, settings: Settings, listener: TcpListener, e
     let blocks = Arc::new(Blocks::new(memory));
     let chores = Chores::new(store, &names, max_upload, Arc::clone(&blocks), ending.clone());
     let recordings = Recordings::new(store.clone(), wanted, blocks);
-    let gateway = Arc::new(Gateway::new(names, gate, recordings, chores, access_log, ending.clone()));
+    let gateway =
+        Arc::new(Gateway::new(names, gate, recordings, chores, access_log, limits.connections, ending.clone()));
     let beside = {
         let (gateway, mut ending) = (Arc::clone(&gateway), ending.clone());
         tokio::spawn(async move {

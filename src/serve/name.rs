@@ -30,16 +30,29 @@ pub(crate) struct Names {
 
 /// The parameters of a query, decoded; of those that are given twice none can be meant.
 #[derive(Debug)]
-pub(crate) struct Query<'a>(&'a str);
+pub(crate) struct Query<'a> {
+    text: &'a str,
+    bucket: Option<&'a str>,
+}
 
 impl<'a> Query<'a> {
     pub(crate) fn new(query: Option<&'a str>) -> Self {
-        Self(query.unwrap_or_default())
+        Self { text: query.unwrap_or_default(), bucket: None }
+    }
+
+    /// The same, with the bucket that is meant where it names none.
+    pub(crate) fn within(self, bucket: Option<&'a str>) -> Self {
+        Self { bucket, ..self }
+    }
+
+    /// The bucket that it names, or that is meant.
+    pub(crate) fn bucket(&self) -> Result<Option<String>, Unnamed> {
+        Ok(self.get("bucket")?.or_else(|| self.bucket.map(str::to_owned)))
     }
 
     /// The value of a parameter, in which `+` is a blank, as in a form.
     pub(crate) fn get(&self, name: &str) -> Result<Option<String>, Unnamed> {
-        let mut values = self.0.split('&').filter_map(|pair| {
+        let mut values = self.text.split('&').filter_map(|pair| {
             let (found, value) = pair.split_once('=').unwrap_or((pair, ""));
             (found == name).then_some(value)
         });
@@ -154,6 +167,10 @@ mod tests {
         }
         assert_eq!(Query::new(Some("b=1")).get("v"), Ok(None));
         assert_eq!(Query::new(None).get("v"), Ok(None));
+        for (query, bucket) in [("bucket=c", "c"), ("bucket=", ""), ("v=x", "b")] {
+            assert_eq!(Query::new(Some(query)).within(Some("b")).bucket(), Ok(Some(bucket.to_owned())), "{query}");
+        }
+        assert_eq!(Query::new(Some("v=x")).bucket(), Ok(None));
         for query in ["v=a&v=b", "v=%c0%ae%c0%ae", "v=%ff"] {
             assert!(matches!(Query::new(Some(query)).get("v"), Err(Unnamed::Wrong(_))), "{query}");
         }

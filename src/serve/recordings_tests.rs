@@ -102,6 +102,30 @@ async fn fifty_viewers_wherever_they_join_cost_one_read_of_the_store() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_has_no_end_breaks_off_a_minute_after_its_link_and_what_has_one_does_not() {
+    let (recordings, _, shelf) = served();
+    let id = shelf.begin(KEY, PART);
+    shelf.put(&id, 1, input(0, PART));
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let mut took = Vec::new();
+    for (end, until) in [(None, Some(now + 5)), (None, Some(now - 1_000)), (Some(PART), Some(now + 5))] {
+        let viewing = recordings.find("bucket", KEY, None).await.expect("it is there");
+        let body = Body::stretch(Stretch::new(viewing, 0, end)).ends_at(until);
+        let began = tokio::time::Instant::now();
+        let whole = body.collect().await.map(|whole| whole.to_bytes().len() as u64);
+        assert_eq!(whole.ok(), end, "{until:?}");
+        took.push(began.elapsed().as_secs());
+    }
+    assert!((64..67).contains(&took[0]) && (60..62).contains(&took[1]), "{took:?}");
+    // What goes on for ever without a link is at its end when that is there.
+    let viewer = tokio::spawn(async move { view(&recordings, 0, None).await });
+    sleep(Duration::from_secs(1_000)).await;
+    assert!(!viewer.is_finished());
+    shelf.complete(&id);
+    assert!(viewer.await.expect("no panic").expect("to its end") == input(0, PART));
+}
+
+#[tokio::test(start_paused = true)]
 async fn any_range_is_what_the_object_has_there_while_it_grows_and_after() {
     let (recordings, blocks, shelf) = served();
     let readable = Arc::<AtomicU64>::default();

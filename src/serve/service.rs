@@ -1,6 +1,8 @@
 //! One request and its answer: through the gate, by its route, with what all answers have.
 
+use std::future::ready;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -19,6 +21,9 @@ use super::refusal::Refusal;
 use super::routes::{Do, Route};
 use super::smooth::answers as smooth;
 use super::{api, live, reply, show, watch as watching};
+
+/// An answer, or why there is none.
+type Answered = Result<Response<Body>, Refusal>;
 
 /// Answers a request.
 pub(crate) async fn answer(gateway: &Gateway, request: Request<Incoming>, on: &Connection) -> Response<Body> {
@@ -40,9 +45,7 @@ pub(crate) async fn answer(gateway: &Gateway, request: Request<Incoming>, on: &C
     let answered = match passed {
         Err(refusal) => Err(refusal),
         Ok(Pass::Preflight) => Ok(status(StatusCode::NO_CONTENT)),
-        Ok(Pass::Route(route, rest, _)) => {
-            caught(Box::pin(done(gateway, route, &rest, &parts, record.as_mut(), body))).await
-        }
+        Ok(Pass::Route(route, rest, _)) => caught(done(gateway, route, &rest, &parts, record.as_mut(), body)).await,
     };
     let mut answer = answered.unwrap_or_else(|refusal| refused(refusal, parts.method == http::Method::HEAD));
     let headers = answer.headers_mut();
@@ -68,36 +71,38 @@ pub(crate) async fn answer(gateway: &Gateway, request: Request<Incoming>, on: &C
     })
 }
 
-async fn done(
-    gateway: &Gateway,
+/// What answers a request. Each in a box of its own, so that who waits takes no more room than what it waits for.
+fn done<'a>(
+    gateway: &'a Gateway,
     route: &Route,
-    rest: &str,
-    parts: &request::Parts,
-    record: Option<&mut Record>,
+    rest: &'a str,
+    parts: &'a request::Parts,
+    record: Option<&'a mut Record>,
     body: Incoming,
-) -> Result<Response<Body>, Refusal> {
+) -> Pin<Box<dyn Future<Output = Answered> + Send + 'a>> {
+    let now = |answered: Answered| Box::pin(ready(answered));
     match route.does {
-        Do::Watch => watching::watch(gateway, parts, record).await,
-        Do::Live => live::live(gateway, rest, parts, record).await,
-        Do::Front => show::front(gateway, parts).await,
-        Do::Play => show::play(gateway, rest, parts, record),
-        Do::Asset => assets::asset(rest, parts),
-        Do::Buckets => api::buckets(gateway, parts).await,
-        Do::List => api::read(gateway, rest, parts).await,
-        Do::Write => api::write(gateway, rest, parts, record, body).await,
-        Do::Metrics => Ok(show::metrics(gateway, parts)),
-        Do::Describe => Ok(reply::json(&openapi::document(), StatusCode::OK, parts)),
-        Do::Docs => Ok(reply::page(docs::page(), parts)),
-        Do::Hls => playlists::hls(gateway, rest, parts, record).await,
-        Do::Dash => dash::dash(gateway, rest, parts, record).await,
-        Do::Smooth => smooth::smooth(gateway, rest, parts, record).await,
-        Do::Ready if *gateway.ending.borrow() => Err(Refusal::busy("the gateway is about to end")),
-        Do::Healthy | Do::Ready => Ok(well(parts)),
+        Do::Watch => Box::pin(watching::watch(gateway, parts, record)),
+        Do::Live => Box::pin(live::live(gateway, rest, parts, record)),
+        Do::Front => Box::pin(show::front(gateway, parts)),
+        Do::Play => now(show::play(gateway, rest, parts, record)),
+        Do::Asset => now(assets::asset(rest, parts)),
+        Do::Buckets => Box::pin(api::buckets(gateway, parts)),
+        Do::List => Box::pin(api::read(gateway, rest, parts)),
+        Do::Write => Box::pin(api::write(gateway, rest, parts, record, body)),
+        Do::Metrics => now(Ok(show::metrics(gateway, parts))),
+        Do::Describe => now(Ok(reply::json(&openapi::document(), StatusCode::OK, parts))),
+        Do::Docs => now(Ok(reply::page(docs::page(), parts))),
+        Do::Hls => Box::pin(playlists::hls(gateway, rest, parts, record)),
+        Do::Dash => Box::pin(dash::dash(gateway, rest, parts, record)),
+        Do::Smooth => Box::pin(smooth::smooth(gateway, rest, parts, record)),
+        Do::Ready if *gateway.ending.borrow() => now(Err(Refusal::busy("the gateway is about to end"))),
+        Do::Healthy | Do::Ready => now(Ok(well(parts))),
     }
 }
 
 /// A panic is the end of one answer, and of nothing else.
-async fn caught(answer: impl Future<Output = Result<Response<Body>, Refusal>>) -> Result<Response<Body>, Refusal> {
+async fn caught(answer: impl Future<Output = Answered>) -> Answered {
     let failed = |_| Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a fault of the gateway"));
     AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(failed)
 }

@@ -6,10 +6,10 @@ use super::access_log::Record;
 use super::api::wanted;
 use super::body::Body;
 use super::chores::Wanted;
-use super::gateway::{Gateway, may};
+use super::gateway::{Gateway, may, query};
 use super::link::Grant;
 use super::metrics::Now;
-use super::name::{Query, decoded};
+use super::name::decoded;
 use super::pages::front::Front;
 use super::pages::play as player;
 use super::refusal::Refusal;
@@ -24,12 +24,9 @@ const MOST_OPEN: u16 = 1_000;
 /// # Errors
 /// [`Refusal`].
 pub(crate) async fn front(gateway: &Gateway, parts: &request::Parts) -> Result<Response<Body>, Refusal> {
-    let query = Query::new(parts.uri.query());
+    let query = query(parts);
     let grant = parts.extensions.get::<Grant>();
-    let named = query.get("bucket")?.filter(|bucket| !bucket.is_empty());
-    // A link leads to its own bucket.
-    let named = named.or_else(|| grant.map(|grant| grant.bucket.clone()));
-    let bucket = gateway.names.bucket(named.as_deref())?;
+    let bucket = gateway.bucket(&query)?;
     let mut wanted = wanted(bucket.to_owned(), &query)?;
     let prefix = wanted.prefix.clone();
     if let Some(grant) = grant.filter(|grant| !prefix.starts_with(&grant.key)) {
@@ -68,8 +65,7 @@ pub(crate) fn play(
     record: Option<&mut Record>,
 ) -> Result<Response<Body>, Refusal> {
     let key = decoded(rest)?;
-    let named = Query::new(parts.uri.query()).get("bucket")?;
-    let bucket = gateway.names.bucket(named.as_deref())?;
+    let bucket = gateway.bucket(&query(parts))?;
     if let Some(record) = record {
         bucket.clone_into(&mut record.bucket);
         key.clone_into(&mut record.key);

@@ -7,8 +7,8 @@ use tokio::time::timeout;
 use super::access_log::Record;
 use super::body::{Body, Stretch};
 use super::conditions::Conditions;
-use super::gateway::{Gateway, status};
-use super::name::{Query, Unnamed};
+use super::gateway::{self, Gateway, status};
+use super::name::Unnamed;
 use super::range::{self, Decision, Known, Last, decide};
 use super::recording::Edge;
 use super::recordings::of_store;
@@ -28,7 +28,7 @@ pub(crate) async fn watch(
     parts: &request::Parts,
     record: Option<&mut Record>,
 ) -> Result<Response<Body>, Refusal> {
-    let query = Query::new(parts.uri.query());
+    let query = gateway::query(parts);
     let key = query.get("v")?.ok_or(Unnamed::Wrong("the URL names no object: /watch?v=KEY"))?;
     let (viewing, is_pinned) = gateway.find(&query, &key, record, parts).await?;
     let conditions = Conditions::of(&parts.headers);

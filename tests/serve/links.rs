@@ -2,10 +2,12 @@
 
 use std::process::Command;
 
+use aws_sdk_s3::primitives::ByteStream;
+
 use super::scene::{Gateway, KEY, link, tokens as file};
 use crate::support::lab::Lab;
 use crate::support::run::{Launch, assert_same, await_that};
-use crate::support::{PART, bytes, present};
+use crate::support::{BUCKET, PART, PUBLIC_BUCKET, bytes, present};
 
 const TOKENS: &str = "watch viewer-token-0123456789\n";
 
@@ -74,6 +76,32 @@ fn a_link_plays_its_key_without_a_token_and_nothing_else() {
     assert_eq!(gateway.get(&format!("{changed}/watch?v={KEY}"), &with_token).status, 403);
     // Without tokens there are no links.
     assert_eq!(Gateway::start(&lab, &[]).get(&one, &[]).status, 403);
+}
+
+#[test]
+fn a_link_leads_to_its_own_bucket_whichever_the_gateway_has_first() {
+    let lab = Lab::new();
+    lab.put(KEY, b"the first bucket's");
+    let other = lab.client().put_object().bucket(PUBLIC_BUCKET).key(KEY).body(ByteStream::from_static(b"the other's"));
+    lab.run(other.send()).expect("it is put");
+    let tokens = file(&lab, "tokens", TOKENS);
+    let gateway = Gateway::start(&lab, &["--auth", &tokens, "-b", BUCKET, "-b", PUBLIC_BUCKET]);
+    let other = format!("s3://{PUBLIC_BUCKET}/{KEY}");
+    for (wanted, body) in [(KEY, "the first bucket's"), (other.as_str(), "the other's")] {
+        let link = link(&lab, &tokens, wanted, &["--expires", "1h"]);
+        let page = gateway.get(&link, &[]);
+        assert_eq!(page.status, 200, "{link}");
+        // What the page names beside itself, and what somebody types.
+        let text = page.text();
+        let named =
+            text.split("name=\"live-read-file\" content=\"../../").nth(1).and_then(|rest| rest.split('"').next());
+        let root = link.split("/play/").next().expect("a root");
+        for path in [named.expect("a file").replace("&amp;", "&"), format!("watch?v={KEY}")] {
+            assert_eq!(gateway.get(&format!("{root}/{path}"), &[]).text(), body, "{wanted}: {path}");
+        }
+        let elsewhere = if wanted == KEY { PUBLIC_BUCKET } else { BUCKET };
+        assert_eq!(gateway.get(&format!("{root}/watch?v={KEY}&bucket={elsewhere}"), &[]).status, 403);
+    }
 }
 
 #[test]

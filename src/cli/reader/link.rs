@@ -8,14 +8,19 @@ use crate::serve::link::Grant;
 
 /// The link.
 pub(super) fn link(job: &ServeJob, wanted: &str, tokens: &Tokens) -> Result<String, String> {
-    let (key, is_prefix) = wanted.strip_suffix('*').map_or((wanted, false), |prefix| (prefix, true));
+    let (bucket, key) = wanted.strip_prefix("s3://").map_or((None, wanted), |place| {
+        let (bucket, key) = place.split_once('/').unwrap_or((place, ""));
+        (Some(bucket), key)
+    });
+    let (key, is_prefix) = key.strip_suffix('*').map_or((key, false), |prefix| (prefix, true));
     if (key.is_empty() && !is_prefix) || key.len() > MAX_KEY || key.chars().any(char::is_control) {
         return Err(
             "--link: a key has 1 to 1024 bytes, and no control characters; PREFIX* is all that begin with PREFIX"
                 .to_owned(),
         );
     }
-    let bucket = job.buckets.first().ok_or("--link needs --bucket")?.clone();
+    let bucket = bucket.or(job.buckets.first().map(String::as_str)).filter(|bucket| !bucket.is_empty());
+    let bucket = bucket.ok_or("--link needs --bucket, or a bucket in it: s3://BUCKET/KEY")?.to_owned();
     let now = time::OffsetDateTime::now_utc().unix_timestamp();
     let seconds = job.options.expires.map_or(0, |expires| i64::try_from(expires.as_secs()).unwrap_or(i64::MAX));
     let grant = Grant { bucket, key: key.to_owned(), is_prefix, until: now.saturating_add(seconds) };
@@ -51,7 +56,13 @@ mod tests {
         let grant = Tokens::parse("watch token").expect("tokens").secret().read(&token(&one), now).expect("it reads");
         assert_eq!((grant.bucket.as_str(), grant.key.as_str(), grant.is_prefix), ("tv", "shows/a b.mp4", false));
         assert!((now + 7_190..=now + 7_201).contains(&grant.until), "{}", grant.until - now);
-        for wrong in ["", "a\nb", &"k".repeat(1_025)] {
+        for (wanted, key, is_prefix) in [("s3://two/shows/a.mp4", "shows/a.mp4", false), ("s3://two/*", "", true)] {
+            let link = made(wanted, "").expect("a link");
+            let grant = Tokens::parse("watch token").expect("tokens").secret().read(&token(&link), now);
+            let grant = grant.expect("it reads");
+            assert_eq!((grant.bucket.as_str(), grant.key.as_str(), grant.is_prefix), ("two", key, is_prefix));
+        }
+        for wrong in ["", "a\nb", "s3://two", "s3:///a", &"k".repeat(1_025)] {
             assert!(made(wrong, "").is_err(), "{wrong}");
         }
     }

@@ -10,14 +10,14 @@ use crate::media::fmp4::{Track, TrackKind};
 use crate::protocol::escape;
 use crate::serve::access_log::Record;
 use crate::serve::body::Body;
-use crate::serve::gateway::Gateway;
+use crate::serve::gateway::{self, Gateway};
 use crate::serve::hls::answer::listed;
 use crate::serve::hls::index::Index;
 use crate::serve::hls::indexed::{Kind, Shape};
 use crate::serve::hls::media::{Whole, immutable};
 use crate::serve::hls::tracks::Span;
 use crate::serve::hls::waiting::wait;
-use crate::serve::name::{Place, Query};
+use crate::serve::name::Place;
 use crate::serve::refusal::Refusal;
 use crate::serve::single;
 use crate::serve::viewing::Viewing;
@@ -32,7 +32,7 @@ pub(crate) async fn dash(
     parts: &request::Parts,
     record: Option<&mut Record>,
 ) -> Result<Response<Body>, Refusal> {
-    let query = Query::new(parts.uri.query());
+    let query = gateway::query(parts);
     match names::asked(path)?.ok_or_else(Refusal::not_there)? {
         Asked::Manifest { key } => {
             let (viewing, _) = gateway.find(&query, &key, record, parts).await?;

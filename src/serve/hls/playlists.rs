@@ -9,8 +9,8 @@ use super::reload::{Directives, Verdict};
 use super::{media, multivariant, pictures, render, series};
 use crate::serve::access_log::Record;
 use crate::serve::body::Body;
-use crate::serve::gateway::Gateway;
-use crate::serve::name::{Query, Unnamed};
+use crate::serve::gateway::{self, Gateway};
+use crate::serve::name::Unnamed;
 use crate::serve::refusal::Refusal;
 
 /// Answers `/hls/…`.
@@ -23,7 +23,7 @@ pub(crate) async fn hls(
     parts: &request::Parts,
     record: Option<&mut Record>,
 ) -> Result<Response<Body>, Refusal> {
-    let query = Query::new(parts.uri.query());
+    let query = gateway::query(parts);
     let asked = names::asked(path)?.ok_or_else(Refusal::not_there)?;
     let (key, version, follower, what) = match asked {
         Asked::Index { key, playlist } => {

@@ -88,7 +88,7 @@ impl Front<'_> {
             "" => format!("{place}/{}", escape::path(&entry.key)),
             of_bucket => format!("{place}/{}?{of_bucket}", escape::path(&entry.key)),
         };
-        let file = format!("watch?v={}&amp;{of_bucket}", escape::segment(&entry.key));
+        let file = format!("watch?v={}&amp;{of_bucket}", escape::path(&entry.key));
         let file = file.trim_end_matches("&amp;").to_owned();
         let frame = match entry.state {
             State::Live if is_picture => path("live"),

@@ -17,7 +17,7 @@ pub(crate) fn page(rest: &str, key: &str, bucket: Option<&str>) -> String {
     let name = key.rsplit('/').next().unwrap_or(key);
     let path = escape::path(key);
     let list = format!("{up}hls/{path}/index.m3u8?{of_bucket}");
-    let file = format!("{up}watch?v={}&{of_bucket}", escape::segment(key));
+    let file = format!("{up}watch?v={path}&{of_bucket}");
     let told = [
         ("sources", "self"),
         ("src", list.trim_end_matches('?')),
@@ -47,7 +47,7 @@ mod tests {
         for wanted in [
             "<meta name=\"live-read-sources\" content=\"self\">",
             "<meta name=\"live-read-src\" content=\"../../hls/shows/a%22b.mp4/index.m3u8\">",
-            "<meta name=\"live-read-file\" content=\"../../watch?v=shows%2Fa%22b.mp4\">",
+            "<meta name=\"live-read-file\" content=\"../../watch?v=shows/a%22b.mp4\">",
             "<meta name=\"live-read-key\" content=\"shows/a&quot;b.mp4\">",
             "<meta name=\"live-read-title\" content=\"a&quot;b.mp4\">",
             "<link rel=\"stylesheet\" href=\"../../page/page.css\">",

@@ -13,7 +13,7 @@ use crate::human::sizes;
 use crate::protocol::escape;
 use crate::serve::access_log::Record;
 use crate::serve::body::Body;
-use crate::serve::gateway::Gateway;
+use crate::serve::gateway::{self, Gateway};
 use crate::serve::hls::answer::{keep, listed};
 use crate::serve::hls::index::Index;
 use crate::serve::hls::indexed::{Kind, Shape, State, Text};
@@ -38,7 +38,7 @@ pub(crate) async fn smooth(
     parts: &request::Parts,
     record: Option<&mut Record>,
 ) -> Result<Response<Body>, Refusal> {
-    let query = Query::new(parts.uri.query());
+    let query = gateway::query(parts);
     let Asked { key, version, what } = names::asked(path)?.ok_or_else(Refusal::not_there)?;
     let is_pinned = version.is_some();
     let viewing = match version {
