@@ -181,51 +181,31 @@ video.addEventListener('dblclick', () => { if (!touch) fullScreen(); });
 
 // The scrubber: shows the time under the pointer, and goes there when it is let go.
 let dragging = null;
-
-// Of what has been played here there are small pictures to find a place by; of the rest nothing is loaded for that.
-const pictures = new Map(); // five seconds of the recording → the address of a picture of them
-let drawn = 0;
-function remindPicture() {
-  const slot = Math.floor(video.currentTime / 5);
-  if (video.paused || video.readyState < 2 || !video.videoWidth || pictures.has(slot) || document.hidden) return;
-  const canvas = document.createElement('canvas');
-  [canvas.width, canvas.height] = [160, Math.round(160 * video.videoHeight / video.videoWidth)];
-  canvas.getContext('2d').drawImage(video, 0, 0, canvas.width, canvas.height);
-  const of = drawn;
-  canvas.toBlob((blob) => {
-    if (!blob || of !== drawn) return;
-    pictures.set(slot, URL.createObjectURL(blob));
-    if (pictures.size <= 1000) return;
-    const [oldest, address] = pictures.entries().next().value;
-    URL.revokeObjectURL(address);
-    pictures.delete(oldest);
-  }, 'image/jpeg', 0.7);
-}
-/** Another stream, or another list with other positions. */
-function forgetPictures() {
-  drawn += 1;
-  for (const address of pictures.values()) URL.revokeObjectURL(address);
-  pictures.clear();
-}
-video.addEventListener('emptied', forgetPictures);
-const pictureAt = (position) => pictures.get(Math.floor(position / 5)) ?? null;
 const under = (event) => {
   const range = span();
   const box = $('scrub').getBoundingClientRect();
   return range && box.width ? range.from + clamp((event.clientX - box.left) / box.width, 0, 1) * (range.to - range.from) : null;
 };
+let pointed = 0; // where the pointer is
 function hint(event) {
   const position = started ? under(event) : null;
   $('tip').hidden = position === null;
+  lookAt(position);
   if (position === null) return;
-  const box = $('scrub').getBoundingClientRect();
   const date = dateAt(position);
   put('when', `${countable() ? clock(position) : ''}${date ? ` · ${date.toLocaleTimeString(language)}` : ''}`);
-  const picture = pictureAt(position);
-  $('preview').hidden = !picture;
-  if (picture && $('preview').src !== picture) $('preview').src = picture;
+  pointed = event.clientX;
+  placeTip();
+}
+function placeTip() {
+  const box = $('scrub').getBoundingClientRect();
   const half = $('tip').offsetWidth / 2;
-  $('tip').style.left = `${clamp(event.clientX - box.left, half, box.width - half)}px`;
+  $('tip').style.left = `${clamp(pointed - box.left, half, box.width - half)}px`;
+}
+$('preview').addEventListener('load', placeTip);
+function unhint() {
+  $('tip').hidden = true;
+  lookAt(null);
 }
 const scrub = $('scrub');
 scrub.addEventListener('pointerdown', (event) => {
@@ -245,12 +225,12 @@ const drop = (go) => () => {
   const to = dragging;
   dragging = null;
   scrub.classList.remove('dragging');
-  $('tip').hidden = true;
+  unhint();
   if (go && to !== null) seek(to);
 };
 scrub.addEventListener('pointerup', drop(true));
 scrub.addEventListener('pointercancel', drop(false));
-scrub.addEventListener('pointerleave', () => { if (dragging === null) $('tip').hidden = true; });
+scrub.addEventListener('pointerleave', () => { if (dragging === null) unhint(); });
 
 // The controls go when nothing moves and something plays.
 let idle = 0;

@@ -128,6 +128,7 @@ class PlaylistLoader extends Loader {
     }
   }
   deliver(type, { data, url }) {
+    if (type === 'manifest') namesKeyFrames(data, url);
     if (!data.includes('#EXTINF')) return { data, url };
     delivered.set(type === 'manifest' ? 'level' : type, this.context.url);
     Rhythm.of(this.context.url).text ??= data;

@@ -23,7 +23,7 @@ macro_rules! page {
 }
 
 /// Names, types and bytes.
-const ASSETS: [(&str, &str, &str); 16] = [
+const ASSETS: [(&str, &str, &str); 17] = [
     ("languages.js", SCRIPT, page!("languages.js")),
     ("stream.js", SCRIPT, page!("stream.js")),
     ("trouble.js", SCRIPT, page!("trouble.js")),
@@ -33,6 +33,7 @@ const ASSETS: [(&str, &str, &str); 16] = [
     ("play.js", SCRIPT, page!("play.js")),
     ("moment.js", SCRIPT, page!("moment.js")),
     ("view.js", SCRIPT, page!("view.js")),
+    ("pictures.js", SCRIPT, page!("pictures.js")),
     ("panels.js", SCRIPT, page!("panels.js")),
     ("hands.js", SCRIPT, page!("hands.js")),
     ("page.css", STYLE, page!("page.css")),
@@ -147,7 +148,7 @@ mod tests {
     fn the_page_finds_all_that_it_names() {
         let page = include_str!("../../../index.html");
         let named: Vec<_> = page.split("\"page/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-        assert_eq!(named.len(), 13, "{named:?}");
+        assert_eq!(named.len(), 14, "{named:?}");
         for name in named {
             assert!(ASSETS.iter().any(|(known, ..)| *known == name), "{name} is not in the program");
         }
