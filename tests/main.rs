@@ -31,6 +31,7 @@ mod ingest {
     mod admin;
     mod breaks;
     mod crowd;
+    mod hooks;
     mod hostile;
     mod hostile_for_long;
     mod hostile_pushes;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::Admin;
 use super::answer::{Answer, Refused, json, nothing, of_keys, refusal, text};
 use super::asked::{NewKey, NewStream, StreamChange, moment, read};
+use super::docs;
 use super::metrics;
 use super::register::Recording;
 use super::routes::{self, DOCUMENT, Do, Found};
@@ -45,9 +46,7 @@ impl Admin {
                 }
                 answer
             }
-            Found::Nothing => {
-                refusal(StatusCode::NOT_FOUND, "there is nothing here; /openapi.json tells what there is")
-            }
+            Found::Nothing => refusal(StatusCode::NOT_FOUND, "there is nothing here; /docs tells what there is"),
         }
     }
 
@@ -100,6 +99,7 @@ impl Admin {
                 text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics::text(&self.register))
             }
             Do::Healthy => text(StatusCode::OK, "text/plain; charset=utf-8", "well\n".to_owned()),
+            Do::Docs => docs::page(),
             Do::Document => text(StatusCode::OK, "application/json", DOCUMENT.to_owned()),
         })
     }

@@ -7,6 +7,7 @@
 //! | `api` | the answers |
 //! | `asked` | what requests say |
 //! | `answer` | a status with JSON or text |
+//! | `docs` | what there is, as a page for people |
 //! | `metrics` | figures, as Prometheus reads them; pure |
 //! | [`register`] | what is being recorded, and what has been |
 //! | `listen` | connections |
@@ -14,6 +15,7 @@
 mod answer;
 mod api;
 mod asked;
+mod docs;
 pub mod gate;
 mod listen;
 mod metrics;

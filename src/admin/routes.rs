@@ -17,6 +17,7 @@ pub(super) enum Do {
     Metrics,
     Healthy,
     Document,
+    Docs,
 }
 
 /// A method and a path; a part of it in braces is any.
@@ -30,11 +31,11 @@ pub(super) struct Route {
 }
 
 const fn route(method: Method, path: &'static str, does: Do) -> Route {
-    Route { method, path, does, is_open: matches!(does, Do::Healthy | Do::Document) }
+    Route { method, path, does, is_open: matches!(does, Do::Healthy | Do::Document | Do::Docs) }
 }
 
 /// All of them; openapi.json tells people about them.
-pub(super) static ROUTES: [Route; 12] = [
+pub(super) static ROUTES: [Route; 13] = [
     route(Method::GET, "/v1/streams", Do::ListStreams),
     route(Method::POST, "/v1/streams", Do::AddStream),
     route(Method::GET, "/v1/streams/{id}", Do::ShowStream),
@@ -47,6 +48,7 @@ pub(super) static ROUTES: [Route; 12] = [
     route(Method::GET, "/metrics", Do::Metrics),
     route(Method::GET, "/healthz", Do::Healthy),
     route(Method::GET, "/openapi.json", Do::Document),
+    route(Method::GET, "/docs", Do::Docs),
 ];
 
 /// What they are, for programs that make clients of it.

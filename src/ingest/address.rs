@@ -204,6 +204,16 @@ impl Address {
     /// The stream key that an encoder has, and the name where it has one beside it: `live/KEY`, or `live/NAME?key=KEY`. None
     /// where the application is another one.
     pub(super) fn key_in(&self, app: &str, name: &str) -> Option<(Option<String>, String)> {
+        let (name, query) = self.name_in(app, name)?;
+        match query.split('&').find_map(|pair| pair.strip_prefix("key=")) {
+            Some(key) => Some((Some(name), key.to_owned())),
+            None => Some((None, name)),
+        }
+    }
+
+    /// The last part of the path that an encoder comes with, and what follows it behind a `?`. None where the application is
+    /// another one.
+    pub(super) fn name_in(&self, app: &str, name: &str) -> Option<(String, String)> {
         let (path, query) = match (app.split_once('?'), name.split_once('?')) {
             (_, Some((name, query))) => (format!("{}/{name}", app.split('?').next().unwrap_or_default()), query),
             (Some((app, query)), None) => (format!("{app}/{name}"), query),
@@ -214,10 +224,7 @@ impl Address {
         if app.trim_matches('/') != self.app {
             return None;
         }
-        match query.split('&').find_map(|pair| pair.strip_prefix("key=")) {
-            Some(key) => Some((Some(name.to_owned()), key.to_owned())),
-            None => Some((None, name.to_owned())),
-        }
+        Some((name.to_owned(), query.to_owned()))
     }
 }
 

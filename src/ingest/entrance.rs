@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::address::Address;
 use super::door::{Door, Lease};
-use super::reception::{Reception, Visitor};
+use super::reception::Reception;
 use super::strangers::Seat;
+use super::visitor::Visitor;
 use super::words::{BAD_NAME, DENIED, Refusal, TurnedAway, WRONG_KEY};
 use crate::keys::book::Permit;
 use crate::rtmp::session::Publish;
@@ -47,11 +48,8 @@ impl Entrance {
             Self::One(door) => Ok(Checked::One(door.clone())),
             Self::Many(reception) => {
                 let permit = reception.check(address, peer, seat, publish).await?;
-                Ok(Checked::Many(
-                    reception.clone(),
-                    Box::new(permit),
-                    Visitor { peer, app: address.app().to_owned(), protocol: address.protocol() },
-                ))
+                let visitor = Visitor::new(address, peer, publish, reception.has_keys());
+                Ok(Checked::Many(reception.clone(), Box::new(permit), visitor))
             }
         }
     }
@@ -64,7 +62,8 @@ impl Entrance {
         seat: &Seat,
         publish: Publish,
     ) -> Result<Lease, Refusal> {
-        self.check(address, peer, seat, &publish).await?.lease(peer, publish.encoder).await
+        let checked = self.check(address, peer, seat, &publish).await?;
+        checked.lease(peer, publish.encoder).await.inspect_err(|refusal| refusal.note(seat))
     }
 }
 
@@ -88,7 +87,7 @@ impl Checked {
     pub(super) async fn lease(self, peer: SocketAddr, encoder: String) -> Result<Lease, Refusal> {
         match self {
             Self::One(door) => door.ask(peer, encoder).await.map_err(|words| Refusal::of(DENIED, words)),
-            Self::Many(reception, permit, visitor) => reception.admit(&visitor, encoder, *permit).await,
+            Self::Many(reception, permit, visitor) => reception.admit(visitor, *permit).await,
         }
     }
 }

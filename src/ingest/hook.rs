@@ -1,4 +1,5 @@
-//! Asks somebody else by HTTP whether a stream may be published. Whoever cannot be asked has not agreed.
+//! Asks somebody else by HTTP whether a stream may be published, and tells him what becomes of it. Whoever cannot be asked has
+//! not agreed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
 use http::{Request, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
@@ -19,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::question::{Form, Question, Reply, Verdict};
 use crate::store::tls::authorities;
 
 /// How long all of it may take.
@@ -32,7 +34,9 @@ const SHORTEST: usize = 16;
 #[derive(Clone)]
 pub struct Hook {
     uri: Uri,
-    secret: Arc<[u8]>,
+    /// None where it knows nothing of such.
+    secret: Option<Arc<[u8]>>,
+    form: Form,
     /// Whom to trust, for https.
     trust: Option<Arc<ClientConfig>>,
 }
@@ -43,24 +47,15 @@ impl std::fmt::Debug for Hook {
     }
 }
 
-/// What was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Agreed,
-    /// With words for the encoder.
-    Refused(String),
-    /// Nobody has said yes, for this reason.
-    Silent(String),
-}
-
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 impl Hook {
-    /// Somebody at this address, who shows a certificate of an authority of the machine or of `bundle`.
+    /// Somebody at this address, who shows a certificate of an authority of the machine or of `bundle`. With `form` he is asked as
+    /// nginx-rtmp asks, and needs no secret.
     ///
     /// # Errors
     /// In words, without the secret, and without what may be one in the URL.
-    pub fn new(url: &str, secret: &str, bundle: Option<&Path>) -> Result<Self, String> {
+    pub fn new(url: &str, secret: Option<&str>, bundle: Option<&Path>, form: bool) -> Result<Self, String> {
         let bad = || "it looks like https://HOST/PATH".to_owned();
         let uri: Uri = url.parse().map_err(|_| bad())?;
         let named =
@@ -68,31 +63,47 @@ impl Hook {
         if !named || uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(bad());
         }
-        let secret = secret.trim();
-        if secret.len() < SHORTEST {
+        let secret = secret.map(str::trim);
+        if secret.is_some_and(|secret| secret.len() < SHORTEST) {
             return Err(format!("its secret has {SHORTEST} characters or more; `openssl rand -hex 32` makes one"));
         }
         let secure = uri.scheme_str() == Some("https");
         let trust = secure.then(|| trust(bundle)).transpose().map_err(|error| error.to_string())?;
-        Ok(Self { uri, secret: secret.as_bytes().into(), trust: trust.map(Arc::new) })
+        let secret = secret.map(|secret| secret.as_bytes().into());
+        let form = if form { Form::Fields } else { Form::Json };
+        Ok(Self { uri, secret, form, trust: trust.map(Arc::new) })
     }
 
-    /// Asks about `body`, which is JSON.
-    pub(super) async fn ask(&self, body: String) -> Verdict {
+    /// Asks whether a stream may be published.
+    pub(super) async fn ask(&self, question: &Question<'_>) -> Verdict {
+        let body = match self.form {
+            Form::Json => question.json(),
+            Form::Fields => question.form(),
+        };
         match timeout(PATIENCE, self.answer(body)).await {
-            Ok(Ok((200..=299, _))) => Verdict::Agreed,
-            Ok(Ok((400..=499, words))) => {
-                let words = words.trim();
-                let words: String = words.chars().filter(|c| !c.is_control()).take(200).collect();
-                Verdict::Refused(if words.is_empty() { "it is not allowed".to_owned() } else { words })
-            }
-            Ok(Ok((status, _))) => Verdict::Silent(format!("it answered with status {status}")),
+            Ok(Ok(reply)) => reply.verdict(self.form),
             Ok(Err(error)) => Verdict::Silent(error.to_string()),
-            Err(_) => Verdict::Silent(format!("it did not answer in {} s", PATIENCE.as_secs())),
+            Err(_) => Verdict::Silent(late()),
         }
     }
 
-    async fn answer(&self, body: String) -> Result<(u16, String), Failed> {
+    /// Whether it understands more than that question.
+    pub(super) fn hears(&self) -> bool {
+        self.form == Form::Json
+    }
+
+    /// Tells it something, which is JSON; in words, why it has not heard that.
+    pub(super) async fn tell(&self, body: String) -> Result<(), String> {
+        match timeout(PATIENCE, self.answer(body)).await {
+            // Whatever it thinks of that.
+            Ok(Ok(Reply { status: 200..=499, .. })) => Ok(()),
+            Ok(Ok(Reply { status, .. })) => Err(format!("it answered with status {status}")),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(late()),
+        }
+    }
+
+    async fn answer(&self, body: String) -> Result<Reply, Failed> {
         let host = self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let port = self.uri.port_u16().unwrap_or(if self.trust.is_some() { 443 } else { 80 });
         let stream = TcpStream::connect((host, port)).await?;
@@ -109,32 +120,44 @@ impl Hook {
         &self,
         stream: S,
         body: String,
-    ) -> Result<(u16, String), Failed> {
+    ) -> Result<Reply, Failed> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let driven = tokio::spawn(connection);
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         let time = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let request = Request::post(path)
+        let kind = match self.form {
+            Form::Json => "application/json",
+            Form::Fields => "application/x-www-form-urlencoded",
+        };
+        let mut request = Request::post(path)
             .header(HOST, self.uri.authority().map_or("", |authority| authority.as_str()))
-            .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, concat!("live-read/", env!("CARGO_PKG_VERSION")))
-            .header("x-live-read-timestamp", time.to_string())
-            .header("x-live-read-signature", self.signature(time, &body)?)
-            .body(Full::new(Bytes::from(body)))?;
+            .header(CONTENT_TYPE, kind)
+            .header(USER_AGENT, concat!("live-read/", env!("CARGO_PKG_VERSION")));
+        if let Some(secret) = &self.secret {
+            let signature = signature(secret, time, &body)?;
+            request =
+                request.header("x-live-read-timestamp", time.to_string()).header("x-live-read-signature", signature);
+        }
+        let request = request.body(Full::new(Bytes::from(body)))?;
         let answer = sender.send_request(request).await?;
         let status = answer.status().as_u16();
+        let location = answer.headers().get(LOCATION).and_then(|place| place.to_str().ok()).map(str::to_owned);
         let words = Limited::new(answer.into_body(), MOST).collect().await;
         driven.abort();
         let words = words.map(|words| String::from_utf8_lossy(&words.to_bytes()).into_owned());
-        Ok((status, words.unwrap_or_default()))
+        Ok(Reply { status, location, body: words.unwrap_or_default() })
     }
+}
 
-    /// Of a time and a body, in hexadecimal.
-    fn signature(&self, time: u64, body: &str) -> Result<String, Failed> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret)?;
-        mac.update(format!("{time}.{body}").as_bytes());
-        Ok(hex::encode(mac.finalize().into_bytes()))
-    }
+/// Of a time and a body, in hexadecimal.
+fn signature(secret: &[u8], time: u64, body: &str) -> Result<String, Failed> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret)?;
+    mac.update(format!("{time}.{body}").as_bytes());
+    Ok(hex::encode(mac.finalize().into_bytes()))
+}
+
+fn late() -> String {
+    format!("it did not answer in {} s", PATIENCE.as_secs())
 }
 
 /// The authorities that the system trusts; with those of `bundle`, since whoever answers may be of the same house as a store
@@ -161,21 +184,22 @@ mod tests {
 
     #[test]
     fn a_signature_is_of_the_time_and_the_body() {
-        let hook = Hook::new("http://127.0.0.1:1/x", SECRET, None).expect("a hook");
-        let signature = hook.signature(1_700_000_000, "{}").expect("a signature");
+        let of = |time| signature(SECRET.as_bytes(), time, "{}").expect("a signature");
         // printf '1700000000.{}' | openssl dgst -sha256 -hmac 0123456789abcdef
-        assert_eq!(signature, "e4f8e2ecae2295b2ddb2f0b5584c8275e226c0ebe9b3b819e70156bb67122e3e");
-        assert_ne!(hook.signature(1_700_000_001, "{}").expect("another"), signature);
+        assert_eq!(of(1_700_000_000), "e4f8e2ecae2295b2ddb2f0b5584c8275e226c0ebe9b3b819e70156bb67122e3e");
+        assert_ne!(of(1_700_000_001), of(1_700_000_000));
     }
 
     #[test]
     fn what_is_no_hook_is_refused_without_its_secrets() {
         for url in ["", "ftp://h/", "h/x", "http://", "http://u:s3cret@h/"] {
-            let refused = Hook::new(url, SECRET, None).expect_err(url);
+            let refused = Hook::new(url, Some(SECRET), None, false).expect_err(url);
             assert!(!refused.contains("s3cret"), "{refused}");
         }
-        assert!(Hook::new("https://h/x?token=y", "s3cret", None).is_err_and(|why| !why.contains("s3cret")));
-        assert!(!format!("{:?}", Hook::new("https://h/s3cret", SECRET, None)).contains("s3cret"));
+        assert!(
+            Hook::new("https://h/x?token=y", Some("s3cret"), None, false).is_err_and(|why| !why.contains("s3cret"))
+        );
+        assert!(!format!("{:?}", Hook::new("https://h/s3cret", Some(SECRET), None, false)).contains("s3cret"));
     }
     #[tokio::test]
     async fn whoever_answers_may_be_certified_by_the_authority_that_the_store_is() {
@@ -196,11 +220,11 @@ mod tests {
                 stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.expect("it is told");
             }
         });
-        let hook = |bundle: Option<&Path>| Hook::new(&url, SECRET, bundle).expect("a hook");
-        let verdict = hook(None).ask("{}".to_owned()).await;
-        assert!(matches!(&verdict, Verdict::Silent(why) if why.contains("certificate")), "{verdict:?}");
-        assert_eq!(hook(Some(&chain)).ask("{}".to_owned()).await, Verdict::Agreed);
-        assert!(Hook::new(&url, SECRET, Some(dir.path())).is_err_and(|why| why.contains("AWS_CA_BUNDLE")));
+        let hook = |bundle: Option<&Path>| Hook::new(&url, Some(SECRET), bundle, false).expect("a hook");
+        let said = hook(None).tell("{}".to_owned()).await;
+        assert!(said.as_ref().is_err_and(|why| why.contains("certificate")), "{said:?}");
+        assert_eq!(hook(Some(&chain)).tell("{}".to_owned()).await, Ok(()));
+        assert!(Hook::new(&url, Some(SECRET), Some(dir.path()), false).is_err_and(|why| why.contains("AWS_CA_BUNDLE")));
         answering.abort();
     }
 }

@@ -18,7 +18,10 @@
 //! | `connection` | one encoder: deadlines, bytes in, frames out |
 //! | `entrance` | who may publish: one stream, or one of many |
 //! | `reception` | many streams by their keys, and a recording for each |
-//! | `hook` | somebody else who is asked whether a stream may be published |
+//! | `begun` | recordings as they begin |
+//! | `hook`, `question` | somebody else who is asked whether a stream may be published |
+//! | `visitor` | who wants to publish, and by which way |
+//! | [`notices`] | what somebody else is told of recordings |
 //! | `http` | the same of those that push fragments, over any number of connections |
 //! | `rate` | how often something may happen |
 //! | `pace` | how fast a stream may come |
@@ -36,6 +39,7 @@
 //! | `words` | what people are told, and how often |
 
 pub mod address;
+mod begun;
 #[cfg(test)]
 mod captures;
 #[cfg(test)]
@@ -50,8 +54,10 @@ pub mod journals;
 pub mod ladder;
 mod listen;
 pub mod notes;
+pub mod notices;
 mod pace;
 pub mod proxied;
+mod question;
 mod rate;
 mod reception;
 mod recording;
@@ -62,6 +68,7 @@ mod strangers;
 pub mod taking_up;
 pub mod taking_up_several;
 pub mod title;
+mod visitor;
 mod words;
 
 use std::sync::Arc;
@@ -72,14 +79,15 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::ingest::address::Address;
+use crate::ingest::begun::Making;
+pub use crate::ingest::begun::{Begun, GoesOn};
 use crate::ingest::entrance::Entrance;
 pub use crate::ingest::hook::Hook;
 use crate::ingest::http::points::Points;
 use crate::ingest::journals::Journals;
 use crate::ingest::listen::{Guests, Listener};
 use crate::ingest::proxied::Proxies;
-pub use crate::ingest::reception::{Begun, GoesOn};
-use crate::ingest::reception::{Making, Reception};
+use crate::ingest::reception::Reception;
 pub use crate::ingest::recording::Behind;
 use crate::ingest::recording::{Recording, Shape};
 pub use crate::ingest::stage::Takeover;
@@ -197,6 +205,11 @@ impl Sessions {
     #[must_use]
     pub fn end(&self, session: &str) -> bool {
         self.0.end(session)
+    }
+
+    /// Waits until whoever is told of recordings has heard all, some seconds at most.
+    pub async fn are_told(&self) {
+        self.0.notices.are_told().await;
     }
 }
 

@@ -14,21 +14,22 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::address::Address;
+use super::begun::{Begun, GoesOn, Making};
 use super::door::{Door, Lease};
-use super::hook::{Hook, Verdict};
-use super::journals::Journals;
-use super::notes::Notes;
+use super::hook::Hook;
+use super::notices::{Herald, Notices};
 use super::pace::Pace;
+use super::question::{Granted, Question, Verdict};
 use super::rate::Rate;
-use super::recording::{Behind, Recording, Shape};
-use super::stage::{Manners, Stage, Stop};
+use super::recording::{Behind, Recording};
+use super::stage::{Stage, Stop};
 use super::strangers::Seat;
 use super::title::Title;
+use super::visitor::Visitor;
 use super::words::{BAD_NAME, DENIED, Refusal, TurnedAway, WRONG_KEY};
 use crate::keys::book::{Book, Known, Permit};
+use crate::keys::record::{check_name, id_of};
 use crate::keys::secret::short_id;
-use crate::keys::template::has_renditions;
-use crate::keys::terms::{Protocol, Terms};
 use crate::message::fields;
 use crate::rtmp::session::Publish;
 use crate::writer::source::{Source, StopSignal, feed};
@@ -48,62 +49,6 @@ const LOOK: Duration = Duration::from_secs(2);
 /// A stage that ends at the very moment is given up for a new one so often.
 const TRIES: usize = 3;
 
-/// A recording that has begun, for whoever writes it.
-#[derive(Debug)]
-pub struct Begun {
-    /// What comes of it; ends with the recording.
-    pub source: Source,
-    /// What it is called, and whose it is.
-    pub title: Title,
-    /// Where it is noted, too.
-    pub journal: Option<Notes>,
-    /// Its place among those that may be at one time.
-    pub place: OwnedSemaphorePermit,
-}
-
-/// A recording that a killed writer has left.
-#[derive(Debug)]
-pub struct GoesOn {
-    /// What it is called, and whose it is.
-    pub title: Title,
-    /// Where it is.
-    pub behind: Behind,
-    /// Nothing more comes of it.
-    pub over: bool,
-}
-
-/// Who comes, and by which way.
-#[derive(Debug, Clone)]
-pub(super) struct Visitor {
-    pub(super) peer: SocketAddr,
-    /// The application of the URL, and what is spoken there.
-    pub(super) app: String,
-    pub(super) protocol: Protocol,
-}
-
-/// How recordings are made.
-#[derive(Debug)]
-pub(super) struct Making {
-    pub(super) manners: Manners,
-    pub(super) shape: Shape,
-    pub(super) queue: usize,
-    pub(super) journals: Option<Journals>,
-}
-
-impl Making {
-    /// How fast a stream may come.
-    fn max_bitrate(&self, terms: &Terms) -> Option<u64> {
-        terms.max_bitrate.or(self.shape.max_bitrate)
-    }
-
-    /// What is made of this recording: its stream may have a template of its own.
-    fn shape_of(&self, title: &Title) -> Shape {
-        let renditions = title.object().map_or(self.shape.renditions, has_renditions);
-        let max_bitrate = self.max_bitrate(&title.permit.terms);
-        Shape { renditions, max_bitrate, ..self.shape }
-    }
-}
-
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Reception {
@@ -112,6 +57,7 @@ pub(super) struct Reception {
     making: Making,
     most: usize,
     pub(super) turned_away: TurnedAway,
+    pub(super) notices: Notices,
     places: Arc<Semaphore>,
     desk: Mutex<Desk>,
 }
@@ -140,7 +86,18 @@ struct Live {
     session: String,
     /// When it began, in seconds since 1970.
     start: i64,
+    /// When it is to end, in the same.
+    until: Option<i64>,
     pace: Arc<Pace>,
+}
+
+/// What all have agreed to.
+#[derive(Debug)]
+struct Agreed {
+    permit: Permit,
+    /// What the recording is called if one begins.
+    session: String,
+    until: Option<i64>,
 }
 
 impl Reception {
@@ -159,7 +116,8 @@ impl Reception {
             to_writer: Some(to_writer),
         };
         let (places, turned_away) = (Arc::new(Semaphore::new(most)), TurnedAway::default());
-        (Self { book, hook, making, most, turned_away, places, desk: Mutex::new(desk) }, begun)
+        let notices = Notices::to(hook.clone());
+        (Self { book, hook, making, most, turned_away, notices, places, desk: Mutex::new(desk) }, begun)
     }
 
     /// Whose the key is that somebody comes with.
@@ -178,9 +136,12 @@ impl Reception {
         if seat.is_barred() {
             return wrong("too many wrong stream keys have come from there");
         }
-        let Some((name, key)) = address.key_in(&publish.app, &publish.name) else {
-            return wrong("it has another application");
+        let found = if self.has_keys() {
+            address.key_in(&publish.app, &publish.name)
+        } else {
+            address.name_in(&publish.app, &publish.name).map(|(name, _)| (None, name))
         };
+        let Some((name, key)) = found else { return wrong("it has another application") };
         let permit = match self.book.permit(&key).await {
             Ok(Some(permit)) => permit,
             Ok(None) => return wrong("its stream key is not good"),
@@ -197,20 +158,43 @@ impl Reception {
         Ok(permit)
     }
 
+    /// Whether streams are known here by keys of their own.
+    pub(super) fn has_keys(&self) -> bool {
+        self.book.is_kept()
+    }
+
     /// The recording of a stream, for somebody with its key.
-    pub(super) async fn admit(
-        self: &Arc<Self>,
-        visitor: &Visitor,
-        encoder: String,
-        permit: Permit,
-    ) -> Result<Lease, Refusal> {
-        let span = fields::stream(&permit.stream);
-        let admitted = async {
-            self.may_begin(&permit)?;
-            self.ask(visitor, &encoder, &permit).await?;
-            self.lease(visitor, encoder, permit).await
+    pub(super) async fn admit(self: &Arc<Self>, visitor: Visitor, permit: Permit) -> Result<Lease, Refusal> {
+        // What is no name yet may be a secret.
+        let span = if self.has_keys() { fields::stream(&permit.stream) } else { tracing::Span::none() };
+        let wish = self.agreed(&visitor, permit).instrument(span).await?;
+        let span = fields::stream(&wish.permit.stream);
+        self.lease(visitor, wish).instrument(span).await
+    }
+
+    /// What all have agreed to who have to.
+    async fn agreed(&self, visitor: &Visitor, mut permit: Permit) -> Result<Agreed, Refusal> {
+        self.may_begin(&permit)?;
+        let under_way = self.desk().live.get(&permit.id).map(|live| live.session.clone());
+        let session = match under_way {
+            Some(session) => session,
+            None => short_id().map_err(|error| Refusal::denied(&error.to_string()))?,
         };
-        admitted.instrument(span).await
+        let Granted { object, until, name } = self.ask(visitor, &permit, &session).await?;
+        permit.object = object.or(permit.object);
+        if let Some(name) = name {
+            permit.stream = name;
+        }
+        if !self.has_keys() {
+            // Only now it is known whose it is.
+            check_name(&permit.stream).map_err(|why| Refusal::denied(&why))?;
+            permit.id = id_of(&permit.stream);
+            self.may_begin(&permit)?;
+        }
+        if until.is_some_and(|until| until <= seconds_now()) {
+            return Err(Refusal::denied("the time of this stream is up"));
+        }
+        Ok(Agreed { permit, session, until })
     }
 
     /// Whether the stream may begin, or go on, as far as can be told here.
@@ -228,17 +212,14 @@ impl Reception {
     }
 
     /// Whether somebody else agrees.
-    async fn ask(&self, visitor: &Visitor, encoder: &str, permit: &Permit) -> Result<(), Refusal> {
-        let Some(hook) = &self.hook else { return Ok(()) };
-        let Visitor { peer, app, protocol } = visitor;
-        let question = serde_json::json!({
-            "event": "publish", "stream": permit.stream, "stream_id": permit.id, "key_id": permit.key, "protocol": protocol.name(),
-            "ip": peer.ip(), "app": app, "encoder": encoder,
-        });
-        match hook.ask(question.to_string()).await {
-            Verdict::Agreed => Ok(()),
-            Verdict::Refused(words) => Err(Refusal::of(DENIED, words)),
+    async fn ask(&self, visitor: &Visitor, permit: &Permit, session: &str) -> Result<Granted, Refusal> {
+        let Some(hook) = &self.hook else { return Ok(Granted::default()) };
+        match hook.ask(&Question { permit, visitor, session }).await {
+            Verdict::Agreed(granted) => Ok(granted),
+            // Where he alone knows the keys, it may have been a guess.
+            Verdict::Refused(words) => Err(Refusal::of(if self.has_keys() { DENIED } else { BAD_NAME }, words)),
             Verdict::Silent(why) => {
+                let peer = visitor.peer;
                 tracing::warn!("{peer} may not publish, since --on-publish could not be asked: {why}");
                 let words = "whoever has to agree cannot be asked at the moment".to_owned();
                 Err(Refusal { code: DENIED, words, why, later: Some(SOON) })
@@ -247,13 +228,13 @@ impl Reception {
     }
 
     /// Asks the stage of the stream; begins one where there is none.
-    async fn lease(self: &Arc<Self>, visitor: &Visitor, encoder: String, permit: Permit) -> Result<Lease, Refusal> {
+    async fn lease(self: &Arc<Self>, visitor: Visitor, agreed: Agreed) -> Result<Lease, Refusal> {
         let mut refusal = String::new();
         for _ in 0..TRIES {
-            let door = self.door(&visitor.app, &permit)?;
-            match door.ask(visitor.peer, encoder.clone()).await {
+            let door = self.door(&visitor.app, &agreed)?;
+            match door.ask(visitor.peer, visitor.encoder.clone()).await {
                 Ok(lease) => {
-                    self.is_had_by(&permit, &door);
+                    self.is_had_by(&agreed, &door);
                     return Ok(lease);
                 }
                 Err(words) => refusal = words,
@@ -261,20 +242,20 @@ impl Reception {
             if !door.is_over() {
                 break;
             }
-            self.forget(&permit.id, &door);
+            self.forget(&agreed.permit.id, &door);
         }
         Err(Refusal::of(DENIED, refusal))
     }
 
     /// Somebody with this permit has the recording behind this door from here on.
-    fn is_had_by(&self, permit: &Permit, door: &Door) {
+    fn is_had_by(&self, Agreed { permit, until, .. }: &Agreed, door: &Door) {
         if let Some(live) = self.desk().live.get_mut(&permit.id).filter(|live| live.door.is(door)) {
-            live.permit.clone_from(permit);
+            (live.until, live.permit) = (*until, permit.clone());
             live.pace.set(self.making.max_bitrate(&permit.terms));
         }
     }
 
-    fn door(self: &Arc<Self>, app: &str, permit: &Permit) -> Result<Door, Refusal> {
+    fn door(self: &Arc<Self>, app: &str, Agreed { permit, session, .. }: &Agreed) -> Result<Door, Refusal> {
         let about_to_end = || Refusal::denied("this writer is about to end").after(SOON);
         let mut desk = self.desk();
         if let Some(live) = desk.live.get(&permit.id) {
@@ -287,7 +268,7 @@ impl Reception {
             let words = format!("there are {} streams already, and no room for another (--max-streams)", self.most);
             return Err(Refusal::denied(&words).after(SOON));
         };
-        let session = short_id().map_err(|error| Refusal::of(DENIED, error.to_string()))?;
+        let session = session.clone();
         let (start, number) = desk.next_of(&permit.id);
         let title = Title { permit: permit.clone(), app: app.to_owned(), session, start, number };
         let several = self.making.shape_of(&title).renditions;
@@ -313,7 +294,8 @@ impl Reception {
         } else if let Some(to_writer) = &desk.to_writer {
             // Nobody feeds it: it ends behind what there is.
             let source = Source::Feed(feed(self.making.queue).1);
-            drop(to_writer.send(Begun { source, title, journal: behind.journal, place }));
+            let herald = self.herald(&title);
+            drop(to_writer.send(Begun { source, title, journal: behind.journal, place, herald }));
         }
     }
 
@@ -332,11 +314,13 @@ impl Reception {
         let (feeder, source) = feed(*queue);
         let (permit, session, start) = (title.permit.clone(), title.session.clone(), title.start);
         let journal = behind.journal.clone();
-        let begun = Begun { source: Source::Feed(source), title, journal, place };
+        let herald = self.herald(&title);
+        let mut recording = Recording::new(shape, feeder, behind);
+        recording.herald = herald.clone();
+        let begun = Begun { source: Source::Feed(source), title, journal, place, herald };
         desk.to_writer.as_ref()?.send(begun).ok()?;
         let (reception, id, over) = (self.clone(), permit.id.clone(), door.clone());
-        let recording = Recording::new(shape, feeder, behind);
-        let live = Live { door: door.clone(), stop, permit, session, start, pace: recording.pace.clone() };
+        let live = Live { door: door.clone(), stop, permit, session, start, until: None, pace: recording.pace.clone() };
         desk.live.insert(id.clone(), live);
         let run = async move {
             stage.run(recording).await;
@@ -344,6 +328,12 @@ impl Reception {
         };
         tokio::spawn(run.in_current_span());
         Some(door)
+    }
+
+    fn herald(&self, Title { permit, session, app, .. }: &Title) -> Herald {
+        self.notices.of(serde_json::json!({
+            "stream": permit.stream, "stream_id": permit.id, "session": session, "app": app,
+        }))
     }
 
     /// The recording behind this door is over.
@@ -436,17 +426,20 @@ impl Reception {
 impl Live {
     /// Whether its time is up, which is told.
     fn is_late(&self, now: i64) -> bool {
-        let Some(most) = self.permit.terms.max_duration else { return false };
-        let is_late = now.saturating_sub(self.start) >= i64::try_from(most).unwrap_or(i64::MAX);
-        if is_late && *self.stop.borrow() == Stop::No {
-            fields::stream(&self.permit.stream).in_scope(|| {
-                tracing::warn!(
-                    event = "time_is_up",
-                    "the recording has lasted {most} s, and no recording of this stream may be longer: it ends"
-                );
-            });
+        let longest = self.permit.terms.max_duration.map(|most| i64::try_from(most).unwrap_or(i64::MAX));
+        let lasted = now.saturating_sub(self.start);
+        let why = if longest.is_some_and(|longest| lasted >= longest) {
+            format!("the recording has lasted {lasted} s, and none of this stream may be longer")
+        } else if self.until.is_some_and(|until| until <= now) {
+            "the time is up for which --on-publish has agreed to this stream".to_owned()
+        } else {
+            return false;
+        };
+        if *self.stop.borrow() == Stop::No {
+            fields::stream(&self.permit.stream)
+                .in_scope(|| tracing::warn!(event = "time_is_up", "{why}: the recording ends"));
         }
-        is_late
+        true
     }
 }
 

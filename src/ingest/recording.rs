@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::notes::Notes;
+use super::notices::Herald;
 use super::pace::Pace;
 use super::words::Left;
 use crate::media::flv::{self, FlvError};
@@ -35,6 +36,8 @@ pub(super) struct Recording {
     pub(super) feeder: Feeder,
     /// How fast it may come.
     pub(super) pace: Arc<Pace>,
+    /// Who tells others of it.
+    pub(super) herald: Herald,
     /// What lines about it belong to.
     pub(super) span: Span,
     /// Where its clock begins.
@@ -113,6 +116,7 @@ impl Recording {
             pushes,
             feeder,
             pace: Arc::new(Pace::new(shape.max_bitrate)),
+            herald: Herald::default(),
             span: Span::current(),
             began: Instant::now(),
             broken_tags: 0,

@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -93,6 +94,8 @@ impl Stage {
                 ask = self.asks.recv() => ask?,
             };
             say_who(&ask, gone.filter(|_| met));
+            let event = if gone.is_some() && met { "back" } else { "live" };
+            recording.herald.say(event, json!({ "ip": ask.peer.ip(), "encoder": ask.encoder }));
             met = true;
             let (back, left) = self.publish(recording, ask).await?;
             recording = back;
@@ -119,6 +122,7 @@ impl Stage {
                     gone = nobody();
                 }
                 Left::Broken(why) => {
+                    recording.herald.say("broken", json!({ "reason": why.to_string() }));
                     let wait = reconnect.as_secs_f32();
                     tracing::warn!(
                         event = "gone",

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::strangers::Seat;
 use crate::rtmp::Fault;
 
 /// A line about strangers at most this often; the others are for `--debug`.
@@ -59,6 +60,13 @@ impl Refusal {
     /// Both are told the same.
     pub(super) fn of(code: &'static str, words: String) -> Self {
         Self { code, why: words.clone(), words, later: None }
+    }
+
+    /// Notes one of somebody with a key that others have found to be wrong.
+    pub(super) fn note(&self, seat: &Seat) {
+        if self.code == BAD_NAME {
+            seat.opens(false);
+        }
     }
 
     /// It is not allowed.

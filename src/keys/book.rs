@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::KeysError;
 use super::file::FileStore;
-use super::record::{Change, Stream, Wish};
+use super::record::{Change, Stream, Wish, id_of};
 use super::redis_server::RedisStore;
 use super::secret::{StreamKey, hash_of};
 use super::template::Template;
@@ -23,6 +23,8 @@ pub struct Book(Arc<Place>);
 enum Place {
     File(FileStore),
     Redis(RedisStore),
+    /// Nowhere here: somebody else knows what may be published.
+    Elsewhere,
 }
 
 /// What was known of the streams at some time; see [`Book::news`].
@@ -66,12 +68,25 @@ impl Book {
         Ok(Self(Arc::new(place)))
     }
 
+    /// No streams: somebody else knows what may be published, by the name that is offered.
+    #[must_use]
+    pub fn of_others() -> Self {
+        Self(Arc::new(Place::Elsewhere))
+    }
+
+    /// Whether streams are kept here, and have keys.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        !matches!(*self.0, Place::Elsewhere)
+    }
+
     /// Where they are kept, without a password.
     #[must_use]
     pub fn place(&self) -> String {
         match &*self.0 {
             Place::File(file) => file.place(),
             Place::Redis(server) => server.place(),
+            Place::Elsewhere => "--on-publish".to_owned(),
         }
     }
 
@@ -102,6 +117,9 @@ impl Book {
     /// # Errors
     /// [`KeysError`].
     pub async fn news(&self, known: &mut Known) -> Result<Option<Vec<Stream>>, KeysError> {
+        if !self.is_kept() {
+            return Ok(None);
+        }
         let before = known.0.take();
         let (version, streams) = self
             .on(move |place| {
@@ -201,6 +219,9 @@ impl Book {
     /// # Errors
     /// [`KeysError`] when nobody can tell.
     pub async fn permit(&self, offered: &str) -> Result<Option<Permit>, KeysError> {
+        if !self.is_kept() {
+            return Ok(of_others(offered));
+        }
         let (hash, now) = (hash_of(offered), now());
         self.on(move |place| {
             let Some(mut stream) = place.find(hash)? else { return Ok(None) };
@@ -254,6 +275,7 @@ impl Place {
         let mut streams = match self {
             Self::File(file) => file.list(),
             Self::Redis(server) => server.list(),
+            Self::Elsewhere => Err(none_kept()),
         }?;
         streams.sort_by(|one, other| one.stream.cmp(&other.stream));
         Ok(streams)
@@ -263,6 +285,7 @@ impl Place {
         match self {
             Self::File(file) => file.find(hash),
             Self::Redis(server) => server.find(hash),
+            Self::Elsewhere => Err(none_kept()),
         }
     }
 
@@ -281,6 +304,7 @@ impl Place {
         match self {
             Self::File(file) => file.change(id, &mut noted),
             Self::Redis(server) => server.change(id, &mut noted),
+            Self::Elsewhere => Err(none_kept()),
         }?;
         Ok(after)
     }
@@ -289,8 +313,20 @@ impl Place {
         match self {
             Self::File(file) => file.version(),
             Self::Redis(server) => server.version(),
+            Self::Elsewhere => None,
         }
     }
+}
+
+/// What may be published by a name that somebody else knows, as far as can be told here.
+fn of_others(name: &str) -> Option<Permit> {
+    let (id, stream) = (id_of(name), name.to_owned());
+    let permit = Permit { id, key: String::new(), stream, object: None, terms: Terms::default() };
+    Some(permit).filter(|_| !name.is_empty())
+}
+
+fn none_kept() -> KeysError {
+    KeysError::Unfit("no stream keys are kept here (--keys): --on-publish knows what may be published".to_owned())
 }
 
 /// Whether objects can be named by it.

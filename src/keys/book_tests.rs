@@ -125,3 +125,14 @@ async fn terms_are_kept_and_whoever_is_disabled_does_not_hold_any_more() {
         assert!(matches!(book.change(&stream.id, bad).await, Err(KeysError::Unfit(_))));
     }
 }
+
+#[tokio::test]
+async fn where_others_know_what_may_be_published_any_name_is_asked_about() {
+    let book = Book::of_others();
+    let permit = book.permit("any name/at all").await.expect("an answer").expect("a permit");
+    assert_eq!((permit.stream.as_str(), permit.key.as_str()), ("any name/at all", ""));
+    assert_eq!(book.permit("").await.expect("an answer"), None);
+    assert!(book.news(&mut Known::default()).await.expect("an answer").is_none());
+    assert!(matches!(book.create("cam", Wish::default()).await, Err(KeysError::Unfit(_))));
+    assert!(book.list().await.is_err_and(|error| error.to_string().contains("--keys")));
+}

@@ -40,6 +40,19 @@ pub struct Publish {
     pub name: String,
     /// What the encoder calls itself.
     pub encoder: String,
+    /// Where it says that it comes from.
+    pub urls: Urls,
+}
+
+/// What an encoder says of where it was sent, and from where: none of it has to be so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Urls {
+    /// Of the application.
+    pub tc: String,
+    /// Of what publishes.
+    pub swf: String,
+    /// Of the page that has that.
+    pub page: String,
 }
 
 /// What `onMetaData` says, as far as anybody wants to know.
@@ -76,6 +89,7 @@ pub struct Session {
     encoder: String,
     /// It comes back when it is asked to.
     reconnects: bool,
+    urls: Urls,
     /// Bytes that have come in all, and how many of them the other side knows of.
     total: u64,
     acknowledged: u64,
@@ -96,6 +110,7 @@ impl Session {
             app: None,
             encoder: String::new(),
             reconnects: false,
+            urls: Urls::default(),
             total: 0,
             acknowledged: 0,
             window: u64::from(WINDOW) / 2,
@@ -246,6 +261,9 @@ impl Session {
     fn connect(&mut self, transaction: f64, about: Option<&Value>) -> Result<(), Fault> {
         let field = |name| about.and_then(|about| about.get(name)).and_then(Value::text).unwrap_or_default();
         named(field("flashVer"))?.clone_into(&mut self.encoder);
+        // Nothing here goes by them.
+        let url = |name| field(name).chars().take(NAME_MAX).collect();
+        self.urls = Urls { tc: url("tcUrl"), swf: url("swfUrl"), page: url("pageUrl") };
         let app = named(field("app"))?;
         if app.trim_matches('/').is_empty() {
             self.answers.not_connected(transaction, "the URL has no application: rtmp://HOST/APPLICATION/KEY");
@@ -262,8 +280,8 @@ impl Session {
     fn publish(&mut self, stream: u32, name: &str) -> Result<Option<Event>, Fault> {
         let Some(app) = self.app.clone().filter(|_| self.phase == Phase::Talking) else { return Err(Fault::Early) };
         self.phase = Phase::Asking(stream);
-        let (name, encoder) = (name.to_owned(), self.encoder.clone());
-        Ok(Some(Event::Publish(Publish { app, name, encoder })))
+        let (name, encoder, urls) = (name.to_owned(), self.encoder.clone(), self.urls.clone());
+        Ok(Some(Event::Publish(Publish { app, name, encoder, urls })))
     }
 
     /// Whether nothing more is to be heard of it.

@@ -58,14 +58,19 @@ impl Encoder {
     }
 
     fn connect(&mut self) {
-        let about = Value::Object(vec![("app".into(), Value::of("live")), ("flashVer".into(), Value::of("Lavf"))]);
+        let about = Value::Object(vec![
+            ("app".into(), Value::of("live")),
+            ("flashVer".into(), Value::of("Lavf")),
+            ("tcUrl".into(), Value::of("rtmp://h/live")),
+        ]);
         assert_eq!(self.command(&[Value::of("connect"), Value::Number(1.0), about]), Ok(None));
     }
 
     fn publish(&mut self) {
         self.connect();
         let publish = [Value::of("publish"), Value::Number(0.0), Value::Null, Value::of("key?x=1"), Value::of("live")];
-        let wanted = Publish { app: "live".into(), name: "key?x=1".into(), encoder: "Lavf".into() };
+        let urls = Urls { tc: "rtmp://h/live".into(), ..Urls::default() };
+        let wanted = Publish { app: "live".into(), name: "key?x=1".into(), encoder: "Lavf".into(), urls };
         assert_eq!(self.command(&publish), Ok(Some(Event::Publish(wanted))));
     }
 

@@ -1,7 +1,11 @@
 //! A writer of many streams that is administered over HTTP, and somebody whom it asks.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use serde_json::Value;
 
@@ -35,9 +39,74 @@ pub fn ask(address: &str, line: &str, body: &Value) -> (u16, Value) {
     (status, serde_json::from_str(&answer).unwrap_or(Value::Null))
 }
 
-/// Answers one question with these words; gives its head and body.
-pub fn answer_one(listener: &TcpListener, answer: &str) -> (String, String) {
-    let (mut stream, _) = listener.accept().expect("somebody asks");
+/// Somebody who is asked and told by HTTP, until it is dropped.
+pub struct Hook {
+    address: SocketAddr,
+    heard: Arc<Mutex<Vec<(String, String)>>>,
+    is_over: Arc<AtomicBool>,
+    answering: Option<JoinHandle<()>>,
+}
+
+impl Hook {
+    /// Answers as it is told to, by the body of what came and how often that was asked before; with nothing where that is empty.
+    pub fn new(answer: impl Fn(&str, usize) -> String + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (heard, is_over) = (Arc::<Mutex<Vec<(String, String)>>>::default(), Arc::<AtomicBool>::default());
+        let (hears, stops) = (heard.clone(), is_over.clone());
+        let answering = std::thread::spawn(move || {
+            // Whoever is not answered keeps his connection.
+            let mut silent = Vec::new();
+            for stream in listener.incoming() {
+                if stops.load(Relaxed) {
+                    return;
+                }
+                let mut stream = stream.expect("somebody asks");
+                let asked = question(&mut stream);
+                let before = hears.lock().unwrap().iter().filter(|(_, body)| *body == asked.1).count();
+                let said = answer(&asked.1, before);
+                hears.lock().unwrap().push(asked);
+                if said.is_empty() {
+                    silent.push(stream);
+                } else {
+                    stream.write_all(said.as_bytes()).expect("an answer");
+                }
+            }
+        });
+        Self { address, heard, is_over, answering: Some(answering) }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/may?x=y", self.address)
+    }
+
+    /// Heads and bodies of all that came.
+    pub fn heard(&self) -> Vec<(String, String)> {
+        self.heard.lock().unwrap().clone()
+    }
+
+    /// What came as JSON of these events, in order.
+    pub fn events(&self, names: &[&str]) -> Vec<Value> {
+        let heard = self.heard().into_iter().map(|(_, body)| serde_json::from_str(&body).expect("JSON"));
+        heard.filter(|event: &Value| names.iter().any(|name| event["event"] == *name)).collect()
+    }
+}
+
+impl Drop for Hook {
+    fn drop(&mut self) {
+        self.is_over.store(true, Relaxed);
+        drop(TcpStream::connect(self.address));
+        drop(self.answering.take().map(JoinHandle::join));
+    }
+}
+
+/// An answer with this status and body.
+pub fn answer_of(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// Head and body of a request.
+fn question(stream: &mut TcpStream) -> (String, String) {
     let (mut asked, mut buffer) = (String::new(), [0; 4096]);
     loop {
         let count = stream.read(&mut buffer).expect("a question");
@@ -47,7 +116,6 @@ pub fn answer_one(listener: &TcpListener, answer: &str) -> (String, String) {
             let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
             let length: usize = field("content-length: ").and_then(|length| length.parse().ok()).expect("a length");
             if body.len() == length {
-                stream.write_all(answer.as_bytes()).expect("an answer");
                 return (head.to_owned(), body.to_owned());
             }
         }

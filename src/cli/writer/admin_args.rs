@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use crate::admin::gate::Gate;
 use crate::ingest::Hook;
@@ -14,24 +14,30 @@ const MOST: u64 = 4 << 10;
 
 /// Options of administration.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Many streams")]
+#[command(next_help_heading = "Many streams", group = ArgGroup::new("many").multiple(true))]
 pub struct AdminArgs {
-    /// With --keys: where stream keys, what is recorded and figures for Prometheus can be asked for by HTTP, as in
+    /// With --keys or --hook-form: where stream keys, what is recorded and figures for Prometheus can be asked for by HTTP, as in
     /// `127.0.0.1:8090`; /openapi.json tells how. Addresses of this machine only, unless there is a token
-    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address, requires = "keys")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address, requires = "many")]
     pub admin: Option<SocketAddr>,
 
     /// A file with the token that whoever asks there needs
     #[arg(long, value_name = "FILE", requires = "admin")]
     pub admin_token_file: Option<PathBuf>,
 
-    /// With --keys: ask here, with a POST of JSON, before a stream is published; only a 2xx in 5 seconds allows it
-    #[arg(long, value_name = "URL", requires_all = ["keys", "hook_secret_file"])]
+    /// With --keys: ask here, with a POST of JSON, before a stream is published; only a 2xx in 5 seconds allows it. Then tell there
+    /// what becomes of it
+    #[arg(long, value_name = "URL", requires = "many")]
     pub on_publish: Option<String>,
 
     /// A file with the secret that such questions are signed with (HMAC-SHA256)
     #[arg(long, value_name = "FILE", requires = "on_publish")]
     pub hook_secret_file: Option<PathBuf>,
+
+    /// Ask as nginx-rtmp asks its on_publish, with the fields of a form; the secret is not needed then. Without --keys what
+    /// encoders have as a stream key is asked about, and nothing else decides who may publish
+    #[arg(long, requires = "on_publish", group = "many")]
+    pub hook_form: bool,
 }
 
 impl AdminArgs {
@@ -60,8 +66,14 @@ impl AdminArgs {
     /// # Errors
     /// In words.
     pub fn hook(&self) -> Result<Option<Hook>, String> {
-        let (Some(url), Some(path)) = (&self.on_publish, &self.hook_secret_file) else { return Ok(None) };
-        let hook = Hook::new(url, &secret(path, "--hook-secret-file")?, bundle().as_deref());
+        let Some(url) = &self.on_publish else { return Ok(None) };
+        let known = self.hook_secret_file.as_ref().map(|path| secret(path, "--hook-secret-file")).transpose()?;
+        if known.is_none() && !self.hook_form {
+            return Err(
+                "--on-publish needs --hook-secret-file FILE, by which it is known who asks; or --hook-form".to_owned()
+            );
+        }
+        let hook = Hook::new(url, known.as_deref(), bundle().as_deref(), self.hook_form);
         hook.map(Some).map_err(|why| format!("--on-publish cannot be asked: {why}"))
     }
 }

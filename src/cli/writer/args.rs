@@ -218,7 +218,7 @@ impl Arguments for WriterArgs {
 
     fn has_streams(&self) -> bool {
         let renditions = || self.listen().is_ok_and(|listen| self.has_renditions(listen.as_ref()));
-        (self.keys.keys.is_some() && !self.keys.is_all()) || renditions()
+        (self.many().is_some() && !self.keys.is_all()) || renditions()
     }
 
     async fn without_store(&self) -> Option<Exit> {
@@ -252,13 +252,20 @@ impl WriterArgs {
         Some(self.hls_key.clone().unwrap_or_else(|| hls::key_for(key)))
     }
 
+    /// By which option there are many streams, if there are.
+    #[must_use]
+    pub fn many(&self) -> Option<&'static str> {
+        let keys = self.keys.keys.as_ref().map(|_| "--keys");
+        keys.or_else(|| self.admin.hook_form.then_some("--hook-form"))
+    }
+
     /// Where to listen, if anywhere.
     ///
     /// # Errors
     /// In words, without stream keys.
     pub fn listen(&self) -> Result<Option<ingest::Settings>, String> {
         let renditions = self.key.as_deref().is_some_and(has_renditions);
-        let settings = self.listening.settings(&self.file, self.keys.keys.is_some())?;
+        let settings = self.listening.settings(&self.file, self.many())?;
         let max_bitrate = self.keys.limits.max_bitrate;
         if settings.is_none() && max_bitrate.is_some() && !self.keys.is_all() {
             return Err(

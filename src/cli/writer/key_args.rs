@@ -21,7 +21,7 @@ const OVERLAP: Duration = Duration::from_secs(3600);
 #[command(next_help_heading = "Stream keys", group = ArgGroup::new("keys_alone").requires("keys"))]
 pub struct KeyArgs {
     /// The file of stream keys, or a Redis that several machines share
-    #[arg(long, value_name = "FILE|redis://HOST/0")]
+    #[arg(long, value_name = "FILE|redis://HOST/0", group = "many")]
     pub keys: Option<String>,
 
     /// Make a stream NAME, and print its key: it is shown this once. This, and the next three, need no store, and may be done

@@ -37,9 +37,9 @@ pub struct ListeningArgs {
     #[arg(long, value_enum, value_name = "WHO")]
     pub takeover: Option<Takeover>,
 
-    /// With --keys: how many streams there may be at once. Each takes a part and 2 MiB of memory while the store keeps up, and
+    /// With --keys or --hook-form: how many streams there may be at once. Each takes a part and 2 MiB of memory while the store keeps up, and
     /// as much as a writer alone, part size times --concurrency plus two, while it does not [default: 100]
-    #[arg(long, value_name = "N", requires = "keys", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    #[arg(long, value_name = "N", requires = "many", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub max_streams: Option<u16>,
 
     /// The certificate for rtmps:// and https://, and those above it, as PEM; with it each rtmp:// port takes RTMPS too, and each http:// port HTTPS
@@ -70,10 +70,10 @@ impl ListeningArgs {
     ///
     /// # Errors
     /// In words, for what does not go together. Stream keys are not in them.
-    pub fn settings(&self, file: &Path, has_keys: bool) -> Result<Option<ingest::Settings>, String> {
+    pub fn settings(&self, file: &Path, many: Option<&str>) -> Result<Option<ingest::Settings>, String> {
         let first = file.to_str().filter(|word| is_url(word));
-        let Some(first) = first else { return self.is_not_given(has_keys).map(|()| None) };
-        let read = if has_keys { Address::of_many } else { Address::parse };
+        let Some(first) = first else { return self.is_not_given(many).map(|()| None) };
+        let read = if many.is_some() { Address::of_many } else { Address::parse };
         let urls = std::iter::once(first).chain(self.more.iter().map(String::as_str));
         let addresses = urls.map(read).collect::<Result<Vec<_>, _>>()?;
         if let Some(secure) = addresses.iter().find(|address| address.secure && self.tls_cert.is_none()) {
@@ -102,14 +102,14 @@ impl ListeningArgs {
     }
 
     /// Without a URL none of it means anything.
-    fn is_not_given(&self, has_keys: bool) -> Result<(), String> {
+    fn is_not_given(&self, many: Option<&str>) -> Result<(), String> {
         if let Some(word) = self.more.first() {
             // A URL has a key in it.
             let word = if is_url(word) { String::new() } else { format!("'{word}' is one too many: ") };
             return Err(format!("{word}there is one FILE; only URLs to listen at can be several"));
         }
         let given = [
-            ("--keys", has_keys),
+            (many.unwrap_or_default(), many.is_some()),
             ("--fragment", self.fragment.is_some()),
             ("--reconnect", self.reconnect.is_some()),
             ("--takeover", self.takeover.is_some()),
@@ -142,7 +142,7 @@ mod tests {
     #[derive(Debug, Parser)]
     struct Line {
         file: PathBuf,
-        #[arg(long)]
+        #[arg(long, group = "many")]
         keys: Option<PathBuf>,
         #[command(flatten)]
         listening: ListeningArgs,
@@ -150,7 +150,7 @@ mod tests {
 
     fn settings(line: &str) -> Result<Option<ingest::Settings>, String> {
         let line = Line::try_parse_from(std::iter::once("writer").chain(line.split_whitespace())).expect("it parses");
-        line.listening.settings(&line.file, false)
+        line.listening.settings(&line.file, None)
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::json;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
@@ -19,6 +20,7 @@ use crate::cli::writer::signals::Stops;
 use crate::cli::writer::streams_job::StreamsJob;
 use crate::ingest::ladder::supervise::Ladders;
 use crate::ingest::notes::Notes;
+use crate::ingest::notices::Herald;
 use crate::ingest::title::Title;
 use crate::ingest::{self, Begun, Opening};
 use crate::keys::book::Book;
@@ -28,7 +30,7 @@ use crate::store::Connection;
 use crate::tool::crash;
 use crate::tool::exit::Exit;
 use crate::tool::progress::Progress;
-use crate::tool::stats::StatsFile;
+use crate::tool::stats::{self, StatsFile};
 use crate::writer::source::Source;
 
 /// What recordings share.
@@ -59,8 +61,9 @@ pub async fn record(
             tracing::error!("{error}");
             Exit::Failed
         };
-        let book = Book::at(&job.keys).map_err(|error| failed(&error))?;
-        if book.open().await.map_err(|error| failed(&error))? == 0 {
+        let kept = job.keys.as_deref().map(Book::at).transpose().map_err(|error| failed(&error))?;
+        let book = kept.unwrap_or_else(Book::of_others);
+        if book.is_kept() && book.open().await.map_err(|error| failed(&error))? == 0 {
             let keys = book.place();
             tracing::warn!("there is no stream key in {keys} yet: writer --keys {keys} --add-key NAME makes one");
         }
@@ -104,6 +107,7 @@ pub async fn record(
     };
     let (connection, usual_bucket) = (connection.clone(), usual_bucket.map(str::to_owned));
     let copies = Copies { connection, usual_bucket, place, stats, at_once };
+    let sessions = streams.sessions.clone();
     let shared = Arc::new(Shared { job, copies, register, ladders, taken: taken.into() });
     let mut copies = JoinSet::new();
     loop {
@@ -125,6 +129,7 @@ pub async fn record(
         // A panic has been told of.
         shared.register.ended(matches!(ended, Ok(Exit::Done)));
     }
+    sessions.are_told().await;
     let (complete, failed) = shared.register.counts();
     let count = |count: u64| format!("{count} recording{}", if count == 1 { "" } else { "s" });
     if failed > 0 {
@@ -142,7 +147,7 @@ pub async fn record(
 
 /// Writes one recording, into an object for each of its pictures where that is asked for.
 async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
-    let Begun { source, title, journal, place: _place } = begun;
+    let Begun { source, title, journal, place: _place, herald } = begun;
     let taken = shared.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&title.session);
     let source = match source {
         Source::Feed(feed) if shared.job.has_renditions(title.object()) => {
@@ -151,13 +156,13 @@ async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
                 _ => Before::new(journal.and_then(Notes::several)),
             };
             let copy = |rendition: String, stream: Stream| {
-                let (title, shared) = (title.clone(), shared.clone());
+                let (title, shared, herald) = (title.clone(), shared.clone(), herald.clone());
                 let span = if rendition == SOURCE {
                     tracing::Span::current()
                 } else {
                     fields::rendition(Some(&title.permit.stream), &rendition)
                 };
-                let copied = async move { object(stream, title, &rendition, &shared).await };
+                let copied = async move { object(stream, (title, &herald), &rendition, &shared).await };
                 Box::pin(copied.instrument(span))
             };
             let behind = std::mem::take(&mut before.ladder);
@@ -171,11 +176,11 @@ async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
         Some(TakenOf::One(taken)) => Some(*taken),
         _ => None,
     };
-    object(Stream::behind(source, taken, journal.and_then(Notes::one)), title, SOURCE, &shared).await
+    object(Stream::behind(source, taken, journal.and_then(Notes::one)), (title, &herald), SOURCE, &shared).await
 }
 
 /// Writes one object of a recording, or those that follow on it.
-async fn object(stream: Stream, title: Title, rendition: &str, shared: &Shared) -> Exit {
+async fn object(stream: Stream, (title, herald): (Title, &Herald), rendition: &str, shared: &Shared) -> Exit {
     let Shared { job, copies, register, .. } = shared;
     let names = names(&title, rendition);
     let resolved = copies.job(&stream, |connection, bucket| job.copy_of(&names, title.object(), connection, bucket));
@@ -194,5 +199,15 @@ async fn object(stream: Stream, title: Title, rendition: &str, shared: &Shared) 
     let recording =
         Recording { stream: name.clone(), object: job.key.clone(), started: start, progress: progress.clone() };
     let _entry = register.enter(&session, recording);
-    copies.make(&job, stream, &name, &progress).await
+    let exit = copies.make(&job, stream, &name, &progress).await;
+    let bytes = progress.bytes_out.load(Relaxed);
+    let event = match exit {
+        // Of nothing there is no object.
+        Exit::Done if bytes == 0 => return exit,
+        Exit::Done => "complete",
+        _ => "failed",
+    };
+    let seconds = stats::round(progress.elapsed());
+    herald.say(event, json!({ "object": job.key, "rendition": rendition, "bytes": bytes, "seconds": seconds }));
+    exit
 }

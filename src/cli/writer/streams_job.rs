@@ -22,8 +22,8 @@ const SAMPLE: Names<'static> =
 pub struct StreamsJob {
     /// Where to listen.
     pub listen: ingest::Settings,
-    /// Where stream keys are kept.
-    pub keys: String,
+    /// Where stream keys are kept; nowhere if others alone know them.
+    pub keys: Option<String>,
     /// How many streams there may be at once.
     pub most: usize,
     /// Who may ask, and who is asked.
@@ -44,7 +44,7 @@ impl StreamsJob {
     /// # Errors
     /// In words, for settings that do not go together.
     pub fn of(args: &WriterArgs, connection: &Connection, usual_bucket: Option<&str>) -> Result<Option<Self>, String> {
-        let (Some(keys), Some(listen)) = (&args.keys.keys, args.listen()?) else {
+        let (Some(many), Some(listen)) = (args.many(), args.listen()?) else {
             return Ok(None);
         };
         let given = [
@@ -55,7 +55,7 @@ impl StreamsJob {
             ("--hls-rebuild", args.hls_rebuild),
         ];
         if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
-            return Err(format!("{option} is about one object, and --keys with a URL makes one of each stream"));
+            return Err(format!("{option} is about one object, and {many} with a URL makes one of each stream"));
         }
         let template = Template::parse(args.key.as_deref().unwrap_or_default())?;
         if let Some(key) = &args.hls_key {
@@ -66,7 +66,7 @@ impl StreamsJob {
         }
         let most = args.listening.max_streams.map_or(MOST, usize::from);
         let ladder = args.ladder()?;
-        let (keys, admin, stats) = (keys.clone(), args.admin.clone(), args.common.stats.clone());
+        let (keys, admin, stats) = (args.keys.keys.clone(), args.admin.clone(), args.common.stats.clone());
         let job = Self { listen, keys, most, admin, ladder, stats, template, args: args.clone() };
         job.copy_of(&SAMPLE, None, connection, usual_bucket)?;
         Ok(Some(job))
@@ -89,7 +89,8 @@ impl StreamsJob {
     /// What tells these streams from others on the same machine: the template, and where their keys are kept.
     #[must_use]
     pub fn family(&self) -> String {
-        format!("{}\n{}", self.args.key.as_deref().unwrap_or_default(), self.keys)
+        let keys = self.keys.as_deref().unwrap_or_default();
+        format!("{}\n{keys}", self.args.key.as_deref().unwrap_or_default())
     }
 
     /// The copy of one stream, into an object by its own template where it has one.
@@ -149,7 +150,7 @@ mod tests {
              --max-latency 1s --max-streams 7 --stats s.jsonl"
         );
         let many = job(&line).expect("a job").expect("many streams");
-        assert_eq!((many.most, many.keys.as_str(), many.stats.is_some()), (7, "k.db", true));
+        assert_eq!((many.most, many.keys.as_deref(), many.stats.is_some()), (7, Some("k.db"), true));
         let names = Names { stream: "cam", session: "5e55", ..SAMPLE };
         let copy = many.copy_of(&names, None, &connection(), None).expect("a copy");
         assert_eq!(copy.key, "live/cam/19700101T000000Z.mp4");

@@ -181,7 +181,10 @@ impl Guest {
         }
         let entry = match self.points.enter(checked, (*peer, publish.encoder), &source, way).await {
             Ok(entry) => entry,
-            Err(NoEntry::Refused(refusal)) => return Err(refused(&refusal)),
+            Err(NoEntry::Refused(refusal)) => {
+                refusal.note(seat);
+                return Err(refused(&refusal));
+            }
             Err(NoEntry::Taken) => {
                 let words = "another encoder is publishing, and --takeover refuse keeps it";
                 return Err(told(StatusCode::CONFLICT, words));

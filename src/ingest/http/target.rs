@@ -14,7 +14,7 @@
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 
-use crate::rtmp::session::Publish;
+use crate::rtmp::session::{Publish, Urls};
 use crate::tool::authorization::{Presented, presented};
 
 /// The longest name of an encoder, and of a source.
@@ -118,7 +118,7 @@ impl Target {
             None if path == app && !query.is_empty() => (app.to_owned(), query_key(&query)),
             None => (above.to_owned(), format!("{last}{query}")),
         };
-        Self { publish: Publish { app, name, encoder }, source, way, is_list, closes }
+        Self { publish: Publish { app, name, encoder, urls: Urls::default() }, source, way, is_list, closes }
     }
 }
 

@@ -1,22 +1,7 @@
-//! Text as HTML, and what people read of sizes and times. Pure.
+//! What people read of sizes and times. Pure.
 
+pub(super) use crate::human::html::text;
 use crate::human::times::show_of_day;
-
-/// Text that is to be shown, also within quotation marks.
-pub(super) fn text(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            letter => safe.push(letter),
-        }
-    }
-    safe
-}
 
 /// `1.5 GB`.
 pub(super) fn size(bytes: u64) -> String {
@@ -60,12 +45,6 @@ pub(super) fn ago(since: i64, now: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_that_is_shown_becomes_an_element() {
-        assert_eq!(text("<a href='x'>\"&\""), "&lt;a href=&#39;x&#39;&gt;&quot;&amp;&quot;");
-        assert_eq!(text("b\u{e9}.mp4"), "b\u{e9}.mp4");
-    }
 
     #[test]
     fn sizes_and_times_are_short() {
