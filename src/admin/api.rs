@@ -1,6 +1,6 @@
 //! The answers: to what is asked about streams and recordings, and what is told about them.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use http::header::{self, HeaderValue};
@@ -16,6 +16,7 @@ use super::metrics;
 use super::register::Recording;
 use super::routes::{self, DOCUMENT, Do, Found};
 use crate::human::times::show_of_day;
+use crate::ingest::figures::Figures;
 use crate::keys::KeysError;
 use crate::keys::record::Stream;
 use crate::keys::secret::StreamKey;
@@ -132,11 +133,21 @@ fn with_key(of: &Stream, key: &StreamKey) -> Answer {
 
 fn session(id: &str, of: &Recording) -> Value {
     let progress = &of.progress;
+    let count = |which: fn(&Figures) -> &AtomicU64| of.figures.as_ref().map(|figures| which(figures).load(Relaxed));
+    #[allow(clippy::cast_precision_loss, reason = "milliseconds")]
+    let drift = of.figures.as_ref().map(|figures| figures.drift.load(Relaxed) as f64 / 1000.0);
+    #[allow(clippy::cast_precision_loss, reason = "milliseconds")]
+    let interval = count(|figures| &figures.key_interval).map(|millis| millis as f64 / 1000.0);
     json!({
         "id": id, "stream": of.stream, "object": of.object, "started": show_of_day(of.started),
         "bytes_taken": progress.bytes_in.load(Relaxed), "bytes_stored": progress.bytes_out.load(Relaxed),
         "parts_stored": progress.parts.load(Relaxed), "bytes_on_disk": progress.spooled.load(Relaxed),
-        "newest_came": round(progress.silence()),
+        "newest_came": round(progress.silence()), "bytes_not_stored": progress.held(),
+        "video_frames": count(|figures| &figures.video), "audio_frames": count(|figures| &figures.audio),
+        "fragments": count(|figures| &figures.fragments), "frames_unusable": count(|figures| &figures.unusable),
+        "messages_broken": count(|figures| &figures.broken), "key_frame_interval": interval, "drift": drift,
+        "time_jumps": count(|figures| &figures.jumps), "reconnects": count(|figures| &figures.reconnects),
+        "takeovers": count(|figures| &figures.takeovers), "ladder_restarts": count(|figures| &figures.ladder_restarts),
     })
 }
 
@@ -167,7 +178,8 @@ mod tests {
         cam.add(&StreamKey::new().expect("random bits"), None, None, 0).expect("room");
         let shown = stream(&cam);
         assert_eq!((fields(&shown), fields(&shown["keys"][0])), (told("Stream"), told("Key")));
-        let of = Recording { stream: "cam".into(), object: "k".into(), started: 0, progress: Arc::default() };
+        let of =
+            Recording { stream: "cam".into(), object: "k".into(), started: 0, progress: Arc::default(), figures: None };
         assert_eq!(fields(&session("5e55", &of)), told("Session"));
         assert!(!shown.to_string().contains(&cam.keys[0].hash));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::ingest::figures::Figures;
 use crate::tool::progress::Progress;
 
 /// See the [module](self).
@@ -26,6 +27,8 @@ pub struct Recording {
     pub started: i64,
     /// How far it is.
     pub progress: Arc<Progress>,
+    /// What is counted of what its encoders send; none of what is made here.
+    pub figures: Option<Arc<Figures>>,
 }
 
 /// Takes a recording out again when it is dropped.

@@ -1,7 +1,10 @@
 //! Recordings of many streams as they begin, or go on: what each of them is, and how they are made.
 
+use std::sync::Arc;
+
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::figures::Figures;
 use super::journals::Journals;
 use super::notes::Notes;
 use super::notices::Herald;
@@ -25,6 +28,8 @@ pub struct Begun {
     pub place: OwnedSemaphorePermit,
     /// Who tells others of it.
     pub herald: Herald,
+    /// What is counted of it.
+    pub figures: Arc<Figures>,
 }
 
 /// A recording that a killed writer has left.

@@ -26,6 +26,7 @@
 //! | `rate` | how often something may happen |
 //! | `pace` | how fast a stream may come |
 //! | `door` | how a connection asks for the recording, and gives it back |
+//! | [`figures`] | what is counted of a stream, and what its encoder should do otherwise |
 //! | `recording` | what becomes of what encoders send |
 //! | [`title`] | what one of many recordings is called, and whose it is |
 //! | [`journal`] | what is not stored yet, on disk |
@@ -47,6 +48,7 @@ mod captures_pushed;
 mod connection;
 mod door;
 mod entrance;
+pub mod figures;
 mod hook;
 mod http;
 pub mod journal;

@@ -295,7 +295,8 @@ impl Reception {
             // Nobody feeds it: it ends behind what there is.
             let source = Source::Feed(feed(self.making.queue).1);
             let herald = self.herald(&title);
-            drop(to_writer.send(Begun { source, title, journal: behind.journal, place, herald }));
+            let figures = Arc::default();
+            drop(to_writer.send(Begun { source, title, journal: behind.journal, place, herald, figures }));
         }
     }
 
@@ -317,7 +318,8 @@ impl Reception {
         let herald = self.herald(&title);
         let mut recording = Recording::new(shape, feeder, behind);
         recording.herald = herald.clone();
-        let begun = Begun { source: Source::Feed(source), title, journal, place, herald };
+        let figures = recording.figures().clone();
+        let begun = Begun { source: Source::Feed(source), title, journal, place, herald, figures };
         desk.to_writer.as_ref()?.send(begun).ok()?;
         let (reception, id, over) = (self.clone(), permit.id.clone(), door.clone());
         let live = Live { door: door.clone(), stop, permit, session, start, until: None, pace: recording.pace.clone() };

@@ -1,16 +1,18 @@
 //! The one recording: what becomes of what encoders send, whichever of them has it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::Span;
 
+use super::figures::{Figures, Watch};
 use super::notes::Notes;
 use super::notices::Herald;
 use super::pace::Pace;
 use super::words::Left;
-use crate::media::flv::{self, FlvError};
+use crate::media::flv::{self, Content, FlvError};
 use crate::media::fmp4::gather::Gathered;
 use crate::mux::push::{Push, PushError};
 use crate::mux::{Arrival, Muxer, Piece, State};
@@ -40,10 +42,10 @@ pub(super) struct Recording {
     pub(super) herald: Herald,
     /// What lines about it belong to.
     pub(super) span: Span,
+    /// What is counted of it.
+    watch: Watch,
     /// Where its clock begins.
     pub(super) began: Instant,
-    /// Tags that could not be read.
-    broken_tags: u64,
     /// Something has been handed on; where the recording is behind that.
     begun: bool,
     behind: State,
@@ -119,7 +121,7 @@ impl Recording {
             herald: Herald::default(),
             span: Span::current(),
             began: Instant::now(),
-            broken_tags: 0,
+            watch: Watch::default(),
             begun,
             behind,
             journal,
@@ -137,6 +139,11 @@ impl Recording {
         } else {
             self.muxer = self.shape.limited(Muxer::going_on(self.shape.fragment, state));
         }
+    }
+
+    /// What is counted of it.
+    pub(super) fn figures(&self) -> &Arc<Figures> {
+        &self.watch.figures
     }
 
     /// Whether anything has been made.
@@ -165,7 +172,10 @@ impl Recording {
                 }
                 Ok(())
             }
-            Gathered::Fragment(raw) => self.push.fragment(source, raw, arrival),
+            Gathered::Fragment(raw) => {
+                self.watch.figures.fragments.fetch_add(1, Relaxed);
+                self.push.fragment(source, raw, arrival)
+            }
         }
     }
 
@@ -186,6 +196,7 @@ impl Recording {
         }
         let (time, units) = match event {
             Event::Metadata(about) => {
+                self.watch.announced(about.audio);
                 self.muxer.told(about.size, about.video, about.audio);
                 return Ok(());
             }
@@ -196,12 +207,17 @@ impl Recording {
         let units = match units {
             Ok(units) => units,
             Err(FlvError::Short) => {
-                self.broken_tags += 1;
+                self.watch.figures.broken.fetch_add(1, Relaxed);
                 return Ok(());
             }
             Err(error @ FlvError::Codec { .. }) => return Err(error.to_string()),
         };
         for unit in units {
+            if let Content::Frame { key, .. } = unit.content
+                && let Some(oddity) = self.watch.frame(unit.track, key, time, arrival.elapsed)
+            {
+                oddity.tell();
+            }
             self.muxer.push(unit, time, arrival).map_err(|error| error.to_string())?;
         }
         self.tell();
@@ -211,6 +227,8 @@ impl Recording {
     /// Warns of what the encoder should do otherwise, once.
     fn tell(&mut self) {
         let counts = self.muxer.counts();
+        self.watch.figures.unusable.fetch_max(counts.dropped, Relaxed);
+        self.watch.figures.jumps.fetch_max(counts.jumps, Relaxed);
         if counts.changes > std::mem::replace(&mut self.told.changes, counts.changes) {
             tracing::warn!(event = "changed", "{CHANGED}");
         }
@@ -254,8 +272,22 @@ impl Recording {
         true
     }
 
+    /// Says what of all that came is not in it.
+    pub(super) fn say_what_is_missing(&self) {
+        let count = |count: &AtomicU64| count.load(Relaxed);
+        let (unusable, broken) = (count(&self.watch.figures.unusable), count(&self.watch.figures.broken));
+        if unusable + broken > 0 {
+            tracing::warn!(
+                event = "left_out",
+                "{unusable} frames of the encoder are not in the recording, since they came before a key frame or a configuration \
+                 or are of a track that is not in it; {broken} messages of it could not be read"
+            );
+        }
+    }
+
     /// Nothing more comes.
     pub(super) fn is_over(&self) {
+        self.say_what_is_missing();
         if let Some(journal) = &self.journal {
             journal.over();
         }
@@ -264,17 +296,12 @@ impl Recording {
     /// The encoder is gone; nothing more comes of it, or at all.
     pub(super) async fn end_of(&mut self, left: &Left) -> bool {
         self.push.leave();
+        self.watch.anew();
         match left {
             Left::Ended | Left::Stopped | Left::Closing => self.muxer.finish(),
             _ => self.muxer.leave(),
         }
-        let counts = self.muxer.counts();
-        tracing::debug!(
-            "{} frames that nothing could be made of, {} broken tags, {} jumps in time",
-            counts.dropped,
-            self.broken_tags,
-            counts.jumps
-        );
+        self.watch.figures.unusable.fetch_max(self.muxer.counts().dropped, Relaxed);
         self.hand_on().await
     }
 }

@@ -7,6 +7,7 @@
 //!                   Waiting --too late--> over
 //! ```
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use serde_json::json;
@@ -95,6 +96,7 @@ impl Stage {
             };
             say_who(&ask, gone.filter(|_| met));
             let event = if gone.is_some() && met { "back" } else { "live" };
+            recording.figures().reconnects.fetch_add(u64::from(event == "back"), Relaxed);
             recording.herald.say(event, json!({ "ip": ask.peer.ip(), "encoder": ask.encoder }));
             met = true;
             let (back, left) = self.publish(recording, ask).await?;
@@ -108,7 +110,10 @@ impl Stage {
                     return Some(recording);
                 }
                 Left::Stopped | Left::Unread => return Some(recording),
-                Left::Closing => return None,
+                Left::Closing => {
+                    recording.say_what_is_missing();
+                    return None;
+                }
                 Left::Unfit(why) => {
                     tracing::warn!("the encoder was sent away: {why}");
                     // One that is wrong again and again is not waited for longer.
@@ -160,6 +165,7 @@ impl Stage {
             tracing::warn!(event = "taken_over", "{} takes over from the encoder before it", ask.peer);
             drop(live.call.send(Left::TakenOver));
             let (mut recording, left) = live.back.await.ok()?;
+            recording.figures().takeovers.fetch_add(1, Relaxed);
             if matches!(left, Left::Ended) || !recording.end_of(&left).await {
                 let refusal = "the recording is over";
                 ask.refuse(refusal);

@@ -35,8 +35,7 @@ pub fn page(document: &Value, look: &Look) -> String {
             page.push_str(&article(document, (path, &operations["parameters"]), (method, operation), look.needs));
         }
     }
-    page.push_str(&format!("</main>\n{foot}</body>\n</html>\n"));
-    page
+    [page.as_str(), "</main>\n", foot, "</body>\n</html>\n"].concat()
 }
 
 fn article(

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::admin::{address_of, ask, request};
 use crate::support::encoder::Words;
-use crate::support::keys::{listening, objects_of, place};
+use crate::support::keys::{add_key, listening, objects_of, place};
 use crate::support::lab::Lab;
 use crate::support::run::await_that;
 
@@ -41,13 +41,21 @@ fn streams_are_made_watched_and_ended_over_http() {
     let mut sessions = Value::Null;
     await_that("the session", || {
         sessions = ask(&address, "GET /v1/sessions", &Value::Null).1;
-        sessions[0]["bytes_taken"].as_u64().is_some_and(|bytes| bytes > 0)
+        sessions[0]["bytes_taken"].as_u64().is_some_and(|bytes| bytes > 0) && sessions[0]["video_frames"] == 20
     });
     assert!(
         sessions[0]["stream"] == "cam"
             && sessions[0]["object"].as_str().is_some_and(|key| key.starts_with("live/cam/1-"))
     );
+    await_that("all of the sound", || {
+        sessions = ask(&address, "GET /v1/sessions", &Value::Null).1;
+        sessions[0]["audio_frames"] == 96
+    });
+    for (name, value) in [("key_frame_interval", json!(1.0)), ("reconnects", json!(0)), ("messages_broken", json!(0))] {
+        assert_eq!(sessions[0][name], value, "{sessions}");
+    }
     let (_, _, figures) = request(&address, "GET /metrics", "", "");
+    assert!(figures.contains(",kind=\"video\"} 20\n") && figures.contains("live_read_drift_seconds{"), "{figures}");
     assert!(
         figures.contains("\nlive_read_recordings 1\n")
             && figures.contains("live_read_bytes_taken_total{stream=\"cam\"")
@@ -101,4 +109,39 @@ fn others_need_the_token() {
         .wait()
         .code(2)
         .says("/nonexistent");
+}
+
+#[test]
+fn what_is_odd_about_a_stream_is_counted_and_told() {
+    let lab = Lab::new();
+    let place = place(&lab);
+    let key = add_key(&place, "cam");
+    let (writer, url) = listening(&lab, &place, &["--admin", "127.0.0.1:0"]);
+    let address = address_of(&writer);
+    let mut cam = publishing(&url, &key);
+    cam.stream(1);
+    // A key frame that comes late, and a message of which nothing can be made.
+    for time in (1000..8000).step_by(100) {
+        cam.message(9, time, &[&[0x27, 1, 0, 0, 0, 0, 0, 0, 4, 0x65][..], &time.to_be_bytes()[1..]].concat());
+    }
+    cam.message(9, 8000, &[0x17]);
+    let figures = || ask(&address, "GET /v1/sessions", &Value::Null).1;
+    await_that("the message", || figures()[0]["messages_broken"] == 1);
+    let mut other = publishing(&url, &key);
+    other.stream(1);
+    await_that("the other", || figures()[0]["takeovers"] == 1);
+    drop(other);
+    writer.wait_for("cam: the encoder is gone");
+    let mut back = publishing(&url, &key);
+    back.stream(1);
+    await_that("the first", || figures()[0]["reconnects"] == 1);
+    back.end();
+    await_that("the object", || objects_of(&lab, "cam").len() == 1);
+    writer.signal("TERM");
+    let said = writer
+        .wait()
+        .code(0)
+        .says("cam: key frames are more than 5 s apart")
+        .says("1 messages of it could not be read");
+    said.does_not_say("announced sound");
 }

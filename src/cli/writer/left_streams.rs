@@ -23,7 +23,7 @@ pub(crate) enum TakenOf {
     /// Of one object.
     One(Box<Taken>),
     /// Of several.
-    Several(Before),
+    Several(Box<Before>),
 }
 
 /// What killed writers have left, and their recordings as far as they can be gone on with. `job_of` names the copy of a
@@ -61,7 +61,7 @@ pub(crate) async fn left(
                 }
                 LeftOf::Several(left) => {
                     match left_renditions::take_up(*left, |rendition| job_of(&title, rendition), at).await {
-                        Ok((before, behind)) => (behind, before.over, TakenOf::Several(before)),
+                        Ok((before, behind)) => (behind, before.over, TakenOf::Several(Box::new(before))),
                         Err(NotTakenUp::Gone(rest)) => {
                             rest.remove();
                             return None;

@@ -18,7 +18,8 @@ use crate::cli::writer::place::Place;
 use crate::cli::writer::renditions::{self, ladders};
 use crate::cli::writer::signals::Stops;
 use crate::cli::writer::streams_job::StreamsJob;
-use crate::ingest::ladder::supervise::Ladders;
+use crate::ingest::figures::Figures;
+use crate::ingest::ladder::supervise::{self as ladder, Ladders};
 use crate::ingest::notes::Notes;
 use crate::ingest::notices::Herald;
 use crate::ingest::title::Title;
@@ -41,6 +42,13 @@ struct Shared {
     ladders: Option<Ladders>,
     /// What a killed writer had taken, by the names of recordings.
     taken: Mutex<HashMap<String, TakenOf>>,
+}
+
+/// What is told of a recording, and what counted.
+struct Told {
+    herald: Herald,
+    /// Of what encoders send: none of what is made here.
+    figures: Option<Arc<Figures>>,
 }
 
 /// Does the job, until it is to end and all recordings are complete; `all` tells whether input is being taken.
@@ -147,25 +155,27 @@ pub async fn record(
 
 /// Writes one recording, into an object for each of its pictures where that is asked for.
 async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
-    let Begun { source, title, journal, place: _place, herald } = begun;
+    let Begun { source, title, journal, place: _place, herald, figures } = begun;
     let taken = shared.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&title.session);
     let source = match source {
         Source::Feed(feed) if shared.job.has_renditions(title.object()) => {
             let mut before = match taken {
-                Some(TakenOf::Several(before)) => before,
+                Some(TakenOf::Several(before)) => *before,
                 _ => Before::new(journal.and_then(Notes::several)),
             };
             let copy = |rendition: String, stream: Stream| {
-                let (title, shared, herald) = (title.clone(), shared.clone(), herald.clone());
+                let (title, shared) = (title.clone(), shared.clone());
+                let told = Told { herald: herald.clone(), figures: (rendition == SOURCE).then(|| figures.clone()) };
                 let span = if rendition == SOURCE {
                     tracing::Span::current()
                 } else {
                     fields::rendition(Some(&title.permit.stream), &rendition)
                 };
-                let copied = async move { object(stream, (title, &herald), &rendition, &shared).await };
+                let copied = async move { object(stream, (title, told), &rendition, &shared).await };
                 Box::pin(copied.instrument(span))
             };
-            let behind = std::mem::take(&mut before.ladder);
+            let restarts = figures.ladder_restarts.clone();
+            let behind = ladder::Behind { restarts, ..std::mem::take(&mut before.ladder) };
             let ladders = shared.ladders.as_ref().filter(|_| !before.over);
             let ladder = ladders.and_then(|ladders| ladders.begin(shared.copies.at_once.clone(), behind));
             return renditions::record(feed, ladder, before, (copy, shared.copies.at_once.clone())).await;
@@ -176,11 +186,12 @@ async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
         Some(TakenOf::One(taken)) => Some(*taken),
         _ => None,
     };
-    object(Stream::behind(source, taken, journal.and_then(Notes::one)), (title, &herald), SOURCE, &shared).await
+    let told = Told { herald, figures: Some(figures) };
+    object(Stream::behind(source, taken, journal.and_then(Notes::one)), (title, told), SOURCE, &shared).await
 }
 
 /// Writes one object of a recording, or those that follow on it.
-async fn object(stream: Stream, (title, herald): (Title, &Herald), rendition: &str, shared: &Shared) -> Exit {
+async fn object(stream: Stream, (title, told): (Title, Told), rendition: &str, shared: &Shared) -> Exit {
     let Shared { job, copies, register, .. } = shared;
     let names = names(&title, rendition);
     let resolved = copies.job(&stream, |connection, bucket| job.copy_of(&names, title.object(), connection, bucket));
@@ -196,8 +207,13 @@ async fn object(stream: Stream, (title, herald): (Title, &Herald), rendition: &s
         (format!("{}/{rendition}", permit.stream), format!("{session}/{rendition}"))
     };
     let progress = Arc::<Progress>::default();
-    let recording =
-        Recording { stream: name.clone(), object: job.key.clone(), started: start, progress: progress.clone() };
+    let recording = Recording {
+        stream: name.clone(),
+        object: job.key.clone(),
+        started: start,
+        progress: progress.clone(),
+        figures: told.figures,
+    };
     let _entry = register.enter(&session, recording);
     let exit = copies.make(&job, stream, &name, &progress).await;
     let bytes = progress.bytes_out.load(Relaxed);
@@ -208,6 +224,6 @@ async fn object(stream: Stream, (title, herald): (Title, &Herald), rendition: &s
         _ => "failed",
     };
     let seconds = stats::round(progress.elapsed());
-    herald.say(event, json!({ "object": job.key, "rendition": rendition, "bytes": bytes, "seconds": seconds }));
+    told.herald.say(event, json!({ "object": job.key, "rendition": rendition, "bytes": bytes, "seconds": seconds }));
     exit
 }

@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
@@ -287,6 +288,7 @@ impl Point {
             _ => {
                 if let Some(before) = before.and_then(|before| self.open.remove(&before)) {
                     self.last_takeover = Some(now);
+                    self.lease.recording.figures().takeovers.fetch_add(1, Relaxed);
                     tracing::warn!(event = "taken_over", "an encoder takes over from the one before it");
                     drop(before.call.send(Left::TakenOver));
                 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
@@ -59,6 +60,8 @@ pub struct Behind {
     pub rungs: Vec<(String, GoesOn)>,
     /// Where renditions are noted, too.
     pub journals: Option<Several>,
+    /// How often the program was started again.
+    pub restarts: Arc<AtomicU64>,
 }
 
 /// A rendition that goes on.
@@ -116,7 +119,7 @@ impl Ladders {
             );
             return None;
         };
-        let Behind { header, rungs, journals } = behind;
+        let Behind { header, rungs, journals, restarts: counted } = behind;
         let tee = Arc::new(header.map(Tee::behind).unwrap_or_default());
         let (begins, begun) = mpsc::unbounded_channel();
         let mut lanes = BTreeMap::new();
@@ -124,7 +127,8 @@ impl Ladders {
             let lane = Lane::new(name.clone(), begins.clone(), journals.clone()).behind(made, feeder, journal);
             lanes.insert(name, Arc::new(Mutex::new(lane)));
         }
-        let supervisor = Supervisor { settings: self.settings.clone(), tee: tee.clone(), begins, lanes, journals };
+        let supervisor =
+            Supervisor { settings: self.settings.clone(), tee: tee.clone(), begins, lanes, journals, counted };
         tokio::spawn(supervisor.run(at_once, place).in_current_span());
         Some(Ladder { tee, begun })
     }
@@ -168,6 +172,8 @@ struct Supervisor {
     lanes: BTreeMap<String, Arc<Mutex<Lane>>>,
     /// Where they are noted, too.
     journals: Option<Several>,
+    /// How often the program was started again.
+    counted: Arc<AtomicU64>,
 }
 
 /// What became of a program.
@@ -227,6 +233,7 @@ impl Supervisor {
                 );
                 break;
             };
+            self.counted.fetch_add(1, Relaxed);
             tracing::warn!(
                 event = "ladder_gone",
                 "ffmpeg, which makes the ladder, is gone: it is started again in {} s, and its renditions have a gap; the source \
