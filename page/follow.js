@@ -12,7 +12,8 @@ const follow = {
   hold: 6,        // distance from the end of the list to start with
   real: 0,        // the list's own target duration
   lacking: 0,     // seconds of that distance which the list does not have yet
-  needs: [],      // { at, need } of the last bursts
+  needs: [],      // { at, need, late } of the last bursts: what it would have needed, and how late its own end was
+  back: 0,        // PART-HOLD-BACK of a list with parts
   lists: new Map(), // 'main' or 'audio' → { id, edge, calm }: the list that is played, and its end
   unusual: 0,
   steers: false,  // plays at a speed of its own choice
@@ -39,7 +40,14 @@ const follow = {
     if (age > -1 && age < 3 * this.real + 10) {
       this.hold = clamp(this.real + segment - Math.max(0, age), Math.min(2, this.hold), this.real + segment);
     }
-    if (hls) hls.config.liveSyncDuration = this.hold;
+    // Of a list with parts they are played, and how far from its end is said in it. hls.js keeps to no distance of its own
+    // (maxLiveSyncPlaybackRate is 1): that is done here.
+    this.back = /^#EXT-X-PART-INF:/m.test(text) ? Number(/^#EXT-X-SERVER-CONTROL:.*PART-HOLD-BACK=([\d.]+)/m.exec(text)?.[1] ?? 0) : 0;
+    if (this.back > 0) this.hold = this.back;
+    if (hls) {
+      hls.config.liveSyncDuration = this.hold;
+      if (hls.lowLatencyMode !== this.back > 0) hls.lowLatencyMode = this.back > 0;
+    }
     const whole = text.length > tail.length ? Infinity : lengths.reduce((sum, one) => sum + one, 0);
     this.lacking = Math.max(0, this.hold - whole);
   },
@@ -61,11 +69,13 @@ const follow = {
       if (this.needs.length > 0 && need > this.most() + 4 && this.unusual < 2) this.unusual += 1;
       else {
         this.unusual = 0;
-        this.needs = [...this.needs.filter((one) => at - one.at < 120), { at, need }].slice(-12);
+        this.needs = [...this.needs.filter((one) => at - one.at < 120), { at, need, late: at - edge }].slice(-12 * this.finer);
       }
     }
     Object.assign(list, { edge, calm: true });
   },
+  /** Of parts that many more come in the same time as of segments. */
+  get finer() { return hls?.lowLatencyMode ? 5 : 1; },
   /** The largest; of many, the largest but one, so that a single hiccup is not paid for long. */
   most() {
     const [first, second] = this.needs.map((one) => one.need).sort((a, b) => b - a);
@@ -77,9 +87,12 @@ const follow = {
     const newest = details.edge - 0.3;
     if (this.needs.length < 2) return clamp(details.edge + details.age - this.hold, details.fragmentStart, newest);
     // Few bursts have not shown all there is: segments and parts end at different times.
-    const early = sure && this.needs.length < 4 ? Math.min(details.averagetargetduration || 2, 2) : 0;
+    const early = sure && this.needs.length < 4 ? Math.min((hls.lowLatencyMode && details.partTarget) || details.averagetargetduration || 2, 2) : 0;
     const load = this.loads.length ? Math.min(3, Math.max(...this.loads)) : 0.3;
-    return clamp(now() - this.most() - early - load - this.reserve, details.fragmentStart, newest);
+    const measured = now() - this.most() - early - load - this.reserve;
+    // Nearer than the server of parts allows a single late one would be a pause.
+    const allowed = this.back ? now() - Math.min(...this.needs.map((one) => one.late)) - this.back : Infinity;
+    return clamp(Math.min(measured, allowed), details.fragmentStart, newest);
   },
   /** Seconds that the viewer is behind that. */
   behind() {

@@ -81,7 +81,7 @@ class Loader {
 class MediaLoader extends Loader {
   run(context) {
     const range = context.rangeEnd ? [context.rangeStart, context.rangeEnd] : null;
-    const live = growing.get(context.frag?.baseurl) ?? !ended;
+    const live = growing.get(plainly(context.frag?.baseurl)) ?? !ended;
     return this.ask('media', context.url, { media: true, range, live });
   }
 }
@@ -96,13 +96,19 @@ class PlaylistLoader extends Loader {
     }
     // hls.js asks anew as often as the target duration lets it, and much is unchanged. The list changes when a part
     // has arrived; so it is looked at when the next one is due, and hls.js hears when there is something new.
-    const rhythm = Rhythm.of(url);
-    const again = delivered.get(type) === url && !refresh;
+    const rhythm = Rhythm.of(plainly(url));
+    // A server of parts keeps the answer back until there is the next one.
+    let held = /[?&]_HLS_msn=/.test(url) && !(document.hidden && video.paused);
+    let again = !held && delivered.get(type) === plainly(url) && !refresh;
     refresh = false;
     for (;;) {
       if (again) await sleep(rhythm.wait(), this.gone.signal);
-      const answer = await this.ask('playlist', url, {});
+      const answer = held ? await this.heldBack(url) : await this.ask('playlist', plainly(url), {});
       if (this.gone.signal.aborted) throw new Error('aborted');
+      if (!answer) {
+        [held, again] = [false, true];
+        continue;
+      }
       const text = answer.data;
       if (!text.startsWith('#EXTM3U') || !text.includes('#EXTINF')) {
         troubled('playlist', new Trouble(text.trim() && !text.startsWith('#EXTM3U') ? 'other' : 'begin', { url, media: false }));
@@ -127,19 +133,38 @@ class PlaylistLoader extends Loader {
       return this.deliver(type, answer);
     }
   }
+  /** The list with what comes next; null if the server has kept the answer back for as long as it does, and nothing has come. */
+  async heldBack(url) {
+    try {
+      const answer = await request(url, { held: 3 * follow.real, signal: this.gone.signal, stats: this.stats });
+      settled('playlist');
+      return answer;
+    } catch (error) {
+      if (error instanceof Trouble) return null; // what is wrong, if anything is, the next question tells
+      throw error;
+    }
+  }
   deliver(type, { data, url }) {
     if (type === 'manifest') namesKeyFrames(data, url);
     if (!data.includes('#EXTINF')) return { data, url };
-    delivered.set(type === 'manifest' ? 'level' : type, this.context.url);
-    Rhythm.of(this.context.url).text ??= data;
+    const address = plainly(this.context.url);
+    delivered.set(type === 'manifest' ? 'level' : type, address);
+    Rhythm.of(address).text ??= data;
     const live = !/^#EXT-X-ENDLIST/m.test(data);
-    growing.set(url, live);
+    growing.set(plainly(url), live);
     if (!live) return { data, url };
     follow.begins(data);
     // How often to look and how far from the end to play is decided here, from what is seen to happen. By the
     // target duration, which has to allow for the slowest part, hls.js would do both later than need be.
     return { data: data.replace(/^#EXT-X-TARGETDURATION:.*$/m, '#EXT-X-TARGETDURATION:1'), url };
   }
+}
+/** The address of a playlist without what hls.js asks for in it. */
+function plainly(url) {
+  if (!url?.includes('_HLS_')) return url;
+  const plain = new URL(url);
+  for (const one of ['_HLS_msn', '_HLS_part', '_HLS_skip']) plain.searchParams.delete(one);
+  return plain.href;
 }
 /** What is wrong with a media playlist, in words; null if hls.js can be given it. */
 function flaw(text) {
@@ -157,7 +182,8 @@ function masterFlaw(text) {
 function replaced(before, text) {
   const begins = (list) => [Number(/^#EXT-X-MEDIA-SEQUENCE:(\d+)/m.exec(list)?.[1] ?? 0), /^[^#\s].*$/m.exec(list)?.[0]];
   const [[from, uri], [then, another]] = [begins(before), begins(text)];
-  return then < from || (then === from && uri !== another);
+  // What a list leaves out that has only what is new, is not known.
+  return then < from || (then === from && uri !== another && !/^#EXT-X-SKIP:/m.test(before + text));
 }
 function restart() {
   Rhythm.forget();

@@ -150,7 +150,7 @@ function playWithHls(to = source, at = -1) {
     renderTextTracksNatively: true,
     pLoader: PlaylistLoader,
     fLoader: MediaLoader,
-    lowLatencyMode: false,
+    lowLatencyMode: false, // until a list has parts
     liveSyncDuration: follow.hold,
     liveSyncOnStallIncrease: 0,
     maxBufferLength: 30,
@@ -185,19 +185,19 @@ function playWithHls(to = source, at = -1) {
   });
   hls.on(Events.LEVEL_SWITCHED, qualities);
   hls.on(Events.LEVELS_UPDATED, qualities);
-  hls.on(Events.FRAG_LOADING, (_, { frag }) => {
-    if (frag.sn !== 'initSegment' && frag.type === 'main') follow.loading = { at: now(), seconds: frag.duration || 1 };
+  hls.on(Events.FRAG_LOADING, (_, { frag, part }) => {
+    if (frag.sn !== 'initSegment' && frag.type === 'main') follow.loading = { at: now(), seconds: (part ?? frag).duration || 1 };
   });
   hls.on(Events.FRAG_LOAD_EMERGENCY_ABORTED, () => { follow.loading = null; });
-  hls.on(Events.FRAG_LOADED, (_, { frag }) => {
+  hls.on(Events.FRAG_LOADED, (_, { frag, part }) => {
     if (frag.sn === 'initSegment' || frag.type !== 'main') return;
-    const { loading } = frag.stats;
+    const { duration, stats: { loading, total } } = part ?? frag;
     follow.loading = null;
-    if (frag.duration > 0) {
-      follow.paces = [...follow.paces, { took: Math.max(0.001, (loading.end - loading.start) / 1000), seconds: frag.duration, bytes: frag.stats.total }].slice(-4);
+    if (duration > 0) {
+      follow.paces = [...follow.paces, { took: Math.max(0.001, (loading.end - loading.start) / 1000), seconds: duration, bytes: total }].slice(-4);
     }
-    follow.loads = [...follow.loads, (loading.end - loading.start) / 1000].slice(-8);
-    if (frag.duration > 0) rates = [...rates, { bytes: frag.stats.total, seconds: frag.duration }].slice(-6);
+    follow.loads = [...follow.loads, (loading.end - loading.start) / 1000].slice(-8 * follow.finer);
+    if (duration > 0) rates = [...rates, { bytes: total, seconds: duration }].slice(-6);
   });
   hls.on(Events.ERROR, (_, data) => {
     if (data.details === ErrorDetails.BUFFER_STALLED_ERROR && follow.on && !troubles.size) {

@@ -4,10 +4,11 @@
 const allowed = new Set(); // origin and kind of request that has been answered before
 
 /**
- * Asks once. `range` is [first, behind the last] or null; `live` whether the object may still be growing.
+ * Asks once. `range` is [first, behind the last] or null; `live` whether the object may still be growing; `held`: for how many
+ * seconds the server may keep the answer back.
  * Gives { data, url } or throws a Trouble.
  */
-async function request(url, { media = false, range = null, live = false, signal, stats } = {}) {
+async function request(url, { media = false, range = null, live = false, held = 0, signal, stats } = {}) {
   const about = { url, media, live: media && live && !!range };
   const headers = {};
   if (range) headers.Range = `bytes=${range[0]}-${range[1] - 1}`;
@@ -25,7 +26,7 @@ async function request(url, { media = false, range = null, live = false, signal,
   const stop = () => cancel.abort();
   signal?.addEventListener('abort', stop);
   try {
-    patience(10);
+    patience(10 + held);
     // A playlist is asked for again, but not sent again if it is the same. For media nothing but the default will do:
     // with any other mode browsers ask for permission (CORS preflight) before every single request.
     const answer = await fetch(url, { headers, cache: media ? 'default' : 'no-cache', signal: cancel.signal });

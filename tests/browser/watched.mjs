@@ -1,10 +1,14 @@
-// A camera whose pictures are written into a private object, hls.js which plays them by a gateway, and how far it is behind.
+// A camera whose pictures are written into a private object, what plays them by a gateway (hls.js, or the page of the gateway), and
+// how far it is behind.
 import path from 'node:path';
 
 import { built, sleep } from './lab.mjs';
 
-/** Records for so many seconds, or until the camera is ended, and plays: who records, the page, and what tells how far behind it is. */
-export async function watch(lab, env, url, seconds, { key = 'live.mp4', more = [] } = {}) {
+/**
+ * Records for so many seconds, or until the camera is ended, and plays, by hls.js alone or by the gateway's `own` page: who records,
+ * the page, and what tells how far behind it is.
+ */
+export async function watch(lab, env, url, seconds, { key = 'live.mp4', more = [], own = false } = {}) {
   const writer = lab.start(path.join(built, 'writer'), [key, '--max-latency', '1s', ...more], { env });
   const camera = lab.start('ffmpeg', [
     '-loglevel', 'error', '-re', '-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=25', '-re', '-f', 'lavfi', '-i', 'sine',
@@ -21,6 +25,36 @@ export async function watch(lab, env, url, seconds, { key = 'live.mp4', more = [
     tail = text.slice(-11);
   });
   camera.stdout.pipe(writer.stdin);
+  const page = own ? await openOwn(lab, url, key) : await openBare(lab, url, key);
+  await page.until('document.querySelector("video").currentTime > 0', 'it plays');
+
+  /** Seconds behind the camera, a second apart, once it has had a while to find its place; what befell it until then is forgotten. */
+  async function behind(settles, count) {
+    await sleep(settles);
+    await page.value('stalls.length = 0; errors.length = 0');
+    const figures = [];
+    for (const end = Date.now() + count * 1000; Date.now() < end;) {
+      await sleep(1);
+      const current = await page.value('document.querySelector("video").currentTime');
+      figures.push(fragments / 2 + Math.min((Date.now() - newest) / 1000, 0.5) - current);
+    }
+    return figures;
+  }
+
+  return { writer, camera, page, behind };
+}
+
+/** The gateway's page, once there is something to play. */
+async function openOwn(lab, url, key) {
+  const page = await lab.browser.open(`${url}play/${key}`);
+  await page.until('document.readyState === "complete"', 'the page');
+  await page.value(`window.stalls = []; window.errors = [];
+    document.querySelector('video').addEventListener('waiting', (event) => stalls.push(event.target.currentTime)); 0`);
+  return page;
+}
+
+/** hls.js in a page with nothing else. */
+async function openBare(lab, url, key) {
   const page = await lab.browser.open(`${url}healthz`);
   await page.value(`(async () => {
     const list = '/hls/${key}/index.m3u8';
@@ -42,22 +76,7 @@ export async function watch(lab, env, url, seconds, { key = 'live.mp4', more = [
     hls.loadSource(list);
     hls.attachMedia(video);
   })()`);
-  await page.until('document.querySelector("video").currentTime > 0', 'it plays');
-
-  /** Seconds behind the camera, a second apart, once it has had a while to find its place; what befell it until then is forgotten. */
-  async function behind(settles, count) {
-    await sleep(settles);
-    await page.value('stalls.length = 0; errors.length = 0');
-    const figures = [];
-    for (const end = Date.now() + count * 1000; Date.now() < end;) {
-      await sleep(1);
-      const current = await page.value('document.querySelector("video").currentTime');
-      figures.push(fragments / 2 + Math.min((Date.now() - newest) / 1000, 0.5) - current);
-    }
-    return figures;
-  }
-
-  return { writer, camera, page, behind };
+  return page;
 }
 
 /** The one in the middle. */
