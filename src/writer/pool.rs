@@ -3,21 +3,31 @@
 //! The pool *is* the memory bound. A buffer is acquired before its bytes are read and goes back when the last reference
 //! to them is dropped, which is when the store has the part. A fresh 5 MiB allocation costs more than a thousand page
 //! faults, so buffers are kept. Where one program writes many streams, their pools keep them together: what one has sent,
-//! another fills.
+//! another fills. And they have a bound together: each pool always has its [`OWN`] buffers, and all further ones are out of a
+//! number for all of them, so that a slow store does not take all that each of many streams could use.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+/// Buffers that a pool has whatever others do: one that is filled, and one on its way.
+pub const OWN: usize = 2;
+
 /// Buffers that are not in use, of one pool or of those that have been given the same.
 #[derive(Debug, Clone, Default)]
-pub struct Idle(Arc<Mutex<Vec<Vec<u8>>>>);
+pub struct Idle {
+    kept: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// How many all pools may use together beside their own.
+    further: Option<Arc<Semaphore>>,
+}
 
 /// A fixed number of buffers of one part each; the memory is taken as a buffer is first filled.
 #[derive(Debug, Clone)]
 pub struct PartPool {
     permits: Arc<Semaphore>,
+    /// Those that it need not ask others for.
+    own: Arc<Semaphore>,
     idle: Idle,
     /// How many wait for a buffer that others have to make room for.
     wanting: Arc<watch::Sender<usize>>,
@@ -28,6 +38,12 @@ pub struct PartPool {
 }
 
 impl Idle {
+    /// Of pools that use at most so many buffers together beside their own.
+    #[must_use]
+    pub fn of_several(further: usize) -> Self {
+        Self { further: Some(Arc::new(Semaphore::new(further))), ..Self::default() }
+    }
+
     /// One of this size.
     fn take(&self, part_len: usize) -> Option<Vec<u8>> {
         let mut idle = self.lock();
@@ -51,7 +67,7 @@ impl Idle {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,8 +106,10 @@ impl PartPool {
     /// The same, whose buffers are kept together with those of others.
     #[must_use]
     pub fn with(idle: Idle, count: usize, part_len: usize) -> Self {
+        let own = if idle.further.is_some() { OWN.min(count) } else { count };
         Self {
             permits: Arc::new(Semaphore::new(count)),
+            own: Arc::new(Semaphore::new(own)),
             idle,
             wanting: Arc::new(watch::channel(0).0),
             lent: Arc::default(),
@@ -151,17 +169,28 @@ impl PartPool {
         let refused = |_| NoMemory(self.part_len);
         // The semaphore is never closed.
         let permit = self.permits.clone().acquire_owned().await.map_err(refused)?;
-        self.buffer(permit)
+        let own = self.own.clone().acquire_owned();
+        let place = match self.idle.further.clone() {
+            None => own.await,
+            Some(further) => tokio::select! {
+                biased;
+                own = own => own,
+                further = further.acquire_owned() => further,
+            },
+        };
+        self.buffer([permit, place.map_err(refused)?])
     }
 
     /// A buffer, if one is not in use and there is memory for it.
     #[must_use]
     pub fn try_acquire(&self) -> Option<PartBuffer> {
         let permit = self.permits.clone().try_acquire_owned().ok()?;
-        self.buffer(permit).ok()
+        let further = || self.idle.further.clone()?.try_acquire_owned().ok();
+        let place = self.own.clone().try_acquire_owned().ok().or_else(further)?;
+        self.buffer([permit, place]).ok()
     }
 
-    fn buffer(&self, permit: OwnedSemaphorePermit) -> Result<PartBuffer, NoMemory> {
+    fn buffer(&self, permits: [OwnedSemaphorePermit; 2]) -> Result<PartBuffer, NoMemory> {
         let bytes = if let Some(bytes) = self.idle.take(self.part_len) {
             bytes
         } else {
@@ -170,7 +199,7 @@ impl PartPool {
             bytes
         };
         let PartPool { idle, count, part_len, .. } = self.clone();
-        Ok(PartBuffer { bytes, filled: 0, part_len, idle, count, _permit: permit })
+        Ok(PartBuffer { bytes, filled: 0, part_len, idle, count, _permits: permits })
     }
 }
 
@@ -184,7 +213,8 @@ pub struct PartBuffer {
     /// Where it goes back to, where so many are kept.
     idle: Idle,
     count: usize,
-    _permit: OwnedSemaphorePermit,
+    /// That of the pool, and that of all pools.
+    _permits: [OwnedSemaphorePermit; 2],
 }
 
 impl PartBuffer {
@@ -312,6 +342,31 @@ mod tests {
         assert_eq!(idle.lock().len(), 2);
         let larger = PartPool::with(idle.clone(), 2, 16).try_acquire().expect("free");
         assert_eq!((larger.capacity(), idle.lock().len()), (16, 2), "of another size");
+    }
+
+    #[tokio::test]
+    async fn several_pools_have_a_bound_together_and_none_waits_for_another_with_its_own() {
+        let idle = Idle::of_several(3);
+        let pools = [0, 1, 2].map(|_| PartPool::with(idle.clone(), 6, 8));
+        let mut greedy: Vec<_> = std::iter::from_fn(|| pools[0].try_acquire()).collect();
+        assert_eq!(greedy.len(), OWN + 3);
+        // The others have theirs all the same, and no more.
+        let others: Vec<_> =
+            pools[1..].iter().flat_map(|pool| std::iter::from_fn(|| pool.try_acquire()).take(6)).collect();
+        assert_eq!(others.len(), 2 * OWN);
+        let mut waiting = polled(pools[1].acquire());
+        assert!(waiting.is_pending());
+        // What comes free of those for all is for whoever waits; the own ones are not.
+        greedy.remove(0);
+        assert!(waiting.is_pending());
+        greedy.pop();
+        let third = waiting.ready().expect("memory");
+        assert!(pools[2].try_acquire().is_none() && pools[0].try_acquire().is_some());
+        drop((third, others, greedy));
+        assert_eq!(idle.further.as_ref().map(|further| further.available_permits()), Some(3));
+        // Alone, a pool has all that it may.
+        let alone = PartPool::new(6, 8);
+        assert_eq!(std::iter::from_fn(|| alone.try_acquire()).collect::<Vec<_>>().len(), 6);
     }
 
     #[tokio::test]

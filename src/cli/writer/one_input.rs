@@ -43,7 +43,7 @@ pub async fn record(
     let opened = async {
         let ladders = ladders(Some(&job.ladder))?;
         let source = job.copy_of(SOURCE, connection, usual_bucket).map_err(|error| failed(&error))?;
-        let place = Place::find(connection).await?;
+        let place = Place::find(connection).await?.of_several(source.concurrency);
         let stats = job.stats.as_deref().map(StatsFile::create).transpose().map_err(|error| failed(&error))?;
         let input = open(&source, stop, progress).await?;
         Ok::<_, Exit>((place, stats, input, ladders, source.quiet))

@@ -38,7 +38,8 @@ pub async fn record(
     let Stops { stop, at_once } = stops;
     let opened = async {
         let ladders = ladders(job.ladder.as_ref())?;
-        let place = Place::find(connection).await?;
+        let sample = job.copy_of(SOURCE, connection, usual_bucket).map_err(|why| failed(&why))?;
+        let place = Place::find(connection).await?.of_several(sample.concurrency);
         let stats = job.stats.as_deref().map(StatsFile::create).transpose().map_err(|error| failed(&error))?;
         let (before, behind) = before(&job, connection, usual_bucket, &place).await?;
         let (source, farewell) = if before.over {

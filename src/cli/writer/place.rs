@@ -8,6 +8,9 @@ use crate::tool::exit::Exit;
 use crate::writer::live_objects::{Chosen, Wanted, is_backblaze};
 use crate::writer::pool::Idle;
 
+/// Parts on their way at once of all that one program writes, beside one of each.
+const FURTHER: usize = 16;
+
 /// See the [module](self).
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -31,6 +34,11 @@ impl Place {
                 Err(Exit::Failed)
             }
         }
+    }
+
+    /// The same for several who write there, each so many parts at once: all of them together have a bound.
+    pub(crate) fn of_several(self, concurrency: usize) -> Self {
+        Self { idle: Idle::of_several(FURTHER.max(concurrency)), ..self }
     }
 
     /// The same, for one of several who count their requests each for himself.

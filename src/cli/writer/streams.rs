@@ -82,6 +82,7 @@ pub async fn record(
         let (admin, hook) = (job.admin.admin().map_err(usage)?, job.admin.hook().map_err(usage)?);
         let stats = job.stats.as_deref().map(StatsFile::create).transpose().map_err(|error| failed(&error))?;
         let sample = job.sample(connection, usual_bucket).map_err(usage)?;
+        let place = place.of_several(sample.concurrency);
         let journals = encoders::journals(&sample, &place, &job.family());
         let left = match &journals {
             Some(journals) => {
