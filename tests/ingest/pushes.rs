@@ -2,11 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 
 use crate::support::encoder::{KEY, STREAM_KEY, ended, ffmpeg, packets};
 use crate::support::keys::{TEMPLATE, add_key, objects_of, place};
 use crate::support::lab::Lab;
 use crate::support::media::plays;
+use crate::support::proxy::{Proxy, Weather};
 use crate::support::pusher::{FRAGMENTED, application, compare, listening, push, push_of};
 use crate::support::run::await_that;
 
@@ -114,6 +116,55 @@ fn on_this_machine_alone_no_key_is_needed() {
     for url in ["http://0.0.0.0:0", "http://:0/live", "https://192.0.2.1/live"] {
         lab.writer(&[KEY, url]).wait().code(2).says("this machine only").says("--keys FILE");
     }
+}
+
+#[test]
+fn a_password_in_the_url_is_sent_once_it_is_asked_for() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &["--debug"]);
+    let own = lab.dir().join("own.mp4");
+    // Without `auth_type` ffmpeg asks first (Expect: 100-continue), and has to be told 401.
+    let url = url.replace("http://", &format!("http://encoder:{STREAM_KEY}@")).replace(&format!("/{STREAM_KEY}"), "");
+    ended(push(2, false, FRAGMENTED, &url, &own));
+    writer.wait().code(0).says("the encoder has ended the stream").does_not_say(STREAM_KEY);
+    compare(&lab, &own);
+}
+
+#[test]
+fn an_encoder_that_tries_again_by_itself_goes_on_in_the_same_object() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &["--hls", "--hls-time", "1", "--max-latency", "300ms"]);
+    let path = url.split_once("/live").expect("a path").1.to_owned();
+    let proxy = Proxy::before(url.split_once("/live").expect("a path").0);
+    let url = format!("{}/live{path}", proxy.endpoint());
+    let inputs = "-re -f lavfi -i testsrc2=size=320x180:rate=25:duration=8 -re -f lavfi -i sine=duration=8";
+    let coded =
+        "-map 0:v -map 1:a -pix_fmt yuv420p -c:v libx264 -preset ultrafast -g 25 -c:a aac -flags +global_header";
+    let again = "-f fifo -fifo_format mp4 -attempt_recovery 1 -recover_any_error 1 -recovery_wait_time 0.3 \
+                 -restart_with_keyframe 1 -format_opts movflags=+frag_keyframe+empty_moov+default_base_moof";
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-v", "error"]).args(inputs.split_whitespace()).args(coded.split_whitespace());
+    command.args(again.split_whitespace()).arg(&url);
+    let encoder = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("ffmpeg");
+    let list = || String::from_utf8(lab.object("live/camera.m3u8").unwrap_or_default()).expect("text");
+    await_that("a segment", || list().contains("#EXTINF"));
+    proxy.set(Weather::Refuse);
+    writer.wait_for("the encoder is gone");
+    proxy.set(Weather::Fine);
+    ended(encoder);
+    writer.wait().code(0).says("an encoder is back").says("the encoder has ended the stream");
+    let object = lab.object(KEY).expect("the object");
+    assert_eq!(object.windows(4).filter(|window| window == b"moov").count(), 1);
+    plays(&object);
+    let file = lab.dir().join("object.mp4");
+    std::fs::write(&file, &object).expect("a file");
+    for stream in ["0:v", "0:a"] {
+        let mut times: Vec<_> = packets(&ffmpeg(), &file, stream).into_iter().map(|packet| packet.0).collect();
+        assert!(times.len() > 80, "{} packets of {stream}", times.len());
+        times.sort_by(f64::total_cmp);
+        assert!(times.windows(2).all(|two| two[1] - two[0] < 0.25), "{stream}: {times:?}");
+    }
+    assert_eq!(list().matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{}", list());
 }
 
 #[test]
