@@ -97,6 +97,7 @@ pub struct Behind {
 struct Told {
     late: bool,
     jump: bool,
+    start_codes: bool,
     changes: u64,
 }
 
@@ -227,7 +228,7 @@ impl Recording {
     /// Warns of what the encoder should do otherwise, once.
     fn tell(&mut self) {
         let counts = self.muxer.counts();
-        self.watch.figures.unusable.fetch_max(counts.dropped, Relaxed);
+        self.watch.figures.unusable.fetch_max(counts.unusable(), Relaxed);
         self.watch.figures.jumps.fetch_max(counts.jumps, Relaxed);
         if counts.changes > std::mem::replace(&mut self.told.changes, counts.changes) {
             tracing::warn!(event = "changed", "{CHANGED}");
@@ -238,6 +239,12 @@ impl Recording {
             } else {
                 tracing::warn!("the encoder sends more tracks than are taken: the last ones are left out");
             }
+        }
+        if counts.start_codes > 0 && !std::mem::replace(&mut self.told.start_codes, true) {
+            tracing::warn!(
+                "the encoder sends pictures with start codes (Annex B), which RTMP does not know, behind a configuration without: they are \
+                 not in the object. Have it send them as MP4 has them, with lengths"
+            );
         }
         if counts.jumps > 0 && !std::mem::replace(&mut self.told.jump, true) {
             tracing::warn!("the encoder's time jumped: from there on the recording goes by when frames came");
@@ -301,7 +308,7 @@ impl Recording {
             Left::Ended | Left::Stopped | Left::Closing => self.muxer.finish(),
             _ => self.muxer.leave(),
         }
-        self.watch.figures.unusable.fetch_max(self.muxer.counts().dropped, Relaxed);
+        self.watch.figures.unusable.fetch_max(self.muxer.counts().unusable(), Relaxed);
         self.hand_on().await
     }
 }

@@ -45,12 +45,22 @@ pub(super) const SEVERAL: &str = "it sends several video tracks, and each of the
 pub struct Counts {
     /// Frames that could not be used: before a key frame or a configuration, or of tracks that are not in the header.
     pub dropped: u64,
+    /// Pictures with start codes in place of lengths: as they are nobody could decode them.
+    pub start_codes: u64,
     /// How often the encoder's time jumped.
     pub jumps: u64,
     /// A track that came when the header was written, and that no other can have.
     pub late: Option<TrackId>,
     /// How often another object had to begin, because the settings were others.
     pub changes: u64,
+}
+
+impl Counts {
+    /// Frames that are not in the recording.
+    #[must_use]
+    pub fn unusable(self) -> u64 {
+        self.dropped + self.start_codes
+    }
 }
 
 /// What comes out: the header of an object, or a whole fragment.
@@ -186,6 +196,10 @@ impl Muxer {
     /// # Errors
     /// [`MuxError`]: the encoder sends what cannot go into this recording.
     pub fn push(&mut self, unit: Unit, time: u32, arrival: Arrival) -> Result<(), MuxError> {
+        if self.has_start_codes(&unit) {
+            self.counts.start_codes += 1;
+            return Ok(());
+        }
         if let Some(gathering) = &mut self.gathering {
             gathering.take(unit, time, arrival)?;
             if gathering.is_ready() {
@@ -256,6 +270,16 @@ impl Muxer {
         gathering.tracks = tracks.chain(coming).collect();
         gathering.tracks.sort_by_key(|(id, _)| *id);
         self.gathering = Some(gathering);
+    }
+
+    fn has_start_codes(&self, unit: &Unit) -> bool {
+        let Content::Frame { data, .. } = &unit.content else { return false };
+        let tracks = self.tracks.iter().map(|track| (track.id, &track.setup));
+        let coming = self.coming.iter().map(|coming| (coming.id, &coming.setup));
+        // Where another object is about to begin, with its own.
+        let gathered = self.gathering.iter().flat_map(|gathering| &gathering.tracks).map(|(id, setup)| (*id, setup));
+        let setup = gathered.chain(tracks).chain(coming).find(|(id, _)| *id == unit.track).map(|(_, setup)| setup);
+        setup.is_some_and(|setup| setup.has_start_codes(data))
     }
 
     /// The encoder sends something else from here on, and tells only what has changed.

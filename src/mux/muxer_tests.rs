@@ -317,6 +317,25 @@ fn frames_of_which_nothing_can_be_made_are_counted() {
 }
 
 #[test]
+fn pictures_with_start_codes_are_left_out_and_counted() {
+    let start_codes = |time: u32| [&[0, 0, 0, 1, 0x65][..], &time.to_be_bytes(), b"annex b"].concat();
+    let mut muxer = Muxer::new(Duration::from_secs(1));
+    // Before it is known which tracks there are, and afterwards.
+    push(&mut muxer, &configs().map(|config| (0, config)), 0);
+    push(&mut muxer, &[(0, frame(VIDEO, true, 0, &start_codes(0)))], 0);
+    assert_eq!((muxer.counts().start_codes, muxer.has_begun()), (1, false));
+    push(&mut muxer, &stream(0, 2000), 0);
+    push(&mut muxer, &[(2000, frame(VIDEO, true, 0, &start_codes(1)))], 2000);
+    push(&mut muxer, &stream(2040, 1000), 2040);
+    muxer.finish();
+    assert_eq!((muxer.counts().start_codes, muxer.counts().dropped), (2, 0));
+    let mut made = Made::default();
+    made.take(&mut muxer);
+    let made = made.look();
+    assert!(made.holds("v0000") && made.holds("v0049") && !made.holds("annex b"));
+}
+
+#[test]
 fn what_is_odd_about_times_does_not_stop_it() {
     let video = |times: &[u32]| -> Vec<(u32, Unit)> {
         times.iter().enumerate().map(|(n, time)| (*time, frame(VIDEO, n == 0, 0, b"frame"))).collect()

@@ -104,6 +104,18 @@ impl Setup {
         if self.codec == Codec::Av1 && data.starts_with(&TEMPORAL_DELIMITER) { data.slice(2..) } else { data }
     }
 
+    /// Whether a frame has start codes (Annex B) where the record says that each unit has its length in front: nobody could decode it.
+    #[must_use]
+    pub fn has_start_codes(&self, data: &[u8]) -> bool {
+        let size = match self.codec {
+            Codec::Avc => self.config.get(4),
+            Codec::Hevc => self.config.get(21),
+            _ => None,
+        };
+        let Some(size) = size.map(|byte| usize::from(byte & 3) + 1) else { return false };
+        (data.starts_with(&[0, 0, 1]) || data.starts_with(&[0, 0, 0, 1])) && !has_lengths(data, size)
+    }
+
     /// How long a frame of sound lasts by itself, in units of the timescale; `None` for pictures.
     #[must_use]
     pub fn frame(&self, data: &[u8]) -> Option<u32> {
@@ -113,6 +125,17 @@ impl Setup {
             _ => None,
         }
     }
+}
+
+/// Whether units with their lengths of so many bytes in front are all that there is.
+fn has_lengths(mut data: &[u8], size: usize) -> bool {
+    while !data.is_empty() {
+        let Some((length, rest)) = data.split_at_checked(size) else { return false };
+        let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        let Some(rest) = rest.get(length..) else { return false };
+        data = rest;
+    }
+    true
 }
 
 /// Object type, rate and channels of an `AudioSpecificConfig` (ISO/IEC 14496-3, 1.6.2.1). The rate is that of the core, of
@@ -196,6 +219,36 @@ mod tests {
             (&[], None),
         ] {
             assert_eq!(opus_frame(data), samples, "{data:02x?}");
+        }
+    }
+
+    #[test]
+    fn start_codes_are_told_from_lengths() {
+        let setup = |codec, config: &[u8]| Setup::of(codec, &Bytes::copy_from_slice(config)).expect("a record");
+        // Lengths of four bytes, of three, and of two.
+        let avc = |size: u8| setup(Codec::Avc, &[1, 0x64, 0, 12, 0xfc | (size - 1), 0xe0, 0]);
+        let mut record = [0; 23];
+        (record[0], record[21]) = (1, 3);
+        let hevc = setup(Codec::Hevc, &record);
+        let one = [0, 0, 0, 1, 9];
+        let long = [&[0, 0, 1, 2][..], &[7; 0x102]].concat();
+        for (setup, data, wanted) in [
+            (&avc(4), &[0, 0, 0, 1, 0x65, 1, 2, 3, 4][..], true),
+            (&avc(4), &[0, 0, 1, 0x65, 1, 2, 3, 4], true),
+            (&hevc, &[0, 0, 0, 1, 0x26, 1, 2, 3, 4], true),
+            (&avc(2), &[0, 0, 0, 1, 0x65, 1, 2, 3, 4], true),
+            // Lengths that look like start codes.
+            (&avc(4), &one, false),
+            (&avc(4), &[one, one].concat(), false),
+            (&avc(4), &long, false),
+            (&avc(3), &[0, 0, 1, 9], false),
+            (&avc(2), &[0, 0, 0, 1, 9], false),
+            // Broken, and no start code.
+            (&avc(4), &[0, 0, 9, 9, 1], false),
+            (&avc(4), b"v0001", false),
+            (&setup(Codec::Aac, &[0x11, 0x90]), &[0, 0, 0, 1, 0x65, 1, 2, 3, 4], false),
+        ] {
+            assert_eq!(setup.has_start_codes(data), wanted, "{} {:02x?}", setup.codec.name(), &data[..4]);
         }
     }
 

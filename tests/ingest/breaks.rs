@@ -135,6 +135,27 @@ fn a_codec_that_is_not_taken_is_named_and_the_right_one_may_follow() {
     end(&lab, writer.wait());
 }
 
+#[test]
+fn pictures_with_start_codes_are_left_out_with_one_warning() {
+    let lab = Lab::new();
+    let (writer, url) = listening(&lab, &[]);
+    let mut words = Words::accepted(&url);
+    words.stream(1);
+    for time in [1000, 1040] {
+        words.message(9, time, b"\x17\x01\0\0\0\0\0\0\x01\x65annex b");
+    }
+    words.frames(2000, 3000);
+    words.end();
+    let outcome = writer.wait();
+    assert_eq!(outcome.err.matches("start codes (Annex B)").count(), 1, "{}", outcome.err);
+    let object = end(&lab, outcome);
+    let holds = |bytes: &[u8]| object.windows(bytes.len()).any(|window| window == bytes);
+    assert!(
+        !holds(b"annex b") && holds(&[0, 0, 0, 4, 0x65, 0, 0x0b, 0x54]),
+        "the picture at 2900 ms and none of theirs"
+    );
+}
+
 /// The object that goes on after `number - 1` others.
 #[track_caller]
 fn object(lab: &Lab, number: u32) -> Vec<u8> {
