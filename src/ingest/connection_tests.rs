@@ -125,6 +125,34 @@ async fn an_encoder_that_falls_silent_is_gone_after_ten_seconds_and_waited_for()
     scene.stage.await.expect("it ends");
 }
 
+/// Reads until this is said.
+async fn hears(near: &mut DuplexStream, wanted: &str) {
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains(wanted) {
+        let count = near.read_buf(&mut heard).await.expect("a connection");
+        assert!(count > 0, "nothing of {wanted} in {}", heard.escape_ascii());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn encoders_take_each_others_place_every_two_seconds_at_most() {
+    let scene = Scene::new(1 << 20, Duration::from_secs(60));
+    let said = [publishing(), sound(0, 100)].concat();
+    let (mut live, _served) = scene.connect(&said).await;
+    hears(&mut live, "NetStream.Publish.Start").await;
+    // One after the other, each as soon as it may; and then after a while, which is waited for no more.
+    for (pause, wanted) in [(0, 2000), (0, 2000), (500, 1500), (1900, 100), (5000, 0)] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let came = Instant::now();
+        let (mut next, _served) = scene.connect(&said).await;
+        hears(&mut live, "another encoder has taken over").await;
+        let waited = u64::try_from(came.elapsed().as_millis()).expect("small");
+        assert!((wanted..wanted + 50).contains(&waited), "{waited} ms after {pause}");
+        hears(&mut next, "NetStream.Publish.Start").await;
+        live = next;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_understands_it_is_asked_to_come_again_when_the_program_ends_and_not_when_his_stream_does() {
     let comes_back = || vec![("capsEx".to_owned(), Value::Number(1.0))];

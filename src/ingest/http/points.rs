@@ -96,3 +96,43 @@ impl Points {
         slots.entry(id.to_owned()).or_default().clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::watch;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::ingest::recording::{Behind, Recording, Shape};
+    use crate::ingest::stage::{Manners, Stage, Stop, Takeover};
+    use crate::ingest::words::Left;
+    use crate::writer::source::feed;
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_push_the_same_take_each_others_place_every_two_seconds_at_most() {
+        let manners = Manners { takeover: Takeover::Newest, reconnect: Duration::from_secs(60), waits: true };
+        let shape = Shape { fragment: Duration::from_secs(1), renditions: false, max_bitrate: None };
+        let (_stop, stopped) = watch::channel(Stop::No);
+        let ((feeder, _source), (stage, door)) = (feed(1 << 20), Stage::new(manners, stopped));
+        tokio::spawn(stage.run(Recording::new(shape, feeder, Behind::default())));
+        let points = Points::new(false);
+        let enter = async || {
+            let peer = "192.0.2.1:1".parse().expect("an address");
+            let entered = points.enter(Checked::One(door.clone()), (peer, String::new()), "", Way::Long);
+            entered.await.expect("an entry")
+        };
+        let mut before = enter().await;
+        // The first of them at once; then each as soon as it may, and after a while, which is waited for no more.
+        for (pause, wanted) in [(0, 0), (0, 2000), (0, 2000), (500, 1500), (5000, 0)] {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            let came = Instant::now();
+            let next = enter().await;
+            assert_eq!((&mut before.called).await, Ok(Left::TakenOver));
+            let waited = u64::try_from(came.elapsed().as_millis()).expect("small");
+            assert!((wanted..wanted + 50).contains(&waited), "{waited} ms after {pause}");
+            before = next;
+        }
+    }
+}
