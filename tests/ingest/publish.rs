@@ -8,8 +8,8 @@ use crate::support::encoder::{
 };
 use crate::support::lab::Lab;
 use crate::support::media::plays;
-use crate::support::present;
 use crate::support::run::await_that;
+use crate::support::{certificate, present};
 
 const PICTURE: &str = "-f lavfi -i testsrc2=size=322x182:rate=25:duration=3";
 const SOUND: &str = "-f lavfi -i sine=duration=3:sample_rate=44100";
@@ -118,11 +118,8 @@ fn an_address_that_is_taken_is_a_failure_and_a_bad_url_wrong_usage() {
 #[test]
 fn rtmps_is_taken_on_the_same_port() {
     let lab = Lab::new();
-    let (cert, key) = (lab.dir().join("cert.pem"), lab.dir().join("key.pem"));
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    std::fs::write(&cert, made.cert.pem()).expect("a file");
-    std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
-    let files = ["--tls-cert", cert.to_str().expect("a path"), "--tls-key", key.to_str().expect("a path")];
+    let [cert, key] = certificate(lab.dir(), "cert");
+    let files = ["--tls-cert", &cert, "--tls-key", &key];
     for secure in [false, true] {
         let (writer, url) = listening(&lab, &files);
         let url = if secure { url.replace("rtmp://", "rtmps://") } else { url };

@@ -11,6 +11,7 @@ use crate::support::media::plays;
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::pusher::{FRAGMENTED, application, compare, listening, push, push_of};
 use crate::support::run::await_that;
+use crate::support::{certificate, present};
 
 #[test]
 fn each_frame_that_is_pushed_is_in_the_object_at_its_time() {
@@ -25,6 +26,47 @@ fn each_frame_that_is_pushed_is_in_the_object_at_its_time() {
         let list = String::from_utf8(lab.object("live/camera.m3u8").expect("a playlist")).expect("text");
         assert!(list.contains("#EXT-X-ENDLIST"), "{list}");
     }
+}
+
+/// Asks by curl, which trusts this certificate, whether a stream may be sent; what is answered, or nothing.
+fn asked(url: &str, trusted: &str) -> Option<String> {
+    let (port, by_name) = (url.rsplit(':').next()?.split('/').next()?, url.replace("127.0.0.1", "localhost"));
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--noproxy", "*", "--resolve", &format!("localhost:{port}:127.0.0.1"), "--cacert", trusted]);
+    let output = curl.args(["-X", "POST", "-w", " %{http_code}", &by_name]).output().expect("curl");
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn https_is_taken_on_the_same_port_and_a_renewed_certificate_needs_no_restart() {
+    if !present("curl", &["--version"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let [chain, key] = certificate(lab.dir(), "one");
+    let files = ["--tls-cert", &chain, "--tls-key", &key];
+    let (writer, url) = listening(&lab, &files);
+    let secure = url.replace("http://", "https://");
+    let may = Some("a stream may be sent here\n 200".to_owned());
+    assert_eq!([asked(&url, &chain), asked(&secure, &chain)], [may.clone(), may.clone()]);
+    let old = lab.dir().join("old.pem").to_str().expect("a path").to_owned();
+    std::fs::copy(&chain, &old).expect("a copy");
+    let [renewed, its_key] = certificate(lab.dir(), "two");
+    std::fs::copy(&its_key, &key).expect("a copy");
+    std::fs::copy(&renewed, &chain).expect("a copy");
+    await_that("the new one is shown", || asked(&secure, &renewed) == may);
+    assert_eq!(asked(&secure, &old), None);
+    let own = lab.dir().join("own.mp4");
+    ended(push(4, false, FRAGMENTED, &secure, &own));
+    writer.wait().code(0).says("(and by TLS, as https://)").says("is complete").does_not_say(STREAM_KEY);
+    compare(&lab, &own);
+    // With https:// in the URL it is TLS or nothing.
+    let address = format!("https://127.0.0.1:0/live/{STREAM_KEY}");
+    let writer = lab.writer(&[&[KEY, &address][..], &files].concat());
+    let secure = format!("{}/{STREAM_KEY}", application(&writer));
+    assert!(secure.starts_with("https://"), "{secure}");
+    assert_eq!((asked(&secure, &renewed), asked(&secure.replace("https://", "http://"), &renewed)), (may, None));
+    writer.wait_for("it comes without TLS");
 }
 
 #[test]

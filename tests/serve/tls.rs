@@ -6,16 +6,7 @@ use std::process::Command;
 use super::scene::KEY;
 use crate::support::lab::Lab;
 use crate::support::run::{Launch, assert_same, await_some, await_that};
-use crate::support::{PART, bytes, present};
-
-/// A certificate for this machine, and its key.
-fn certificate(dir: &Path, name: &str) -> [String; 2] {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let files = ["pem", "key"].map(|kind| dir.join(format!("{name}.{kind}")));
-    std::fs::write(&files[0], made.cert.pem()).expect("a file");
-    std::fs::write(&files[1], made.signing_key.serialize_pem()).expect("a file");
-    files.map(|file| file.to_str().expect("a path").to_owned())
-}
+use crate::support::{PART, bytes, certificate, present};
 
 #[test]
 fn the_same_is_served_over_tls_and_a_renewed_certificate_needs_no_restart() {

@@ -411,6 +411,15 @@ pub fn present(program: &str, args: &[&str]) -> bool {
     runs
 }
 
+/// A certificate for this machine, which signs itself, and its key.
+pub fn certificate(dir: &Path, name: &str) -> [String; 2] {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let files = ["pem", "key"].map(|kind| dir.join(format!("{name}.{kind}")));
+    std::fs::write(&files[0], made.cert.pem()).expect("a file");
+    std::fs::write(&files[1], made.signing_key.serialize_pem()).expect("a file");
+    files.map(|file| file.to_str().expect("a path").to_owned())
+}
+
 /// Bytes that look random and are the same each time.
 pub fn bytes(seed: u64, len: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
