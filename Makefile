@@ -44,7 +44,8 @@ help:
 	@echo 'make test-obs   OBS streams to writer, on a screen that nobody sees (Debian: 30 MB of packages)'
 	@echo 'make soak      writer and readers through random faults (MINUTES=5, SEED=)'
 	@echo 'make kills     many short uploads, each with a kill or a race in it (N=1000, SEED=)'
-	@echo 'make fuzz-rtmp   damaged streams of encoders (RTMP, HTTP), for ten minutes, and another parser beside ours (FUZZ_SECONDS=600, FUZZ_SEED=1)'
+	@echo 'make fuzz-rtmp   damaged streams of encoders (RTMP, HTTP), for ten minutes, what others found when they fuzzed theirs and samples of enhanced'
+	@echo '               RTMP (fetched), and another parser beside ours (FUZZ_SECONDS=600, FUZZ_SEED=1)'
 	@echo 'make hostile   a server of many streams under all that is hostile, with live streams beside it (HOSTILE_SECONDS=600, HOSTILE_SEED=1)'
 	@echo 'make bench     measures both tools beside others, and writes docs/performance.md'
 	@echo '               (ten minutes; BENCH=quick: two, and only prints; BENCH=tls: TLS alone;'
@@ -145,8 +146,9 @@ kills:
 
 fuzz-rtmp:
 	$(call packages,build)
+	corpora=; ! ./scripts/fetch-corpora.sh || corpora='--include-ignored corpora::'; \
 	FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_SEED='$(FUZZ_SEED)' \
-		$(CARGO) test --quiet --release --locked --lib -- --nocapture damaged_captures_do_no_harm damaged_pushes_do_no_harm
+		$(CARGO) test --quiet --release --locked --lib -- --nocapture damaged_captures_do_no_harm damaged_pushes_do_no_harm $$corpora
 	cd scripts/differential && $(CARGO) run --quiet --release --locked -- '$(FUZZ_SEED)'
 
 # It is in nobody's way.

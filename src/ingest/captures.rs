@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use crate::media::flv;
+use crate::media::fmp4::{Found, Scanner};
 use crate::mux::{Arrival, Muxer};
 use crate::rtmp::{Event, Session};
 
@@ -17,18 +18,39 @@ const CAPTURES: [(&str, &[u8], &[&str]); 4] = [
 
 /// All that came of the bytes of an encoder.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Came {
-    published: Option<String>,
+pub(super) struct Came {
+    pub(super) published: Option<String>,
     ended: bool,
-    fault: bool,
+    pub(super) fault: bool,
     events: u64,
     hash: u64,
     codecs: Vec<&'static str>,
-    /// Bytes of the recording.
-    made: usize,
+    /// The objects of the recording.
+    pub(super) objects: Vec<Vec<u8>>,
 }
 
-fn of<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Came {
+impl Came {
+    /// Bytes of the recording.
+    pub(super) fn made(&self) -> usize {
+        self.objects.iter().map(Vec::len).sum()
+    }
+
+    /// Each object is a header and whole fragments, as readers and playlists see it.
+    #[track_caller]
+    pub(super) fn is_well_formed(&self) {
+        for object in &self.objects {
+            let found = Scanner::new().feed(object);
+            let fine = |found: &Found| matches!(found, Found::Header(_) | Found::Begun(_) | Found::Ended(_));
+            assert!(found.iter().all(fine), "{:?}", found.iter().find(|found| !fine(found)));
+            let count = |of: fn(&Found) -> bool| found.iter().filter(|found| of(found)).count();
+            let (begun, ended) =
+                (count(|found| matches!(found, Found::Begun(_))), count(|found| matches!(found, Found::Ended(_))));
+            assert_eq!((count(|found| matches!(found, Found::Header(_))), begun), (1, ended));
+        }
+    }
+}
+
+pub(super) fn of<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Came {
     let (mut session, mut muxer) = (Session::new(Vec::new()), Muxer::new(Duration::from_secs(1)));
     let (mut came, mut hash) = (Came::default(), DefaultHasher::new());
     'all: for piece in pieces {
@@ -73,23 +95,24 @@ fn of<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Came {
             for unit in units.unwrap_or_default() {
                 came.fault |= muxer.push(unit, time, arrival).is_err();
             }
-            came.made += taken(&mut muxer);
+            take(&mut muxer, &mut came.objects);
         }
         drop(session.answers());
     }
     muxer.finish();
-    came.made += taken(&mut muxer);
+    take(&mut muxer, &mut came.objects);
     (came.hash, came.codecs) = (hash.finish(), muxer.codecs());
     came
 }
 
-fn taken(muxer: &mut Muxer) -> usize {
-    let mut bytes = 0;
+fn take(muxer: &mut Muxer, objects: &mut Vec<Vec<u8>>) {
     while let Some(piece) = muxer.ready() {
-        bytes += piece.bytes.len();
+        if piece.begins {
+            objects.push(Vec::new());
+        }
+        objects.last_mut().expect("a header first").extend_from_slice(&piece.bytes);
         muxer.handed_on();
     }
-    bytes
 }
 
 #[test]
@@ -98,7 +121,8 @@ fn encoders_are_understood_however_their_bytes_are_cut() {
         let whole = of(std::iter::once(capture));
         assert_eq!((whole.published.as_deref(), whole.ended, whole.fault), (Some("live/key"), true, false), "{name}");
         assert_eq!(whole.codecs, codecs, "{name}");
-        assert!(whole.events > 30 && whole.made > 5_000, "{name}: {whole:?}");
+        assert!(whole.events > 30 && whole.made() > 5_000, "{name}: {} and {}", whole.events, whole.made());
+        whole.is_well_formed();
         for size in (1..20).chain([127, 128, 129, 1000, 4096]) {
             assert_eq!(of(capture.chunks(size)), whole, "{name} in pieces of {size}");
         }
@@ -169,12 +193,16 @@ fn damaged_captures_do_no_harm() {
         let mut bytes = CAPTURES[chance.below(CAPTURES.len())].1.to_vec();
         chance.damage(&mut bytes, 3073, &CAPTURES.map(|capture| capture.1));
         let size = 1 + chance.below(5000);
-        let run = || of(bytes.chunks(size));
+        let run = || {
+            let came = of(bytes.chunks(size));
+            came.is_well_formed();
+            came
+        };
         let came = std::panic::catch_unwind(run).unwrap_or_else(|_| panic!("a panic: FUZZ_SEED={seed} repeats it"));
         published += u64::from(came.published.is_some());
-        made += u64::from(came.made > 0);
+        made += u64::from(came.made() > 0);
         // What is made is what came, and some bytes for each frame.
-        assert!(came.made < 2 * bytes.len() + 100_000, "{} bytes of {}: FUZZ_SEED={seed}", came.made, bytes.len());
+        assert!(came.made() < 2 * bytes.len() + 100_000, "{} bytes of {}: FUZZ_SEED={seed}", came.made(), bytes.len());
         seed += 1;
     }
     let runs = seed - first;

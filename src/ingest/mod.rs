@@ -46,6 +46,8 @@ mod captures;
 #[cfg(test)]
 mod captures_pushed;
 mod connection;
+#[cfg(test)]
+mod corpora;
 mod door;
 mod entrance;
 pub mod figures;

@@ -76,7 +76,7 @@ pub fn video(body: &Bytes) -> Result<Vec<Unit>, FlvError> {
     };
     let (packet, shown_after) = (byte(&mut body)?, s24(&mut body)?);
     let content = match packet {
-        0 => Content::Config(body),
+        0 if !body.is_empty() => Content::Config(body),
         1 if !body.is_empty() => Content::Frame { key, shown_after, data: body },
         _ => return Ok(Vec::new()),
     };
@@ -100,7 +100,7 @@ pub fn audio(body: &Bytes) -> Result<Vec<Unit>, FlvError> {
         other => return Err(unknown(&format!("sound format {other}"), Kind::Audio)),
     }
     let content = match byte(&mut body)? {
-        0 => Content::Config(body),
+        0 if !body.is_empty() => Content::Config(body),
         1 if !body.is_empty() => Content::Frame { key: true, shown_after: 0, data: body },
         _ => return Ok(Vec::new()),
     };
@@ -168,7 +168,8 @@ fn behind_modifiers(mut packet: u8, body: &mut Bytes) -> Result<u8, FlvError> {
 fn content(packet: u8, kind: Kind, four: &[u8], key: bool, mut data: Bytes) -> Result<Option<Content>, FlvError> {
     let composed = kind == Kind::Video && matches!(four, b"avc1" | b"hvc1");
     Ok(match packet {
-        packet::SEQUENCE_START => Some(Content::Config(data)),
+        // ffmpeg sends an empty one where its encoder of AV1 has said nothing yet, and the right one before the first picture.
+        packet::SEQUENCE_START => (!data.is_empty()).then_some(Content::Config(data)),
         packet::CODED_FRAMES | packet::CODED_FRAMES_X if packet == packet::CODED_FRAMES || kind == Kind::Video => {
             let shown_after = if packet == packet::CODED_FRAMES && composed { s24(&mut data)? } else { 0 };
             (!data.is_empty()).then_some(Content::Frame { key, shown_after, data })
@@ -213,6 +214,9 @@ mod tests {
             (Kind::Video, b"\x17\x02\0\0\0", vec![]),
             (Kind::Video, b"\x57\0", vec![]),
             (Kind::Video, b"", vec![]),
+            (Kind::Video, b"\x17\0\0\0\0", vec![]),
+            (Kind::Video, b"\x90av01", vec![]),
+            (Kind::Audio, b"\xaf\0", vec![]),
             (Kind::Video, b"\x90hvc1conf", vec![(0, Hevc, None, b"conf")]),
             (Kind::Video, b"\x91hvc1\0\0\x21data", vec![(0, Hevc, Some((true, 33)), b"data")]),
             (Kind::Video, b"\xa3hvc1data", vec![(0, Hevc, Some((false, 0)), b"data")]),
