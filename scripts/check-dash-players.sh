@@ -1,7 +1,7 @@
 #!/bin/sh
 # Plays DASH from `reader --serve`: with dash.js and Shaka Player in Chromium while the object is written, over its end, and all of it
-# afterwards at the same URL; and afterwards with ffmpeg and VLC. Counts the pictures that each decodes. `make test-players` starts
-# this.
+# afterwards at the same URL; and afterwards with ffmpeg and VLC. Counts the pictures that each decodes. Then two renditions of one
+# program, between which dash.js goes to and fro. `make test-players` starts this.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -51,4 +51,21 @@ for name in dash shaka $(system_players); do
     *) [ "$count" -ge $((all * 9 / 10)) ] || failed=yes ;;
     esac
 done
+
+with_switch() {
+    node scripts/players/play.mjs chromium dash-switch "$1"
+}
+start_renditions both
+list="${url}dash/both.m3u8/manifest.mpd"
+until curl -fsS "$list" 2>/dev/null | grep -q 'width="160"' && curl -fsS "$list" | grep -q 'width="320"'; do sleep 0.1; done
+count=$(with_switch "$list" || true)
+say "dash between two renditions: $count pictures while they were written, of $all"
+[ "$count" -ge $((all / 4)) ] || failed=yes
+end_renditions both
+count=$(with_switch "$list" || true)
+say "dash between two renditions: $count of $all pictures afterwards"
+[ "$count" -ge $((all * 9 / 10)) ] || failed=yes
+count=$(ffmpeg -nostdin -v error -i "$list" -map 0:v -f framemd5 - 2>/dev/null | grep -c '^[01],' || true)
+say "ffmpeg: $count pictures of two renditions of $all"
+[ "$count" = $((all * 2)) ] || failed=yes
 [ $failed = no ]

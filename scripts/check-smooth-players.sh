@@ -1,7 +1,7 @@
 #!/bin/sh
 # Plays Smooth Streaming from `reader --serve`: with dash.js and its mss module in Chromium, with VLC and with GStreamer, while the
-# object is written and over its end, and all of it afterwards at the same URL. Counts the pictures that each decodes.
-# `make test-players` starts this.
+# object is written and over its end, and all of it afterwards at the same URL. Counts the pictures that each decodes. Then two renditions
+# of one program, between which dash.js goes to and fro. `make test-players` starts this.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -58,4 +58,18 @@ for name in $players; do
     # They begin somewhat behind the newest fragment, and play by the clock: a few may be left out, or shown twice.
     [ "$live" -ge $((all / 4)) ] && [ "$count" -ge $((all * 9 / 10)) ] || failed=yes
 done
+
+with_switch() {
+    node scripts/players/play.mjs chromium mss-switch "$1"
+}
+start_renditions both
+manifest="${url}both.isml/Manifest"
+until curl -fsS "$manifest" 2>/dev/null | grep -q 'QualityLevels="2"'; do sleep 0.1; done
+count=$(with_switch "$manifest" || true)
+say "mss between two renditions: $count pictures while they were written, of $all"
+[ "$count" -ge $((all / 4)) ] || failed=yes
+end_renditions both
+count=$(with_switch "$manifest" || true)
+say "mss between two renditions: $count of $all pictures afterwards"
+[ "$count" -ge $((all * 9 / 10)) ] || failed=yes
 [ $failed = no ]

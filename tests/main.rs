@@ -94,12 +94,14 @@ mod serve {
     mod links;
     mod pages;
     mod players;
+    mod renditions;
     mod rollover;
     mod safety;
     mod scene;
     mod smooth;
     mod tls;
     mod uploads;
+    mod xml;
 }
 
 mod store {

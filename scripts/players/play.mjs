@@ -1,6 +1,8 @@
 // Plays a playlist or a manifest in a browser, to its end, and prints how many pictures came.
 //
-//   node play.mjs chromium|firefox hls|shaka|videojs|dash|mss ADDRESS
+//   node play.mjs chromium|firefox hls|shaka|videojs|dash|mss|dash-switch|mss-switch ADDRESS
+//
+// What ends in -switch goes from one rendition to another all the time, and fails unless pictures of several sizes came.
 //
 // The page and the playlist come from one origin: what is below /store/ is fetched from ADDRESS's store.
 import { spawn } from 'node:child_process';
@@ -39,12 +41,27 @@ let shown = 0, since = Date.now();
 setInterval(() => {
   const pictures = media().getVideoPlaybackQuality().totalVideoFrames;
   if (pictures !== shown) [shown, since] = [pictures, Date.now()];
-  else if (shown > 0 && Date.now() - since > ${STILL * 1000}) tell({ pictures });
+  else if (shown > 0 && Date.now() - since > ${STILL * 1000}) tell({ pictures, why: wrong() });
 }, 500);`;
+
+// It has little in its buffer, so that what is chosen is soon seen.
+const switching = `player.updateSettings({ streaming: { abr: { autoSwitchBitrate: { video: false } },
+  buffer: { bufferTimeDefault: 4, bufferTimeAtTopQuality: 4, bufferTimeAtTopQualityLongForm: 4, initialBufferLevel: 2 } } });
+let at = 0;
+const sizes = new Set();
+wrong = () => (sizes.size > 1 ? undefined : \`all pictures were as wide: \${[...sizes]}\`);
+setInterval(() => {
+  const all = player.isReady() ? player.getRepresentationsByType('video') : [];
+  if (all.length > 1) player.setRepresentationForTypeByIndex('video', (at += 1) % all.length);
+}, 3000);
+setInterval(() => { if (media().videoWidth > 0) sizes.add(media().videoWidth); }, 100);`;
+for (const name of ['dash', 'mss']) {
+  [files[`${name}-switch`], begin[`${name}-switch`]] = [files[name], `${begin[name]}\n${switching}`];
+}
 
 const [browser, player, address] = process.argv.slice(2);
 if (!begin[player] || !address) {
-  console.error('usage: play.mjs chromium|firefox hls|shaka|videojs|dash|mss ADDRESS');
+  console.error('usage: play.mjs chromium|firefox hls|shaka|videojs|dash|mss|dash-switch|mss-switch ADDRESS');
   process.exit(2);
 }
 const target = new URL(address);
@@ -57,7 +74,8 @@ const tell = (what) => fetch('/tell', { method: 'POST', body: JSON.stringify(wha
 const fail = (why) => tell({ why: String(why) });
 onerror = (message) => fail(message);
 const media = () => document.querySelector('video');
-addEventListener('ended', () => tell({ pictures: media().getVideoPlaybackQuality().totalVideoFrames }), true);
+let wrong = () => undefined;
+addEventListener('ended', () => tell({ pictures: media().getVideoPlaybackQuality().totalVideoFrames, why: wrong() }), true);
 addEventListener('canplay', () => media().play().catch(fail), true);
 ${begin[player]}
 </script>`;

@@ -46,14 +46,31 @@ start_gateway() {
     url=$(head -n 1 "$dir/gateway.out")
 }
 
-# start_recording NAME SIZE: a camera's pictures of that size, for $seconds, $rate a second and a key frame each $segment seconds, are
-# written into NAME.mp4 by $writer.
+# start_recording NAME SIZE OPTIONS...: a camera's pictures of that size, for $seconds, $rate a second and a key frame each $segment
+# seconds, are written into NAME.mp4 by $writer, with these options.
 start_recording() {
-    ffmpeg -nostdin -v error -re -f lavfi -i "testsrc2=size=$2:rate=${rate:?}:duration=${seconds:?}" \
+    name_=$1
+    size_=$2
+    shift 2
+    ffmpeg -nostdin -v error -re -f lavfi -i "testsrc2=size=$size_:rate=${rate:?}:duration=${seconds:?}" \
         -f lavfi -i "sine=frequency=440:duration=$seconds" -c:v libx264 -preset ultrafast -tune zerolatency -g $((${segment:?} * rate)) \
         -pix_fmt yuv420p -c:a aac -movflags +empty_moov+frag_keyframe+default_base_moof -frag_duration 500000 -f mp4 - |
-        "$built/writer" --max-latency 1s "$1.mp4" 2>"$dir/$1.log" &
+        "$built/writer" --max-latency 1s "$name_.mp4" "$@" 2>"$dir/$name_.log" &
     writer=$!
+}
+
+# start_renditions NAME: the same in two sizes, which are renditions of NAME.m3u8, by $writers.
+start_renditions() {
+    writers=
+    for rendition in high:320x180 low:160x90; do
+        start_recording "$1-${rendition%:*}" "${rendition#*:}" --hls --hls-master "$1.m3u8" --hls-name "${rendition%:*}"
+        writers="$writers $writer"
+    done
+}
+end_renditions() {
+    for one in $writers; do
+        wait "$one" || { cat "$dir/$1"-*.log >&2; exit 1; }
+    done
 }
 
 # Those of this system that are there, and says which are not: each has a function with_NAME that plays the playlist $1 and

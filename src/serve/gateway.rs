@@ -14,8 +14,9 @@ use super::access_log::Record;
 use super::body::Body;
 use super::chores::Chores;
 use super::gate::Gate;
-use super::hls::indexed::Next;
+use super::hls::indexed::{Next, Text};
 use super::hls::indexes::Indexes;
+use super::hls::siblings::Siblings;
 use super::join::Join;
 use super::link::Grant;
 use super::metrics::Metrics;
@@ -23,6 +24,7 @@ use super::name::{self, Names, Query};
 use super::once::Once;
 use super::recordings::Recordings;
 use super::refusal::Refusal;
+use super::renditions::Told;
 use super::stall::Stalls;
 use super::viewing::Viewing;
 use crate::media::fmp4::single::Samples;
@@ -56,6 +58,12 @@ pub(crate) struct Gateway {
     pub(crate) followers: Once<([u8; 16], String), Next>,
     /// Tracks of segments by themselves.
     pub(crate) singles: Once<([u8; 16], u64, u32), Arc<Samples>>,
+    /// Renditions that writers have told of beside a multivariant playlist of a bucket.
+    pub(crate) programs: Once<(String, String), Arc<Vec<Told>>>,
+    /// Which renditions are beside each other.
+    pub(crate) siblings: Siblings,
+    /// Manifests of several renditions, by what they are of.
+    pub(crate) manifests: Once<String, (Text, bool)>,
     pub(crate) held: Semaphore,
     most_held: usize,
     pub(crate) chores: Chores,
@@ -78,6 +86,7 @@ impl Gateway {
         let (joins, singles, followers) = (Once::default(), Once::default(), Once::default());
         let most_held = connections.saturating_mul(HELD).min(Semaphore::MAX_PERMITS);
         let (indexes, held) = (Indexes::default(), Semaphore::new(most_held));
+        let (programs, manifests, siblings) = (Once::default(), Once::default(), Siblings::default());
         let metrics = Arc::default();
         Self {
             names,
@@ -87,6 +96,9 @@ impl Gateway {
             indexes,
             followers,
             singles,
+            programs,
+            manifests,
+            siblings,
             held,
             most_held,
             chores,
@@ -103,6 +115,8 @@ impl Gateway {
             self.joins.tidy();
             self.singles.tidy();
             self.followers.tidy();
+            self.programs.tidy();
+            self.manifests.tidy();
         }
     }
 

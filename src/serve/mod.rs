@@ -3,6 +3,7 @@
 //! ```text
 //! accept (limits, TLS) -> service -> gate (name, token or signed link, other sites) -> route
 //! watch, live, hls, dash, smooth -> recordings (open versions) -> recording { ring <- feed <- follower, blocks <- fetch } -> body
+//! hls, dash, smooth of several renditions -> renditions (which there are) -> glimpse (of each at one moment) -> in_step (what is the same)
 //! api, show -> chores (lists, uploads), pages
 //! ```
 //!
@@ -23,10 +24,12 @@ mod feed;
 mod fetch;
 mod gate;
 mod gateway;
+mod glimpse;
 mod gzip;
 mod heads;
 mod hls;
 mod identity;
+mod in_step;
 mod join;
 pub mod link;
 mod live;
@@ -39,6 +42,7 @@ mod range;
 mod recording;
 mod recordings;
 mod refusal;
+mod renditions;
 mod reply;
 mod ring;
 pub mod routes;

@@ -143,6 +143,8 @@ mod tests {
                 "/b.isml/QualityLevels(1)/Fragments(video=0)",
                 Some((Do::Smooth, "b.isml/QualityLevels(1)/Fragments(video=0)")),
             ),
+            ("/a/b.mp4.isml/b.mp4.m3u8", Some((Do::Smooth, "a/b.mp4.isml/b.mp4.m3u8"))),
+            ("/hls/b.isml/c.m3u8", Some((Do::Hls, "b.isml/c.m3u8"))),
             ("/live/b.isml", Some((Do::Live, "b.isml"))),
             ("/b.isml", None),
             ("/b.mp4/Manifest", None),

@@ -270,6 +270,32 @@ impl Samples {
         Some(moved)
     }
 
+    /// The same samples in ticks of another length, of which there are `to` where there were `from`: each of their times is rounded by
+    /// itself, so that nothing adds up. None where that cannot be.
+    #[must_use]
+    pub fn in_ticks(&self, from: u32, to: u32) -> Option<Self> {
+        if from == to {
+            return Some(self.clone());
+        }
+        let scaled = |time: u64| scaled(time.try_into().ok()?, from, to)?.try_into().ok();
+        let mut told = self.clone();
+        for run in &mut told.runs {
+            let mut decode = run.decode;
+            run.decode = scaled(decode)?;
+            let mut begins = run.decode;
+            for entry in &mut run.entries {
+                let shown = i64::try_from(decode).ok()?.checked_add(entry.composition)?;
+                decode = decode.checked_add(entry.duration.into())?;
+                let ends: u64 = scaled(decode)?;
+                entry.composition = self::scaled(shown, from, to)?.checked_sub(begins.try_into().ok()?)?;
+                entry.duration = u32::try_from(ends.checked_sub(begins)?).ok()?;
+                begins = ends;
+            }
+            run.duration = begins.checked_sub(run.decode)?;
+        }
+        Some(told)
+    }
+
     /// The samples as fragments of their own: one, and one more after each gap in the decode times. They are number
     /// `sequence`; `more` are boxes that go into the first `traf`.
     ///
@@ -279,6 +305,13 @@ impl Samples {
         let more = |index| if index == 0 { more } else { &[] };
         self.runs.iter().enumerate().map(|(index, run)| fragment(self.track.id, run, sequence, more(index))).collect()
     }
+}
+
+/// A time in ticks of another length, to the nearest.
+#[must_use]
+pub fn scaled(time: i64, from: u32, to: u32) -> Option<i64> {
+    let twice = i128::from(time) * 2 * i128::from(to) + i128::from(from);
+    i64::try_from(twice.div_euclid(2 * i128::from(from.max(1)))).ok()
 }
 
 /// Adds a place to others, as one with the last where it follows at once.

@@ -258,6 +258,13 @@ proptest! {
             let samples = gathered(&stream, first, track).expect("samples");
             let singles = samples.fragments(3, &[]).expect("fragments");
             prop_assert_eq!(frames(&bytes_of(&singles, &stream)), &want[..]);
+            // In other ticks each is shown when it was, to the nearest.
+            let other = samples.in_ticks(100, 333).expect("samples").fragments(3, &[]).expect("fragments");
+            for (ours, want) in frames(&bytes_of(&other, &stream)).iter().zip(&want) {
+                let shown = |frame: &Frame| i64::try_from(frame.at).expect("a time") + frame.composition;
+                prop_assert_eq!((shown(ours) * 200 - shown(want) * 666).abs() <= 100, true, "{:?} {:?}", ours, want);
+                prop_assert_eq!(&ours.bytes, &want.bytes);
+            }
             // Somewhere else in time, in one piece, the same are shown as far after the first.
             let Some(moved) = samples.moved(9_000, later.into()) else {
                 prop_assert!(want.is_empty());

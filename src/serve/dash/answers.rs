@@ -5,20 +5,24 @@ use http::{Method, Response, StatusCode, request};
 
 use super::manifest;
 use super::names::{self, Asked, What};
+use super::several::{self, Told};
 use crate::hls::clock;
+use crate::hls::playlist::reference;
 use crate::media::fmp4::{Track, TrackKind};
 use crate::protocol::escape;
 use crate::serve::access_log::Record;
 use crate::serve::body::Body;
 use crate::serve::gateway::{self, Gateway};
+use crate::serve::glimpse::{self, Glimpse};
 use crate::serve::hls::answer::listed;
 use crate::serve::hls::index::Index;
-use crate::serve::hls::indexed::{Kind, Shape};
+use crate::serve::hls::indexed::{Kind, Shape, Text};
 use crate::serve::hls::media::{Whole, immutable};
 use crate::serve::hls::tracks::Span;
 use crate::serve::hls::waiting::wait;
-use crate::serve::name::Place;
+use crate::serve::name::{Place, Query};
 use crate::serve::refusal::Refusal;
+use crate::serve::renditions::{self, Member, PLAYLIST};
 use crate::serve::single;
 use crate::serve::viewing::Viewing;
 
@@ -34,6 +38,11 @@ pub(crate) async fn dash(
 ) -> Result<Response<Body>, Refusal> {
     let query = gateway::query(parts);
     match names::asked(path)?.ok_or_else(Refusal::not_there)? {
+        // A playlist in the bucket is no recording: what writers have told of beside it is meant.
+        Asked::Manifest { key } if key.ends_with(PLAYLIST) => {
+            program(gateway, &key, None, &query, (parts, record)).await
+        }
+        Asked::Several { master, members } => program(gateway, &master, Some(members), &query, (parts, record)).await,
         Asked::Manifest { key } => {
             let (viewing, _) = gateway.find(&query, &key, record, parts).await?;
             manifest(gateway, &viewing, gateway.suffix(&query)?, parts).await
@@ -57,10 +66,12 @@ async fn manifest(
     parts: &request::Parts,
 ) -> Result<Response<Body>, Refusal> {
     let indexed = gateway.indexes.of(viewing);
-    let (version, shape) =
-        (escape::segment(&viewing.identity.version), Shape { kind: Kind::Dash, suffix, since: None });
+    let (version, shape) = (
+        escape::segment(&viewing.identity.version),
+        Shape { kind: Kind::Dash, suffix, since: None, reports: String::new() },
+    );
     let (text, over) = wait(gateway, &indexed, viewing, |state| {
-        let begun = state.begun(micros());
+        let begun = state.begun(glimpse::now());
         let over = state.index.is_over();
         let text = state.text_by(&shape, |index, promise| {
             let place = Place { version: &version, suffix: &shape.suffix };
@@ -72,14 +83,44 @@ async fn manifest(
     Ok(listed(&text, "application/dash+xml", over, gateway.gate.tokens.is_some(), parts))
 }
 
-/// Now, in microseconds since 1970.
-fn micros() -> i64 {
-    i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000).unwrap_or(0)
+/// Of several renditions: of those that there are, or of certain ones.
+async fn program(
+    gateway: &Gateway,
+    master: &str,
+    pinned: Option<Vec<Member>>,
+    query: &Query<'_>,
+    (parts, record): (&request::Parts, Option<&mut Record>),
+) -> Result<Response<Body>, Refusal> {
+    let suffix = gateway.suffix(query)?;
+    let chosen = renditions::chosen(gateway, master, pinned, query, (parts, record)).await?;
+    let set = renditions::name(master, &chosen.members);
+    let asked = format!("dash {master} {set}{suffix}");
+    let make = |_| {
+        Box::pin(async {
+            let glimpses = glimpse::glimpses(gateway, &chosen.viewings).await?;
+            let told = |glimpse| -> Option<Told<'_>> {
+                let glimpse: &Glimpse = glimpse;
+                let Member { key, version } = chosen.members.get(glimpse.position)?;
+                Some(Told {
+                    glimpse,
+                    folder: format!("../{}/{}", reference(master, key, None), escape::segment(version)),
+                })
+            };
+            let all: Vec<_> = glimpses.iter().filter_map(told).collect();
+            let text = several::text(&all, &several::Place { set: &set, suffix: &suffix });
+            let text = text.ok_or_else(|| {
+                Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "there is nothing to be played in it")
+            })?;
+            Ok((Text::of(text), glimpses.iter().all(|glimpse| glimpse.over)))
+        })
+    };
+    let (text, over) = gateway.manifests.get(asked, |_| true, make).await?;
+    Ok(listed(&text, "application/dash+xml", over, gateway.gate.tokens.is_some(), parts))
 }
 
 /// The time of day, by which players know what there is by now.
 fn now(parts: &request::Parts) -> Response<Body> {
-    let text = clock::show(micros());
+    let text = clock::show(glimpse::now());
     let length = text.len();
     let mut answer = Response::new(if parts.method == Method::HEAD { Body::nothing() } else { Body::text(text) });
     let headers = answer.headers_mut();

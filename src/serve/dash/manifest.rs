@@ -6,6 +6,7 @@ use crate::hls::clock;
 use crate::media::fmp4::{Track, TrackKind};
 use crate::serve::hls::index::Index;
 use crate::serve::hls::tracks::{Era, Line, Span};
+use crate::serve::in_step::micros;
 use crate::serve::name::Place;
 
 use super::names::{INIT, NOW, SEGMENT, UPDATE};
@@ -13,55 +14,94 @@ use super::names::{INIT, NOW, SEGMENT, UPDATE};
 /// How often a player asks again, in seconds: about as often as there is a new segment.
 const AGAIN: u32 = 2;
 
+/// What a manifest begins with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head<'a> {
+    /// No segment is longer, in seconds, nor does it take longer for the next to come.
+    pub(super) target: u64,
+    pub(super) over: bool,
+    /// How long there is something of it, in microseconds.
+    pub(super) lasts: u64,
+    /// When what is at the beginning was there, in microseconds since 1970.
+    pub(super) begun: i64,
+    /// Where whoever plays this goes on, so that he stays with it when another of the same key begins.
+    pub(super) update: &'a str,
+    /// Where the time of day is.
+    pub(super) clock: &'a str,
+}
+
+impl Head<'_> {
+    pub(super) fn begin(&self, out: &mut String) {
+        let Self { target, lasts, begun, update, .. } = self;
+        // A string takes whatever is written into it: the results are of no interest.
+        let _ = write!(
+            out,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" \
+             profiles=\"urn:mpeg:dash:profile:isoff-live:2011\" minBufferTime=\"PT2S\" maxSegmentDuration=\"PT{target}S\""
+        );
+        if self.over {
+            let _ = writeln!(out, " type=\"static\" mediaPresentationDuration=\"{}\">", Seconds(*lasts));
+            return;
+        }
+        let newest = begun.saturating_add_unsigned(*lasts);
+        let _ = writeln!(
+            out,
+            " type=\"dynamic\" availabilityStartTime=\"{}\" publishTime=\"{}\" minimumUpdatePeriod=\"PT{AGAIN}S\" \
+             suggestedPresentationDelay=\"PT{}S\">",
+            clock::show(*begun),
+            clock::show(newest),
+            target.saturating_mul(3)
+        );
+        let _ = writeln!(out, "<Location>{update}</Location>");
+    }
+
+    pub(super) fn end(&self, out: &mut String) {
+        if !self.over {
+            let scheme = "urn:mpeg:dash:utc:http-iso:2014";
+            let _ = writeln!(out, "<UTCTiming schemeIdUri=\"{scheme}\" value=\"{}\"/>", self.clock);
+        }
+        out.push_str("</MPD>\n");
+    }
+}
+
 /// The manifest. `target`: no segment is longer, in seconds, nor does it take longer for the next to come; `begun`: when what is
 /// at the beginning was there, in microseconds since 1970.
 #[must_use]
 pub(crate) fn text(index: &Index, target: u64, begun: i64, place: &Place<'_>) -> String {
+    let Place { version, suffix } = place;
     let eras: Vec<_> = index.tracks.eras.iter().map(Told::of).collect();
     let lasts = eras.iter().map(|era| era.micros).fold(0, u64::saturating_add);
     let spans: usize = eras.iter().flat_map(|era| &era.lines).map(|(_, line)| line.spans.len()).sum();
     let mut text = String::with_capacity(2_048 + spans * 24);
     let out = &mut text;
-    // A string takes whatever is written into it: the results are of no interest.
-    let _ = write!(
-        out,
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" \
-         profiles=\"urn:mpeg:dash:profile:isoff-live:2011\" minBufferTime=\"PT2S\" maxSegmentDuration=\"PT{target}S\""
-    );
-    if index.is_over() {
-        let _ = writeln!(out, " type=\"static\" mediaPresentationDuration=\"{}\">", Seconds(lasts));
-    } else {
-        let newest = begun.saturating_add_unsigned(lasts);
-        let _ = writeln!(
-            out,
-            " type=\"dynamic\" availabilityStartTime=\"{}\" publishTime=\"{}\" minimumUpdatePeriod=\"PT{AGAIN}S\" \
-             suggestedPresentationDelay=\"PT{}S\">",
-            clock::show(begun),
-            clock::show(newest),
-            target.saturating_mul(3)
-        );
-        // Who plays this version stays with it when another of the same key begins.
-        let _ = writeln!(out, "<Location>{}{UPDATE}{}</Location>", place.version, place.suffix);
-    }
+    let (update, clock) = (format!("{version}{UPDATE}{suffix}"), format!("{version}/{NOW}{suffix}"));
+    let head = Head { target, over: index.is_over(), lasts, begun, update: &update, clock: &clock };
+    head.begin(out);
     let mut start = 0u64;
     for (number, era) in eras.iter().enumerate() {
-        let _ = writeln!(out, "<Period id=\"{number}\" start=\"{}\">", Seconds(start));
-        for (track, line) in &era.lines {
-            let starts_with_key = track.kind == TrackKind::Audio || index.keyless.is_empty();
-            put_track(out, track, line, (era.begins, number), starts_with_key, place);
+        begin_period(out, &number.to_string(), start);
+        for set in era.sets() {
+            let Some((first, _)) = set.first() else { continue };
+            let starts_with_key = first.kind == TrackKind::Audio || index.keyless.is_empty();
+            begin_set(out, first.id, first.kind, starts_with_key);
+            for (track, line) in set {
+                let offset = u128::from(era.begins) * u128::from(track.timescale) / 1_000_000;
+                let folder = format!("{version}/{number}-$RepresentationID$");
+                let told =
+                    Representation { id: &track.id.to_string(), track, rate: line.rate(track.timescale), offset };
+                put_representation(out, &told, &folder, suffix, &line.spans);
+            }
+            out.push_str("</AdaptationSet>\n");
         }
         out.push_str("</Period>\n");
         start = start.saturating_add(era.micros);
     }
-    if !index.is_over() {
-        let _ = writeln!(
-            out,
-            "<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:http-iso:2014\" value=\"{}/{NOW}{}\"/>",
-            place.version, place.suffix
-        );
-    }
-    out.push_str("</MPD>\n");
+    head.end(out);
     text
+}
+
+pub(super) fn begin_period(out: &mut String, id: &str, start: u64) {
+    let _ = writeln!(out, "<Period id=\"{id}\" start=\"{}\">", Seconds(start));
 }
 
 /// An era, as far as players are told of it.
@@ -86,36 +126,66 @@ impl<'a> Told<'a> {
         let ends = lines.iter().filter_map(last).max().unwrap_or(0);
         Self { lines, begins, micros: ends.saturating_sub(begins) }
     }
+
+    /// Tracks of one kind and codec whose segments have the same times are together.
+    fn sets(&self) -> Vec<Vec<(&'a Track, &'a Line)>> {
+        let mut sets: Vec<Vec<(&Track, &Line)>> = Vec::new();
+        for (track, line) in &self.lines {
+            match sets.iter_mut().find(|set| set.first().is_some_and(|first| are_one((track, line), *first))) {
+                Some(set) => set.push((track, line)),
+                None => sets.push(vec![(track, line)]),
+            }
+        }
+        sets
+    }
 }
 
-fn micros(ticks: u64, timescale: u32) -> u64 {
-    let micros = u128::from(ticks) * 1_000_000 / u128::from(timescale.max(1));
-    u64::try_from(micros).unwrap_or(u64::MAX)
+/// Whether a player can go from one track to the other at each segment. Sounds are several languages rather than several rates.
+fn are_one((track, line): (&Track, &Line), (other, its): (&Track, &Line)) -> bool {
+    let times = |line: &Line| line.spans.iter().map(|span| (span.at, span.segment)).collect::<Vec<_>>();
+    track.kind == TrackKind::Video
+        && other.kind == track.kind
+        && family(&track.codec) == family(&other.codec)
+        && track.timescale == other.timescale
+        && times(line) == times(its)
 }
 
-fn put_track(
-    out: &mut String,
-    track: &Track,
-    line: &Line,
-    (begins, era): (u64, usize),
-    starts_with_key: bool,
-    place: &Place<'_>,
-) {
-    let (id, timescale, Place { version, suffix }) = (track.id, track.timescale, place);
-    let kind = if track.kind == TrackKind::Audio { "audio" } else { "video" };
+/// What a decoder has to know: the same for all profiles.
+pub(super) fn family(codec: &str) -> &str {
+    codec.split('.').next().unwrap_or(codec)
+}
+
+/// What a player may go from one to the other of, segment by segment.
+pub(super) fn begin_set(out: &mut String, id: u32, kind: TrackKind, starts_with_key: bool) {
+    let kind = if kind == TrackKind::Audio { "audio" } else { "video" };
     let _ = write!(
         out,
         "<AdaptationSet id=\"{id}\" contentType=\"{kind}\" mimeType=\"{kind}/mp4\" segmentAlignment=\"true\""
     );
-    if starts_with_key {
-        out.push_str(" startWithSAP=\"1\"");
-    }
-    let _ = write!(
-        out,
-        ">\n<Representation id=\"{id}\" codecs=\"{}\" bandwidth=\"{}\"",
-        escaped(&track.codec),
-        line.rate(timescale)
-    );
+    out.push_str(if starts_with_key { " startWithSAP=\"1\">\n" } else { ">\n" });
+}
+
+/// A track as a player is told of it.
+pub(super) struct Representation<'a> {
+    pub(super) id: &'a str,
+    pub(super) track: &'a Track,
+    /// Bits a second.
+    pub(super) rate: u64,
+    /// What is shown when the period begins, in ticks.
+    pub(super) offset: u128,
+}
+
+/// With these segments, which are in this folder.
+pub(super) fn put_representation(
+    out: &mut String,
+    told: &Representation<'_>,
+    folder: &str,
+    suffix: &str,
+    spans: &[Span],
+) {
+    let Representation { id, track, rate, offset } = told;
+    let codec = escaped(&track.codec);
+    let _ = write!(out, "<Representation id=\"{id}\" codecs=\"{codec}\" bandwidth=\"{rate}\"");
     if track.kind == TrackKind::Audio {
         let _ = writeln!(
             out,
@@ -126,15 +196,14 @@ fn put_track(
     } else {
         let _ = writeln!(out, " width=\"{}\" height=\"{}\">", track.width, track.height);
     }
-    let offset = u128::from(begins) * u128::from(timescale) / 1_000_000;
     let _ = writeln!(
         out,
-        "<SegmentTemplate timescale=\"{timescale}\" presentationTimeOffset=\"{offset}\" \
-         initialization=\"{version}/{era}-$RepresentationID$/{INIT}{suffix}\" \
-         media=\"{version}/{era}-$RepresentationID$/$Time${SEGMENT}{suffix}\">\n<SegmentTimeline>"
+        "<SegmentTemplate timescale=\"{}\" presentationTimeOffset=\"{offset}\" \
+         initialization=\"{folder}/{INIT}{suffix}\" media=\"{folder}/$Time${SEGMENT}{suffix}\">\n<SegmentTimeline>",
+        track.timescale
     );
-    put_spans(out, &line.spans);
-    out.push_str("</SegmentTimeline>\n</SegmentTemplate>\n</Representation>\n</AdaptationSet>\n");
+    put_spans(out, spans);
+    out.push_str("</SegmentTimeline>\n</SegmentTemplate>\n</Representation>\n");
 }
 
 /// When segments begin and how long they last; equal ones that follow each other at once are told of together.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! answers -> names (URLs), manifest (text, from hls::index), serve::single (segments)
+//!         -> serve::renditions (of one program) -> serve::glimpse (what there is of each) -> several (text)
 //! ```
 //!
 //! A manifest names one version, and segments of it by the time at which they begin: that follows from the object's bytes
@@ -10,3 +11,4 @@
 pub(crate) mod answers;
 mod manifest;
 mod names;
+mod several;

@@ -1,6 +1,7 @@
 //! What follows `/dash/` in a path: manifests, and segments of one track of one version. Pure.
 
 use crate::serve::name::{Unnamed, decoded, key_and_version, number};
+use crate::serve::renditions::{self, Member};
 
 /// The manifest of the newest version.
 const MANIFEST: &str = "manifest.mpd";
@@ -18,6 +19,8 @@ pub(crate) const SEGMENT: &str = ".m4s";
 pub(crate) enum Asked {
     /// `KEY/manifest.mpd`
     Manifest { key: String },
+    /// `SET.mpd`: of certain versions of renditions that are beside the multivariant playlist `master`.
+    Several { master: String, members: Vec<Member> },
     /// Something of one version.
     Version { key: String, version: String, what: What },
 }
@@ -50,7 +53,11 @@ pub(crate) fn asked(path: &str) -> Result<Option<Asked>, Unnamed> {
         _ => {}
     }
     if let Some(version) = name.strip_suffix(UPDATE).filter(|version| !version.is_empty()) {
-        let (key, version) = (decoded(above)?, decoded(version)?);
+        let key = decoded(above)?;
+        if let Some(members) = renditions::named(&key, version)? {
+            return Ok(Some(Asked::Several { master: key, members }));
+        }
+        let version = decoded(version)?;
         return Ok(Some(Asked::Version { key, version, what: What::Manifest }));
     }
     let of_track = || {
@@ -84,6 +91,13 @@ mod tests {
             ("a%20b/c.mp4/manifest.mpd", Some(Asked::Manifest { key: "a b/c.mp4".to_owned() })),
             ("a/c.mp4/v%2F1.mpd", version("a/c.mp4", "v/1", What::Manifest)),
             ("c/.mpd", None),
+            (
+                "a/c.m3u8/x.mp4@v%2F1.mpd",
+                Some(Asked::Several {
+                    master: "a/c.m3u8".to_owned(),
+                    members: vec![Member { key: "a/x.mp4".to_owned(), version: "v/1".to_owned() }],
+                }),
+            ),
             ("c/v/now", version("c", "v", What::Now)),
             ("c/v/0-2/init.mp4", version("c", "v", What::Init { era: 0, track: 2 })),
             ("a/c/v/3-1/900.m4s", version("a/c", "v", What::Segment { era: 3, track: 1, time: 900 })),

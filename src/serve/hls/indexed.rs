@@ -86,6 +86,15 @@ pub(crate) struct Shape {
     pub(crate) suffix: String,
     /// Of which objects before it it tells as well: since which one, and whether this is the last.
     pub(crate) since: Option<([u8; 16], bool)>,
+    /// What it says of other renditions, which changes all the time.
+    pub(crate) reports: String,
+}
+
+impl Shape {
+    /// Whether one takes the place of the other.
+    fn is_like(&self, other: &Self) -> bool {
+        (self.kind, &self.suffix, self.since) == (other.kind, &other.suffix, other.since)
+    }
 }
 
 /// Which playlist.
@@ -314,7 +323,7 @@ impl State {
             return Some(made.text.clone());
         }
         let text = Text::of(make(&self.index, &promise));
-        self.texts.retain(|made| made.shape != *shape);
+        self.texts.retain(|made| !made.shape.is_like(shape));
         if self.texts.len() >= TEXTS {
             self.texts.remove(0);
         }

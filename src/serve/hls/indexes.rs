@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::indexed::Indexed;
 use super::indexer;
+use super::reload::There;
 use crate::protocol::live_objects::RecordingId;
 use crate::serve::identity::date_in;
 use crate::serve::viewing::Viewing;
@@ -36,6 +37,13 @@ impl Indexes {
     pub(crate) fn whole(&self, version: [u8; 16]) -> Option<Arc<Indexed>> {
         let known = self.all().get(&version).cloned();
         known.filter(|known| known.state().index.is_over())
+    }
+
+    /// What there is of a version that is being followed to its live edge, and goes on in no other object.
+    pub(crate) fn followed(&self, version: [u8; 16]) -> Option<There> {
+        let known = self.all().get(&version).cloned()?;
+        let state = known.state();
+        (state.is_at_edge() && !state.index.is_over()).then(|| state.there())
     }
 
     /// That of a version, as far as it has been looked through.

@@ -22,6 +22,7 @@ pub(crate) mod playlists;
 mod reload;
 pub(crate) mod render;
 mod series;
+pub(crate) mod siblings;
 mod survey;
 pub(crate) mod tracks;
 pub(crate) mod waiting;

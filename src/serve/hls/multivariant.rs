@@ -3,25 +3,22 @@
 use std::fmt::Write;
 
 use http::{Response, StatusCode, request};
-use tokio::time::{Instant, timeout_at};
 
 use super::answer::playlist;
 use super::indexed::{State, Text};
 use super::names::{KEY_FRAMES, MEDIA};
-use super::waiting::{FIRST, wait};
+use super::waiting::wait;
 use crate::hls::master;
-use crate::hls::playlist::{Object, reference};
+use crate::hls::playlist::reference;
 use crate::hls::rendition::{Membership, Rendition};
-use crate::hls::walk;
 use crate::media::fmp4::TrackKind;
 use crate::protocol::escape;
-use crate::protocol::key::number_of;
 use crate::serve::access_log::Record;
 use crate::serve::body::Body;
-use crate::serve::gateway::{Gateway, may};
-use crate::serve::name::{Query, decoded};
-use crate::serve::recordings::of_store;
+use crate::serve::gateway::Gateway;
+use crate::serve::name::Query;
 use crate::serve::refusal::Refusal;
+use crate::serve::renditions::{Told, of_now, told};
 
 /// Answers for that of `key`, or for the one with the key `written`.
 ///
@@ -95,76 +92,16 @@ async fn renditions(
     suffix: &str,
     record: Option<&mut Record>,
 ) -> Result<String, Refusal> {
-    let bucket = gateway.bucket(query)?;
     if let Some(record) = record {
-        bucket.clone_into(&mut record.bucket);
+        gateway.bucket(query)?.clone_into(&mut record.bucket);
         written.clone_into(&mut record.key);
     }
-    gateway.names.check(written)?;
-    may(parts, bucket, written)?;
-    let store = gateway.recordings.store(bucket);
-    let until = Instant::now() + FIRST;
-    let look = async {
-        let mut found = Vec::new();
-        for mut rendition in master::told(&store, written).await.map_err(|error| of_store(&error))? {
-            let beside = |from: &str, to: &str| decoded(to).ok().map(|to| resolved(from, &to));
-            let Some(list) = beside(written, &rendition.uri) else { continue };
-            let read = walk::read(&store, &list).await.map_err(|error| of_store(&error))?;
-            let objects = read.map(|read| read.timeline.objects).unwrap_or_default();
-            let named = |object: &Object| {
-                let (path, version) = object.uri.split_once("?versionId=").unwrap_or((&object.uri, ""));
-                Some((beside(&list, path)?, decoded(version).ok()?))
-            };
-            let (Some(first), Some(newest)) = (objects.first().and_then(named), objects.last().and_then(named)) else {
-                continue;
-            };
-            // The playlist of the first object of a rollover goes on in all others; a window may begin with a later one.
-            let (key, version) = if number_of(&first.0, &newest.0).is_some() { first } else { newest };
-            if gateway.names.check(&key).is_err() || may(parts, bucket, &key).is_err() {
-                continue;
-            }
-            let version = Some(version).filter(|version| !version.is_empty());
-            let Ok(viewing) = gateway.recordings.find(bucket, &key, version.as_deref()).await else { continue };
-            let version = escape::segment(&viewing.identity.version);
-            rendition.uri = format!("{}/{version}/{MEDIA}{suffix}", reference(written, &key, None));
-            found.push(rendition);
-        }
-        Ok::<_, Refusal>(found)
-    };
-    let found = timeout_at(until, look).await.unwrap_or_else(|_| Err(Refusal::busy("the store does not answer")))?;
-    if found.is_empty() {
-        return Err(Refusal::not_there());
-    }
-    Ok(master::text(&found))
-}
-
-/// The key that a decoded relative reference in the object `from` leads to.
-fn resolved(from: &str, to: &str) -> String {
-    let mut path: Vec<&str> = from.split('/').collect();
-    path.pop();
-    for name in to.split('/') {
-        match name {
-            "." => {}
-            ".." => drop(path.pop()),
-            name => path.push(name),
-        }
-    }
-    path.join("/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reference_leads_to_a_key() {
-        for (from, to, want) in [
-            ("live.m3u8", "720p.m3u8", "720p.m3u8"),
-            ("a/live.m3u8", "720p.mp4", "a/720p.mp4"),
-            ("a/b/live.m3u8", "../c/x.mp4", "a/c/x.mp4"),
-            ("live.m3u8", "../../x.mp4", "x.mp4"),
-        ] {
-            assert_eq!(resolved(from, to), want);
-        }
-    }
+    let told = told(gateway, written, query, parts).await?;
+    let program = of_now(&told).into_iter().map(|told| told.member).collect();
+    gateway.siblings.put(gateway.bucket(query)?, program);
+    let found = told.into_iter().map(|Told { rendition, member }| {
+        let version = escape::segment(&member.version);
+        Rendition { uri: format!("{}/{version}/{MEDIA}{suffix}", reference(written, &member.key, None)), ..rendition }
+    });
+    Ok(master::text(&found.collect::<Vec<_>>()))
 }

@@ -6,7 +6,7 @@ use super::answer::playlist;
 use super::indexed::{Kind, Shape};
 use super::names::{self, Asked, What};
 use super::reload::{Directives, Verdict};
-use super::{media, multivariant, pictures, render, series};
+use super::{media, multivariant, pictures, render, series, siblings};
 use crate::serve::access_log::Record;
 use crate::serve::body::Body;
 use crate::serve::gateway::{self, Gateway};
@@ -46,19 +46,40 @@ pub(crate) async fn hls(
     let directives = Directives::read(segment.as_deref(), part.as_deref(), skip.as_deref());
     let directives = directives.map_err(Unnamed::Wrong)?;
     let suffix = gateway.suffix(&query)?;
+    let far = || Unnamed::Wrong("_HLS_msn is far beyond the newest segment").into();
+    let siblings = gateway.siblings.of(&viewing).filter(|_| kind == Kind::All);
+    let reports = match siblings {
+        None => String::new(),
+        Some(siblings) => {
+            // What is said of the others is of the moment of the answer, and they are not looked at while this one is.
+            series::wait(gateway, &viewing, |now| match directives.judge(&now.there()) {
+                Verdict::Now => Some(Ok(())),
+                Verdict::TooFar => Some(Err(far())),
+                Verdict::Hold => None,
+            })
+            .await?;
+            siblings::reports(gateway, &viewing, &siblings, &suffix, parts)
+        }
+    };
     let (text, over) = series::wait(gateway, &viewing, |now| match directives.judge(&now.there()) {
         Verdict::Now => {
             let over = now.over;
             let kind = if kind == Kind::All && directives.skip && !over { Kind::Update } else { kind };
-            let shape = Shape { kind, suffix: suffix.clone(), since: None };
-            let made = now.text(shape, |row, promise| match kind {
-                Kind::Update => render::media(row, promise, render::skipped(row, promise), &suffix),
-                Kind::KeyFrames => render::key_frames(row, promise, &suffix),
-                _ => render::media(row, promise, 0, &suffix),
+            let shape = Shape { kind, suffix: suffix.clone(), since: None, reports: reports.clone() };
+            let made = now.text(shape, |row, promise| {
+                let mut text = match kind {
+                    Kind::Update => render::media(row, promise, render::skipped(row, promise), &suffix),
+                    Kind::KeyFrames => return render::key_frames(row, promise, &suffix),
+                    _ => render::media(row, promise, 0, &suffix),
+                };
+                if row.part(promise).is_some() {
+                    text.push_str(&reports);
+                }
+                text
             });
             made.map(|text| Ok((text, over)))
         }
-        Verdict::TooFar => Some(Err(Unnamed::Wrong("_HLS_msn is far beyond the newest segment").into())),
+        Verdict::TooFar => Some(Err(far())),
         Verdict::Hold => None,
     })
     .await?;

@@ -68,7 +68,7 @@ impl Row<'_> {
     }
 
     /// How long a part is at most, in microseconds, where parts are listed.
-    fn part(&self, promise: &Promise) -> Option<u64> {
+    pub(super) fn part(&self, promise: &Promise) -> Option<u64> {
         let newest = self.pieces.last()?.index.parts.target().filter(|_| !self.over && promise.parts)?;
         self.pieces.iter().filter_map(|piece| piece.index.parts.target()).max().map(|longest| longest.max(newest))
     }

@@ -93,7 +93,7 @@ struct Open {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tracks {
     /// As many as there are headers with segments.
     pub(crate) eras: Vec<Era>,

@@ -73,7 +73,7 @@ const OPERATIONS: &[Operation] = &[
         path: "/dash/{key}/manifest.mpd",
         method: "get",
         right: Some(Right::Watch),
-        does: "DASH: the manifest of an object, which leads to each of its tracks",
+        does: "DASH: the manifest of an object, which leads to each of its tracks; or of all renditions, where the key is that of a multivariant playlist (`MASTER.m3u8`)",
         parameters: &[KEY, OF_BUCKET],
         answers: &[
             ("200", "The manifest"),
@@ -86,7 +86,7 @@ const OPERATIONS: &[Operation] = &[
         path: "/{key}.isml/Manifest",
         method: "get",
         right: Some(Right::Watch),
-        does: "Smooth Streaming: the manifest of an object, which leads to the fragments of its tracks; `.ism` for `.isml` as well",
+        does: "Smooth Streaming: the manifest of an object, which leads to the fragments of its tracks, or of all renditions of `KEY.m3u8`; `.ism` for `.isml` as well",
         parameters: &[
             KEY,
             ("dvr", "query", false, "Of what grows no more than the newest so much, such as `30m`"),
@@ -99,6 +99,14 @@ const OPERATIONS: &[Operation] = &[
             ("415", "It is no fragmented MP4 with H.264 or AAC that can be played so"),
             ("503", "There is nothing to play yet: ask again"),
         ],
+    },
+    Operation {
+        path: "/{key}.isml/{last}.m3u8",
+        method: "get",
+        right: Some(Right::Watch),
+        does: "For players that know nothing of Smooth Streaming: leads to HLS of the same key, of which the name is the last part",
+        parameters: &[KEY, ("last", "path", true, "What follows the last slash of the key"), OF_BUCKET, VERSION],
+        answers: &[("302", "To `/hls/{key}/index.m3u8`, or `/hls/{key}.m3u8` where that is a multivariant playlist")],
     },
     Operation {
         path: "/{key}.isml/QualityLevels({rate})/Fragments({track}={time})",
@@ -317,7 +325,11 @@ mod tests {
 
     /// A path as somebody would ask for it.
     fn asked(path: &str) -> String {
-        let path = path.replace("{key}", "a/b.mp4").replace("{bucket}", "tv").replace("{name}", "page.css");
+        let path = path
+            .replace("{key}", "a/b.mp4")
+            .replace("{bucket}", "tv")
+            .replace("{name}", "page.css")
+            .replace("{last}", "b.mp4");
         path.replace("{rate}", "9").replace("{track}", "video").replace("{time}", "0")
     }
 

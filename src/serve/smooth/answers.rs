@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use http::header;
+use http::header::{self, HeaderValue};
 use http::{Response, StatusCode, request};
 
 use super::boxes::{Time, boxes};
 use super::manifest;
-use super::names::{self, Asked, Wanted, What};
-use super::streams::{Streams, There};
+use super::names::{self, Asked, Of, Wanted, What};
+use super::program;
+use super::streams::{Stream, Streams, There as Known};
 use crate::human::sizes;
+use crate::media::fmp4::single::scaled;
 use crate::protocol::escape;
 use crate::serve::access_log::Record;
 use crate::serve::body::Body;
-use crate::serve::gateway::{self, Gateway};
+use crate::serve::gateway::{self, Gateway, status};
 use crate::serve::hls::answer::{keep, listed};
 use crate::serve::hls::index::Index;
 use crate::serve::hls::indexed::{Kind, Shape, State, Text};
@@ -22,6 +24,8 @@ use crate::serve::hls::waiting::wait;
 use crate::serve::name::{Place, Query, Unnamed};
 use crate::serve::patchwork::Patch;
 use crate::serve::refusal::Refusal;
+use crate::serve::renditions::{Member, PLAYLIST};
+use crate::serve::reply::NO_STORE;
 use crate::serve::single;
 use crate::serve::viewing::Viewing;
 
@@ -39,15 +43,66 @@ pub(crate) async fn smooth(
     record: Option<&mut Record>,
 ) -> Result<Response<Body>, Refusal> {
     let query = gateway::query(parts);
-    let Asked { key, version, what } = names::asked(path)?.ok_or_else(Refusal::not_there)?;
-    let is_pinned = version.is_some();
-    let viewing = match version {
-        Some(version) => gateway.find_version(&query, &key, version, record, parts).await?,
-        None => gateway.find(&query, &key, record, parts).await?.0,
+    let mut record = record;
+    let Asked { key, of, what } = names::asked(path)?.ok_or_else(Refusal::not_there)?;
+    let found = match of {
+        // A playlist in the bucket is no recording: what writers have told of beside it is meant.
+        Of::Newest if key.ends_with(PLAYLIST) => Found::Program(None, key),
+        Of::Newest => match gateway.find(&query, &key, record.as_deref_mut(), parts).await {
+            Ok((viewing, _)) => Found::One(viewing, false),
+            Err(refusal) if refusal.status == StatusCode::NOT_FOUND => Found::Program(None, format!("{key}{PLAYLIST}")),
+            Err(refusal) => return Err(refusal),
+        },
+        Of::Version(version) => {
+            Found::One(gateway.find_version(&query, &key, version, record.as_deref_mut(), parts).await?, true)
+        }
+        Of::Several(members) => Found::Program(Some(members), key),
     };
-    match what {
-        What::Manifest => manifest(gateway, &viewing, &query, parts).await,
-        What::Fragment(wanted) => fragment(gateway, viewing, wanted, is_pinned, parts).await,
+    match (what, found) {
+        (What::Manifest, Found::One(viewing, _)) => manifest(gateway, &viewing, &query, parts).await,
+        (What::Manifest, Found::Program(_, master)) => {
+            program::manifest(gateway, &master, &query, (parts, record)).await
+        }
+        (What::Fragment(wanted), Found::One(viewing, is_pinned)) => {
+            fragment(gateway, viewing, wanted, is_pinned, parts).await
+        }
+        (What::Fragment(wanted), Found::Program(members, master)) => {
+            program::fragment(gateway, (&master, members), &wanted, &query, (parts, record)).await
+        }
+        (What::Playlist, Found::One(viewing, _)) => playlist(path, &format!("{}/index.m3u8", viewing.key), parts),
+        (What::Playlist, Found::Program(_, master)) => {
+            program::there(gateway, &master, &query, parts).await?;
+            playlist(path, &master, parts)
+        }
+    }
+}
+
+/// What a key stands for.
+enum Found {
+    /// An object, and whether one certain version of it.
+    One(Viewing, bool),
+    /// Renditions, certain ones or those that there are, beside a multivariant playlist.
+    Program(Option<Vec<Member>>, String),
+}
+
+/// Sends a player that knows nothing of Smooth Streaming to HLS, by a path from here, so that a link or a proxy in front stays what it is.
+fn playlist(path: &str, name: &str, parts: &request::Parts) -> Result<Response<Body>, Refusal> {
+    let up = "../".repeat(path.matches('/').count());
+    let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let place = HeaderValue::from_str(&format!("{up}hls/{}{query}", escape::path(name)));
+    let mut answer = status(StatusCode::FOUND);
+    let headers = answer.headers_mut();
+    headers.insert(header::LOCATION, place.map_err(|_| Refusal::not_there())?);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
+    headers.insert(header::CONTENT_LENGTH, 0.into());
+    Ok(answer)
+}
+
+/// Which seconds of what grows are asked for.
+pub(super) fn window(query: &Query<'_>) -> Result<u64, Refusal> {
+    match query.get("dvr")? {
+        Some(dvr) => Ok(sizes::duration(&dvr).map_err(|_| Unnamed::Wrong("dvr is a duration, such as 30m"))?.as_secs()),
+        None => Ok(0),
     }
 }
 
@@ -57,10 +112,7 @@ async fn manifest(
     query: &Query<'_>,
     parts: &request::Parts,
 ) -> Result<Response<Body>, Refusal> {
-    let window = match query.get("dvr")? {
-        Some(dvr) => sizes::duration(&dvr).map_err(|_| Unnamed::Wrong("dvr is a duration, such as 30m"))?.as_secs(),
-        None => 0,
-    };
+    let window = window(query)?;
     let suffix = gateway.suffix(query)?;
     let version = escape::segment(&viewing.identity.version);
     let indexed = gateway.indexes.of(viewing);
@@ -71,7 +123,8 @@ async fn manifest(
         };
         // Of what is over there is all of it.
         let window = if over { 0 } else { window };
-        let shape = Shape { kind: Kind::Smooth { window }, suffix: suffix.clone(), since: None };
+        let shape =
+            Shape { kind: Kind::Smooth { window }, suffix: suffix.clone(), since: None, reports: String::new() };
         let text = text(state, &shape, window, &Place { version: &version, suffix: &suffix });
         text.map(|text| Ok((text, over)))
     })
@@ -81,28 +134,33 @@ async fn manifest(
 
 /// A manifest as it is now; none where nothing can be told of yet.
 fn text(state: &mut State, shape: &Shape, window: u64, place: &Place<'_>) -> Option<Text> {
-    let make = |index: &Index| manifest::text(&Streams::of(index), window, place).unwrap_or_default();
+    let make =
+        |index: &Index| manifest::text(&Streams::of(&index.tracks, index.is_over()), window, place).unwrap_or_default();
     state.text_by(shape, |index, _| make(index)).filter(|made| !made.plain.is_empty())
 }
 
 /// What players of Smooth Streaming can play of it.
 fn playable(index: &Index) -> Result<Streams<'_>, Refusal> {
-    let streams = Streams::of(index);
-    if streams.all.is_empty() {
-        let why = "Smooth Streaming has H.264 and AAC alone, and there is neither in it; HLS (/hls/) and DASH (/dash/) have more";
-        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
-    }
-    Ok(streams)
+    let streams = Streams::of(&index.tracks, index.is_over());
+    if streams.all.is_empty() { Err(unplayable()) } else { Ok(streams) }
+}
+
+pub(super) fn unplayable() -> Refusal {
+    let why =
+        "Smooth Streaming has H.264 and AAC alone, and there is neither in it; HLS (/hls/) and DASH (/dash/) have more";
+    Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why)
 }
 
 /// A fragment that is there.
 #[derive(Debug)]
-struct Found {
-    asked: single::Asked,
-    time: Time,
-    next: Vec<Time>,
+pub(super) struct There {
+    pub(super) asked: single::Asked,
+    pub(super) time: Time,
+    pub(super) next: Vec<Time>,
     /// When it is shown, by the clock of the track.
-    shown: i64,
+    pub(super) shown: i64,
+    /// Ticks a second of the stream.
+    pub(super) timescale: u32,
 }
 
 async fn fragment(
@@ -113,8 +171,19 @@ async fn fragment(
     parts: &request::Parts,
 ) -> Result<Response<Body>, Refusal> {
     let indexed = gateway.indexes.of(&viewing);
-    let found = wait(gateway, &indexed, &viewing, |state| find(&state.index, &wanted)).await?;
-    let Found { asked, time, next, shown } = found;
+    let there = wait(gateway, &indexed, &viewing, |state| find(&state.index, &wanted)).await?;
+    told(gateway, viewing, there, (wanted.bare, is_pinned), parts).await
+}
+
+/// The answer with a fragment; `bare`: without its samples.
+pub(super) async fn told(
+    gateway: &Gateway,
+    viewing: Viewing,
+    there: There,
+    (bare, is_pinned): (bool, bool),
+    parts: &request::Parts,
+) -> Result<Response<Body>, Refusal> {
+    let There { asked, time, next, shown, timescale } = there;
     let samples = single::samples(gateway, &viewing, &asked).await?;
     let not_apart = || {
         Refusal::new(
@@ -123,15 +192,18 @@ async fn fragment(
         )
     };
     // How much later than it was each is shown after it is decoded, as there is no edit list.
-    let decoded = samples.time().and_then(|(decoded, _)| i64::try_from(decoded).ok());
-    let later = decoded.and_then(|decoded| decoded.checked_add(asked.track.edit_offset)?.checked_sub(shown));
-    let moved = later.and_then(|later| samples.moved(time.0, later)).ok_or_else(not_apart)?;
+    let begins = samples.time().and_then(|(decoded, _)| i64::try_from(decoded).ok()).ok_or_else(not_apart)?;
+    let (own, track) = (asked.track.timescale, &asked.track);
+    let before = shown.checked_sub(track.edit_offset).and_then(|shown| scaled(shown, own, timescale));
+    let later = scaled(begins, own, timescale).zip(before).and_then(|(begins, before)| begins.checked_sub(before));
+    let moved = samples.in_ticks(own, timescale).zip(later).and_then(|(samples, later)| samples.moved(time.0, later));
+    let moved = moved.ok_or_else(not_apart)?;
     let patches = single::fragment(&moved, asked.segment, &boxes(time, &next))?;
     let whole = match patches.first() {
-        Some(Patch::Own(head)) if wanted.bare => Whole::Bytes(head.slice(..head.len().saturating_sub(MDAT))),
+        Some(Patch::Own(head)) if bare => Whole::Bytes(head.slice(..head.len().saturating_sub(MDAT))),
         _ => Whole::Patches(Arc::clone(&patches)),
     };
-    let name = format!("{}-{}{}", asked.track.id, time.0, if wanted.bare { "-moof" } else { "-smooth" });
+    let name = format!("{}-{}-{timescale}{}", asked.track.id, time.0, if bare { "-moof" } else { "-smooth" });
     let mut answer = immutable(gateway, viewing, &name, single::content_type(&asked.track), whole, parts)?;
     if !is_pinned {
         // Another version may have the same.
@@ -142,22 +214,42 @@ async fn fragment(
 }
 
 /// What is asked for; none where it may come.
-fn find(index: &Index, wanted: &Wanted) -> Option<Result<Found, Refusal>> {
-    let refused = |status, text: &'static str| Some(Err(Refusal::new(status, text)));
+fn find(index: &Index, wanted: &Wanted) -> Option<Result<There, Refusal>> {
     let streams = match playable(index) {
         Ok(streams) => streams,
         Err(refusal) => return Some(Err(refusal)),
     };
-    let Some(stream) = streams.find(&wanted.track, wanted.rate) else {
-        return refused(StatusCode::NOT_FOUND, "there is no such track, or not with this rate");
-    };
-    let place = match stream.at(wanted.time, streams.over) {
-        There::Here(place) => place,
-        There::NotYet => return None,
-        There::Beyond => return refused(StatusCode::PRECONDITION_FAILED, "this is too far beyond the newest fragment"),
-        There::Nowhere => return refused(StatusCode::NOT_FOUND, "no fragment of this track begins then"),
+    match streams.find(&wanted.track, wanted.rate) {
+        Some(stream) => found(stream, wanted.time, streams.over, index),
+        None => Some(Err(no_such_track())),
+    }
+}
+
+pub(super) fn no_such_track() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "there is no such track, or not with this rate")
+}
+
+/// Why there is no fragment; none where it may come.
+pub(super) fn refused(there: Known) -> Option<Refusal> {
+    match there {
+        Known::NotYet => None,
+        Known::Beyond => {
+            Some(Refusal::new(StatusCode::PRECONDITION_FAILED, "this is too far beyond the newest fragment"))
+        }
+        Known::Here(_) | Known::Nowhere => {
+            Some(Refusal::new(StatusCode::NOT_FOUND, "no fragment of this track begins then"))
+        }
+    }
+}
+
+/// The fragment of a stream that begins then; none where it may come.
+pub(super) fn found(stream: &Stream<'_>, time: u64, over: bool, index: &Index) -> Option<Result<There, Refusal>> {
+    let place = match stream.at(time, over) {
+        Known::Here(place) => place,
+        other => return refused(other).map(Err),
     };
     let asked = stream.span(place).and_then(|span| single::Asked::of(stream.track, span, index));
     let Some(asked) = asked else { return Some(Err(Refusal::not_there())) };
-    Some(Ok(Found { asked, time: stream.time(place), next: stream.next(place), shown: stream.shown(place) }))
+    let (time, next, shown) = (stream.time(place), stream.next(place), stream.shown(place));
+    Some(Ok(There { asked, time, next, shown, timescale: stream.track.timescale }))
 }

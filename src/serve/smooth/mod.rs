@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! answers -> streams (what the tracks are called, and when what of them begins) -> manifest
+//! program -> serve::renditions, serve::glimpse (what there is of each) -> several (streams at several rates) -> manifest
 //!         -> serve::single (the samples of a track), boxes (what players go on by)
 //! ```
 //!
@@ -12,4 +13,6 @@ mod boxes;
 mod level;
 mod manifest;
 pub(crate) mod names;
+mod program;
+mod several;
 mod streams;

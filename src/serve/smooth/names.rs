@@ -1,7 +1,8 @@
-//! What a path of Smooth Streaming asks for: `KEY.isml/Manifest`, and fragments of one track, of the newest version or of one
-//! certain. Pure.
+//! What a path of Smooth Streaming asks for: `KEY.isml/Manifest`, and fragments of one track, of the newest version, of one
+//! certain, or of several renditions. Pure.
 
 use crate::serve::name::{Unnamed, decoded, number};
+use crate::serve::renditions::{self, Member, PLAYLIST};
 
 /// What the folder of a presentation ends in.
 const FOLDERS: [&str; 2] = [".isml", ".ism"];
@@ -15,15 +16,26 @@ const INFO: &str = "FragmentInfo";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) key: String,
-    /// None: the newest.
-    pub(crate) version: Option<String>,
+    pub(crate) of: Of,
     pub(crate) what: What,
+}
+
+/// Of what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// Of what is there now.
+    Newest,
+    Version(String),
+    /// Of certain versions of several renditions.
+    Several(Vec<Member>),
 }
 
 /// Something of a presentation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {
     Manifest,
+    /// `KEY.m3u8`, of which only the last name counts: for players that know nothing of Smooth Streaming.
+    Playlist,
     Fragment(Wanted),
 }
 
@@ -46,6 +58,12 @@ fn pieces(path: &str) -> Option<Pieces<'_>> {
     let (above, name) = path.rsplit_once('/')?;
     if MANIFESTS.contains(&name) {
         return Some((key(above)?, None, None, name));
+    }
+    if let Some(name_alone) = name.strip_suffix(PLAYLIST)
+        && let Some(key) = key(above)
+    {
+        let last = key.rsplit_once('/').map_or(key, |(_, last)| last);
+        return (last == name_alone).then_some((key, None, None, name));
     }
     let (above, level) = above.rsplit_once('/')?;
     if !level.starts_with(LEVELS) || !(name.starts_with(FRAGMENTS) || name.starts_with(INFO)) {
@@ -70,11 +88,19 @@ pub(crate) fn is_smooth(path: &str) -> bool {
 pub(crate) fn asked(path: &str) -> Result<Option<Asked>, Unnamed> {
     let Some((key, version, level, name)) = pieces(path) else { return Ok(None) };
     let what = match level {
+        None if name.ends_with(PLAYLIST) => Some(What::Playlist),
         None => Some(What::Manifest),
         Some(level) => wanted(&decoded(level)?, &decoded(name)?).map(What::Fragment),
     };
-    let (key, version) = (decoded(key)?, version.map(decoded).transpose()?);
-    Ok(what.map(|what| Asked { key, version, what }))
+    let key = decoded(key)?;
+    let of = match version {
+        None => Of::Newest,
+        Some(version) => match renditions::named(&key, version)? {
+            Some(members) => Of::Several(members),
+            None => Of::Version(decoded(version)?),
+        },
+    };
+    Ok(what.map(|what| Asked { key, of, what }))
 }
 
 fn wanted(level: &str, name: &str) -> Option<Wanted> {
@@ -96,8 +122,11 @@ mod tests {
     #[test]
     fn paths_are_read_from_their_ends() {
         let of = |key: &str, version: Option<&str>, what| {
-            Some(Asked { key: key.to_owned(), version: version.map(str::to_owned), what })
+            let of = version.map_or(Of::Newest, |version| Of::Version(version.to_owned()));
+            Some(Asked { key: key.to_owned(), of, what })
         };
+        let both = ["x.mp4", "y.mp4"].map(|name| Member { key: format!("a/{name}"), version: "v/1".to_owned() });
+        let several = |what| Some(Asked { key: "a/c".to_owned(), of: Of::Several(both.to_vec()), what });
         let fragment =
             |rate, track: &str, time, bare| What::Fragment(Wanted { rate, track: track.to_owned(), time, bare });
         for (path, want) in [
@@ -107,6 +136,12 @@ mod tests {
             ("c.isml/QualityLevels(70)/Fragments(video=0)", of("c", None, fragment(70, "video", 0, false))),
             ("c.isml/QualityLevels%2870%29/Fragments%28audio%3D12%29", of("c", None, fragment(70, "audio", 12, false))),
             ("a/c.isml/v%2F1/QualityLevels(7)/FragmentInfo(x=9)", of("a/c", Some("v/1"), fragment(7, "x", 9, true))),
+            (
+                "a/c.isml/x.mp4@v%2F1,y.mp4@v%2F1/QualityLevels(7)/Fragments(video=9)",
+                several(fragment(7, "video", 9, false)),
+            ),
+            ("a%20b/c.mp4.isml/c.mp4.m3u8", of("a b/c.mp4", None, What::Playlist)),
+            ("c.ism/c.m3u8", of("c", None, What::Playlist)),
             ("c.isml/QualityLevels(x)/Fragments(video=0)", None),
             ("c.isml/QualityLevels(-7)/Fragments(video=0)", None),
             ("c.isml/QualityLevels(07)/Fragments(video=0)", None),
@@ -126,6 +161,8 @@ mod tests {
             "c.isml/v/Manifest",
             "c.isml/Fragments(video=0)",
             "c.isml/QualityLevels(7)/x",
+            "c.isml/other.m3u8",
+            "c.isml/a/c.m3u8",
         ] {
             assert!(!is_smooth(other), "{other}");
             assert_eq!(asked(other), Ok(None), "{other}");

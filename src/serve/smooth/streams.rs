@@ -2,35 +2,44 @@
 //!
 //! There is no edit list here: times are those at which something is shown, and count from when the first sample of all is.
 
+use std::ops::Range;
+
 use super::boxes::Time;
 use super::level::{Level, level};
 use crate::media::fmp4::{Track, TrackKind};
-use crate::serve::hls::index::Index;
-use crate::serve::hls::tracks::{Line, Span};
+use crate::serve::hls::tracks::{Line, Span, Tracks};
 use crate::serve::single::SOON;
 
 /// A fragment names so many of those that follow it, and is not told of before they are there.
 pub(crate) const AHEAD: usize = 1;
 
+/// Ticks a second of what is said of the whole.
+pub(crate) const TIMESCALE: u64 = 10_000_000;
+
 /// See the module: of what follows the first header, as players know one header and no other.
 #[derive(Debug)]
 pub(crate) struct Streams<'a> {
+    /// Those with one name are one and the same at several rates.
     pub(crate) all: Vec<Stream<'a>>,
     /// Nothing more comes.
     pub(crate) over: bool,
+    /// What is shown then is at the beginning, in nanoseconds.
+    pub(crate) zero: i128,
 }
 
 /// A track.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Stream<'a> {
     pub(crate) name: String,
     pub(crate) track: &'a Track,
     pub(crate) level: Level,
     /// What a player names it by, beside its name: bits a second, of its first span.
     pub(crate) rate: u64,
-    line: &'a Line,
+    pub(crate) line: &'a Line,
     /// What is shown then is at the beginning, in ticks.
     zero: i64,
+    /// What comes before this place is before the beginning, and not told of.
+    from: usize,
 }
 
 /// What is known of a fragment.
@@ -45,20 +54,30 @@ pub(crate) enum There {
 }
 
 impl<'a> Streams<'a> {
-    pub(crate) fn of(index: &'a Index) -> Self {
-        let over = index.is_over() || index.tracks.eras.len() > 1;
-        let Some(era) = index.tracks.eras.first() else { return Self { all: Vec::new(), over } };
+    pub(crate) fn of(tracks: &'a Tracks, over: bool) -> Self {
+        let over = over || tracks.eras.len() > 1;
+        let Some(era) = tracks.eras.first() else { return Self { all: Vec::new(), over, zero: 0 } };
         let mut all: Vec<Stream<'a>> = Vec::new();
         for track in &era.movie.tracks {
             let Some(level) = level(track) else { continue };
-            let kind = name_of(track.kind);
-            let same = all.iter().filter(|other| other.track.kind == track.kind).count();
-            let name = if same == 0 { kind.to_owned() } else { format!("{kind}{}", same + 1) };
             let Some(line) = era.lines.iter().find(|line| line.id == track.id && !line.spans.is_empty()) else {
                 continue;
             };
-            let rate = line.first_rate(track.timescale).min(u32::MAX.into());
-            all.push(Stream { name, track, level, rate, line, zero: 0 });
+            let mut rate = line.first_rate(track.timescale).min(u32::MAX.into());
+            let kind = name_of(track.kind);
+            let mut same: Vec<&Stream<'_>> = all.iter().filter(|other| other.track.kind == track.kind).collect();
+            same.dedup_by(|a, b| a.name == b.name);
+            let one = same.iter().find(|other| are_one((track, line), (other.track, other.line)));
+            let name = match (one, same.len()) {
+                (Some(one), _) => one.name.clone(),
+                (None, 0) => kind.to_owned(),
+                (None, others) => format!("{kind}{}", others + 1),
+            };
+            // What a player names it by.
+            while all.iter().any(|other| other.name == name && other.rate == rate) {
+                rate += 1;
+            }
+            all.push(Stream { name, track, level, rate, line, zero: 0, from: 0 });
         }
         // Those of the first segment, so that it stays the same whatever comes later.
         let segment = |stream: &Stream<'_>| stream.line.spans.first().map_or(u32::MAX, |span| span.segment);
@@ -67,10 +86,28 @@ impl<'a> Streams<'a> {
         let begins = |stream: &Stream<'_>| nanos(stream.line.first(), stream.track);
         let zero = all.iter().filter(|stream| Some(segment(stream)) == first).map(begins).min().unwrap_or(0);
         for stream in &mut all {
-            let ticks = (zero * i128::from(stream.track.timescale)).div_euclid(1_000_000_000);
-            stream.zero = i64::try_from(ticks).unwrap_or(0).min(stream.line.first());
+            stream.zero = stream.ticks(zero).min(stream.line.first());
         }
-        Self { all, over }
+        Self { all, over, zero }
+    }
+
+    /// The first of a kind.
+    pub(crate) fn of_kind(&self, kind: TrackKind) -> Option<&Stream<'a>> {
+        self.all.iter().find(|stream| stream.track.kind == kind)
+    }
+
+    /// What is told of begins then, where of what grows it is no more than the newest `window` seconds, unless that is 0; in ticks of
+    /// [`TIMESCALE`].
+    pub(crate) fn since(&self, window: u64) -> u64 {
+        if self.over || window == 0 {
+            return 0;
+        }
+        self.ends().saturating_sub(window.saturating_mul(TIMESCALE))
+    }
+
+    /// When the last that is told of ends, in ticks of [`TIMESCALE`].
+    pub(crate) fn ends(&self) -> u64 {
+        self.all.iter().map(|stream| stream.ends(stream.listed(self.over))).max().unwrap_or(0)
     }
 
     /// The one with this name and rate.
@@ -84,7 +121,50 @@ pub(crate) fn name_of(kind: TrackKind) -> &'static str {
     if kind == TrackKind::Audio { "audio" } else { "video" }
 }
 
+/// Whether a player can go from one track to the other at each segment.
+fn are_one((track, line): (&Track, &Line), (other, its): (&Track, &Line)) -> bool {
+    let times = |line: &Line| line.spans.iter().map(|span| (span.at, span.segment)).collect::<Vec<_>>();
+    let (same, first) = (track.timescale == other.timescale, line.first() == its.first());
+    track.kind == TrackKind::Video && other.kind == track.kind && same && first && times(line) == times(its)
+}
+
 impl Stream<'_> {
+    /// A time in its own ticks, rounded down.
+    fn ticks(&self, nanos: i128) -> i64 {
+        let ticks = (nanos * i128::from(self.track.timescale)).div_euclid(1_000_000_000);
+        i64::try_from(ticks).unwrap_or(0)
+    }
+
+    /// The same with another name and rate.
+    pub(crate) fn called(&self, name: &str, rate: u64) -> Self {
+        Self { name: name.to_owned(), rate, ..self.clone() }
+    }
+
+    /// The same of what begins with something else: what comes before that is left out.
+    pub(crate) fn beginning_at(mut self, zero: i128) -> Self {
+        self.zero = self.ticks(zero);
+        self.from = (0..self.line.spans.len()).find(|place| self.shown(*place) >= self.zero).unwrap_or(0);
+        self
+    }
+
+    /// When the fragment before this place ends, in ticks of [`TIMESCALE`].
+    pub(crate) fn ends(&self, place: usize) -> u64 {
+        if place <= self.from {
+            return 0;
+        }
+        let (begins, lasts) = self.time(place - 1);
+        let ticks = u128::from(begins.saturating_add(lasts)) * u128::from(TIMESCALE);
+        u64::try_from(ticks / u128::from(self.track.timescale.max(1))).unwrap_or(u64::MAX)
+    }
+
+    /// Which are told of since then; at least the newest one.
+    pub(crate) fn told(&self, since: u64, over: bool) -> Range<usize> {
+        let listed = self.listed(over);
+        let newest = listed.saturating_sub(1).max(self.from);
+        let first = (self.from + 1..listed).find(|place| self.ends(*place) > since).map_or(newest, |place| place - 1);
+        first..listed.max(first)
+    }
+
     /// When a span is shown, by the clock of the track.
     pub(crate) fn shown(&self, place: usize) -> i64 {
         let at = self.line.spans.get(place).map_or(0, |span| span.at);
@@ -121,12 +201,13 @@ impl Stream<'_> {
         let by_clock = by_clock.and_then(|time| u64::try_from(time).ok());
         let found = if spans.is_empty() {
             None
-        } else if self.time(0).0 == time {
+        } else if self.from == 0 && self.time(0).0 == time {
             Some(0)
         } else {
             by_clock.and_then(|at| later.binary_search_by_key(&at, |span| span.at).ok()).map(|place| place + 1)
         };
         match found {
+            Some(place) if place < self.from => There::Nowhere,
             Some(place) if place < self.listed(over) => There::Here(place),
             Some(_) => There::NotYet,
             None if over => There::Nowhere,
@@ -151,6 +232,7 @@ pub(crate) mod tests {
     use super::super::level::tests::{ASC, AVCC, track};
     use super::*;
     use crate::media::fmp4::{Fragment, Movie};
+    use crate::serve::hls::index::Index;
     use crate::serve::hls::index::tests::{index, stream};
 
     /// An index whose pictures are H.264, and whose sound is AAC, as far as its header tells.
@@ -169,7 +251,7 @@ pub(crate) mod tests {
         let mut seen: Option<Vec<Time>> = None;
         for end in [bytes.len() / 2, bytes.len() * 3 / 4, bytes.len()] {
             let index = of_known_codecs(&bytes[..end]);
-            let streams = Streams::of(&index);
+            let streams = Streams::of(&index.tracks, index.is_over());
             assert_eq!(streams.all.iter().map(|stream| &stream.name[..]).collect::<Vec<_>>(), ["video", "audio"]);
             let video = streams.find("video", streams.all[0].rate).expect("pictures");
             assert_eq!(streams.find("video", video.rate + 1).map(|stream| &stream.name), None);
@@ -237,7 +319,7 @@ pub(crate) mod tests {
             index.tracks.begin(&fragment);
             index.tracks.close(number, 0);
         }
-        let streams = Streams::of(&index);
+        let streams = Streams::of(&index.tracks, index.is_over());
         let [video, audio] = &streams.all[..] else { panic!("{streams:?}") };
         let times = |stream: &Stream<'_>| (0..3).map(|place| stream.time(place).0).collect::<Vec<_>>();
         assert_eq!(times(audio), [0, 96_256, 192_256]);
