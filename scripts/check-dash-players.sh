@@ -58,11 +58,11 @@ with_switch() {
 start_renditions both
 list="${url}dash/both.m3u8/manifest.mpd"
 until curl -fsS "$list" 2>/dev/null | grep -q 'width="160"' && curl -fsS "$list" | grep -q 'width="320"'; do sleep 0.1; done
-count=$(with_switch "$list" || true)
+count=$(with_switch "$list") || failed=yes
 say "dash between two renditions: $count pictures while they were written, of $all"
 [ "$count" -ge $((all / 4)) ] || failed=yes
 end_renditions both
-count=$(with_switch "$list" || true)
+count=$(with_switch "$list") || failed=yes
 say "dash between two renditions: $count of $all pictures afterwards"
 [ "$count" -ge $((all * 9 / 10)) ] || failed=yes
 count=$(ffmpeg -nostdin -v error -i "$list" -map 0:v -f framemd5 - 2>/dev/null | grep -c '^[01],' || true)

@@ -65,11 +65,11 @@ with_switch() {
 start_renditions both
 manifest="${url}both.isml/Manifest"
 until curl -fsS "$manifest" 2>/dev/null | grep -q 'QualityLevels="2"'; do sleep 0.1; done
-count=$(with_switch "$manifest" || true)
+count=$(with_switch "$manifest") || failed=yes
 say "mss between two renditions: $count pictures while they were written, of $all"
 [ "$count" -ge $((all / 4)) ] || failed=yes
 end_renditions both
-count=$(with_switch "$manifest" || true)
+count=$(with_switch "$manifest") || failed=yes
 say "mss between two renditions: $count of $all pictures afterwards"
 [ "$count" -ge $((all * 9 / 10)) ] || failed=yes
 [ $failed = no ]

@@ -82,7 +82,9 @@ pub(crate) async fn glimpses(gateway: &Gateway, viewings: &[(usize, Viewing)]) -
     let (began, mut permit) = (Instant::now(), None);
     loop {
         let mut news: Vec<_> = all.iter().map(|indexed| indexed.news()).collect();
-        news.iter_mut().for_each(|news| drop(news.borrow_and_update()));
+        for news in &mut news {
+            drop(news.borrow_and_update());
+        }
         let (mut here, mut empty, mut unknown, mut why) = (Vec::new(), false, false, None);
         for (indexed, (position, viewing)) in all.iter().zip(viewings) {
             match known(*position, indexed, viewing) {
@@ -106,6 +108,8 @@ pub(crate) async fn glimpses(gateway: &Gateway, viewings: &[(usize, Viewing)]) -
         let changed = news.iter_mut().map(|news| Box::pin(news.changed()));
         // Whether something came or not: it is looked at again.
         drop(timeout(LOOK, select_all(changed)).await);
-        all.iter().for_each(|indexed| indexed.ask());
+        for indexed in &all {
+            indexed.ask();
+        }
     }
 }

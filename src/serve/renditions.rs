@@ -143,13 +143,11 @@ pub(crate) async fn chosen(
     (parts, record): (&request::Parts, Option<&mut Record>),
 ) -> Result<Chosen, Refusal> {
     let bucket = gateway.named(query, master, record, parts)?;
-    let mut chosen = match pinned {
-        Some(members) => open(gateway, bucket, members, parts).await?,
-        None => {
-            let told = of_now(&told(gateway, master, query, parts).await?);
-            return open(gateway, bucket, told.into_iter().map(|told| told.member).collect(), parts).await;
-        }
+    let Some(members) = pinned else {
+        let told = of_now(&told(gateway, master, query, parts).await?);
+        return open(gateway, bucket, told.into_iter().map(|told| told.member).collect(), parts).await;
     };
+    let mut chosen = open(gateway, bucket, members, parts).await?;
     let grows = chosen.viewings.iter().any(|(_, viewing)| viewing.edge().size.is_none());
     let told = if grows { told(gateway, master, query, parts).await.ok() } else { None };
     let now: Vec<_> = told.map(|told| of_now(&told)).unwrap_or_default().into_iter().map(|told| told.member).collect();

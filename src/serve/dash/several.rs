@@ -44,8 +44,8 @@ pub(crate) fn text(all: &[Told<'_>], place: &Place<'_>) -> Option<String> {
     let spots = |told: &Told<'_>, kind| Spots::of(&told.glimpse.tracks, kind, told.glimpse.over);
     let mut pictures: Vec<Spots> = all.iter().map(|told| spots(told, TrackKind::Video)).collect();
     let has_pictures = pictures.iter().any(|spots| !spots.all.is_empty());
-    let heard: Vec<_> = all.iter().map(|told| (told, spots(told, TrackKind::Audio))).collect();
-    let sounds = sounds(&heard, &pictures, has_pictures);
+    let audible: Vec<_> = all.iter().map(|told| (told, spots(told, TrackKind::Audio))).collect();
+    let sounds = sounds(&audible, &pictures, has_pictures);
     if !has_pictures {
         // What there is to be heard is all there is.
         pictures = sounds.iter().flatten().take(1).map(|(_, spots)| spots.clone()).collect();
