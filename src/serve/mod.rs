@@ -3,7 +3,7 @@
 //! ```text
 //! accept (limits, TLS) -> service -> gate (name, token or signed link, other sites) -> route
 //! watch, live, hls, dash, smooth -> recordings (open versions) -> recording { ring <- feed <- follower, blocks <- fetch } -> body
-//! hls, dash, smooth of several renditions -> renditions (which there are) -> glimpse (of each at one moment) -> in_step (what is the same)
+//! hls, dash, smooth of several renditions -> programs (which there are) -> glimpse (of each at one moment) -> in_step (what is the same)
 //! api, show -> chores (lists, uploads), pages
 //! ```
 //!
@@ -38,6 +38,7 @@ mod name;
 mod once;
 mod pages;
 mod patchwork;
+mod programs;
 mod range;
 mod recording;
 mod recordings;

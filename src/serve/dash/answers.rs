@@ -21,6 +21,7 @@ use crate::serve::hls::media::{Whole, immutable};
 use crate::serve::hls::tracks::Span;
 use crate::serve::hls::waiting::wait;
 use crate::serve::name::{Place, Query};
+use crate::serve::programs;
 use crate::serve::refusal::Refusal;
 use crate::serve::renditions::{self, Member, PLAYLIST};
 use crate::serve::single;
@@ -92,7 +93,7 @@ async fn program(
     (parts, record): (&request::Parts, Option<&mut Record>),
 ) -> Result<Response<Body>, Refusal> {
     let suffix = gateway.suffix(query)?;
-    let chosen = renditions::chosen(gateway, master, pinned, query, (parts, record)).await?;
+    let chosen = programs::chosen(gateway, master, pinned, query, (parts, record)).await?;
     let set = renditions::name(master, &chosen.members);
     let asked = format!("dash {master} {set}{suffix}");
     let make = |_| {

@@ -17,8 +17,9 @@ use crate::serve::access_log::Record;
 use crate::serve::body::Body;
 use crate::serve::gateway::Gateway;
 use crate::serve::name::Query;
+use crate::serve::programs::told;
 use crate::serve::refusal::Refusal;
-use crate::serve::renditions::{Told, of_now, told};
+use crate::serve::renditions::{Told, of_now};
 
 /// Answers for that of `key`, or for the one with the key `written`.
 ///

@@ -9,9 +9,12 @@ use super::reload::{Directives, Verdict};
 use super::{media, multivariant, pictures, render, series, siblings};
 use crate::serve::access_log::Record;
 use crate::serve::body::Body;
-use crate::serve::gateway::{self, Gateway};
+use crate::serve::gateway::{self, Gateway, may};
+use crate::serve::identity::hash;
 use crate::serve::name::Unnamed;
 use crate::serve::refusal::Refusal;
+use crate::serve::renditions::Member;
+use crate::serve::viewing::Viewing;
 
 /// Answers `/hls/…`.
 ///
@@ -58,7 +61,7 @@ pub(crate) async fn hls(
                 Verdict::Hold => None,
             })
             .await?;
-            siblings::reports(gateway, &viewing, &siblings, &suffix, parts)
+            reports(gateway, &viewing, &siblings, &suffix, parts)
         }
     };
     let (text, over) = series::wait(gateway, &viewing, |now| match directives.judge(&now.there()) {
@@ -84,4 +87,17 @@ pub(crate) async fn hls(
     })
     .await?;
     Ok(playlist(&text, over, gateway.gate.tokens.is_some(), parts))
+}
+
+/// What is said of the others, as far as whoever asks may have them.
+fn reports(gateway: &Gateway, viewing: &Viewing, members: &[Member], suffix: &str, parts: &request::Parts) -> String {
+    let bucket = viewing.store.bucket();
+    let mut text = String::new();
+    for member in members.iter().filter(|member| member.key != viewing.key) {
+        let there = gateway.indexes.followed(hash(bucket, &member.key, &member.version));
+        if let Some(there) = there.filter(|_| may(parts, bucket, &member.key).is_ok()) {
+            siblings::put(&mut text, &viewing.key, member, &there, suffix);
+        }
+    }
+    text
 }

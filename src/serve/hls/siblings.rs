@@ -7,13 +7,10 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::request;
-
 use super::names::MEDIA;
 use super::reload::There;
 use crate::hls::playlist::reference;
 use crate::protocol::escape;
-use crate::serve::gateway::{Gateway, may};
 use crate::serve::identity::hash;
 use crate::serve::renditions::Member;
 use crate::serve::viewing::Viewing;
@@ -51,27 +48,8 @@ impl Siblings {
     }
 }
 
-/// What is said of the others, as far as whoever asks may have them.
-pub(super) fn reports(
-    gateway: &Gateway,
-    viewing: &Viewing,
-    members: &[Member],
-    suffix: &str,
-    parts: &request::Parts,
-) -> String {
-    let bucket = viewing.store.bucket();
-    let mut text = String::new();
-    for member in members.iter().filter(|member| member.key != viewing.key) {
-        let there = gateway.indexes.followed(hash(bucket, &member.key, &member.version));
-        if let Some(there) = there.filter(|_| may(parts, bucket, &member.key).is_ok()) {
-            put(&mut text, &viewing.key, member, &there, suffix);
-        }
-    }
-    text
-}
-
 /// One of them; `own`: the key beside whose playlists this is.
-fn put(text: &mut String, own: &str, member: &Member, there: &There, suffix: &str) {
+pub(super) fn put(text: &mut String, own: &str, member: &Member, there: &There, suffix: &str) {
     let Some((newest, open)) = there.parts else { return };
     // The newest part: of the segment that is not whole, or the last of the one before.
     let (segment, count) =

@@ -10,6 +10,7 @@
 
 pub(crate) mod answers;
 mod boxes;
+mod fragments;
 mod level;
 mod manifest;
 pub(crate) mod names;

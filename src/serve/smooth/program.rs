@@ -2,7 +2,7 @@
 
 use http::{Response, request};
 
-use super::answers::{There, found, no_such_track, refused, told, unplayable, window};
+use super::fragments::{There, found, no_such_track, refused, told, unplayable, window};
 use super::manifest;
 use super::names::Wanted;
 use super::several::{self, Lead, is_named, position};
@@ -17,8 +17,9 @@ use crate::serve::hls::index::Index;
 use crate::serve::hls::indexed::Text;
 use crate::serve::hls::waiting::wait;
 use crate::serve::name::{Place, Query};
+use crate::serve::programs::{self, chosen};
 use crate::serve::refusal::Refusal;
-use crate::serve::renditions::{self, Member, chosen};
+use crate::serve::renditions::{self, Member};
 use crate::serve::single;
 use crate::serve::viewing::Viewing;
 
@@ -32,7 +33,7 @@ pub(super) async fn there(
     query: &Query<'_>,
     parts: &request::Parts,
 ) -> Result<(), Refusal> {
-    renditions::told(gateway, master, query, parts).await.map(drop)
+    programs::told(gateway, master, query, parts).await.map(drop)
 }
 
 /// The manifest of the renditions that there are.
@@ -84,14 +85,14 @@ pub(super) async fn fragment(
     let own = position(wanted.rate);
     let (Some(first), Some(member)) = (members.first(), members.get(own)) else { return Err(no_such_track()) };
     let bucket = gateway.named(query, &member.key, record, parts)?;
-    let lead = renditions::viewing(gateway, bucket, first, parts).await?;
+    let lead = programs::viewing(gateway, bucket, first, parts).await?;
     let kind = [TrackKind::Video, TrackKind::Audio].into_iter().find(|kind| name_of(*kind) == wanted.track);
     let kind = kind.ok_or_else(no_such_track)?;
     if own == 0 {
         let there = of_first(gateway, &lead, wanted, kind).await?;
         return told(gateway, lead, there, (wanted.bare, is_pinned), parts).await;
     }
-    let viewing = renditions::viewing(gateway, bucket, member, parts).await?;
+    let viewing = programs::viewing(gateway, bucket, member, parts).await?;
     let there = match kind {
         TrackKind::Audio => sound(gateway, (&lead, &viewing), wanted).await?,
         _ => pictures(gateway, (&lead, &viewing), wanted).await?,
