@@ -38,6 +38,8 @@ mod name;
 mod once;
 mod pages;
 mod patchwork;
+#[cfg(test)]
+mod paths_tests;
 mod programs;
 mod range;
 mod recording;

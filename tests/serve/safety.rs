@@ -373,3 +373,19 @@ fn a_signal_breaks_what_has_no_end_lets_come_to_its_end_what_has_one_and_answers
         assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
     }
 }
+
+#[test]
+fn a_second_signal_ends_the_gateway_at_once() {
+    let lab = Lab::new();
+    lab.put("done.mp4", &bytes(22, 6 * PART));
+    let gateway = Gateway::start(&lab, &[]);
+    // Whoever takes nothing more would be waited for.
+    let mut slow = gateway.begin("GET", "/watch?v=done.mp4", &[]);
+    slow.read_body(1);
+    gateway.run.signal("TERM");
+    gateway.run.wait_for("a second one ends it at once");
+    let begun = Instant::now();
+    gateway.run.signal("INT");
+    gateway.run.wait().code(130);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}

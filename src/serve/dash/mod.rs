@@ -10,5 +10,5 @@
 
 pub(crate) mod answers;
 mod manifest;
-mod names;
+pub(crate) mod names;
 mod several;
