@@ -273,7 +273,7 @@ fn of_many_streams_one_that_was_left_long_ago_is_completed_and_the_next_is_anoth
 }
 
 /// Waits until it is on disk which upload it is that pieces go into.
-fn upload_is_noted(spool: &Path) {
+pub(super) fn upload_is_noted(spool: &Path) {
     let is_of_it =
         |file: &PathBuf| std::fs::read(file).is_ok_and(|bytes| bytes.windows(9).any(|part| part == b"upload_id"));
     await_that("the upload in the journal", || files_below(spool).iter().any(is_of_it));

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::killed::upload_is_noted;
 use crate::support::encoder::{KEY, STREAM_KEY, ended};
 use crate::support::lab::Lab;
 use crate::support::pusher::{Client, compare, listening, push, tracks};
@@ -178,7 +179,7 @@ fn a_writer_that_is_killed_under_a_push_goes_on_in_the_same_object() {
             }
         }
         if time < 2 {
-            lab.wait_open(KEY);
+            upload_is_noted(&spool);
             writer.signal("KILL");
             writer.wait();
         } else {
