@@ -346,6 +346,46 @@ fn one_that_begins_later_has_a_gap_ends_earlier_or_is_cut_elsewhere_harms_no_oth
 }
 
 #[test]
+fn pictures_of_one_object_with_the_same_times_are_one_at_several_rates() {
+    let lab = Lab::new();
+    let sizes = "-map 0:v -map 0:v -map 1:a -s:v:0 320x180 -s:v:1 160x90";
+    let data = make(&[picture(7, 10), tone(7)], &format!("{sizes} {H264} {AAC} {FRAGMENTS}"));
+    lab.put("shows/two.mp4", &data);
+    let gateway = Gateway::start(&lab, &[]);
+    let path = "/dash/shows/two.mp4/manifest.mpd";
+    let period = document(&gateway, path);
+    let sets = period.one("Period").all("AdaptationSet");
+    assert_eq!(sets.iter().map(|set| set.all("Representation").len()).collect::<Vec<_>>(), [2, 1], "{period:?}");
+    let smooth = "/shows/two.mp4.isml/Manifest";
+    let streams = streams(&document(&gateway, smooth));
+    let shape: Vec<_> = streams.iter().map(|(name, stream)| (&name[..], stream.rates.len())).collect();
+    assert_eq!(shape, [("video", 2), ("audio", 1)]);
+    let (_, video) = &streams[0];
+    let of = |rate: &u64| {
+        let named = |time: &u64| {
+            let named = video.url.replace("{bitrate}", &rate.to_string()).replace("{start time}", &time.to_string());
+            fetch(&gateway, &beside(smooth, &named))
+        };
+        video.begins.iter().map(named).collect::<Vec<_>>()
+    };
+    for (number, rate) in video.rates.iter().enumerate() {
+        let set = sets[0].all("Representation")[number];
+        let header = set.one("SegmentTemplate").get("initialization").replace("$RepresentationID$", set.get("id"));
+        let film = [vec![fetch(&gateway, &beside(path, &header))], of(rate)].concat().concat();
+        let alone = make_alone(&data, number);
+        assert_eq!(pictures(&film), pictures(&alone), "{number}");
+    }
+}
+
+/// One of several pictures by itself.
+fn make_alone(bytes: &[u8], number: usize) -> Vec<u8> {
+    let mut file = tempfile::NamedTempFile::with_suffix(".mp4").expect("a file");
+    std::io::Write::write_all(&mut file, bytes).expect("write the file");
+    let input = ["-i".to_owned(), file.path().display().to_string()].to_vec();
+    make(&[input], &format!("-map 0:v:{number} -c copy {FRAGMENTS}"))
+}
+
+#[test]
 fn a_link_leads_to_those_that_it_allows_and_to_no_other() {
     let lab = Lab::new();
     let mut program = Program::begin(&lab, &["high", "low"]);
