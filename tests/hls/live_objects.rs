@@ -196,7 +196,8 @@ fn a_playlist_elsewhere_and_a_name_of_all_kinds_refer_to_what_is_there() {
     run.write(&STREAM[..half]);
     let open = await_some("a playlist", || list(&lab, list_key));
     assert!(open.segments[0].uri.starts_with("../../../_live/a%20b/50%25%20%C3%BC/match%20%231.mp4/"), "{}", open.text);
-    for segment in &open.segments {
+    // A busy machine may leave a gap.
+    for segment in open.segments.iter().filter(|segment| !segment.gap) {
         is_whole(&lab, list_key, segment, &STREAM);
     }
     run.end_with(&STREAM[half..]).code(0);
