@@ -5,9 +5,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use ipnet::IpNet;
 use proxy_header::{ParseConfig, ProxyHeader};
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::keys::network::Network;
 
 /// How its second version begins.
 const SECOND: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -17,25 +18,20 @@ const BINARY: usize = 2048;
 
 /// Addresses of proxies, from which every connection begins with who is behind it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Proxies(Vec<IpNet>);
+pub struct Proxies(Vec<Network>);
 
 impl FromStr for Proxies {
     type Err = String;
 
     /// Of addresses and networks, with commas between.
     fn from_str(text: &str) -> Result<Self, String> {
-        let net = |word: &str| {
-            let word = word.trim();
-            let read = word.parse().or_else(|_| word.parse::<IpAddr>().map(IpNet::from));
-            read.map_err(|_| format!("'{word}' is no address and no network, such as 127.0.0.1 or 10.0.0.0/8"))
-        };
-        text.split(',').map(net).collect::<Result<_, _>>().map(Self)
+        text.split(',').map(|word| word.trim().parse()).collect::<Result<_, _>>().map(Self)
     }
 }
 
 impl Proxies {
     pub(super) fn has(&self, ip: IpAddr) -> bool {
-        self.0.iter().any(|net| net.contains(&ip.to_canonical()))
+        self.0.iter().any(|network| network.has(ip))
     }
 }
 
