@@ -106,6 +106,7 @@ test-viewers:
 	$(call packages,build test)
 	$(tools)
 	node --test $(SLOW_PAGE_TESTS)
+	CUTS=20 node --test tests/browser/ingest.test.mjs
 
 test-players:
 	$(call packages,build players)

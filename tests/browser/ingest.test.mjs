@@ -8,6 +8,8 @@ import { PATIENCE } from './chromium.mjs';
 import { Lab, assertPictures, built, frames, goOn, position, skip, state } from './lab.mjs';
 
 const FPS = 25;
+/** How often an encoder is cut off; `make test-viewers` has twenty. */
+const CUTS = Number(process.env.CUTS ?? 2);
 
 describe('an encoder that breaks off and comes back', { timeout: 600_000 }, () => {
   let lab, store;
@@ -39,8 +41,8 @@ describe('an encoder that breaks off and comes back', { timeout: 600_000 }, () =
     await said(writer, 'listening at');
     const url = `${/listening at (\S+)/.exec(writer.words)[1]}/key`;
     const page = await lab.look(`${store.address}live.m3u8`);
-    // Two that are cut off while somebody watches, and one that ends.
-    for (let cut = 1; cut <= 2; cut += 1) {
+    // Some that are cut off while somebody watches, and one that ends.
+    for (let cut = 1; cut <= CUTS; cut += 1) {
       const cam = encoder(url, 300);
       await said(writer, /an encoder (?:publishes|is back)/, cut);
       await page.until(`${state('live', 'behind')} && ${position} > ${cut * 2}`, `it plays, encoder ${cut}`);
@@ -51,7 +53,7 @@ describe('an encoder that breaks off and comes back', { timeout: 600_000 }, () =
     assert.equal(await last.ended, 0, last.words);
     assert.equal(await writer.ended, 0, writer.words);
     const list = await (await fetch(`${store.address}live.m3u8`)).text();
-    assert.equal(list.split('#EXT-X-DISCONTINUITY\n').length, 3, list);
+    assert.equal(list.split('#EXT-X-DISCONTINUITY\n').length, CUTS + 1, list);
     assert.equal(list.split('#EXT-X-MAP').length, 2, list);
     await page.until(state('ended'), 'it becomes a recording');
     await page.until('document.querySelector("video").ended', 'the end');
@@ -73,7 +75,7 @@ describe('an encoder that breaks off and comes back', { timeout: 600_000 }, () =
     assert.equal(await probe.ended, 0, probe.words);
     t.diagnostic(`${shown} of ${packets.trim()} frames decoded in ${seconds.toFixed(2)} s of recording`);
     // hls.js puts the next segment where the one before ends by its pictures, so that their last may be covered.
-    assert.ok(Math.abs(shown - Number(packets)) <= 2 * FPS / 4, `${shown} of ${packets} frames in ${seconds} s`);
+    assert.ok(Math.abs(shown - Number(packets)) <= CUTS * FPS / 4, `${shown} of ${packets} frames in ${seconds} s`);
     assert.deepEqual(again.errors, []);
     await again.close();
   });
