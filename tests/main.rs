@@ -95,6 +95,7 @@ mod serve {
     mod pages;
     mod players;
     mod renditions;
+    mod reports;
     mod rollover;
     mod safety;
     mod scene;
