@@ -14,7 +14,7 @@ const KEY: &str = "live/stream.mp4";
 fn a_closed_terminal_makes_the_writer_finish_however_often_it_says_so() {
     let lab = Lab::new();
     let data = bytes(1, PART + 77);
-    let mut writer = lab.writer(&[KEY, "-s", "5MB"]);
+    let mut writer = Launch::writer(&lab, &[KEY, "-s", "5MB"]).with_hangups().start();
     lab.wait_open(KEY);
     writer.write(&data);
     for _ in 0..3 {
@@ -29,7 +29,7 @@ fn a_closed_terminal_ends_the_reader() {
     let lab = Lab::new();
     let id = lab.begin(KEY);
     lab.part(KEY, &id, 1, b"data");
-    let reader = lab.reader(&[KEY]);
+    let reader = Launch::reader(&lab, &[KEY]).with_hangups().start();
     reader.wait_output(4);
     reader.signal("HUP");
     reader.wait().code(129).gave(b"data");

@@ -85,10 +85,19 @@ impl Launch {
     }
 
     /// Lets it begin with so many open files at most, of which it may allow itself more: as shells do it.
-    pub fn with_files(mut self, most: u32) -> Self {
-        let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(format!("ulimit -Sn {most} && exec \"$0\" \"$@\"")).arg(self.command.get_program());
-        command.args(self.command.get_args()).env_clear();
+    pub fn with_files(self, most: u32) -> Self {
+        self.by(&["/bin/sh", "-c", &format!("ulimit -Sn {most} && exec \"$0\" \"$@\"")])
+    }
+
+    /// Lets it hear that a terminal is closed, also where these tests run under nohup.
+    pub fn with_hangups(self) -> Self {
+        self.by(&["/usr/bin/env", "--default-signal=HUP"])
+    }
+
+    /// Has another program start it in its own place.
+    fn by(mut self, words: &[&str]) -> Self {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(self.command.get_program()).args(self.command.get_args()).env_clear();
         command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         if let Some(dir) = self.command.get_current_dir() {
             command.current_dir(dir);
