@@ -118,7 +118,7 @@ fn stream(stream: &Stream) -> Value {
         "id": stream.id, "stream": stream.stream, "keys": keys, "object": stream.object,
         "created": show_of_day(stream.created), "last_used": time(stream.last_used),
         "enabled": terms.enabled, "allow_ip": terms.allow_ip, "protocols": terms.protocols,
-        "max_bitrate": terms.max_bitrate, "max_duration": terms.max_duration,
+        "max_bitrate": terms.max_bitrate, "max_duration": terms.max_duration, "ladder": terms.ladder, "reconnect": terms.reconnect,
     })
 }
 

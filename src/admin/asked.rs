@@ -9,6 +9,7 @@ use super::answer::Refused;
 use crate::human::times::read_of_day;
 use crate::keys::network::Network;
 use crate::keys::record::{Change, Wish};
+use crate::keys::rungs::Rungs;
 use crate::keys::terms::{Protocol, Terms};
 
 /// The longest body of a request.
@@ -26,6 +27,8 @@ pub(super) struct NewStream {
     protocols: Option<Vec<Protocol>>,
     max_bitrate: Option<u64>,
     max_duration: Option<u64>,
+    ladder: Option<Rungs>,
+    reconnect: Option<u64>,
 }
 
 /// What is sent to change one: what is not there stays, and null takes away.
@@ -45,6 +48,10 @@ pub(super) struct StreamChange {
     max_bitrate: Option<Option<u64>>,
     #[serde(deserialize_with = "named")]
     max_duration: Option<Option<u64>>,
+    #[serde(deserialize_with = "named")]
+    ladder: Option<Option<Rungs>>,
+    #[serde(deserialize_with = "named")]
+    reconnect: Option<Option<u64>>,
 }
 
 /// What is sent to give it another key.
@@ -65,6 +72,8 @@ impl NewStream {
             protocols: self.protocols.unwrap_or(usual.protocols),
             max_bitrate: self.max_bitrate,
             max_duration: self.max_duration,
+            ladder: self.ladder,
+            reconnect: self.reconnect,
         };
         Ok(Wish { object: self.object, terms, expires: moment(self.expires.as_deref())? })
     }
@@ -80,6 +89,8 @@ impl From<StreamChange> for Change {
             protocols: asked.protocols.map(Option::unwrap_or_default),
             max_bitrate: asked.max_bitrate,
             max_duration: asked.max_duration,
+            ladder: asked.ladder,
+            reconnect: asked.reconnect,
         }
     }
 }
@@ -129,7 +140,8 @@ mod tests {
     fn what_is_null_is_taken_away_and_what_is_not_there_stays() {
         let change = |text| serde_json::from_str::<StreamChange>(text).map(Change::from);
         assert_eq!(change("{}").expect("nothing"), Change::default());
-        let all = r#"{"object":null,"enabled":null,"allow_ip":null,"protocols":["http"],"max_bitrate":null,"max_duration":5}"#;
+        let all = r#"{"object":null,"enabled":null,"allow_ip":null,"protocols":["http"],"max_bitrate":null,"max_duration":5,
+            "ladder":"none","reconnect":null}"#;
         let wanted = Change {
             object: Some(None),
             enabled: Some(true),
@@ -137,6 +149,8 @@ mod tests {
             protocols: Some(vec![Protocol::Http]),
             max_bitrate: Some(None),
             max_duration: Some(Some(5)),
+            ladder: Some(Some(Rungs::default())),
+            reconnect: Some(None),
         };
         assert_eq!(change(all).expect("a change"), wanted);
         for bad in [r#"{"stream":"other"}"#, r#"{"enabled":"yes"}"#, r#"{"max_bitrate":-1}"#] {

@@ -1,6 +1,7 @@
 //! Recordings of many streams as they begin, or go on: what each of them is, and how they are made.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -56,6 +57,12 @@ impl Making {
     /// How fast a stream may come.
     pub(super) fn max_bitrate(&self, terms: &Terms) -> Option<u64> {
         terms.max_bitrate.or(self.shape.max_bitrate)
+    }
+
+    /// How its encoders are dealt with.
+    pub(super) fn manners_of(&self, terms: &Terms) -> Manners {
+        let reconnect = terms.reconnect.map_or(self.manners.reconnect, Duration::from_secs);
+        Manners { reconnect, ..self.manners }
     }
 
     /// What is made of this recording: its stream may have a template of its own.

@@ -13,6 +13,7 @@ use super::visitor::Visitor;
 use crate::human::times::read_of_day;
 use crate::keys::book::Permit;
 use crate::keys::record::check_name;
+use crate::keys::rungs::Rungs;
 use crate::keys::template::Template;
 
 /// What stays as it is in a form.
@@ -62,6 +63,8 @@ pub(super) struct Granted {
     pub(super) object: Option<String>,
     /// When it is to end, in seconds since 1970.
     pub(super) until: Option<i64>,
+    /// What smaller renditions are made of it.
+    pub(super) ladder: Option<Rungs>,
     /// The stream has this name.
     pub(super) name: Option<String>,
 }
@@ -72,6 +75,7 @@ pub(super) struct Granted {
 struct Terms {
     object: Option<String>,
     expires: Option<String>,
+    ladder: Option<Rungs>,
 }
 
 impl Question<'_> {
@@ -143,14 +147,14 @@ fn granted(body: &str) -> Result<Granted, String> {
     if !body.starts_with('{') {
         return Ok(Granted::default());
     }
-    let Terms { object, expires } =
+    let Terms { object, expires, ladder } =
         serde_json::from_str(body).map_err(|error| format!("its JSON cannot be understood: {error}"))?;
     if let Some(object) = &object {
         Template::parse(object).map_err(|why| format!("its object is no template: {why}"))?;
     }
     let time = |text: &str| read_of_day(text).and_then(|nanos| i64::try_from(nanos / 1_000_000_000).ok());
     let until = expires.as_deref().map(|text| time(text).ok_or("its expires is no time such as 2026-12-31T00:00:00Z"));
-    Ok(Granted { object, until: until.transpose()?, name: None })
+    Ok(Granted { object, until: until.transpose()?, ladder, name: None })
 }
 
 /// The name that a stream is given, as nginx-rtmp has it: a Location that is a name; frameworks make a URL of it.
@@ -211,12 +215,17 @@ mod tests {
             (r#"{"ok":true,"object":null}"#, Some(Granted::default())),
             (
                 r#" {"object":"o/{session}.mp4","expires":"1970-01-01T00:01:00Z"}"#,
-                Some(Granted { object: Some("o/{session}.mp4".to_owned()), until: Some(60), name: None }),
+                Some(Granted { object: Some("o/{session}.mp4".to_owned()), until: Some(60), ..Granted::default() }),
             ),
             (r#"{"object":"o.mp4"}"#, None),
             (r#"{"object":"../{session}"}"#, None),
             (r#"{"expires":"soon"}"#, None),
             (r#"{"object":5}"#, None),
+            (
+                r#"{"ladder":"none","object":null}"#,
+                Some(Granted { ladder: Some(Rungs::default()), ..Granted::default() }),
+            ),
+            (r#"{"ladder":"large"}"#, None),
             ("{", None),
         ] {
             match (reply(200, body).verdict(Form::Json), wanted) {

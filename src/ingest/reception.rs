@@ -180,8 +180,9 @@ impl Reception {
             Some(session) => session,
             None => short_id().map_err(|error| Refusal::denied(&error.to_string()))?,
         };
-        let Granted { object, until, name } = self.ask(visitor, &permit, &session).await?;
+        let Granted { object, until, ladder, name } = self.ask(visitor, &permit, &session).await?;
         permit.object = object.or(permit.object);
+        permit.terms.ladder = ladder.or(permit.terms.ladder);
         if let Some(name) = name {
             permit.stream = name;
         }
@@ -308,11 +309,10 @@ impl Reception {
         behind: Behind,
         place: OwnedSemaphorePermit,
     ) -> Option<Door> {
-        let Making { manners, queue, .. } = &self.making;
         let shape = self.making.shape_of(&title);
         let (stop, stopped) = watch::channel(Stop::No);
-        let (stage, door) = Stage::new(*manners, stopped);
-        let (feeder, source) = feed(*queue);
+        let (stage, door) = Stage::new(self.making.manners_of(&title.permit.terms), stopped);
+        let (feeder, source) = feed(self.making.queue);
         let (permit, session, start) = (title.permit.clone(), title.session.clone(), title.start);
         let journal = behind.journal.clone();
         let herald = self.herald(&title);

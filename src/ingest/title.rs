@@ -1,5 +1,6 @@
 //! What a recording is called, and whose it is; as text and back, for whoever goes on with it.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::keys::book::Permit;
@@ -44,10 +45,10 @@ impl Title {
 
     /// As text. There is no key in it.
     pub(super) fn write(&self) -> String {
-        let Permit { id, key, stream, object, .. } = &self.permit;
+        let Permit { id, key, stream, object, terms } = &self.permit;
         json!({
             "id": id, "key_id": key, "stream": stream, "object": object, "app": self.app, "session": self.session,
-            "start": self.start, "number": self.number,
+            "start": self.start, "number": self.number, "terms": terms,
         })
         .to_string()
     }
@@ -56,8 +57,8 @@ impl Title {
     pub(super) fn read(text: &[u8]) -> Option<Self> {
         let value: Value = serde_json::from_slice(text).ok()?;
         let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-        // What may be done with the key comes with whoever publishes next.
-        let terms = Terms::default();
+        // Earlier versions did not write them down.
+        let terms = value.get("terms").and_then(|terms| Terms::deserialize(terms).ok()).unwrap_or_default();
         let permit =
             Permit { id: text("id")?, key: text("key_id")?, stream: text("stream")?, object: text("object"), terms };
         Some(Self {
@@ -78,11 +79,13 @@ mod tests {
     fn it_is_read_as_it_was_written() {
         for object in [None, Some("own/{session}.mp4".to_owned())] {
             let text = str::to_owned;
-            let terms = Terms::default();
+            let terms = Terms { ladder: "90p:1M".parse().ok(), max_duration: Some(7), ..Terms::default() };
             let permit = Permit { id: text("i"), key: text("k"), stream: text("cam \"1\""), object, terms };
             let title = Title { permit, app: text("live"), session: text("5e55"), start: -1, number: u64::MAX };
             assert_eq!(Title::read(title.write().as_bytes()), Some(title));
         }
+        let earlier = br#"{"id":"i","key_id":"k","stream":"cam","app":"live","session":"5e55","start":1,"number":2}"#;
+        assert_eq!(Title::read(earlier).map(|title| title.permit.terms), Some(Terms::default()));
         for bad in [&b""[..], b"{}", b"[1]", br#"{"id": 1}"#] {
             assert_eq!(Title::read(bad), None);
         }

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | [`secret`] | a key itself: made, read, hashed; pure but for the random bits |
 //! | [`record`] | a stream with its keys, and which of them are good; pure |
-//! | [`terms`], [`network`] | from where, how, how fast and for how long it may be published; pure |
+//! | [`terms`], [`network`] | from where, how, how fast and for how long it may be published, and what is made of it; pure |
+//! | [`rungs`] | smaller renditions that are made of it; pure |
 //! | [`template`] | keys of objects out of names and times; pure |
 //! | [`book`] | all streams, wherever they are kept: what can be asked of them, and done to them |
 //! | `file` | kept in a file of this machine |
@@ -20,6 +21,7 @@ mod file;
 pub mod network;
 pub mod record;
 mod redis_server;
+pub mod rungs;
 pub mod secret;
 pub mod template;
 pub mod terms;

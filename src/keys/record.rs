@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::KeysError;
 use super::network::Network;
+use super::rungs::Rungs;
 use super::secret::{KeyHash, StreamKey};
 use super::terms::{Protocol, Terms};
 
@@ -62,6 +63,10 @@ pub struct Change {
     pub max_bitrate: Option<Option<u64>>,
     /// See [`Terms`].
     pub max_duration: Option<Option<u64>>,
+    /// See [`Terms`].
+    pub ladder: Option<Option<Rungs>>,
+    /// See [`Terms`].
+    pub reconnect: Option<Option<u64>>,
 }
 
 /// What is kept of a key.
@@ -94,7 +99,8 @@ impl Stream {
     /// # Errors
     /// In words, where it would make no sense any more.
     pub fn change(&mut self, change: &Change) -> Result<(), KeysError> {
-        let Change { object, enabled, allow_ip, protocols, max_bitrate, max_duration } = change.clone();
+        let Change { object, enabled, allow_ip, protocols, max_bitrate, max_duration, ladder, reconnect } =
+            change.clone();
         let Terms { enabled: was_enabled, .. } = self.terms;
         let terms = Terms {
             enabled: enabled.unwrap_or(was_enabled),
@@ -102,6 +108,8 @@ impl Stream {
             protocols: protocols.unwrap_or_else(|| self.terms.protocols.clone()),
             max_bitrate: max_bitrate.unwrap_or(self.terms.max_bitrate),
             max_duration: max_duration.unwrap_or(self.terms.max_duration),
+            ladder: ladder.unwrap_or_else(|| self.terms.ladder.clone()),
+            reconnect: reconnect.unwrap_or(self.terms.reconnect),
         };
         let object = object.unwrap_or_else(|| self.object.clone());
         *self = Self { object, terms, ..self.clone() }.fit()?;

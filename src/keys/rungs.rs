@@ -1,6 +1,16 @@
 //! The rungs of a ladder: `1080p,720p:2.8M,480p:1.2M`, and which of them fit the pictures of a stream. Pure.
 
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
 use crate::human::sizes::bits_a_second;
+
+/// All rungs of one ladder, as people write them; of `none` there is no ladder.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Rungs(Vec<Rung>);
 
 /// A smaller copy of the pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +23,8 @@ pub struct Rung {
 
 /// The most rungs.
 const MOST: usize = 8;
+/// How a ladder is written that has no rungs.
+const NONE: &str = "none";
 /// What pictures of such a side usually take, in bits a second.
 const USUAL: [(u32, u64); 9] = [
     (144, 150_000),
@@ -40,18 +52,62 @@ impl Rung {
     }
 }
 
-/// Reads a list of rungs.
-///
-/// # Errors
-/// In words.
-pub fn parse(text: &str) -> Result<Vec<Rung>, String> {
-    let rungs = text.split(',').map(|rung| one(rung.trim())).collect::<Result<Vec<_>, _>>()?;
-    for (at, rung) in rungs.iter().enumerate() {
-        if rungs.iter().take(at).any(|other| other.side == rung.side) {
-            return Err(format!("{} is there twice", rung.name()));
-        }
+impl Rungs {
+    /// Whether there is no ladder.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
-    if rungs.len() > MOST { Err(format!("a ladder has at most {MOST} rungs")) } else { Ok(rungs) }
+
+    /// Those of which no picture would be larger than the ones that there are, and those that are left out.
+    #[must_use]
+    pub fn fitting(&self, (width, height): (u32, u32)) -> (Vec<Rung>, Vec<Rung>) {
+        self.0.iter().copied().partition(|rung| rung.side <= width.min(height))
+    }
+}
+
+impl FromStr for Rungs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == NONE {
+            return Ok(Self::default());
+        }
+        let rungs = text.split(',').map(|rung| one(rung.trim())).collect::<Result<Vec<_>, _>>()?;
+        for (at, rung) in rungs.iter().enumerate() {
+            if rungs.iter().take(at).any(|other| other.side == rung.side) {
+                return Err(format!("{} is there twice", rung.name()));
+            }
+        }
+        if rungs.len() > MOST { Err(format!("a ladder has at most {MOST} rungs")) } else { Ok(Self(rungs)) }
+    }
+}
+
+impl fmt::Display for Rungs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str(NONE);
+        }
+        for (at, Rung { side, rate }) in self.0.iter().enumerate() {
+            let between = if at > 0 { "," } else { "" };
+            write!(f, "{between}{side}p:{rate}")?;
+        }
+        Ok(())
+    }
+}
+
+impl TryFrom<String> for Rungs {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Rungs> for String {
+    fn from(rungs: Rungs) -> Self {
+        rungs.to_string()
+    }
 }
 
 fn one(text: &str) -> Result<Rung, String> {
@@ -77,12 +133,6 @@ fn usual(side: u32) -> u64 {
     next.or(USUAL.last()).map_or(1_000_000, |(_, rate)| *rate)
 }
 
-/// Those of which no picture would be larger than the ones that there are.
-#[must_use]
-pub fn fitting(rungs: &[Rung], (width, height): (u32, u32)) -> Vec<Rung> {
-    rungs.iter().copied().filter(|rung| rung.side <= width.min(height)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,8 +148,11 @@ mod tests {
             ),
             ("360p:123456,4320p", vec![rung(360, 123_456), rung(4320, 16_000_000)]),
         ] {
-            assert_eq!(parse(text), Ok(wanted), "{text}");
+            let rungs: Rungs = text.parse().expect(text);
+            assert_eq!((&rungs.0, rungs.to_string().parse()), (&wanted, Ok(rungs.clone())), "{text}");
         }
+        let none: Rungs = "none".parse().expect("no ladder");
+        assert!(none.is_empty() && none.to_string() == "none");
         for text in [
             "",
             "720",
@@ -115,16 +168,17 @@ mod tests {
             "720p:1",
             "720p:inf",
             "720p,480p,720p:1M",
+            "720p,none",
             "100p,102p,104p,106p,108p,110p,112p,114p,116p",
         ] {
-            assert!(parse(text).is_err(), "{text}");
+            assert!(text.parse::<Rungs>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn nothing_is_made_larger() {
-        let rungs = parse("1080p,720p,360p").expect("rungs");
-        let names = |size| fitting(&rungs, size).iter().map(Rung::name).collect::<Vec<_>>();
+        let rungs: Rungs = "1080p,720p,360p".parse().expect("rungs");
+        let names = |size| rungs.fitting(size).0.iter().map(Rung::name).collect::<Vec<_>>();
         for (size, wanted) in [
             ((1920, 1080), vec!["1080p", "720p", "360p"]),
             ((1280, 720), vec!["720p", "360p"]),
@@ -133,6 +187,9 @@ mod tests {
         ] {
             assert_eq!(names(size), wanted, "{size:?}");
         }
-        assert_eq!((rungs[1].scale((1920, 1080)), rungs[1].scale((1080, 1920))), ("-2:720".into(), "720:-2".into()));
+        let left: Vec<_> = rungs.fitting((1280, 720)).1.iter().map(Rung::name).collect();
+        assert_eq!(left, ["1080p"]);
+        let second = rungs.0[1];
+        assert_eq!((second.scale((1920, 1080)), second.scale((1080, 1920))), ("-2:720".into(), "720:-2".into()));
     }
 }

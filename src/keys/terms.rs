@@ -1,17 +1,18 @@
-//! What whoever has the key of a stream may do with it: from where, how, how fast and for how long. Pure.
+//! What whoever has the key of a stream may do with it: from where, how, how fast and for how long; and what is made of it. Pure.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::network::Network;
+use super::rungs::Rungs;
 
 /// The most networks of one stream.
 const MOST_NETWORKS: usize = 64;
 /// The slowest and the fastest that a limit makes sense of, in bits a second.
 const SLOWEST: u64 = 10_000;
 const FASTEST: u64 = 10_000_000_000;
-/// The longest limit of a recording, in seconds: ten years.
+/// The longest limit of a recording, and the longest that an encoder is waited for, in seconds: ten years.
 const LONGEST: u64 = 315_360_000;
 
 /// See the [module](self). What is kept of streams by earlier versions has none of it: then everything is allowed.
@@ -28,6 +29,10 @@ pub struct Terms {
     pub max_bitrate: Option<u64>,
     /// How long a recording may be, in seconds.
     pub max_duration: Option<u64>,
+    /// Which smaller renditions are made of it; none: those of `--ladder`.
+    pub ladder: Option<Rungs>,
+    /// How long an encoder that is gone is waited for, in seconds; none: as long as `--reconnect` says.
+    pub reconnect: Option<u64>,
 }
 
 /// How a stream comes.
@@ -62,7 +67,15 @@ impl std::str::FromStr for Protocol {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { enabled: true, allow_ip: Vec::new(), protocols: Vec::new(), max_bitrate: None, max_duration: None }
+        Self {
+            enabled: true,
+            allow_ip: Vec::new(),
+            protocols: Vec::new(),
+            max_bitrate: None,
+            max_duration: None,
+            ladder: None,
+            reconnect: None,
+        }
     }
 }
 
@@ -80,6 +93,9 @@ impl Terms {
         }
         if self.max_duration.is_some_and(|seconds| !(1..=LONGEST).contains(&seconds)) {
             return Err("a limit of time is 1 s to ten years".to_owned());
+        }
+        if self.reconnect.is_some_and(|seconds| seconds > LONGEST) {
+            return Err("an encoder is waited for ten years at most".to_owned());
         }
         Ok(())
     }
@@ -127,12 +143,15 @@ mod tests {
             (r#"{"max_bitrate":10000,"max_duration":1}"#, here, Protocol::Http, None),
             (r#"{"max_bitrate":9999}"#, here, Protocol::Http, Some("bits a second")),
             (r#"{"max_duration":0}"#, here, Protocol::Http, Some("limit of time")),
+            (r#"{"ladder":"720p,480p:1M","reconnect":0}"#, here, Protocol::Rtmp, None),
+            (r#"{"reconnect":315360001}"#, here, Protocol::Rtmp, Some("waited for")),
         ] {
             let said = allow(json, from, protocol);
             assert_eq!(said.is_err(), says.is_some(), "{json}");
             assert!(said.err().is_none_or(|said| says.is_some_and(|says| said.contains(says))), "{json}");
         }
         assert!(serde_json::from_str::<Terms>(r#"{"allow_ip":["nowhere"]}"#).is_err());
+        assert!(serde_json::from_str::<Terms>(r#"{"ladder":"720"}"#).is_err());
         assert!(
             serde_json::from_str::<Terms>(r#"{"protocols":["srt"]}"#).is_err() && "srt".parse::<Protocol>().is_err()
         );

@@ -2,8 +2,11 @@
 
 use std::process::{Child, Command, Stdio};
 
+use serde_json::json;
+
+use crate::support::admin::{Hook, answer_of};
 use crate::support::encoder::{STREAM_KEY, ended};
-use crate::support::keys::{add_key, place};
+use crate::support::keys::{add_key, add_key_of, place};
 use crate::support::lab::Lab;
 use crate::support::ladder::{
     CODED, HLS, KEY, LADDER, are_in_step, ffmpeg_of, file, key, keys, paced, pictures, segments, signal,
@@ -188,6 +191,38 @@ fn of_many_streams_some_have_a_ladder() {
     drop((first.kill(), first.wait()));
     let objects = |of: &str| lab.keys().into_iter().filter(|key| key.starts_with(of) && key.ends_with(".mp4")).count();
     assert_eq!((objects("live/left/"), objects("live/right/")), (2, 1), "{:?}", lab.keys());
+}
+
+#[test]
+fn a_stream_may_have_a_ladder_of_its_own() {
+    let lab = Lab::new();
+    let place = place(&lab);
+    let keys = [("own", &["--ladder", "90p"][..]), ("usual", &[]), ("asked", &["--ladder", "90p"])];
+    let keys = keys.map(|(name, own)| add_key_of(&place, name, own));
+    // Whoever has to agree says of one that there is to be none.
+    let hook = Hook::new(|asked, _| {
+        let ladder = if asked.contains("\"asked\"") { json!({ "ladder": "none" }) } else { json!({}) };
+        answer_of("200 OK", &ladder.to_string())
+    });
+    let args = ["live/{stream}/{start}-{rendition}.mp4", "http://127.0.0.1:0/live", "--keys", &place];
+    let secret = lab.dir().join("secret").display().to_string();
+    std::fs::write(&secret, "0123456789abcdef-s3cret").expect("a file");
+    let hooks = ["--on-publish", &hook.url(), "--hook-secret-file", &secret];
+    let writer = lab.writer(&[&args[..], &hooks, &["--ladder", "none"]].concat());
+    let url = application(&writer);
+    for key in &keys {
+        ended(send(2, &format!("{url}/{key}")));
+    }
+    let objects = |of: &str| lab.keys().into_iter().filter(|key| key.starts_with(of) && key.ends_with(".mp4")).count();
+    let counts = || ["live/own/", "live/usual/", "live/asked/"].map(objects);
+    await_that("objects of all", || counts() == [2, 1, 1]);
+    writer.signal("TERM");
+    writer.wait().code(0).says("3 recordings").does_not_say("is to have a ladder");
+    let without = lab.writer(&args);
+    ended(send(1, &format!("{}/{}", application(&without), keys[0])));
+    without.wait_for("own: this stream is to have a ladder, 90p:150000, and there is only its source");
+    without.signal("TERM");
+    without.wait().code(0).says("1 recording of this run");
 }
 
 #[test]

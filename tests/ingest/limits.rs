@@ -6,18 +6,10 @@ use serde_json::{Value, json};
 
 use crate::support::admin::{address_of, ask};
 use crate::support::encoder::{KEY, STREAM_KEY, Words};
-use crate::support::keys::{TEMPLATE, add_key, id_of, listening, objects_of, place};
+use crate::support::keys::{TEMPLATE, add_key, add_key_of, id_of, listening, objects_of, place};
 use crate::support::lab::Lab;
 use crate::support::pusher::{self, Client, application};
 use crate::support::run::{Launch, Run, await_that};
-
-/// Makes a stream with these limits; gives its key.
-#[track_caller]
-fn limited(place: &str, name: &str, limits: &[&str]) -> String {
-    let args = [&["--keys", place, "--add-key", name][..], limits].concat();
-    let printed = Launch::bare_writer(&args).start().wait().code(0).out;
-    String::from_utf8(printed).expect("text").trim_end().to_owned()
-}
 
 #[track_caller]
 fn publishing(url: &str, key: &str) -> Words {
@@ -47,9 +39,9 @@ fn pictures(words: &mut Words, from: u32, to: u32, size: usize) {
 fn a_key_is_good_only_from_where_and_how_it_may_come() {
     let lab = Lab::new();
     let place = place(&lab);
-    let elsewhere = limited(&place, "elsewhere", &["--allow-ip", "192.0.2.0/24,2001:db8::/32"]);
+    let elsewhere = add_key_of(&place, "elsewhere", &["--allow-ip", "192.0.2.0/24,2001:db8::/32"]);
     let here =
-        limited(&place, "here", &["--allow-ip", "192.0.2.0/24", "--allow-ip", "127.0.0.0/8", "--protocols", "rtmp"]);
+        add_key_of(&place, "here", &["--allow-ip", "192.0.2.0/24", "--allow-ip", "127.0.0.0/8", "--protocols", "rtmp"]);
     let (writer, url) = listening(&lab, &place, &[]);
     Words::publishing(&url, "live", &elsewhere).hear("not taken from this address");
     // It is no guess: as often as one likes.
@@ -78,7 +70,7 @@ fn whoever_sends_more_than_he_may_waits_and_nothing_is_lost() {
     let lab = Lab::new();
     let place = place(&lab);
     // 25 kB a second, of which two seconds may come at once.
-    let key = limited(&place, "cam", &["--max-bitrate", "200k"]);
+    let key = add_key_of(&place, "cam", &["--max-bitrate", "200k"]);
     let (writer, url) = listening(&lab, &place, &["--max-bitrate", "8M"]);
     let mut cam = publishing(&url, &key);
     cam.stream(1);
@@ -126,7 +118,7 @@ fn what_is_pushed_waits_too() {
 fn a_recording_ends_when_it_has_lasted_as_long_as_it_may() {
     let lab = Lab::new();
     let place = place(&lab);
-    let key = limited(&place, "cam", &["--max-duration", "2s"]);
+    let key = add_key_of(&place, "cam", &["--max-duration", "2s"]);
     let (writer, url) = listening(&lab, &place, &[]);
     let mut cam = publishing(&url, &key);
     cam.stream(1);
@@ -136,6 +128,21 @@ fn a_recording_ends_when_it_has_lasted_as_long_as_it_may() {
     Words::publishing(&url, "live", &key).hear("this stream has been ended");
     writer.signal("TERM");
     writer.wait().code(0).says("cam: the recording has lasted 2 s").says("1 recording of this run");
+}
+
+#[test]
+fn an_encoder_is_waited_for_as_long_as_its_stream_says() {
+    let lab = Lab::new();
+    let place = place(&lab);
+    let key = add_key_of(&place, "cam", &["--reconnect", "1s"]);
+    let (writer, url) = listening(&lab, &place, &["--reconnect", "1h"]);
+    let mut cam = publishing(&url, &key);
+    cam.stream(1);
+    await_that("the object", || objects_of(&lab, "cam").len() == 1);
+    drop(cam);
+    writer.wait_for("cam: no encoder came back in 1 s");
+    writer.signal("TERM");
+    writer.wait().code(0);
 }
 
 #[test]
@@ -166,7 +173,8 @@ fn a_stream_is_changed_while_it_is_published() {
         (&now["enabled"], &now["max_bitrate"], now["keys"].as_array().map(Vec::len)),
         (&json!(false), &Value::Null, Some(1))
     );
-    assert_eq!(patch(&json!({ "enabled": true, "max_duration": 1 })).0, 200);
+    let (status, changed) = patch(&json!({ "enabled": true, "max_duration": 1, "ladder": "none", "reconnect": 5 }));
+    assert_eq!((status, &changed["ladder"], &changed["reconnect"]), (200, &json!("none"), &json!(5)));
     let mut cam = publishing(&url, &key);
     cam.stream(1);
     await_that("the next object", || objects_of(&lab, "cam").len() == 2);
@@ -174,6 +182,7 @@ fn a_stream_is_changed_while_it_is_published() {
         json!({ "object": "x.mp4" }),
         json!({ "max_bitrate": 5 }),
         json!({ "allow_ip": ["here"] }),
+        json!({ "ladder": "720" }),
         json!({ "name": "x" }),
     ] {
         assert_eq!(patch(&bad).0, 400, "{bad}");

@@ -9,7 +9,14 @@ pub const TEMPLATE: &str = "live/{stream}/{n}-{start}.mp4";
 /// Makes a stream; gives its key.
 #[track_caller]
 pub fn add_key(place: &str, name: &str) -> String {
-    let printed = Launch::bare_writer(&["--keys", place, "--add-key", name]).start().wait().code(0).out;
+    add_key_of(place, name, &[])
+}
+
+/// The same with what the stream has of its own.
+#[track_caller]
+pub fn add_key_of(place: &str, name: &str, own: &[&str]) -> String {
+    let args = [&["--keys", place, "--add-key", name][..], own].concat();
+    let printed = Launch::bare_writer(&args).start().wait().code(0).out;
     String::from_utf8(printed).expect("text").trim_end().to_owned()
 }
 

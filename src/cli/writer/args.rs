@@ -18,6 +18,7 @@ use crate::human::sizes;
 use crate::ingest;
 use crate::ingest::ladder::supervise as ladder;
 use crate::keys::template::has_renditions;
+use crate::keys::terms::Terms;
 use crate::protocol::key::{MAX_KEY, number_of, numbered};
 use crate::protocol::live_objects::Prefix;
 use crate::protocol::part::PartSize;
@@ -218,11 +219,16 @@ impl Arguments for WriterArgs {
 
     fn has_streams(&self) -> bool {
         let renditions = || self.listen().is_ok_and(|listen| self.has_renditions(listen.as_ref()));
-        (self.many().is_some() && !self.keys.is_all()) || renditions()
+        !self.keys.is_all() && (self.many().is_some() || renditions())
     }
 
     async fn without_store(&self) -> Option<Exit> {
-        if self.keys.is_all() { Some(self.keys.run().await) } else { None }
+        if !self.keys.is_all() {
+            return None;
+        }
+        // Of a stream that is made these are its own.
+        let (ladder, reconnect) = (self.ladder.ladder.clone(), self.listening.reconnect.map(|wait| wait.as_secs()));
+        Some(self.keys.run(Terms { ladder, reconnect, ..self.keys.limits.terms() }).await)
     }
 
     fn access(&self) -> Result<Access, String> {
@@ -275,11 +281,19 @@ impl WriterArgs {
         Ok(settings.map(|settings| ingest::Settings { renditions, max_bitrate, ..settings }))
     }
 
-    /// The ladder to be made, if any.
+    /// The ladder to be made of one stream, if any.
     ///
     /// # Errors
     /// In words.
     pub fn ladder(&self) -> Result<Option<ladder::Settings>, String> {
+        Ok(self.ladders()?.filter(|ladder| !ladder.rungs.is_empty()))
+    }
+
+    /// The ladders to be made of many streams, if any: without rungs, of those alone that have a ladder of their own.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn ladders(&self) -> Result<Option<ladder::Settings>, String> {
         let listen = self.listen()?;
         let fragment = listen.as_ref().map_or(FRAGMENT, |listen| listen.fragment);
         self.ladder.settings(self.key.as_deref().is_some_and(has_renditions), fragment)
@@ -287,7 +301,7 @@ impl WriterArgs {
 
     /// Whether one stream becomes several objects.
     fn has_renditions(&self, listen: Option<&ingest::Settings>) -> bool {
-        listen.map_or(self.ladder.ladder.is_some(), |listen| listen.renditions)
+        listen.map_or(self.ladder.ladder.as_ref().is_some_and(|rungs| !rungs.is_empty()), |listen| listen.renditions)
     }
 
     /// From here on these are for one of many streams, of which somebody else brings the input.

@@ -11,6 +11,7 @@ use crate::human::times::{read_of_day, show_of_day};
 use crate::keys::KeysError;
 use crate::keys::book::Book;
 use crate::keys::record::{Stream, Wish};
+use crate::keys::terms::Terms;
 use crate::tool::exit::Exit;
 
 /// How long the keys before a new one stay good.
@@ -62,9 +63,9 @@ impl KeyArgs {
         self.list_keys || [&self.add_key, &self.rotate_key, &self.revoke_key].into_iter().any(Option::is_some)
     }
 
-    /// Does what is asked for about keys.
-    pub async fn run(&self) -> Exit {
-        match self.said().await {
+    /// Does what is asked for about keys; a stream that is made has these terms.
+    pub async fn run(&self, terms: Terms) -> Exit {
+        match self.said(terms).await {
             Ok(said) => {
                 let mut stdout = io::stdout().lock();
                 match stdout.write_all(said.as_bytes()).and_then(|()| stdout.flush()) {
@@ -87,10 +88,10 @@ impl KeyArgs {
     }
 
     /// What is to be printed.
-    async fn said(&self) -> Result<String, KeysError> {
+    async fn said(&self, terms: Terms) -> Result<String, KeysError> {
         let book = Book::at(self.keys.as_deref().unwrap_or_default())?;
         if let Some(name) = &self.add_key {
-            let wish = Wish { object: None, terms: self.limits.terms(), expires: self.expires };
+            let wish = Wish { object: None, terms, expires: self.expires };
             let (stream, key) = book.create(name, wish).await?;
             tracing::info!("the stream {name} has the id {}; its key is shown this once", stream.id);
             return Ok(format!("{}\n", key.reveal()));

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::ingest::ladder::command::{Coding, ENCODER};
-use crate::ingest::ladder::rungs::{self, Rung};
 use crate::ingest::ladder::supervise::Settings;
+use crate::keys::rungs::Rungs;
 
 /// Options of a ladder.
 #[derive(Debug, Clone, Default, Args)]
@@ -16,8 +16,9 @@ use crate::ingest::ladder::supervise::Settings;
 pub struct LadderArgs {
     /// Smaller renditions beside the stream itself, or the fragmented MP4 of FILE or standard input, made by one ffmpeg (5.1 or later) a
     /// stream, as in `720p,480p` or `720p:2.8M,480p:1.2M` with bits a second; KEY needs {rendition}. None is larger than the stream,
-    /// which never waits for them
-    #[arg(long, value_name = "LIST", value_parser = list)]
+    /// which never waits for them. With --keys of each stream that has no ladder of its own, and `none` where others have none; with
+    /// --add-key: of this stream
+    #[arg(long, value_name = "LIST")]
     pub ladder: Option<Rungs>,
 
     /// With --ladder: ffmpeg's encoder, such as h264_nvenc [default: libx264]
@@ -33,14 +34,6 @@ pub struct LadderArgs {
     pub ladder_max: Option<u16>,
 }
 
-/// The rungs of a ladder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rungs(Vec<Rung>);
-
-fn list(text: &str) -> Result<Rungs, String> {
-    rungs::parse(text).map(Rungs)
-}
-
 fn encoder(text: &str) -> Result<String, String> {
     let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if is_name { Ok(text.to_owned()) } else { Err("an encoder has a name such as libx264 or h264_nvenc".to_owned()) }
@@ -52,8 +45,8 @@ impl LadderArgs {
     /// # Errors
     /// In words, where there is no name for each.
     pub fn settings(&self, renditions: bool, fragment: Duration) -> Result<Option<Settings>, String> {
-        let Some(Rungs(rungs)) = &self.ladder else { return Ok(None) };
-        if !renditions {
+        let Some(rungs) = &self.ladder else { return Ok(None) };
+        if !renditions && !rungs.is_empty() {
             return Err("--ladder makes several renditions, and each needs an object of its own: put {rendition} into KEY, as in \
                         'live-{rendition}.mp4'"
                 .to_owned());

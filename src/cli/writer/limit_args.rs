@@ -40,6 +40,7 @@ impl LimitArgs {
             protocols: self.protocols.clone(),
             max_bitrate: self.max_bitrate,
             max_duration: self.max_duration.map(|most| most.as_secs()),
+            ..Terms::default()
         }
     }
 }
@@ -51,7 +52,7 @@ fn rate(text: &str) -> Result<u64, String> {
     Terms { max_bitrate: Some(rate), ..Terms::default() }.check().map(|()| rate)
 }
 
-/// What may not be done with the keys of a stream, at the end of its line; nothing where all may.
+/// What a stream has of its own beside its keys, at the end of its line; nothing where all is as usual.
 pub(super) fn shown(terms: &Terms) -> String {
     let listed = |what: &str, all: Vec<String>| (!all.is_empty()).then(|| format!("{what} {}", all.join(" ")));
     let said = [
@@ -60,6 +61,8 @@ pub(super) fn shown(terms: &Terms) -> String {
         listed("by", terms.protocols.iter().map(|protocol| protocol.name().to_owned()).collect()),
         terms.max_bitrate.map(|most| format!("at most {most} bit/s")),
         terms.max_duration.map(|most| format!("at most {most} s")),
+        terms.ladder.as_ref().map(|ladder| format!("ladder {ladder}")),
+        terms.reconnect.map(|wait| format!("waited for {wait} s")),
     ];
     let said: Vec<_> = said.into_iter().flatten().collect();
     if said.is_empty() { String::new() } else { format!("  {}", said.join(", ")) }
@@ -93,6 +96,8 @@ mod tests {
             "  from 192.0.2.0/24 ::1 203.0.113.1, by rtmp, at most 2500000 bit/s, at most 14400 s"
         );
         assert_eq!(shown(&Terms::default()), "");
+        let own = Terms { ladder: "720p".parse().ok(), reconnect: Some(5), ..Terms::default() };
+        assert_eq!(shown(&own), "  ladder 720p:2800000, waited for 5 s");
         assert_eq!(shown(&Terms { enabled: false, ..Terms::default() }), "  disabled");
         assert_eq!(limits("--add-key cam").expect("none").terms(), Terms::default());
         assert_eq!(limits("--max-bitrate 8M").expect("of all").max_bitrate, Some(8_000_000));

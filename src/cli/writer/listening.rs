@@ -29,7 +29,7 @@ pub struct ListeningArgs {
     pub fragment: Option<Duration>,
 
     /// How long an encoder that is gone without ending its stream is waited for: back in time, it goes on in the same object
-    /// [default: 60s]
+    /// [default: 60s]. With --add-key: of this stream
     #[arg(long, value_name = "DURATION", value_parser = sizes::duration)]
     pub reconnect: Option<Duration>,
 

@@ -52,7 +52,7 @@ pub async fn record(
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
-    let mut ladder = ladders.and_then(|ladders| ladders.begin(at_once.clone(), Behind::default()));
+    let mut ladder = ladders.and_then(|ladders| ladders.begin(None, at_once.clone(), Behind::default()));
     let input = match &ladder {
         Some(ladder) => {
             let mut listener = ladder.listener();

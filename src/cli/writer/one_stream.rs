@@ -59,7 +59,7 @@ pub async fn record(
     let (connection, usual_bucket) = (connection.clone(), usual_bucket.map(str::to_owned));
     all.taking.store(true, Relaxed);
     let behind = std::mem::take(&mut before.ladder);
-    let ladder = ladders.and_then(|ladders| ladders.begin(at_once.clone(), behind));
+    let ladder = ladders.and_then(|ladders| ladders.begin(None, at_once.clone(), behind));
     let ends = at_once.clone();
     let shared = Arc::new((job, Copies { connection, usual_bucket, place, stats, at_once }));
     let copy = |rendition: String, stream: Stream| {

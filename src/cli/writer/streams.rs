@@ -157,6 +157,7 @@ pub async fn record(
 /// Writes one recording, into an object for each of its pictures where that is asked for.
 async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
     let Begun { source, title, journal, place: _place, herald, figures } = begun;
+    say_no_ladder(&title, &shared);
     let taken = shared.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&title.session);
     let source = match source {
         Source::Feed(feed) if shared.job.has_renditions(title.object()) => {
@@ -177,8 +178,9 @@ async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
             };
             let restarts = figures.ladder_restarts.clone();
             let behind = ladder::Behind { restarts, ..std::mem::take(&mut before.ladder) };
+            let own = title.permit.terms.ladder.as_ref();
             let ladders = shared.ladders.as_ref().filter(|_| !before.over);
-            let ladder = ladders.and_then(|ladders| ladders.begin(shared.copies.at_once.clone(), behind));
+            let ladder = ladders.and_then(|ladders| ladders.begin(own, shared.copies.at_once.clone(), behind));
             return renditions::record(feed, ladder, before, (copy, shared.copies.at_once.clone())).await;
         }
         source => source,
@@ -189,6 +191,21 @@ async fn one(begun: Begun, shared: Arc<Shared>) -> Exit {
     };
     let told = Told { herald, figures: Some(figures) };
     object(Stream::behind(source, taken, journal.and_then(Notes::one)), (title, told), SOURCE, &shared).await
+}
+
+/// Says where a stream is to have a ladder, and nothing here makes one.
+fn say_no_ladder(title: &Title, shared: &Shared) {
+    let Some(ladder) = title.permit.terms.ladder.as_ref().filter(|ladder| !ladder.is_empty()) else { return };
+    if shared.ladders.is_none() {
+        tracing::warn!(
+            "this stream is to have a ladder, {ladder}, and there is only its source: this writer runs without --ladder (`--ladder none` \
+             makes those that streams have of their own)"
+        );
+    } else if !shared.job.has_renditions(title.object()) {
+        tracing::warn!(
+            "this stream is to have a ladder, {ladder}, and there is only its source: the template of its objects has no {{rendition}}"
+        );
+    }
 }
 
 /// Writes one object of a recording, or those that follow on it.

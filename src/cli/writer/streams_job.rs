@@ -65,7 +65,7 @@ impl StreamsJob {
             return Err("--hls-master needs {stream} or {session}: each stream has its own".to_owned());
         }
         let most = args.listening.max_streams.map_or(MOST, usize::from);
-        let ladder = args.ladder()?;
+        let ladder = args.ladders()?;
         let (keys, admin, stats) = (args.keys.keys.clone(), args.admin.clone(), args.common.stats.clone());
         let job = Self { listen, keys, most, admin, ladder, stats, template, args: args.clone() };
         job.copy_of(&SAMPLE, None, connection, usual_bucket)?;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::rungs::Rung;
+use crate::keys::rungs::Rung;
 
 /// The encoder, unless another is asked for.
 pub const ENCODER: &str = "libx264";
@@ -70,13 +70,13 @@ fn add(out: &mut Vec<String>, words: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::ladder::rungs::parse;
+    use crate::keys::rungs::Rungs;
 
     #[test]
     fn it_decodes_once_and_codes_each_rung_to_its_own_url() {
         let more = vec!["-tune".to_owned(), "zero latency".to_owned()];
         let coding = Coding { encoder: ENCODER.to_owned(), more, fragment: Duration::from_millis(500) };
-        let rungs = parse("720p:2M,360p").expect("rungs");
+        let rungs = "720p:2M,360p".parse::<Rungs>().expect("rungs").fitting((1920, 1080)).0;
         let urls = ["http://127.0.0.1:1/a".to_owned(), "http://127.0.0.1:1/b".to_owned()];
         let rungs: Vec<_> = rungs.into_iter().zip(urls).collect();
         let all = arguments(&coding, (1920, 1080), &rungs);

@@ -9,7 +9,6 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | [`rungs`] | which renditions; pure |
 //! | [`command`] | what ffmpeg is told; pure |
 //! | `restarts` | when it is started again; pure |
 //! | `tee` | pieces on their way to it, as well |
@@ -23,6 +22,5 @@ pub mod command;
 pub mod listener;
 mod point;
 mod restarts;
-pub mod rungs;
 pub mod supervise;
 mod tee;

@@ -16,10 +16,10 @@ use super::command::{Coding, arguments};
 use super::listener::Listener;
 use super::point::{Begun, Expected, Lane, Point};
 use super::restarts::Restarts;
-use super::rungs::{Rung, fitting};
 use super::tee::{Pipe, Tee, Work};
 use crate::ingest::journal::Journal;
 use crate::ingest::several::Several;
+use crate::keys::rungs::{Rung, Rungs};
 use crate::mux::rung::Rung as Made;
 use crate::writer::source::{Feeder, Source, StopSignal};
 
@@ -29,8 +29,8 @@ const FFMPEG: &str = "ffmpeg";
 /// What ladders are to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The renditions beside the source.
-    pub rungs: Vec<Rung>,
+    /// The renditions beside the source, of a stream of which nobody has said which.
+    pub rungs: Rungs,
     /// How they are coded.
     pub coding: Coding,
     /// How many streams may have one at a time.
@@ -108,9 +108,14 @@ impl Ladders {
         ))
     }
 
-    /// One for a stream; none where there are too many, which is told.
+    /// One for a stream, with `own` renditions where it has some of its own; none where it has none, or where there are too many
+    /// ladders, which is told.
     #[must_use]
-    pub fn begin(&self, at_once: StopSignal, behind: Behind) -> Option<Ladder> {
+    pub fn begin(&self, own: Option<&Rungs>, at_once: StopSignal, behind: Behind) -> Option<Ladder> {
+        let wanted = own.unwrap_or(&self.settings.rungs).clone();
+        if wanted.is_empty() && behind.rungs.is_empty() {
+            return None;
+        }
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             let most = self.settings.most;
             tracing::warn!(
@@ -127,8 +132,8 @@ impl Ladders {
             let lane = Lane::new(name.clone(), begins.clone(), journals.clone()).behind(made, feeder, journal);
             lanes.insert(name, Arc::new(Mutex::new(lane)));
         }
-        let supervisor =
-            Supervisor { settings: self.settings.clone(), tee: tee.clone(), begins, lanes, journals, counted };
+        let coding = self.settings.coding.clone();
+        let supervisor = Supervisor { rungs: wanted, coding, tee: tee.clone(), begins, lanes, journals, counted };
         tokio::spawn(supervisor.run(at_once, place).in_current_span());
         Some(Ladder { tee, begun })
     }
@@ -165,7 +170,8 @@ impl Drop for Ladder {
 
 /// What makes the ladder of a stream.
 struct Supervisor {
-    settings: Settings,
+    rungs: Rungs,
+    coding: Coding,
     tee: Arc<Tee>,
     begins: mpsc::UnboundedSender<Begun>,
     /// By the names of their rungs.
@@ -258,9 +264,8 @@ impl Supervisor {
             tracing::warn!("there is no ladder, only the source: the stream has not one picture alone");
             return Vec::new();
         };
-        let rungs = fitting(&self.settings.rungs, (width, height));
+        let (rungs, left) = self.rungs.fitting((width, height));
         let names = |rungs: &[Rung]| rungs.iter().map(Rung::name).collect::<Vec<_>>().join(", ");
-        let left: Vec<_> = self.settings.rungs.iter().copied().filter(|rung| !rungs.contains(rung)).collect();
         if !left.is_empty() {
             tracing::info!("nothing is made larger: of {width}x{height} there is no {}", names(&left));
         }
@@ -280,7 +285,7 @@ impl Supervisor {
             let expected = Expected { lane: lane.clone(), number: work.number, timeline: work.timeline.clone() };
             sent.push((*rung, point.expect(expected)?));
         }
-        Child::start(FFMPEG, &arguments(&self.settings.coding, size, &sent))
+        Child::start(FFMPEG, &arguments(&self.coding, size, &sent))
     }
 
     /// Sees it through to its end, or to that of the stream.
