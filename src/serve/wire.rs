@@ -167,14 +167,20 @@ impl AsyncRead for Wire {
             return Poll::Ready(Ok(()));
         }
         let from = buffer.filled().len();
-        let read = if let Some(left) = this.before.get(this.taken..).filter(|left| !left.is_empty()) {
-            let some = left.get(..left.len().min(buffer.remaining())).unwrap_or_default();
-            buffer.put_slice(some);
-            this.taken += some.len();
-            Poll::Ready(Ok(()))
-        } else {
-            Pin::new(&mut this.stream).poll_read(cx, buffer)
-        };
+        let left = this.before.get(this.taken..).unwrap_or_default();
+        let some = left.get(..left.len().min(buffer.remaining())).unwrap_or_default();
+        let (had, is_all) = (!some.is_empty(), some.len() == left.len());
+        buffer.put_slice(some);
+        this.taken += some.len();
+        let mut read = Poll::Ready(Ok(()));
+        if is_all && buffer.remaining() > 0 {
+            read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+            // With what is behind it, where that is there: a head in two pieces is given twice the memory. What is wrong is told
+            // by the next one.
+            if had {
+                read = Poll::Ready(Ok(()));
+            }
+        }
         if let (Some(heads), Some(came)) = (&mut this.heads, buffer.filled_mut().get_mut(from..)) {
             heads.look(came);
         }
@@ -245,6 +251,23 @@ mod tests {
             wire.read_to_end(&mut all).await.expect("read");
             assert_eq!(all, sent);
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_looked_at_comes_with_what_is_behind_it_and_alone_where_nothing_is() {
+        let (mut client, server) = pair().await;
+        let head = [b'x'; 500];
+        client.write_all(&head).await.expect("send");
+        server.readable().await.expect("there is something");
+        let (mut wire, _) = Wire::of(Stream::Plain(server), HEAD).await.expect("it speaks");
+        let mut some = [0; 600];
+        assert_eq!(wire.read(&mut some).await.expect("read"), 500);
+        let (mut client, server) = pair().await;
+        client.write_all(&head[..5]).await.expect("send");
+        let (mut wire, _) = Wire::of(Stream::Plain(server), HEAD).await.expect("it speaks");
+        assert_eq!(wire.read(&mut some).await.expect("read"), 5);
+        client.write_all(&head).await.expect("send");
+        assert_eq!(wire.read(&mut some[..7]).await.expect("read"), 7);
     }
 
     #[tokio::test(start_paused = true)]

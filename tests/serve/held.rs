@@ -53,7 +53,7 @@ fn five_thousand_who_wait_at_the_live_edge_cost_little_and_all_get_what_comes() 
     await_that("all wait", || figure(&gateway, "live_read_viewers ") >= MANY as u64);
     assert_eq!(gateway.get("/healthz", &[]).status, 200);
     let each = gateway.run.peak_memory().saturating_sub(before) / MANY as u64;
-    assert!(each < 40 << 10, "{each} bytes each");
+    assert!(each < 24 << 10, "{each} bytes each");
     let etags = [first, lab.part(KEY, &id, 2, &data[PART..])];
     lab.complete(KEY, &id, &etags);
     for mut viewer in viewers {
@@ -85,7 +85,7 @@ fn a_thousand_playlists_that_are_held_back_cost_little_and_all_come() {
     await_that("all are held back", || held() == HELD as u64);
     let each = gateway.run.peak_memory().saturating_sub(before) / HELD as u64;
     println!("{each} bytes each");
-    assert!(each < 40 << 10, "{each} bytes each");
+    assert!(each < 24 << 10, "{each} bytes each");
     growing.complete();
     for mut viewer in viewers {
         viewer.read_to_end();

@@ -204,7 +204,7 @@ fn slow_and_idle_clients_keep_nobody_from_being_served() {
     assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
     await_that("there is room again", || gateway.get(WATCH, &[]).status == 200);
     let fields = |count: usize| (0..count).map(|number| format!("x-{number}: y\r\n")).collect::<String>();
-    for head in [fields(200), format!("x: {}\r\n", "y".repeat(70_000))] {
+    for head in [fields(200), format!("x: {}\r\n", "y".repeat(140_000))] {
         let mut stream = std::net::TcpStream::connect(gateway.address()).expect("connect");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
         // It may be closed before all of it is sent.

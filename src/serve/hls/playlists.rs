@@ -30,18 +30,23 @@ pub(crate) async fn hls(
     let asked = names::asked(path)?.ok_or_else(Refusal::not_there)?;
     let (key, version, follower, what) = match asked {
         Asked::Index { key, playlist } => {
-            return multivariant::answer(gateway, key.as_deref(), &playlist, &query, parts, record).await;
+            return Box::pin(multivariant::answer(gateway, key.as_deref(), &playlist, &query, parts, record)).await;
         }
         Asked::Version { key, version, follower, what } => (key, version, follower, what),
     };
+    // In boxes, so that a playlist that is held back takes no room for what is not waited for.
     let viewing = match follower {
-        Some(follower) => series::follower(gateway, &query, (&key, version), follower, record, parts).await?,
-        None => gateway.find_version(&query, &key, version, record, parts).await?,
+        Some(follower) => Box::pin(series::follower(gateway, &query, (&key, version), follower, record, parts)).await?,
+        None => Box::pin(gateway.find_version(&query, &key, version, record, parts)).await?,
     };
     let kind = match what {
-        What::Stretch { first, length } => return media::stretch(gateway, viewing, first, length, parts).await,
-        What::Part { first } => return media::part(gateway, viewing, first, parts).await,
-        What::Picture { first, length } => return pictures::picture(gateway, viewing, first, length, parts).await,
+        What::Stretch { first, length } => {
+            return Box::pin(media::stretch(gateway, viewing, first, length, parts)).await;
+        }
+        What::Part { first } => return Box::pin(media::part(gateway, viewing, first, parts)).await,
+        What::Picture { first, length } => {
+            return Box::pin(pictures::picture(gateway, viewing, first, length, parts)).await;
+        }
         What::Media => Kind::All,
         What::KeyFrames => Kind::KeyFrames,
     };
