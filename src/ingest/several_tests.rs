@@ -1,8 +1,9 @@
 //! What is noted of several pictures, killed at any place, and gone on with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::*;
@@ -74,6 +75,17 @@ fn begin(dir: &Path) -> Several {
     Several::new(dir.to_owned(), lock, part_size()).expect("a disk")
 }
 
+/// A journal in a directory of its own, with these in it.
+fn journal_of(pieces: &[Piece]) -> (TempDir, PathBuf, Several) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = dir.path().join("j");
+    let several = begin(&at);
+    for piece in pieces {
+        several.note(piece);
+    }
+    (dir, at, several)
+}
+
 fn apart(dir: &Path) -> Apart {
     let lock = lock(dir).expect("a disk").expect("nobody else");
     left(dir, lock, part_size()).expect("a disk").expect("something").apart()
@@ -97,12 +109,7 @@ fn killed_at_any_byte_all_renditions_go_on_together_and_none_has_more_than_was_h
     assert_eq!(whole.len(), 2);
     // So many pieces are handed on; and of the next some of its renditions are noted.
     for (handed_on, noted) in [(1, 0), (2, 1), (3, 0), (3, 1), (pieces.len() - 1, 1)] {
-        let dir = tempfile::tempdir().expect("a directory");
-        let at = dir.path().join("j");
-        let several = begin(&at);
-        for piece in &pieces[..handed_on] {
-            several.note(piece);
-        }
+        let (dir, at, several) = journal_of(&pieces[..handed_on]);
         let cuts = several.lock().split.clone().take(&pieces[handed_on].bytes);
         for cut in &cuts[..noted] {
             assert!(several.rendition(&cut.rendition).expect("it is there").note_bytes(&cut.bytes, "", false));
@@ -135,12 +142,7 @@ fn killed_at_any_byte_all_renditions_go_on_together_and_none_has_more_than_was_h
 #[test]
 fn an_encoder_that_comes_back_goes_on_in_all_objects_behind_what_there_is() {
     let pieces = pieces();
-    let dir = tempfile::tempdir().expect("a directory");
-    let at = dir.path().join("j");
-    let several = begin(&at);
-    for piece in &pieces {
-        several.note(piece);
-    }
+    let (dir, at, several) = journal_of(&pieces);
     drop(several);
     let Apart { renditions, behind, rest, .. } = apart(&at);
     let journals =
@@ -163,12 +165,7 @@ fn an_encoder_that_comes_back_goes_on_in_all_objects_behind_what_there_is() {
 #[test]
 fn what_one_rendition_lacks_ends_all_with_what_there_is_of_each() {
     let pieces = pieces();
-    let dir = tempfile::tempdir().expect("a directory");
-    let at = dir.path().join("j");
-    let several = begin(&at);
-    for piece in &pieces {
-        several.note(piece);
-    }
+    let (dir, at, several) = journal_of(&pieces);
     let names: Vec<String> = several.lock().renditions.keys().cloned().collect();
     drop(several);
     // As after a power cut.
@@ -187,10 +184,7 @@ fn what_one_rendition_lacks_ends_all_with_what_there_is_of_each() {
 #[test]
 fn a_rendition_that_had_ended_stays_so_and_the_others_go_on() {
     let pieces = pieces();
-    let dir = tempfile::tempdir().expect("a directory");
-    let at = dir.path().join("j");
-    let several = begin(&at);
-    several.note(&pieces[0]);
+    let (_dir, at, several) = journal_of(&pieces[..1]);
     let names: Vec<String> = several.lock().renditions.keys().cloned().collect();
     several.rendition(&names[0]).expect("it is there").remove();
     several.note(&pieces[1]);
@@ -212,10 +206,7 @@ fn a_rendition_that_had_ended_stays_so_and_the_others_go_on() {
 #[test]
 fn each_is_taken_away_as_its_own_upload_goes_on_and_what_it_is_called_is_told() {
     let pieces = pieces();
-    let dir = tempfile::tempdir().expect("a directory");
-    let at = dir.path().join("j");
-    let several = begin(&at);
-    several.note(&pieces[0]);
+    let (_dir, at, several) = journal_of(&pieces[..1]);
     let journal = several.lock().renditions.values().next().expect("one").clone();
     journal.called("other");
     let (stored, readable) = watch::channel(0);

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::process::Child;
 
-use super::scene::{GOOD, Gateway, Growing, KEY, ffmpeg, lines, link, packets, tokens};
+use super::scene::{GOOD, Gateway, Growing, KEY, ffmpeg, guarded, lines, link, packets};
 use crate::support::lab::Lab;
 use crate::support::media::{AAC, FRAGMENTS, H264, make, picture, thumbnails, tone};
 use crate::support::run::{assert_same, await_some, await_that};
@@ -245,12 +245,7 @@ fn what_is_not_there_is_told_so_and_what_comes_is_waited_for() {
 #[test]
 fn with_tokens_all_of_it_needs_one_or_a_link_and_is_for_nobody_else_to_keep() {
     let lab = Lab::new();
-    let data = make(&[picture(5, 10), tone(5)], &format!("{H264} {AAC} {FRAGMENTS}"));
-    for key in [KEY, "secret.mp4"] {
-        lab.put(key, &data);
-    }
-    let file = tokens(&lab, "tokens", "watch viewer-token-0123456789\nlist other-token-0123456789\n");
-    let gateway = Gateway::start(&lab, &["--auth", &file]);
+    let (gateway, file) = guarded(&lab, &[]);
     let token = ("authorization", "Bearer viewer-token-0123456789");
     let answer = gateway.get(&of_key(), &[token]);
     assert_eq!((answer.status, answer.header("cache-control").as_deref()), (200, Some("private, max-age=60")));

@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-use super::scene::{GOOD, Gateway, Growing, KEY, player, shown};
+use super::scene::{GOOD, Gateway, Growing, KEY, ends, player, shown};
 use crate::support::lab::Lab;
 use crate::support::media::{camera, frames, make, thumbnails};
 use crate::support::run::{assert_same, await_some, await_that};
@@ -118,19 +118,6 @@ fn tail(data: &[u8]) -> usize {
         }
     }
     data.len() - at
-}
-
-/// Where the fragments of a recording end.
-fn ends(data: &[u8]) -> Vec<usize> {
-    let (mut at, mut ends) = (0, Vec::new());
-    while at < data.len() {
-        let length = u32::from_be_bytes(data[at..at + 4].try_into().expect("four bytes")) as usize;
-        if &data[at + 4..at + 8] == b"mdat" {
-            ends.push(at + length);
-        }
-        at += length;
-    }
-    ends
 }
 
 #[test]

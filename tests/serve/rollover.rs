@@ -1,7 +1,7 @@
 //! The objects of `writer --rollover` as one HLS playlist of `reader --serve`: live over the change of objects and afterwards,
 //! the same from every gateway, and by a signed link as far as that allows it.
 
-use super::scene::{GOOD, Gateway, KEY, link, player, shown, tokens};
+use super::scene::{GOOD, Gateway, KEY, ends, link, player, shown, tokens};
 use crate::support::lab::Lab;
 use crate::support::media::{frames, make, thumbnails, video};
 use crate::support::run::{Run, assert_same, await_some, await_that};
@@ -400,17 +400,4 @@ fn header(data: &[u8]) -> usize {
         at += u32::from_be_bytes(data[at..at + 4].try_into().expect("four bytes")) as usize;
     }
     at
-}
-
-/// Where the fragments of a recording end.
-fn ends(data: &[u8]) -> Vec<usize> {
-    let (mut at, mut ends) = (0, Vec::new());
-    while at < data.len() {
-        let length = u32::from_be_bytes(data[at..at + 4].try_into().expect("four bytes")) as usize;
-        if &data[at + 4..at + 8] == b"mdat" {
-            ends.push(at + length);
-        }
-        at += length;
-    }
-    ends
 }

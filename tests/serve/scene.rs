@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use crate::support::PART;
 use crate::support::lab::Lab;
-use crate::support::media::video;
+use crate::support::media::{AAC, FRAGMENTS, H264, make, picture, tone, video};
 use crate::support::run::{Launch, Outcome, PATIENCE, Run, await_some};
 
 pub const KEY: &str = "shows/match.mp4";
@@ -55,6 +55,29 @@ pub fn packets(bytes: &[u8], stream: &str) -> Vec<String> {
     std::io::Write::write_all(&mut file, bytes).expect("write the file");
     let path = file.path().display().to_string();
     lines(ffmpeg(&path, &["-map", stream, "-c", "copy", "-f", "framemd5", "-"]).spawn().expect("ffmpeg"))
+}
+
+/// Where the fragments of a recording end.
+pub fn ends(data: &[u8]) -> Vec<usize> {
+    let (mut at, mut ends) = (0, Vec::new());
+    while at < data.len() {
+        let length = u32::from_be_bytes(data[at..at + 4].try_into().expect("four bytes")) as usize;
+        if &data[at + 4..at + 8] == b"mdat" {
+            ends.push(at + length);
+        }
+        at += length;
+    }
+    ends
+}
+
+/// Two recordings, of which whoever has `viewer-token-0123456789` may watch; with the file that says so.
+pub fn guarded(lab: &Lab, more: &[&str]) -> (Gateway, String) {
+    let data = make(&[picture(5, 10), tone(5)], &format!("{H264} {AAC} {FRAGMENTS}"));
+    for key in [KEY, "secret.mp4"] {
+        lab.put(key, &data);
+    }
+    let file = tokens(lab, "tokens", "watch viewer-token-0123456789\nlist other-token-0123456789\n");
+    (Gateway::start(lab, &[&["--auth", &file][..], more].concat()), file)
 }
 
 /// A file of tokens.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use md5::{Digest, Md5};
 
-use super::scene::{GOOD, Gateway, Growing, KEY, link, packets, tokens};
+use super::scene::{GOOD, Gateway, Growing, KEY, guarded, link, packets};
 use crate::support::lab::Lab;
 use crate::support::media::{AAC, FRAGMENTS, H264, make, picture, sound, thumbnails, tone};
 use crate::support::run::{assert_same, await_some, await_that};
@@ -446,12 +446,7 @@ fn what_is_not_there_is_told_so_and_what_comes_is_waited_for() {
 #[test]
 fn with_tokens_all_of_it_needs_one_or_a_link_and_other_sites_are_let_in_by_name() {
     let lab = Lab::new();
-    let data = make(&[picture(5, 10), tone(5)], &format!("{H264} {AAC} {FRAGMENTS}"));
-    for key in [KEY, "secret.mp4"] {
-        lab.put(key, &data);
-    }
-    let file = tokens(&lab, "tokens", "watch viewer-token-0123456789\nlist other-token-0123456789\n");
-    let gateway = Gateway::start(&lab, &["--auth", &file, "--allow-origin", "https://tv.example", "--access-log"]);
+    let (gateway, file) = guarded(&lab, &["--allow-origin", "https://tv.example", "--access-log"]);
     let answer = gateway.get(&of_key(), &[TOKEN, ("origin", "https://tv.example")]);
     assert_eq!((answer.status, answer.header("cache-control").as_deref()), (200, Some("private, max-age=60")));
     assert_eq!(answer.header("access-control-allow-origin").as_deref(), Some("https://tv.example"));

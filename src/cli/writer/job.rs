@@ -101,16 +101,10 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::store::Access;
-    use crate::store::retry::Retry;
+    use crate::cli::writer::typed::connection;
     use crate::writer::input::{InputSettings, Resume, Where};
     use crate::writer::live_objects::{LiveMode, When};
     use crate::writer::tail::TailSettings;
-
-    fn connection() -> Connection {
-        let (bucket, access, retry) = ("b".to_owned(), Access::Credentials, Retry { give_up_after: Duration::ZERO });
-        Connection { bucket, endpoint_url: None, path_style: false, access, stall_timeout: None, retry }
-    }
 
     fn job(line: &str) -> Result<Job, String> {
         let args = WriterArgs::try_parse_from(std::iter::once("writer").chain(line.split_whitespace()));

@@ -73,23 +73,12 @@ fn copy_of(
 mod tests {
     use std::time::Duration;
 
-    use clap::Parser;
-
     use super::*;
-    use crate::store::Access;
-    use crate::store::retry::Retry;
+    use crate::cli::writer::typed::{connection, typed};
     use crate::writer::input::Where;
 
-    fn connection() -> Connection {
-        let (bucket, access, retry) = ("b".to_owned(), Access::Credentials, Retry { give_up_after: Duration::ZERO });
-        Connection { bucket, endpoint_url: None, path_style: false, access, stall_timeout: None, retry }
-    }
-
     fn job(line: &str) -> Result<Option<LadderJob>, String> {
-        let args = WriterArgs::try_parse_from(std::iter::once("writer").chain(line.split_whitespace()));
-        let args = args.map_err(|error| error.to_string())?;
-        args.access()?;
-        LadderJob::of(&args, &connection(), None)
+        LadderJob::of(&typed(line)?, &connection(), None)
     }
 
     #[test]

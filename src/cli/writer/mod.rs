@@ -26,3 +26,5 @@ mod replaced;
 pub mod signals;
 pub mod streams;
 pub mod streams_job;
+#[cfg(test)]
+mod typed;

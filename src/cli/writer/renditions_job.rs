@@ -84,23 +84,11 @@ pub(super) fn named(args: &WriterArgs, rendition: &str) -> WriterArgs {
 mod tests {
     use std::time::Duration;
 
-    use clap::Parser;
-
     use super::*;
-    use crate::cli::run::Arguments;
-    use crate::store::Access;
-    use crate::store::retry::Retry;
-
-    fn connection() -> Connection {
-        let (bucket, access, retry) = ("b".to_owned(), Access::Credentials, Retry { give_up_after: Duration::ZERO });
-        Connection { bucket, endpoint_url: None, path_style: false, access, stall_timeout: None, retry }
-    }
+    use crate::cli::writer::typed::{connection, typed};
 
     fn job(line: &str) -> Result<Option<RenditionsJob>, String> {
-        let args = WriterArgs::try_parse_from(std::iter::once("writer").chain(line.split_whitespace()));
-        let args = args.map_err(|error| error.to_string())?;
-        args.access()?;
-        RenditionsJob::of(&args, &connection(), None)
+        RenditionsJob::of(&typed(line)?, &connection(), None)
     }
 
     #[test]

@@ -120,25 +120,11 @@ impl StreamsJob {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use clap::Parser;
-
     use super::*;
-    use crate::cli::run::Arguments;
-    use crate::store::Access;
-    use crate::store::retry::Retry;
-
-    fn connection() -> Connection {
-        let (bucket, access, retry) = ("b".to_owned(), Access::Credentials, Retry { give_up_after: Duration::ZERO });
-        Connection { bucket, endpoint_url: None, path_style: false, access, stall_timeout: None, retry }
-    }
+    use crate::cli::writer::typed::{connection, typed};
 
     fn job(line: &str) -> Result<Option<StreamsJob>, String> {
-        let args = WriterArgs::try_parse_from(std::iter::once("writer").chain(line.split_whitespace()));
-        let args = args.map_err(|error| error.to_string())?;
-        args.access()?;
-        StreamsJob::of(&args, &connection(), None)
+        StreamsJob::of(&typed(line)?, &connection(), None)
     }
 
     const URL: &str = "rtmp://:1935/live --keys k.db";
