@@ -26,7 +26,8 @@ class Peer:
 
 def binary(name):
     """A program of this project, as `make bench` builds it."""
-    return os.path.join(os.environ.get("LIVE_READ_BUILT") or os.path.join(ROOT, "target", "release"), name)
+    target = os.environ.get("CARGO_TARGET_DIR") or "target"
+    return os.path.join(os.environ.get("LIVE_READ_BUILT") or os.path.join(ROOT, target, "release"), name)
 
 
 def boto3_python():

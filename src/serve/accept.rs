@@ -228,7 +228,8 @@ async fn connection(
 fn apart(request: Request<Incoming>) -> Request<Incoming> {
     let (mut parts, body) = request.into_parts();
     for value in parts.headers.values_mut() {
-        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+        if let Ok(mut copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            copy.set_sensitive(value.is_sensitive());
             *value = copy;
         }
     }
