@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use live_read::object::tap::{Tap, Taps};
-use live_read::protocol::live_objects::{MAX_DOCUMENT, Met, Names, Pointer, Prefix};
+use live_read::protocol::live_objects::{DocumentError, MAX_DOCUMENT, Met, Names, Pointer, Prefix};
 use live_read::protocol::part::PartSize;
 use live_read::store::live_check::LiveRead;
 use live_read::store::retry::Retry;
@@ -62,10 +62,12 @@ async fn read(store: &Patient) -> Vec<u8> {
     let names = Names::new(&Prefix::default(), KEY).expect("a short key");
     let pause = || tokio::time::sleep(Duration::from_millis(20));
     let recording = loop {
-        if let Some(pointer) = store.get_small(&names.pointer(), MAX_DOCUMENT).await.expect("answered") {
-            break Pointer::parse(&pointer.bytes).expect("a pointer").recording;
+        let pointer = store.get_small(&names.pointer(), MAX_DOCUMENT).await.expect("answered");
+        match pointer.map(|pointer| Pointer::parse(&pointer.bytes)) {
+            // A store of plain files may show one that is just being written.
+            None | Some(Err(DocumentError::Malformed(_))) => pause().await,
+            Some(pointer) => break pointer.expect("a pointer").recording,
         }
-        pause().await;
     };
     let (mut read, mut complete) = (Vec::new(), false);
     loop {
