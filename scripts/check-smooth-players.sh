@@ -26,7 +26,7 @@ live_mss() {
 }
 live_vlc() {
     with_vlc "$1" >/dev/null
-    find "$dir/vlc" -name '*.jpg' -exec md5sum {} + | cut -d ' ' -f 1 | sort -u | wc -l
+    find "$shown" -name '*.jpg' -exec md5sum {} + | cut -d ' ' -f 1 | sort -u | wc -l
 }
 live_gstreamer() {
     timeout $((seconds + 20)) gst-launch-1.0 -v playbin uri="$1" video-sink="fakesink silent=false sync=true" \
